@@ -1,0 +1,53 @@
+/**
+ * The wording that errors share: what was asked, what was found, what is wanted.
+ *
+ * @module
+ */
+
+/** Levenshtein distance, ignoring case. */
+function distance(a: string, b: string): number {
+  const from = a.toLowerCase();
+  const to = b.toLowerCase();
+  let row = Array.from({ length: to.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j++) {
+      next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (from[i - 1] === to[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[to.length];
+}
+
+/**
+ * The names nearest to a misspelt one: those that contain it, then by edit distance.
+ *
+ * @param top how many to return (default 5)
+ */
+export function nearest(name: string, names: readonly string[], top = 5): string[] {
+  const wanted = name.toLowerCase();
+  const score = (candidate: string) =>
+    distance(name, candidate) - (wanted && candidate.toLowerCase().includes(wanted) ? candidate.length + 1 : 0);
+  return names
+    .map((candidate, index) => ({ candidate, index, score: score(candidate) }))
+    .sort((a, b) => a.score - b.score || a.index - b.index)
+    .slice(0, top)
+    .map(({ candidate }) => candidate);
+}
+
+/**
+ * The error for a name that does not exist, with the nearest names that do.
+ *
+ * @param kind what the name should name, as "layer" or "photo"
+ * @param name what was asked for
+ * @param names those that exist
+ * @param owner where they exist, as `model "resnet50"`
+ */
+export function unknownName(kind: string, name: string, names: readonly string[], owner: string): RangeError {
+  const shown = nearest(name, names);
+  const rest = names.length > shown.length ? ` (${names.length} in all)` : "";
+  return new RangeError(
+    `There is no ${kind} ${JSON.stringify(name)} in ${owner}. ` +
+      (names.length ? `The nearest: ${shown.map((n) => JSON.stringify(n)).join(", ")}${rest}.` : "It has none."),
+  );
+}
