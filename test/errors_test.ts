@@ -3,7 +3,11 @@ import { nearest, unknownName } from "../lib/errors.ts";
 
 describe("nearest", () => {
   test("puts names that contain the word first, then the least edits", () => {
-    expect(nearest("conv2", ["pool1", "block2_conv2", "conv1", "conv3"], 3)).toEqual(["block2_conv2", "conv1", "conv3"]);
+    expect(nearest("conv2", ["pool1", "block2_conv2", "conv1", "conv3"], 3)).toEqual([
+      "block2_conv2",
+      "conv1",
+      "conv3",
+    ]);
   });
 });
 

@@ -1,0 +1,259 @@
+/**
+ * Bytes to pixels and back. This is the only file that knows sharp.
+ *
+ * @module
+ */
+
+import { type NdArray, ndarray } from "./array.ts";
+
+/** The most pixels that {@linkcode decode} takes on: 100 megapixels, which are 1.2 GB as floats. */
+export const MAX_PIXELS = 100_000_000;
+
+/** An image that cannot be read, with the reason and the remedy. */
+export class ImageError extends Error {
+  override name = "ImageError";
+}
+
+type Sharp = typeof import("npm:sharp@0.35.5").default;
+
+let sharpModule: Promise<Sharp> | undefined;
+
+function loadSharp(): Promise<Sharp> {
+  const specifier = "npm:sharp@0.35.5";
+  return sharpModule ??= import(specifier).then((module) => module.default as Sharp);
+}
+
+function asciiAt(bytes: Uint8Array, start: number, length: number): string {
+  return String.fromCharCode(...bytes.subarray(start, start + length));
+}
+
+const SUPPORTED = new Set(["JPEG", "PNG", "WebP"]);
+
+/** What a file is by its first bytes, whatever its name says. */
+function sniff(bytes: Uint8Array): string {
+  if (bytes.length === 0) return "an empty file";
+  if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return "JPEG";
+  if (asciiAt(bytes, 0, 8) === "\x89PNG\r\n\x1a\n") return "PNG";
+  if (asciiAt(bytes, 0, 4) === "RIFF" && asciiAt(bytes, 8, 4) === "WEBP") return "WebP";
+  if (asciiAt(bytes, 0, 4) === "GIF8") return "a GIF image";
+  if (asciiAt(bytes, 0, 2) === "BM") return "a BMP image";
+  if (/^(II\*\0|MM\0\*)/.test(asciiAt(bytes, 0, 4))) return "a TIFF image";
+  if (asciiAt(bytes, 4, 4) === "ftyp") return `an ISO media file (brand ${JSON.stringify(asciiAt(bytes, 8, 4))})`;
+  if (asciiAt(bytes, 0, 4) === "%PDF") return "a PDF document";
+  if (asciiAt(bytes, 0, 2) === "PK") return "a zip archive";
+  const head = asciiAt(bytes, 0, Math.min(bytes.length, 400));
+  if (/<svg[\s>]/i.test(head)) return "an SVG drawing";
+  if (/^\s*<(!doctype html|html)/i.test(head)) return "an HTML page";
+  const start = new TextDecoder().decode(bytes.subarray(0, 40));
+  // deno-lint-ignore no-control-regex
+  if (!/[\x00-\x08\x0e-\x1f]/.test(start)) return `text that starts with ${JSON.stringify(start.slice(0, 24))}`;
+  const hex = Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+  return `a file of unknown kind that starts with the bytes ${hex}`;
+}
+
+/** Whether a PNG is an animated one: libvips would take its first frame without a word. */
+function isAnimatedPng(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  // A chunk is a length, a type, the data and a checksum; "acTL" must come before the first "IDAT".
+  for (let at = 8; at + 8 <= bytes.length; at += 12 + view.getUint32(at)) {
+    const type = asciiAt(bytes, at + 4, 4);
+    if (type === "acTL") return true;
+    if (type === "IDAT") return false;
+  }
+  return false;
+}
+
+/** Decodes as {@linkcode decode} does, to bytes: three a pixel, row by row. */
+export async function decodeBytes(
+  bytes: Uint8Array,
+  { name }: { name: string },
+): Promise<{ data: Uint8Array; width: number; height: number }> {
+  const quoted = JSON.stringify(name);
+  const kind = sniff(bytes);
+  if (!SUPPORTED.has(kind)) {
+    throw new ImageError(`${quoted} is not an image that can be read: found ${kind}; wanted JPEG, PNG or WebP.`);
+  }
+  const damaged = (error: unknown) => {
+    const reason = (error as Error).message.trim().replace(/\s*\n\s*/g, "; ");
+    return new ImageError(
+      `${quoted} cannot be decoded: its first bytes are those of a ${kind} image, but the rest is damaged or cut off ` +
+        `(${reason}). Fetch or copy the file again.`,
+      { cause: error },
+    );
+  };
+  const sharp = await loadSharp();
+  // Only the header is read here, so the size can be judged before anything is unpacked.
+  const meta = await sharp(bytes, { limitInputPixels: false }).metadata().catch((error) => {
+    throw damaged(error);
+  });
+  const { width, height } = meta;
+  if (width * height > MAX_PIXELS) {
+    throw new ImageError(
+      `${quoted} is ${width} × ${height} pixels, ${Math.round(width * height / 1e6)} megapixels: more than the limit ` +
+        `of ${MAX_PIXELS / 1e6} megapixels. Make it smaller first.`,
+    );
+  }
+  if ((meta.pages ?? 1) > 1 || (kind === "PNG" && isAnimatedPng(bytes))) {
+    throw new ImageError(`${quoted} is an animated ${kind} image; wanted a still one. Save one frame of it as a file.`);
+  }
+  if (meta.space === "cmyk") {
+    throw new ImageError(
+      `${quoted} is in CMYK colours, for print; wanted RGB or grey. Convert it to RGB (sRGB) first.`,
+    );
+  }
+  const { data, info } = await sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: "error" })
+    .autoOrient()
+    .flatten({ background: "white" })
+    .toColourspace("srgb")
+    .raw({ depth: "uchar" })
+    .toBuffer({ resolveWithObject: true })
+    .catch((error) => {
+      throw damaged(error);
+    });
+  if (info.channels !== 3) {
+    throw new ImageError(`${quoted} was decoded to ${info.channels} channels; wanted 3. Convert it to RGB first.`);
+  }
+  return { data, width: info.width, height: info.height };
+}
+
+/**
+ * Decodes a JPEG, PNG or WebP image.
+ *
+ * The EXIF orientation is applied, an embedded colour profile is converted to sRGB, grey becomes three equal channels,
+ * transparent parts are laid on white, and 16-bit values come down to 8 bits.
+ *
+ * @param bytes the whole file
+ * @param options.name how errors call the image: its path or address
+ * @returns an RGB array `[height, width, 3]` of values 0…255
+ * @throws {ImageError} if the bytes are not such an image, are cut off or damaged, are animated or CMYK, or hold more
+ * than {@linkcode MAX_PIXELS} pixels
+ */
+export async function decode(bytes: Uint8Array, { name }: { name: string }): Promise<NdArray> {
+  const { data, width, height } = await decodeBytes(bytes, { name });
+  return ndarray(Float32Array.from(data), [height, width, 3]);
+}
+
+/**
+ * Encodes 8-bit pixels as a PNG.
+ *
+ * @param pixels row by row, channel by channel
+ * @param channels 1 for grey, 3 for RGB, 4 for RGB with alpha
+ * @param options.level compression from 0 (none) to 9 (slowest) @default 1
+ * @throws {RangeError} if the pixels do not fill the size
+ */
+export async function encodePng(
+  pixels: Uint8Array | Uint8ClampedArray,
+  width: number,
+  height: number,
+  channels: 1 | 3 | 4,
+  { level = 1 }: { level?: number } = {},
+): Promise<Uint8Array> {
+  if (!(width >= 1 && height >= 1) || pixels.length !== width * height * channels) {
+    throw new RangeError(
+      `A PNG of ${width} × ${height} pixels with ${channels} channels takes ${width * height * channels} bytes ` +
+        `and at least one pixel: received ${pixels.length}.`,
+    );
+  }
+  const sharp = await loadSharp();
+  const png = await sharp(pixels, { raw: { width, height, channels }, limitInputPixels: false })
+    .toColourspace(channels === 1 ? "b-w" : "srgb")
+    .png({ compressionLevel: level, adaptiveFiltering: false })
+    .toBuffer();
+  return new Uint8Array(png.buffer, png.byteOffset, png.byteLength);
+}
+
+/** For each output cell of one axis: the first source cell it reads and the weights of that cell and the next ones. */
+function resampling(from: number, start: number, length: number, to: number): { first: number; weights: number[] }[] {
+  const scale = length / to;
+  const support = Math.max(1, scale);
+  return Array.from({ length: to }, (_, i) => {
+    const centre = start + (i + 0.5) * scale;
+    const first = Math.max(0, Math.floor(centre - support + 0.5));
+    const end = Math.min(from, Math.floor(centre + support + 0.5));
+    const weights: number[] = [];
+    for (let x = first; x < end; x++) weights.push(Math.max(0, 1 - Math.abs((x + 0.5 - centre) / support)));
+    const sum = weights.reduce((a, b) => a + b, 0);
+    return { first, weights: weights.map((weight) => weight / sum) };
+  });
+}
+
+/**
+ * Resizes an image: bilinear, widened by the scale when it shrinks, so that it is antialiased.
+ *
+ * The kernel is a triangle that reaches max(1, scale) source pixels to each side of an output pixel's centre, cut at the
+ * image's edge and normalised: the rule of Pillow's `BILINEAR` and torchvision's `antialias=True`, here in floats.
+ *
+ * @param image `[height, width, channels]`
+ * @param size the `[height, width]` wanted
+ * @param options.fit `"crop"` scales the short side to fit and cuts what the long side has too much, half on each side;
+ * `"squash"` takes the whole image and changes its proportions @default "crop"
+ * @returns `[size[0], size[1], channels]`, the same range of values
+ * @throws {RangeError} if the image has not three axes or is empty, or the size is not two whole numbers ≥ 1
+ */
+export function resize(
+  image: NdArray,
+  size: readonly [height: number, width: number],
+  { fit = "crop" }: { fit?: "crop" | "squash" } = {},
+): NdArray {
+  const [height, width, channels] = image.shape;
+  const [toHeight, toWidth] = size;
+  if (image.shape.length !== 3 || image.data.length === 0) {
+    throw new RangeError(`resize wants an image [height, width, channels]: received [${image.shape.join(", ")}].`);
+  }
+  if (size.length !== 2 || !size.every((length) => Number.isInteger(length) && length >= 1)) {
+    throw new RangeError(`resize wants a size [height, width] of whole numbers ≥ 1: received [${size.join(", ")}].`);
+  }
+  if (fit !== "crop" && fit !== "squash") {
+    throw new RangeError(`resize knows the fits "crop" and "squash": received ${JSON.stringify(fit)}.`);
+  }
+  const scale = Math.min(height / toHeight, width / toWidth);
+  const usedHeight = fit === "crop" ? toHeight * scale : height;
+  const usedWidth = fit === "crop" ? toWidth * scale : width;
+  const columns = resampling(width, (width - usedWidth) / 2, usedWidth, toWidth);
+  const rows = resampling(height, (height - usedHeight) / 2, usedHeight, toHeight);
+
+  const narrow = new Float32Array(height * toWidth * channels);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < toWidth; x++) {
+      const { first, weights } = columns[x];
+      for (let c = 0; c < channels; c++) {
+        let sum = 0;
+        for (let k = 0; k < weights.length; k++) {
+          sum += weights[k] * image.data[(y * width + first + k) * channels + c];
+        }
+        narrow[(y * toWidth + x) * channels + c] = sum;
+      }
+    }
+  }
+  const line = toWidth * channels;
+  const out = new Float32Array(toHeight * line);
+  const sums = new Float64Array(line);
+  for (let y = 0; y < toHeight; y++) {
+    const { first, weights } = rows[y];
+    sums.fill(0);
+    for (let k = 0; k < weights.length; k++) {
+      const start = (first + k) * line;
+      for (let i = 0; i < line; i++) sums[i] += weights[k] * narrow[start + i];
+    }
+    out.set(sums, y * line);
+  }
+  return ndarray(out, [toHeight, toWidth, channels]);
+}
+
+/**
+ * Draws an SVG as a PNG. Text is drawn with whatever fonts the machine has: turn it into paths to look the same anywhere.
+ *
+ * @param options.width the width of the PNG in pixels @default the drawing's own
+ */
+export async function renderSvg(svg: string, { width }: { width?: number } = {}): Promise<Uint8Array> {
+  const sharp = await loadSharp();
+  const source = new TextEncoder().encode(svg);
+  const own = await sharp(source, { unlimited: true }).metadata();
+  // Drawn at the density that gives this width, rather than drawn small and then enlarged.
+  const density = width === undefined ? 72 : Math.min(100_000, Math.max(1, 72 * width / own.width));
+  const png = await sharp(source, { density, unlimited: true })
+    .resize({ width })
+    .png({ compressionLevel: 6, adaptiveFiltering: false })
+    .toBuffer();
+  return new Uint8Array(png.buffer, png.byteOffset, png.byteLength);
+}

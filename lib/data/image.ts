@@ -1,0 +1,258 @@
+/**
+ * Images: loaded from a path, an address or bytes; they hold their pixels and show themselves.
+ *
+ * @module
+ */
+
+import { basename, dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { isNdArray, type NdArray, ndarray } from "../array.ts";
+import { decode, ImageError, resize } from "../codec.ts";
+import { nearest } from "../errors.ts";
+import { Figure, Shown } from "../figure/figure.ts";
+import { catalogEntries } from "./catalog.ts";
+
+/** What an encoded image can be read from. */
+export type ImageSource = string | URL | Uint8Array | ArrayBuffer | Blob;
+
+/** What may stand wherever an image is asked for. */
+export type ImageLike = Image | NdArray | ImageSource;
+
+/** The most bytes that an encoded image may have: 256 MB. */
+const MAX_BYTES = 256_000_000;
+
+/** A wider or higher photo is shown smaller than it is, so that notebooks stay small. */
+const LARGEST_SHOWN = 640;
+/** A smaller image is shown enlarged by a whole factor, up to this size. */
+const SMALLEST_SHOWN = 192;
+
+/** An RGB image. It is an {@linkcode NdArray}, and shows itself in a Jupyter cell. */
+export class Image extends Shown implements NdArray {
+  /** RGB values 0…255, row by row. */
+  readonly data: Float32Array;
+  /** `[height, width, 3]` */
+  readonly shape: readonly [height: number, width: number, channels: 3];
+  /** A short name, as `"dog"` or `"holiday.jpg"`. */
+  readonly name: string;
+  /** Where it came from: a path, an address, a package. */
+  readonly source: string;
+  /** What is on it, where that is known. */
+  readonly about: string;
+
+  /**
+   * @param pixels `[height, width, 3]`, RGB, 0…255
+   * @throws {RangeError} if the shape is another one, or a value is not finite
+   */
+  constructor(pixels: NdArray, { name, source, about = "" }: { name: string; source: string; about?: string }) {
+    super();
+    const { data, shape } = ndarray(pixels.data, pixels.shape);
+    const [height, width, channels] = shape;
+    if (shape.length !== 3 || channels !== 3 || data.length === 0) {
+      const remedy = shape.length === 2 || channels === 1
+        ? " Repeat a grey image's values three times."
+        : channels === 4
+        ? " Drop the fourth channel."
+        : "";
+      throw new RangeError(
+        `An image has the shape [height, width, 3]: received an array of shape [${shape.join(", ")}].${remedy}`,
+      );
+    }
+    const bad = data.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) {
+      throw new RangeError(
+        `The image ${JSON.stringify(name)} holds ${data[bad]} at row ${Math.floor(bad / (3 * width))}, column ` +
+          `${Math.floor(bad / 3) % width}, channel ${bad % 3}: wanted finite numbers, 0 to 255.`,
+      );
+    }
+    this.data = data;
+    this.shape = [height, width, 3];
+    this.name = name;
+    this.source = source;
+    this.about = about;
+  }
+
+  override figure(): Figure {
+    const [height, width] = this.shape;
+    const longest = Math.max(height, width);
+    const scale = Math.min(1, LARGEST_SHOWN / longest);
+    const factor = Math.max(1, Math.floor(SMALLEST_SHOWN / longest));
+    const size: [number, number] = [Math.max(1, Math.round(height * scale)), Math.max(1, Math.round(width * scale))];
+    const shown = scale < 1 ? resize(this, size, { fit: "squash" }) : { data: this.data, shape: this.shape };
+    const note = scale < 1
+      ? `, shown at ${size[1]} × ${size[0]}`
+      : factor > 1
+      ? `, shown ${factor} times enlarged`
+      : "";
+    return new Figure({
+      title: `${this.name}: ${width} × ${height} pixels`,
+      caption: [this.about, `From ${this.source}${note}.`].filter(Boolean).join(" "),
+      blocks: [{ kind: "picture", pixels: enlarged(shown, factor), alt: this.about || `The image ${this.name}` }],
+      text: `Image ${JSON.stringify(this.name)}, ${width} × ${height} pixels, from ${this.source}`,
+    });
+  }
+}
+
+/** The pixels as bytes, rounded and clipped to 0…255, each repeated `factor` times in both directions. */
+function enlarged({ data, shape: [rows, columns] }: NdArray, factor: number) {
+  const width = columns * factor;
+  const height = rows * factor;
+  const bytes = new Uint8ClampedArray(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const from = (Math.floor(y / factor) * columns + Math.floor(x / factor)) * 3;
+      for (let c = 0; c < 3; c++) bytes[(y * width + x) * 3 + c] = data[from + c];
+    }
+  }
+  return { data: new Uint8Array(bytes.buffer), width, height };
+}
+
+/**
+ * Loads a JPEG, PNG or WebP image.
+ *
+ * @param source a path (relative to the working directory: in a notebook, its folder), a `file:`, `http:` or `https:`
+ * address, or the encoded bytes. See {@linkcode decode} for how pixels are made of them.
+ * @param options.timeout gives up when an address sends nothing for so many milliseconds @default 30000
+ * @throws {ImageError} if there is no such file, the address does not answer with an image, or it cannot be decoded
+ * @throws {TypeError} if the source is none of these
+ */
+export async function loadImage(source: ImageSource, { timeout = 30_000 }: { timeout?: number } = {}): Promise<Image> {
+  if (typeof source === "string" && !/^[a-z][a-z0-9+.-]+:/i.test(source)) return await fromFile(source);
+  if (typeof source === "string" || source instanceof URL) {
+    const url = URL.parse(String(source));
+    if (url?.protocol === "file:") return await fromFile(fileURLToPath(url));
+    if (url?.protocol === "http:" || url?.protocol === "https:") return await fromWeb(url, timeout);
+    throw new TypeError(
+      `An image's address starts with file:, http: or https:: received ${JSON.stringify(String(source))}.`,
+    );
+  }
+  const bytes = source instanceof Blob
+    ? new Uint8Array(await source.arrayBuffer())
+    : source instanceof ArrayBuffer
+    ? new Uint8Array(source)
+    : source;
+  if (!(bytes instanceof Uint8Array)) {
+    throw new TypeError(
+      `An image is loaded from a path, a URL, a Uint8Array, an ArrayBuffer or a Blob: received ${describe(source)}.`,
+    );
+  }
+  const name = source instanceof File ? source.name : "image";
+  return new Image(await decode(bytes, { name }), { name, source: `${bytes.length} bytes` });
+}
+
+/**
+ * Takes whatever stands for an image: an {@linkcode Image} as it is, an array `[height, width, 3]` of RGB values 0…255
+ * (values of 0…1 are not told apart: they make an almost black image), or what {@linkcode loadImage} takes.
+ *
+ * @throws as {@linkcode loadImage} and {@linkcode Image} do
+ */
+export async function toImage(input: ImageLike): Promise<Image> {
+  if (input instanceof Image) return input;
+  if (isNdArray(input)) return new Image(input, { name: "array", source: "an array" });
+  return await loadImage(input);
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return typeof value === "object" ? `an object of type ${value.constructor?.name ?? "Object"}` : typeof value;
+}
+
+async function fromFile(path: string): Promise<Image> {
+  const absolute = resolve(path);
+  const quoted = JSON.stringify(path);
+  let info: Deno.FileInfo;
+  try {
+    info = await Deno.stat(absolute);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
+    throw new ImageError(`There is no file ${quoted} (looked for ${absolute}).${await hint(path, absolute)}`);
+  }
+  if (info.isDirectory) {
+    throw new ImageError(`${quoted} is a folder; wanted an image file. imageFolder(${quoted}) reads all images in it.`);
+  }
+  if (!info.isFile || info.size > MAX_BYTES) {
+    throw new ImageError(
+      `${quoted} is ${info.isFile ? `${info.size} bytes long` : "not a regular file"}; ` +
+        `wanted an image file of at most ${MAX_BYTES} bytes.`,
+    );
+  }
+  const pixels = await decode(await Deno.readFile(absolute), { name: path });
+  return new Image(pixels, { name: basename(absolute), source: path });
+}
+
+/** What else might have been meant by a path that does not exist. */
+async function hint(path: string, absolute: string): Promise<string> {
+  if (catalogEntries[path]?.kind === "photo") {
+    return ` For the photo of the catalogue, call photo(${JSON.stringify(path)}).`;
+  }
+  const names: string[] = [];
+  try {
+    for await (const entry of Deno.readDir(dirname(absolute))) {
+      if (/\.(jpe?g|png|webp)$/i.test(entry.name)) names.push(entry.name);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return ` The folder ${dirname(absolute)} does not exist either.`;
+    throw error;
+  }
+  if (names.length === 0) return " That folder holds no image.";
+  const shown = nearest(basename(path), names.sort(), 3).map((name) => JSON.stringify(name));
+  return ` The nearest there: ${shown.join(", ")}.`;
+}
+
+async function fromWeb(url: URL, timeout: number): Promise<Image> {
+  const bytes = await download(url, timeout);
+  const name = decodeName(url.pathname.split("/").at(-1) ?? "") || url.host;
+  return new Image(await decode(bytes, { name: url.href }), { name, source: url.href });
+}
+
+function decodeName(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Fetches an address whole, and gives up when it sends nothing for `timeout` milliseconds. */
+async function download(url: URL, timeout: number): Promise<Uint8Array> {
+  const quoted = JSON.stringify(url.href);
+  const silence = new AbortController();
+  const giveUp = () => silence.abort();
+  let timer = setTimeout(giveUp, timeout);
+  try {
+    const response = await fetch(url, { signal: silence.signal });
+    if (!response.ok || !response.body) {
+      await response.body?.cancel();
+      throw new ImageError(
+        `${quoted} was answered with the status ${response.status} ${response.statusText}; wanted an image. ` +
+          `Open the address in a browser to see whether it is right and public.`,
+      );
+    }
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of response.body) {
+      clearTimeout(timer);
+      timer = setTimeout(giveUp, timeout);
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > MAX_BYTES) {
+        throw new ImageError(`${quoted} sends more than ${MAX_BYTES} bytes, the limit for an image.`);
+      }
+    }
+    const bytes = new Uint8Array(length);
+    let at = 0;
+    for (const chunk of chunks) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return bytes;
+  } catch (error) {
+    if (error instanceof ImageError) throw error;
+    const reason = silence.signal.aborted ? `it sent nothing for ${timeout / 1000} s` : (error as Error).message;
+    throw new ImageError(
+      `${quoted} could not be fetched: ${reason}. Check the network, or download the file and give its path.`,
+      { cause: error },
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}

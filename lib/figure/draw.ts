@@ -1,0 +1,168 @@
+/**
+ * A whole figure, words and all, as one PNG on white: for slides, papers and whatever shows no HTML.
+ *
+ * @module
+ */
+
+import { renderSvg } from "../codec.ts";
+import type { Bars, Block, Picture, Row, Table } from "./figure.ts";
+import { base64 } from "./html.ts";
+import { type Typesetter, typesetter, type Weight } from "./text.ts";
+
+const MARGIN = 12;
+const GAP = 20;
+/** Words are wrapped to this width, or to the width of the widest picture where that is more. */
+const LEAST_WIDTH = 480;
+const INK = "#1a1a1a";
+const SOFT_INK = "#555555";
+const BAR = "#3b82c4";
+const FAINT = "#dfe3e8";
+
+/** A piece that knows its size and draws itself at a place. */
+interface Piece {
+  width: number;
+  height: number;
+  draw(x: number, y: number): string;
+}
+
+function words(type: Typesetter, lines: string[], size: number, color: string, weight: Weight = "regular"): Piece {
+  const step = Math.round(size * 1.4);
+  return {
+    width: Math.ceil(Math.max(0, ...lines.map((line) => type.measure(line, size, weight)))),
+    height: step * lines.length,
+    draw: (x, y) =>
+      lines.map((line, i) =>
+        line ? `<path fill="${color}" d="${type.path(line, x, y + i * step + size, size, weight)}"/>` : ""
+      ).join(""),
+  };
+}
+
+function stack(pieces: Piece[], gap: number): Piece {
+  return {
+    width: Math.max(0, ...pieces.map(({ width }) => width)),
+    height: pieces.reduce((sum, { height }) => sum + height, 0) + gap * Math.max(0, pieces.length - 1),
+    draw(x, y) {
+      let at = y;
+      return pieces.map((piece) => {
+        const drawn = piece.draw(x, at);
+        at += piece.height + gap;
+        return drawn;
+      }).join("");
+    },
+  };
+}
+
+function picture({ pixels }: Picture, png: Uint8Array): Piece {
+  const { width, height } = pixels;
+  return {
+    width,
+    height,
+    draw: (x, y) =>
+      `<image x="${x}" y="${y}" width="${width}" height="${height}" href="data:image/png;base64,${base64(png)}"/>`,
+  };
+}
+
+function bars(type: Typesetter, block: Bars): Piece {
+  const size = 13;
+  const line = 24;
+  const labels = Math.max(0, ...block.rows.map(({ label }) => type.measure(label, size)));
+  const texts = Math.max(0, ...block.rows.map(({ text }) => type.measure(text, size)));
+  return {
+    width: Math.ceil(labels + block.width + texts + 20),
+    height: line * block.rows.length,
+    draw: (x, y) =>
+      block.rows.map(({ label, value, text }, i) => {
+        const top = y + i * line;
+        const left = x + labels + 10;
+        const full = Math.min(1, Math.max(0, value)) * block.width;
+        return `<path fill="${INK}" d="${
+          type.path(label, x + labels - type.measure(label, size), top + 17, size)
+        }"/><rect x="${left}" y="${top + 5}" width="${block.width}" height="14" fill="${FAINT}"/>` +
+          `<rect x="${left}" y="${top + 5}" width="${full}" height="14" fill="${BAR}"/>` +
+          `<path fill="${INK}" d="${
+            type.path(text, left + block.width + 10 + texts - type.measure(text, size), top + 17, size)
+          }"/>`;
+      }).join(""),
+  };
+}
+
+function table(type: Typesetter, block: Table): Piece {
+  const size = 12;
+  const line = 19;
+  const widest = 300;
+  const clipped = block.rows.map((row) => row.map((text) => type.clip(text, size, widest)));
+  const widths = block.columns.map(({ title }, column) =>
+    Math.ceil(Math.max(
+      type.measure(title, size, "bold"),
+      ...clipped.map((row) => type.measure(row[column], size)),
+    )) + GAP
+  );
+  const cells = (row: string[], x: number, y: number, weight: Weight) => {
+    let left = x;
+    return row.map((text, column) => {
+      const room = widths[column] - GAP;
+      const shift = block.columns[column].align === "right" ? room - type.measure(text, size, weight) : 0;
+      const drawn = text ? `<path fill="${INK}" d="${type.path(text, left + shift, y + 14, size, weight)}"/>` : "";
+      left += widths[column];
+      return drawn;
+    }).join("");
+  };
+  const width = widths.reduce((sum, w) => sum + w, 0) - GAP;
+  return {
+    width,
+    height: line * (block.rows.length + 1) + 4,
+    draw: (x, y) =>
+      cells(block.columns.map(({ title }) => title), x, y, "bold") +
+      `<rect x="${x}" y="${y + line}" width="${width}" height="1" fill="${SOFT_INK}"/>` +
+      clipped.map((row, i) => cells(row, x, y + 4 + line * (i + 1), "regular")).join(""),
+  };
+}
+
+function row(type: Typesetter, block: Row, encoded: ReadonlyMap<Picture, Uint8Array>): Piece {
+  const pieces = block.blocks.map((child) => pieceOf(type, child, encoded));
+  return {
+    width: pieces.reduce((sum, { width }) => sum + width, 0) + GAP * Math.max(0, pieces.length - 1),
+    height: Math.max(0, ...pieces.map(({ height }) => height)),
+    draw(x, y) {
+      let at = x;
+      return pieces.map((piece) => {
+        const drawn = piece.draw(at, y);
+        at += piece.width + GAP;
+        return drawn;
+      }).join("");
+    },
+  };
+}
+
+function pieceOf(type: Typesetter, block: Block, encoded: ReadonlyMap<Picture, Uint8Array>): Piece {
+  const inner = block.kind === "picture"
+    ? picture(block, encoded.get(block)!)
+    : block.kind === "bars"
+    ? bars(type, block)
+    : block.kind === "table"
+    ? table(type, block)
+    : row(type, block, encoded);
+  const above: Piece[] = [];
+  const width = Math.max(LEAST_WIDTH, inner.width);
+  if (block.heading) above.push(words(type, type.wrap(block.heading, 13, width, "bold"), 13, INK, "bold"));
+  if (block.note) above.push(words(type, type.wrap(block.note, 12, width), 12, SOFT_INK));
+  return stack([...above, inner], 4);
+}
+
+/** Draws the figure; `encoded` holds the PNG of each of its pictures. */
+export async function drawPng(
+  figure: { title: string; caption: string; blocks: readonly Block[] },
+  encoded: ReadonlyMap<Picture, Uint8Array>,
+): Promise<Uint8Array> {
+  const type = await typesetter();
+  const blocks = figure.blocks.map((block) => pieceOf(type, block, encoded));
+  const width = Math.max(LEAST_WIDTH, ...blocks.map((piece) => piece.width));
+  const pieces = [words(type, type.wrap(figure.title, 15, width, "bold"), 15, INK, "bold"), ...blocks];
+  if (figure.caption) pieces.push(words(type, type.wrap(figure.caption, 12, width), 12, SOFT_INK));
+  const all = stack(pieces, 8);
+  const full = { width: Math.ceil(all.width) + 2 * MARGIN, height: Math.ceil(all.height) + 2 * MARGIN };
+  return renderSvg(
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${full.width}" height="${full.height}">` +
+      `<rect width="100%" height="100%" fill="#ffffff"/>${all.draw(MARGIN, MARGIN)}</svg>`,
+  );
+}

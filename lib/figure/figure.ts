@@ -1,0 +1,162 @@
+/**
+ * A figure: a title, pictures, bars and tables in rows, a caption. It shows itself in a Jupyter cell, prints
+ * itself in a terminal, and saves itself to a file.
+ *
+ * @module
+ */
+
+import { encodePng } from "../codec.ts";
+import { drawPng } from "./draw.ts";
+import { base64, escapeHtml, figureHtml } from "./html.ts";
+import { display, displaySymbol, inKernel, type MimeBundle } from "./jupyter/display.ts";
+import type { Pixels, TileGrid } from "./mosaic.ts";
+
+interface BlockText {
+  /** A line above the block, in bold. */
+  heading?: string;
+  /** A line under the heading, smaller. */
+  note?: string;
+}
+
+/** A picture, shown pixel by pixel. */
+export interface Picture extends BlockText {
+  kind: "picture";
+  pixels: Pixels;
+  /** What the picture shows, in words, for those who cannot see it. */
+  alt: string;
+  /** Its tiles, if the hover should tell them apart. */
+  grid?: TileGrid;
+}
+
+/** Horizontal bars on a fixed scale of 0 to 1. */
+export interface Bars extends BlockText {
+  kind: "bars";
+  rows: { label: string; value: number; text: string }[];
+  /** The length of a full bar in pixels. */
+  width: number;
+}
+
+/** A table of text. */
+export interface Table extends BlockText {
+  kind: "table";
+  columns: { title: string; align?: "left" | "right" }[];
+  rows: string[][];
+}
+
+/** Blocks side by side. */
+export interface Row extends BlockText {
+  kind: "row";
+  blocks: Block[];
+}
+
+export type Block = Picture | Bars | Table | Row;
+
+/** What a figure is made of. */
+export interface FigureParts {
+  title: string;
+  /** What the reader must know to read the figure: scales, counts, what is outlined. */
+  caption?: string;
+  blocks: Block[];
+  /** The figure in words and numbers, for terminals. @default the title and the caption */
+  text?: string;
+}
+
+function picturesOf(blocks: readonly Block[]): Picture[] {
+  return blocks.flatMap((block) =>
+    block.kind === "picture" ? [block] : block.kind === "row" ? picturesOf(block.blocks) : []
+  );
+}
+
+/** Everything that can stand in a cell: it makes a {@linkcode Figure} of itself when it is looked at. */
+export abstract class Shown {
+  /** The figure that stands for this object. */
+  abstract figure(): Figure;
+
+  /** Shows it here and now, also from the middle of a cell; prints text outside Jupyter. */
+  show(): Promise<void> {
+    return this.figure().show();
+  }
+
+  /** What Jupyter asks the last expression of a cell for. */
+  [displaySymbol](): Promise<MimeBundle> {
+    return this.figure().bundle();
+  }
+
+  /** What `console.log` prints. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.figure().text;
+  }
+}
+
+/** A picture with its words, ready for a cell, a terminal or a file. */
+export class Figure extends Shown {
+  readonly title: string;
+  readonly caption: string;
+  readonly blocks: readonly Block[];
+  readonly text: string;
+  #encoded?: Promise<Map<Picture, Uint8Array>>;
+
+  constructor({ title, caption = "", blocks, text }: FigureParts) {
+    super();
+    this.title = title;
+    this.caption = caption;
+    this.blocks = blocks;
+    this.text = text ?? [title, caption].filter(Boolean).join("\n");
+  }
+
+  override figure(): Figure {
+    return this;
+  }
+
+  override async show(): Promise<void> {
+    if (inKernel()) await display(await this.bundle());
+    else console.log(this.text);
+  }
+
+  /** The figure as HTML: an `<img>` with alt text for each picture, its words around it, and the hover's script. */
+  async html(): Promise<string> {
+    return figureHtml(this, await this.#pictures());
+  }
+
+  /** The whole figure, words and all, as one PNG on white. */
+  async png(): Promise<Uint8Array> {
+    return drawPng(this, await this.#pictures());
+  }
+
+  /** What a notebook keeps: `text/html`, `image/png` (base64) and `text/plain`. */
+  async bundle(): Promise<MimeBundle> {
+    const [html, png] = await Promise.all([this.html(), this.png()]);
+    return { "text/html": html, "image/png": base64(png), "text/plain": this.text };
+  }
+
+  /**
+   * Writes the figure to a file: `.png` (as {@linkcode png}) or `.html` (a page of its own).
+   *
+   * @throws {RangeError} if the path ends in neither
+   */
+  async save(path: string): Promise<void> {
+    if (path.endsWith(".png")) await Deno.writeFile(path, await this.png());
+    else if (path.endsWith(".html")) {
+      await Deno.writeTextFile(
+        path,
+        `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="color-scheme" content="light dark">\n` +
+          `<title>${escapeHtml(this.title)}</title>\n` +
+          `<body style="font-family:system-ui,sans-serif;margin:24px">\n${await this.html()}\n</body>\n</html>\n`,
+      );
+    } else throw new RangeError(`A figure is saved as .png or .html: received the path ${JSON.stringify(path)}.`);
+  }
+
+  /** Each picture as a PNG, made once. */
+  #pictures(): Promise<Map<Picture, Uint8Array>> {
+    this.#encoded ??= (async () => {
+      const pictures = picturesOf(this.blocks);
+      const encoded = await Promise.all(
+        pictures.map(({ pixels: { data, width, height } }) =>
+          encodePng(data, width, height, data.length === width * height * 4 ? 4 : 3)
+        ),
+      );
+      return new Map(pictures.map((picture, i) => [picture, encoded[i]]));
+    })();
+    return this.#encoded;
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * Many small pictures of one size as one large picture: the grid behind activations and filters.
+ *
+ * @module
+ */
+
+/** An RGB or RGBA picture, 8 bits a channel, row by row. */
+export interface Pixels {
+  /** `height · width · 3` bytes, or `· 4` where places are transparent. */
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Where the tiles of a mosaic stand, in its own pixels: what a hover needs. */
+export interface TileGrid {
+  /** Columns of tiles. */
+  readonly columns: number;
+  /** Width and height of one tile, gutter not counted. */
+  readonly tile: readonly [width: number, height: number];
+  /** What the hover says of each tile, row by row. */
+  readonly labels: readonly string[];
+}
+
+export interface Mosaic {
+  readonly pixels: Pixels;
+  readonly grid: TileGrid;
+}
+
+export interface MosaicOptions {
+  /** Width of one tile in its own cells. */
+  width: number;
+  /** Height of one tile in its own cells. */
+  height: number;
+  /** How many tiles. */
+  count: number;
+  /** The RGB bytes of tile `index`, `height · width · 3` of them. */
+  paint: (index: number) => Uint8Array;
+  /** What the hover says of tile `index`. */
+  label: (index: number) => string;
+  /** Whether tile `index` is outlined (a dead map, a noisy filter). @default none is */
+  outlined?: (index: number) => boolean;
+  /** How many tiles stand in a row. @default chosen so that the mosaic fits `maxWidth` without a ragged last row */
+  columns?: number;
+  /** The mosaic is wrapped to at most this many pixels, unless one tile is wider. @default 930 */
+  maxWidth?: number;
+  /** Tiles are enlarged by a whole factor while the mosaic stays below this many pixels in height. @default 460 */
+  maxHeight?: number;
+}
+
+/** One tile is never narrower than this many pixels. */
+const LEAST_TILE = 24;
+/** One tile is not enlarged beyond this many pixels. */
+const LARGEST_TILE = 240;
+const GUTTER = 1;
+const GUTTER_COLOR = [98, 108, 120];
+const OUTLINE_COLOR = [255, 138, 0];
+
+/** How tiles stand at one enlargement. */
+interface Layout {
+  scale: number;
+  columns: number;
+  rows: number;
+}
+
+/** The number of columns, at most `most`, that leaves the fewest empty places in the last row. */
+function evenColumns(count: number, most: number): number {
+  if (count <= most) return count;
+  let best = most;
+  let bestEmpty = Infinity;
+  for (let columns = most; columns >= Math.max(1, Math.ceil(most * 0.6)); columns--) {
+    const empty = Math.ceil(count / columns) * columns - count;
+    if (empty < bestEmpty) {
+      best = columns;
+      bestEmpty = empty;
+    }
+  }
+  return best;
+}
+
+/** The largest enlargement that fits; a somewhat smaller one where that fills every place of the grid. */
+function layOut({ width, height, count, columns: fixed, maxWidth = 930, maxHeight = 460 }: MosaicOptions): Layout {
+  const at = (scale: number): Layout & { fits: boolean } => {
+    const most = Math.max(1, Math.floor((maxWidth - GUTTER) / (width * scale + GUTTER)));
+    const columns = fixed ?? evenColumns(count, most);
+    const rows = Math.ceil(count / columns);
+    const fits = columns <= most && rows * (height * scale + GUTTER) + GUTTER <= maxHeight &&
+      Math.max(width, height) * scale <= LARGEST_TILE;
+    return { scale, columns, rows, fits };
+  };
+  const least = Math.max(1, Math.ceil(LEAST_TILE / width));
+  const fitting = [];
+  for (let scale = least; scale * width <= LARGEST_TILE; scale++) if (at(scale).fits) fitting.push(at(scale));
+  const largest = fitting.at(-1) ?? at(least);
+  const full = fitting.findLast(({ columns, rows, scale }) =>
+    columns * rows === count && scale >= largest.scale * 0.7 && (rows > 1 || largest.rows === 1)
+  );
+  return full ?? largest;
+}
+
+/**
+ * Lays tiles out in a grid with one gutter of one pixel, enlarging each cell by a whole factor,
+ * so that no tile is narrower than 24 pixels and nothing is blurred.
+ *
+ * @throws {RangeError} if there is no tile, or a tile has no cell
+ */
+export function mosaic(options: MosaicOptions): Mosaic {
+  const { width, height, count, paint, label } = options;
+  if (!(count >= 1 && width >= 1 && height >= 1)) {
+    throw new RangeError(
+      `A mosaic needs at least one tile with at least one cell: received ${count} of ${height}×${width}.`,
+    );
+  }
+  const { scale, columns, rows } = layOut(options);
+  const tileWidth = width * scale;
+  const tileHeight = height * scale;
+  const fullWidth = columns * (tileWidth + GUTTER) + GUTTER;
+  const fullHeight = rows * (tileHeight + GUTTER) + GUTTER;
+  const data = new Uint8Array(fullWidth * fullHeight * 3);
+  for (let i = 0; i < data.length; i += 3) data.set(GUTTER_COLOR, i);
+
+  for (let index = 0; index < count; index++) {
+    const left = GUTTER + (index % columns) * (tileWidth + GUTTER);
+    const top = GUTTER + Math.floor(index / columns) * (tileHeight + GUTTER);
+    const tile = paint(index);
+    if (tile.length !== width * height * 3) {
+      throw new RangeError(`Tile ${index} has ${tile.length} bytes; wanted ${height}×${width}×3.`);
+    }
+    for (let y = 0; y < height; y++) {
+      const start = ((top + y * scale) * fullWidth + left) * 3;
+      let at = start;
+      for (let x = 0; x < width; x++) {
+        const from = (y * width + x) * 3;
+        for (let repeat = 0; repeat < scale; repeat++) {
+          data[at++] = tile[from];
+          data[at++] = tile[from + 1];
+          data[at++] = tile[from + 2];
+        }
+      }
+      const row = data.subarray(start, at);
+      for (let repeat = 1; repeat < scale; repeat++) data.set(row, start + repeat * fullWidth * 3);
+    }
+  }
+  // Outlines last, in the gutter around a tile, so that they cover no cell.
+  for (let index = 0; index < count; index++) {
+    if (!options.outlined?.(index)) continue;
+    const left = (index % columns) * (tileWidth + GUTTER);
+    const top = Math.floor(index / columns) * (tileHeight + GUTTER);
+    const dot = (x: number, y: number) => data.set(OUTLINE_COLOR, (y * fullWidth + x) * 3);
+    for (let x = left; x <= left + tileWidth + GUTTER; x++) {
+      dot(x, top);
+      dot(x, top + tileHeight + GUTTER);
+    }
+    for (let y = top; y <= top + tileHeight + GUTTER; y++) {
+      dot(left, y);
+      dot(left + tileWidth + GUTTER, y);
+    }
+  }
+  const empty = columns * rows - count;
+  return {
+    pixels: {
+      data: empty === 0
+        ? data
+        : cutCorner(data, fullWidth, fullHeight, empty * (tileWidth + GUTTER), tileHeight + GUTTER),
+      width: fullWidth,
+      height: fullHeight,
+    },
+    grid: { columns, tile: [tileWidth, tileHeight], labels: Array.from({ length: count }, (_, i) => label(i)) },
+  };
+}
+
+/** RGB as RGBA with the lower right corner transparent: where the last row has no tiles. */
+function cutCorner(rgb: Uint8Array, width: number, height: number, cutWidth: number, cutHeight: number): Uint8Array {
+  const rgba = new Uint8Array(width * height * 4);
+  for (let i = 0; i < width * height; i++) {
+    const cut = i % width >= width - cutWidth && i >= (height - cutHeight) * width;
+    if (cut) continue;
+    rgba[i * 4] = rgb[i * 3];
+    rgba[i * 4 + 1] = rgb[i * 3 + 1];
+    rgba[i * 4 + 2] = rgb[i * 3 + 2];
+    rgba[i * 4 + 3] = 255;
+  }
+  return rgba;
+}
+
+/** Enlarges an RGB picture by a whole factor, each pixel to a square: nothing is blurred. */
+export function enlarge(pixels: Pixels, factor: number): Pixels {
+  if (factor === 1) return pixels;
+  const { width, height } = pixels;
+  const data = new Uint8Array(width * height * factor * factor * 3);
+  for (let y = 0; y < height * factor; y++) {
+    for (let x = 0; x < width * factor; x++) {
+      const from = (Math.floor(y / factor) * width + Math.floor(x / factor)) * 3;
+      data.set(pixels.data.subarray(from, from + 3), (y * width * factor + x) * 3);
+    }
+  }
+  return { data, width: width * factor, height: height * factor };
+}

@@ -1,0 +1,91 @@
+/**
+ * Progress of long work: a bar in the cell, a line in a terminal.
+ *
+ * @module
+ */
+
+import { escapeHtml } from "./html.ts";
+import { display, inKernel } from "./jupyter/display.ts";
+
+/** A running progress bar. */
+export interface Progress {
+  /** Tells how much is done, of the total. */
+  update(done: number): void;
+  /** Ends the bar; a line with the time it took stays. */
+  finish(): Promise<void>;
+  /** Ends the bar after a failure or an abort; a line that says how far it came stays. */
+  stop(): Promise<void>;
+}
+
+/** The bar is redrawn at most so often. */
+const EVERY_MS = 250;
+
+function seconds(ms: number): string {
+  const s = ms / 1000;
+  return s < 60 ? `${s.toFixed(s < 10 ? 1 : 0)} s` : `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
+}
+
+/** What the bar says: how much is done, how long it took, how long is left at this pace. */
+export function progressText(label: string, done: number, total: number | undefined, elapsed: number): string {
+  if (total === undefined) return `${label} · ${seconds(elapsed)}`;
+  const left = done > 0 && done < total ? ` · ${seconds((elapsed / done) * (total - done))} left` : "";
+  return `${label} · ${done} of ${total} · ${seconds(elapsed)}${left}`;
+}
+
+function progressHtml(text: string, share: number | undefined): string {
+  const bar = share === undefined
+    ? ""
+    : `<div style="width:320px;max-width:100%;height:6px;margin-top:3px;background-color:rgba(128,128,128,.35)">` +
+      `<div style="width:${(100 * share).toFixed(1)}%;height:6px;background-color:#3b82c4"></div></div>`;
+  return `<div style="font-size:90%;opacity:.85">${escapeHtml(text)}${bar}</div>`;
+}
+
+/**
+ * Starts a progress bar.
+ *
+ * In a cell it is one output that is repainted; in a terminal one line that is rewritten; where standard error is no
+ * terminal, only its last line is printed.
+ *
+ * @param label what is going on, in a few words
+ * @param total how much there is to do; without it the bar only counts the seconds
+ */
+export function startProgress(label: string, total?: number): Progress {
+  const start = performance.now();
+  const id = crypto.randomUUID();
+  const cell = inKernel();
+  const terminal = !cell && Deno.stderr.isTerminal();
+  let done = 0;
+  let shown = false;
+  let last: Promise<void> = Promise.resolve();
+  const elapsed = () => performance.now() - start;
+
+  const write = (text: string) => Deno.stderr.writeSync(new TextEncoder().encode(text));
+  const paint = (text: string, share: number | undefined) => {
+    if (cell) {
+      const update = shown;
+      shown = true;
+      last = last.then(() => display({ "text/html": progressHtml(text, share), "text/plain": text }, { id, update }));
+    } else if (terminal) write(`\r\x1b[K${text}`);
+  };
+  const repaint = () => paint(progressText(label, done, total, elapsed()), total && Math.min(1, done / total));
+  const timer = setInterval(repaint, EVERY_MS);
+  // The bar alone must not keep a process alive.
+  Deno.unrefTimer(timer);
+  repaint();
+
+  const end = async (text: string) => {
+    clearInterval(timer);
+    paint(text, undefined);
+    if (terminal) write("\n");
+    else if (!cell) write(`${text}\n`);
+    await last;
+  };
+  return {
+    update(now) {
+      done = now;
+    },
+    finish: () => end(`${label} · done in ${seconds(elapsed())}`),
+    stop: () =>
+      end(`${label} · stopped after ${total === undefined ? "" : `${done} of ${total}, `}${seconds(elapsed())}`),
+  };
+}

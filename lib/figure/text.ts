@@ -1,0 +1,98 @@
+/**
+ * Text as outlines, so that a figure's PNG looks the same on every machine, fonts or none.
+ *
+ * @module
+ */
+
+const OPENTYPE = "npm:opentype.js@2.0.0";
+const FONTS = "npm:dejavu-fonts-ttf@2.37.3";
+
+/** What is used of an opentype.js font: single glyphs, since its layout rejects some of DejaVu's tables. */
+interface Font {
+  unitsPerEm: number;
+  charToGlyph(character: string): {
+    advanceWidth?: number;
+    getPath(x: number, y: number, size: number): { toPathData(decimals: number): string };
+  };
+}
+
+export type Weight = "regular" | "bold";
+
+/** Sets text in one family, regular and bold. */
+export interface Typesetter {
+  /** The width of a line of text, in pixels. */
+  measure(text: string, size: number, weight?: Weight): number;
+  /** The line's outline as the data of an SVG path, its baseline starting at `(x, y)`. */
+  path(text: string, x: number, y: number, size: number, weight?: Weight): string;
+  /** The text broken at spaces into lines no wider than `width`; a longer word stands alone. */
+  wrap(text: string, size: number, width: number, weight?: Weight): string[];
+  /** The text cut to `width` with an ellipsis, or whole where it fits. */
+  clip(text: string, size: number, width: number, weight?: Weight): string;
+}
+
+async function loadFont(opentype: { parse(buffer: ArrayBuffer): Font }, file: string): Promise<Font> {
+  const bytes = await Deno.readFile(new URL(import.meta.resolve(`${FONTS}/ttf/${file}`)));
+  return opentype.parse(bytes.buffer);
+}
+
+let loading: Promise<Typesetter> | undefined;
+
+/** The typesetter; the fonts are read on first use. */
+export function typesetter(): Promise<Typesetter> {
+  loading ??= load().catch((error) => {
+    loading = undefined;
+    throw error;
+  });
+  return loading;
+}
+
+async function load(): Promise<Typesetter> {
+  await import(`${FONTS}/package.json`, { with: { type: "json" } });
+  const module = await import(OPENTYPE);
+  const opentype = module.default ?? module;
+  const fonts: Record<Weight, Font> = {
+    regular: await loadFont(opentype, "DejaVuSans.ttf"),
+    bold: await loadFont(opentype, "DejaVuSans-Bold.ttf"),
+  };
+  const advance = (character: string, size: number, weight: Weight) => {
+    const font = fonts[weight];
+    return ((font.charToGlyph(character).advanceWidth ?? 0) * size) / font.unitsPerEm;
+  };
+  const measure = (text: string, size: number, weight: Weight = "regular") => {
+    let width = 0;
+    for (const character of text) width += advance(character, size, weight);
+    return width;
+  };
+  return {
+    measure,
+    path(text, x, y, size, weight = "regular") {
+      let outline = "";
+      for (const character of text) {
+        outline += fonts[weight].charToGlyph(character).getPath(x, y, size).toPathData(1);
+        x += advance(character, size, weight);
+      }
+      return outline;
+    },
+    wrap(text, size, width, weight) {
+      const lines: string[] = [];
+      for (const paragraph of text.split("\n")) {
+        let line = "";
+        for (const word of paragraph.split(" ")) {
+          const longer = line ? `${line} ${word}` : word;
+          if (line && measure(longer, size, weight) > width) {
+            lines.push(line);
+            line = word;
+          } else line = longer;
+        }
+        lines.push(line);
+      }
+      return lines;
+    },
+    clip(text, size, width, weight) {
+      if (measure(text, size, weight) <= width) return text;
+      const letters = [...text];
+      while (letters.length && measure(letters.join("") + "…", size, weight) > width) letters.pop();
+      return letters.join("") + "…";
+    },
+  };
+}

@@ -1,0 +1,198 @@
+/**
+ * What a filter looks like, in numbers: smooth or rough, striped or noisy, grey or coloured.
+ *
+ * Everything is computed in double precision on one kernel `[h, w, c]`; y runs downwards.
+ *
+ * @module
+ */
+
+import type { NdArray } from "../array.ts";
+
+/** The diagnostics of one filter. */
+export interface FilterDiagnostics {
+  /**
+   * Smoothness, low is smooth: the mean absolute step between neighbouring cells, horizontal and vertical together,
+   * over all channels, after the kernel was scaled to 0…1 by its own extremes. A constant kernel has 0.
+   */
+  totalVariation: number;
+  /**
+   * How evenly the power is spread over all frequencies, 0…1: the entropy of the power spectrum over its greatest
+   * possible value. Stripes and blobs gather their power in few places (.65 to .82 for kernels of 7×7 and 11×11),
+   * white noise fills them all (.95 with one channel, .98 with three).
+   */
+  noise: number;
+  /** Share of the power above half of the Nyquist frequency (a quarter of a cycle a pixel), 0…1. */
+  highFrequency: number;
+  /** The dominant spatial frequency in cycles a pixel, 0…0.71; 0 where the kernel is flat. */
+  frequency: number;
+  /**
+   * Direction of the dominant wave in degrees, 0 ≤ orientation < 180: 0 is vertical stripes, 90 horizontal ones, 45 a
+   * wave that runs down to the right. `null` where the kernel is flat.
+   */
+  orientation: number | null;
+  /**
+   * For three channels: the mean over the cells of the standard deviation of their colours, over the standard deviation
+   * of the whole kernel: 0 is grey. `null` for other numbers of channels.
+   */
+  colorfulness: number | null;
+}
+
+/** The spectrum is that of the kernel in the corner of so many zeros, each channel less its mean. */
+const SIZE = 64;
+const HALF = SIZE / 2;
+
+/** The entropy of a flat spectrum, in nats. */
+export const FLAT_ENTROPY = Math.log(SIZE * SIZE - 1);
+
+/**
+ * The power spectrum of a kernel summed over its channels, on the half plane of horizontal frequencies 0…32.
+ *
+ * It is the Fourier transform of the kernel's autocorrelation (Wiener-Khinchin), which is so small that a plain sum of
+ * cosines beats an FFT a channel.
+ *
+ * @returns `power[v · 33 + u]`, v modulo 64; `null` for a kernel whose channels are all flat
+ */
+function powerSpectrum({ data, shape: [height, width, channels] }: NdArray): Float64Array | null {
+  const cells = height * width;
+  const residual = new Float64Array(data.length);
+  let energy = 0;
+  let total = 0;
+  for (let c = 0; c < channels; c++) {
+    let mean = 0;
+    for (let i = 0; i < cells; i++) mean += data[i * channels + c];
+    mean /= cells;
+    for (let i = 0; i < cells; i++) {
+      const value = data[i * channels + c];
+      residual[i * channels + c] = value - mean;
+      energy += (value - mean) ** 2;
+      total += value * value;
+    }
+  }
+  if (energy <= 1e-12 * total) return null;
+
+  // Half of the lags: the autocorrelation is even.
+  const lags: { dy: number; dx: number; weight: number }[] = [];
+  for (let dy = 0; dy < height; dy++) {
+    for (let dx = dy === 0 ? 0 : 1 - width; dx < width; dx++) {
+      let sum = 0;
+      for (let y = 0; y + dy < height; y++) {
+        for (let x = Math.max(0, -dx); x < width && x + dx < width; x++) {
+          const a = (y * width + x) * channels;
+          const b = ((y + dy) * width + x + dx) * channels;
+          for (let c = 0; c < channels; c++) sum += residual[a + c] * residual[b + c];
+        }
+      }
+      lags.push({ dy, dx, weight: dy === 0 && dx === 0 ? sum : 2 * sum });
+    }
+  }
+  const power = new Float64Array(SIZE * (HALF + 1));
+  for (const { dy, dx, weight } of lags) {
+    for (let v = 0; v < SIZE; v++) {
+      for (let u = 0; u <= HALF; u++) {
+        power[v * (HALF + 1) + u] += weight * COSINES[(((u * dx + v * dy) % SIZE) + SIZE) % SIZE];
+      }
+    }
+  }
+  power[0] = 0;
+  for (let i = 0; i < power.length; i++) if (power[i] < 0) power[i] = 0;
+  return power;
+}
+
+const COSINES = Float64Array.from({ length: SIZE }, (_, i) => Math.cos((2 * Math.PI * i) / SIZE));
+
+/** The signed frequency of an index. */
+const signed = (index: number) => index <= HALF ? index : index - SIZE;
+
+function spectral(power: Float64Array | null): Omit<FilterDiagnostics, "totalVariation" | "colorfulness"> {
+  if (!power) return { noise: 0, highFrequency: 0, frequency: 0, orientation: null };
+  // Columns 1…31 stand for their mirror images too.
+  const copies = (u: number) => u === 0 || u === HALF ? 1 : 2;
+  let sum = 0;
+  let high = 0;
+  let largest = 0;
+  for (let v = 0; v < SIZE; v++) {
+    for (let u = 0; u <= HALF; u++) {
+      const value = power[v * (HALF + 1) + u];
+      sum += copies(u) * value;
+      if (u * u + signed(v) ** 2 > (HALF / 2) ** 2) high += copies(u) * value;
+      largest = Math.max(largest, value);
+    }
+  }
+  let entropy = 0;
+  let best: [squared: number, orientation: number] = [Infinity, Infinity];
+  for (let v = 0; v < SIZE; v++) {
+    for (let u = 0; u <= HALF; u++) {
+      const value = power[v * (HALF + 1) + u];
+      const share = value / sum;
+      if (share > 0) entropy -= copies(u) * share * Math.log(share);
+      const y = signed(v);
+      if (value < largest * (1 - 1e-9) || ((u === 0 || u === HALF) && y < 0)) continue;
+      // Among equal waves the slowest wins, then the one of the least angle.
+      const orientation = ((Math.atan2(y, u) * 180) / Math.PI + 180) % 180;
+      const squared = u * u + y * y;
+      if (squared < best[0] || (squared === best[0] && orientation < best[1])) best = [squared, orientation];
+    }
+  }
+  return {
+    noise: entropy / FLAT_ENTROPY,
+    highFrequency: high / sum,
+    frequency: Math.sqrt(best[0]) / SIZE,
+    orientation: best[1],
+  };
+}
+
+function totalVariation({ data, shape: [height, width, channels] }: NdArray): number {
+  let min = Infinity;
+  let max = -Infinity;
+  for (const value of data) {
+    min = Math.min(min, value);
+    max = Math.max(max, value);
+  }
+  const steps = height * (width - 1) * channels + (height - 1) * width * channels;
+  if (min === max || steps === 0) return 0;
+  let sum = 0;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (let c = 0; c < channels; c++) {
+        const here = data[(y * width + x) * channels + c];
+        if (x + 1 < width) sum += Math.abs(data[(y * width + x + 1) * channels + c] - here);
+        if (y + 1 < height) sum += Math.abs(data[((y + 1) * width + x) * channels + c] - here);
+      }
+    }
+  }
+  return sum / (max - min) / steps;
+}
+
+function deviation(values: ArrayLike<number>, start = 0, count = values.length): number {
+  let mean = 0;
+  for (let i = start; i < start + count; i++) mean += values[i] / count;
+  let squares = 0;
+  for (let i = start; i < start + count; i++) squares += (values[i] - mean) ** 2;
+  return Math.sqrt(squares / count);
+}
+
+function colorfulness({ data, shape: [height, width, channels] }: NdArray): number | null {
+  if (channels !== 3) return null;
+  if (data.every((value) => value === data[0])) return 0;
+  let sum = 0;
+  for (let i = 0; i < height * width; i++) sum += deviation(data, i * 3, 3);
+  return sum / (height * width) / deviation(data);
+}
+
+/**
+ * Diagnoses one filter.
+ *
+ * @param kernel `[h, w, c]`, at most 64 cells a side
+ * @throws {RangeError} if a side is longer than 64
+ */
+export function diagnoseFilter(kernel: NdArray): FilterDiagnostics {
+  const [height, width] = kernel.shape;
+  if (height > SIZE || width > SIZE) {
+    throw new RangeError(`A filter of ${height}×${width} was to be diagnosed; wanted at most ${SIZE}×${SIZE}.`);
+  }
+  return {
+    totalVariation: totalVariation(kernel),
+    ...spectral(powerSpectrum(kernel)),
+    colorfulness: colorfulness(kernel),
+  };
+}

@@ -1,0 +1,147 @@
+/**
+ * What the model says an image is.
+ *
+ * @module
+ */
+
+import type { NdArray } from "../array.ts";
+import { type ImageLike, toImage } from "../data/image.ts";
+import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { Figure, Shown } from "../figure/figure.ts";
+import { enlarge, type Pixels } from "../figure/mosaic.ts";
+import type { Model } from "../model/model.ts";
+import { forward } from "../probe/forward.ts";
+
+export interface PredictOptions {
+  /**
+   * How many classes to keep, the likeliest first.
+   * @default 5
+   */
+  top?: number;
+  /** Stops before the pass. */
+  signal?: AbortSignal;
+}
+
+export interface PredictRow {
+  /** The class's label, or `"class N"` where the model has no labels. */
+  label: string;
+  /** The class's index in the model's output. */
+  index: number;
+  /** From 0 to 1. */
+  probability: number;
+}
+
+/** The likeliest classes of one image; in a cell, bars beside the photo. */
+export class Prediction extends Shown {
+  /** The likeliest classes, the likeliest first. */
+  readonly rows: readonly PredictRow[];
+  /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255. */
+  readonly image: NdArray;
+  /** How the model's output became probabilities: it was one already, or went through a softmax here. */
+  readonly activation: "softmax" | "sigmoid" | "softmax of logits";
+  readonly #names: { model: string; image: string };
+
+  constructor(
+    rows: PredictRow[],
+    image: NdArray,
+    activation: Prediction["activation"],
+    names: { model: string; image: string },
+  ) {
+    super();
+    this.rows = rows;
+    this.image = image;
+    this.activation = activation;
+    this.#names = names;
+  }
+
+  /** The rows as a Polars DataFrame, made when asked for. */
+  get table(): Promise<DataFrame> {
+    return toDataFrame(this.rows);
+  }
+
+  override figure(): Figure {
+    const { model, image } = this.#names;
+    const percent = (p: number) => `${(100 * p).toFixed(1)} %`;
+    const best = this.rows[0];
+    const [height, width] = this.image.shape;
+    const title = `${model} · ${image}: ${best.label}, ${percent(best.probability)}`;
+    const caption = `Top ${this.rows.length} probabilities (${this.activation}), bars from 0 to 1. ` +
+      `The photo is what the model saw: ${height}×${width} pixels.`;
+    const text = this.rows.map(({ label, probability }) => `  ${percent(probability).padStart(7)}  ${label}`);
+    return new Figure({
+      title,
+      caption,
+      blocks: [{
+        kind: "row",
+        blocks: [
+          { kind: "picture", pixels: photoPixels(this.image), alt: `${image}, which ${model} takes for ${best.label}` },
+          {
+            kind: "bars",
+            width: 260,
+            rows: this.rows.map(({ label, probability }) => ({
+              label,
+              value: probability,
+              text: percent(probability),
+            })),
+          },
+        ],
+      }],
+      text: [title, ...text].join("\n"),
+    });
+  }
+}
+
+/** An image `[h, w, 3]` as pixels, small ones enlarged by a whole factor. */
+function photoPixels(image: NdArray): Pixels {
+  const [height, width] = image.shape;
+  const data = Uint8Array.from(image.data, (value) => Math.max(0, Math.min(255, Math.round(value))));
+  return enlarge({ data, height, width }, Math.max(1, Math.floor(224 / Math.max(height, width))));
+}
+
+function softmax(logits: Float32Array): number[] {
+  const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const raised = Array.from(logits, (value) => Math.exp(value - most));
+  const sum = raised.reduce((a, b) => a + b, 0);
+  return raised.map((value) => value / sum);
+}
+
+/**
+ * Classifies an image.
+ *
+ * The model's last layer must put out one number a class. Where its activation is softmax, or sigmoid, the numbers are
+ * taken as they are (one sigmoid unit makes two rows); otherwise they are taken for logits and go through a softmax,
+ * and the caption says so.
+ *
+ * @param model what to ask
+ * @param image an image, a path, or pixels `[h, w, 3]` of 0…255
+ * @returns rows `{ label, index, probability }`, the likeliest first
+ * @throws {RangeError} if `top` is not a whole number ≥ 1
+ * @throws {TypeError} if the model does not put out one number a class, or does not read images
+ */
+export async function predict(
+  model: Model,
+  image: ImageLike,
+  { top = 5, signal }: PredictOptions = {},
+): Promise<Prediction> {
+  if (!Number.isInteger(top) || top < 1) throw new RangeError(`top must be a whole number ≥ 1: received ${top}.`);
+  const last = model.layers.at(-1)!;
+  if (last.outputShape.length !== 1) {
+    throw new TypeError(
+      `The last layer of ${JSON.stringify(model.name)}, ${JSON.stringify(last.name)}, puts out ` +
+        `[${last.outputShape.join(", ")}]; predict wants one number a class.`,
+    );
+  }
+  const source = await toImage(image);
+  const view = await model.view(source);
+  const [output] = await forward(model, [model.input(view)], [last.name], { signal });
+  const config = model.network.getLayer(last.name).getConfig();
+  const named = last.kind === "Softmax" ? "softmax" : String(config["activation"] ?? "linear");
+  const activation = named === "softmax" || named === "sigmoid" ? named : "softmax of logits";
+  const probabilities = activation === "softmax of logits" ? softmax(output.data) : Array.from(output.data);
+  if (probabilities.length === 1 && activation === "sigmoid") probabilities.unshift(1 - probabilities[0]);
+  const rows = probabilities
+    .map((probability, index) => ({ label: model.labels?.[index] ?? `class ${index}`, index, probability }))
+    .sort((a, b) => b.probability - a.probability || a.index - b.index)
+    .slice(0, top);
+  return new Prediction(rows, view, activation, { model: model.name, image: source.name });
+}

@@ -1,0 +1,187 @@
+/**
+ * A ConvNet with what belongs to it: its labels, its preprocessing, its table of layers.
+ *
+ * @module
+ */
+
+import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
+import { type NdArray, ndarray } from "../array.ts";
+import { resize } from "../codec.ts";
+import { type ImageLike, toImage } from "../data/image.ts";
+import { unknownName } from "../errors.ts";
+import { Figure, Shown } from "../figure/figure.ts";
+import { drawSilhouette } from "../figure/silhouette.ts";
+import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
+import { type ReceptiveField, receptiveFields } from "./receptive_field.ts";
+
+/** One layer of a model, as its table shows it. */
+export interface LayerInfo {
+  readonly name: string;
+  /** The layer's type, as Keras spells it: `"Conv2D"`, `"MaxPooling2D"`, … */
+  readonly kind: string;
+  /** The shape of its output for one image: `[h, w, c]` or `[n]`; `null` where it depends on the input. */
+  readonly outputShape: readonly (number | null)[];
+  /** How many weights it has, those that training leaves alone counted in. */
+  readonly params: number;
+  /** What one cell sees of the image; `null` where that has no meaning (dense layers, global pooling). */
+  readonly receptiveField: ReceptiveField | null;
+}
+
+export interface ModelOptions {
+  name: string;
+  labels: readonly string[] | null;
+  preprocess: Preprocess;
+}
+
+const shapeText = (shape: readonly (number | null)[]) => shape.map((length) => length ?? "?").join("×");
+
+/** A number with its thousands set apart. */
+const count = (value: number) => value.toLocaleString("en-US");
+
+/** A network that convlens can look into. Made by `loadModel`; in a cell it shows its table of layers. */
+export class Model extends Shown {
+  readonly name: string;
+  /** The name of each output class, or `null` if the model has none. */
+  readonly labels: readonly string[] | null;
+  readonly preprocess: Preprocess;
+  /** The layers in the order in which they run. */
+  readonly layers: readonly LayerInfo[];
+  /** `[height, width, channels]` of the input; `null` for a side that may have any length. */
+  readonly inputShape: readonly (number | null)[];
+  /** The TensorFlow.js model itself. convlens never changes it. */
+  readonly network: LayersModel;
+
+  /**
+   * @throws {RangeError} if the number of labels is not the number of outputs
+   */
+  constructor(network: LayersModel, { name, labels, preprocess }: ModelOptions) {
+    super();
+    this.network = network;
+    this.name = name;
+    this.preprocess = preprocess;
+    this.inputShape = network.inputs[0].shape.slice(1);
+    const outputs = network.outputs[0].shape.at(-1);
+    // One sigmoid unit tells two classes apart.
+    if (labels && labels.length !== outputs && !(outputs === 1 && labels.length === 2)) {
+      throw new RangeError(
+        `The model ${JSON.stringify(name)} has ${outputs} outputs: received ${labels.length} labels.`,
+      );
+    }
+    this.labels = labels;
+    const fields = receptiveFields(network);
+    this.layers = network.layers.map((layer) => {
+      const shape = layer.outboundNodes.length || layer.inboundNodes.length ? layer.getOutputAt(0) : network.outputs[0];
+      return {
+        name: layer.name,
+        kind: layer.getClassName(),
+        outputShape: (Array.isArray(shape) ? shape[0] : shape).shape.slice(1),
+        params: layer.countParams(),
+        receptiveField: fields.get(layer.name) ?? null,
+      };
+    });
+  }
+
+  /** How many weights the model has. */
+  get params(): number {
+    return this.layers.reduce((sum, layer) => sum + layer.params, 0);
+  }
+
+  /**
+   * Finds a layer by its name.
+   *
+   * @throws {RangeError} if there is none; the message names the nearest
+   */
+  layer(name: string): LayerInfo {
+    const found = this.layers.find((layer) => layer.name === name);
+    if (!found) {
+      throw unknownName(
+        "layer",
+        String(name),
+        this.layers.map((l) => l.name),
+        `model ${JSON.stringify(this.name)}`,
+      );
+    }
+    return found;
+  }
+
+  /**
+   * An image as this model sees it: brought to the input's size, still RGB of 0…255.
+   *
+   * @returns `[h, w, 3]`
+   * @throws {TypeError} if the model's input is not an image
+   */
+  async view(image: ImageLike): Promise<NdArray> {
+    const [height, width, channels] = this.inputShape;
+    if (this.inputShape.length !== 3 || (channels !== 3 && channels !== 1)) {
+      throw new TypeError(
+        `The model ${JSON.stringify(this.name)} takes an input of shape [${shapeText(this.inputShape)}]; ` +
+          `wanted an image, [height, width, 3 or 1].`,
+      );
+    }
+    const { data, shape } = await toImage(image);
+    const pixels = ndarray(data, shape);
+    const size: [number, number] = [height ?? shape[0], width ?? shape[1]];
+    return size[0] === shape[0] && size[1] === shape[1]
+      ? pixels
+      : await resize(pixels, size, { fit: this.preprocess.fit });
+  }
+
+  /**
+   * Pixels as the numbers that the network was trained on.
+   *
+   * @param view what {@linkcode view} returned, `[h, w, 3]`
+   * @returns `[h, w, channels of the input]`
+   */
+  input(view: NdArray): NdArray {
+    const channels = this.inputShape[2] as 1 | 3;
+    return ndarray(preprocess(view, this.preprocess, channels), [view.shape[0], view.shape[1], channels]);
+  }
+
+  /** Frees the weights. The model cannot be used afterwards. */
+  dispose(): void {
+    this.network.dispose();
+  }
+
+  /** The table of layers, under a silhouette of the network. */
+  override figure(): Figure {
+    const title = `${this.name} · ${this.layers.length} layers, ${count(this.params)} parameters`;
+    const labels = this.labels ? `${count(this.labels.length)} classes` : "no labels";
+    const caption = `Input ${shapeText(this.inputShape)}: ${describePreprocess(this.preprocess)}. Output ` +
+      `${shapeText(this.network.outputs[0].shape.slice(1))}, ${labels}. ` +
+      `Receptive field: side of the square of pixels that one cell sees, and its step from cell to cell.`;
+    const columns = [
+      { title: "layer" },
+      { title: "kind" },
+      { title: "output", align: "right" as const },
+      { title: "parameters", align: "right" as const },
+      { title: "receptive field", align: "right" as const },
+    ];
+    const rows = this.layers.map((layer) => [
+      layer.name,
+      layer.kind,
+      shapeText(layer.outputShape),
+      layer.params ? count(layer.params) : "",
+      layer.receptiveField
+        ? `${layer.receptiveField.exact ? "" : "≤ "}${layer.receptiveField.size} / ${layer.receptiveField.stride}`
+        : "",
+    ]);
+    const widths = columns.map(({ title }, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));
+    const line = (row: string[]) =>
+      row.map((text, i) => columns[i].align ? text.padStart(widths[i]) : text.padEnd(widths[i])).join("  ").trimEnd();
+    return new Figure({
+      title,
+      caption,
+      blocks: [
+        {
+          kind: "picture",
+          pixels: drawSilhouette(this.layers),
+          alt: `Silhouette of ${this.name}: one bar a layer, its height the layer's resolution, its colour the kind`,
+          note: "One bar a layer: height is resolution, brightness is channels; " +
+            "blue convolves or is dense, orange pools, grey does the rest.",
+        },
+        { kind: "table", columns, rows },
+      ],
+      text: [title, line(columns.map((c) => c.title)), ...rows.map(line), caption].join("\n"),
+    });
+  }
+}

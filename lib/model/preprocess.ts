@@ -1,0 +1,116 @@
+/**
+ * From the pixels of an image to the numbers that a network was trained on.
+ *
+ * @module
+ */
+
+import type { NdArray } from "../array.ts";
+
+/**
+ * How a network wants its pixels. The names are those of Keras's `imagenet_utils.preprocess_input`, with two more:
+ * - `"caffe"`: BGR, minus the ImageNet means 103.939, 116.779, 123.68;
+ * - `"tf"`: RGB from −1 to 1;
+ * - `"torch"`: RGB from 0 to 1, minus the means .485 .456 .406, over the deviations .229 .224 .225;
+ * - `"unit"`: RGB from 0 to 1;
+ * - `"none"`: RGB from 0 to 255, as they are.
+ */
+export type PreprocessMode = "caffe" | "tf" | "torch" | "unit" | "none";
+
+/** The same, spelt out: `value = (pixel − mean) / deviation`, channel by channel in the network's own order. */
+export interface Preprocess {
+  /** The name of the mode, or `"custom"`. */
+  readonly mode: PreprocessMode | "custom";
+  /** The order of colours that the network reads. */
+  readonly order: "rgb" | "bgr";
+  /** Subtracted from each pixel of 0…255, in the network's order. */
+  readonly mean: readonly [number, number, number];
+  /** Divides each pixel afterwards. */
+  readonly deviation: readonly [number, number, number];
+  /**
+   * How an image becomes the input's size: `"crop"` scales its short side and cuts the middle out, `"squash"`
+   * scales each side on its own.
+   */
+  readonly fit: "crop" | "squash";
+}
+
+const MODES: Record<PreprocessMode, Omit<Preprocess, "mode" | "fit">> = {
+  caffe: { order: "bgr", mean: [103.939, 116.779, 123.68], deviation: [1, 1, 1] },
+  tf: { order: "rgb", mean: [127.5, 127.5, 127.5], deviation: [127.5, 127.5, 127.5] },
+  torch: {
+    order: "rgb",
+    mean: [0.485 * 255, 0.456 * 255, 0.406 * 255],
+    deviation: [0.229 * 255, 0.224 * 255, 0.225 * 255],
+  },
+  unit: { order: "rgb", mean: [0, 0, 0], deviation: [255, 255, 255] },
+  none: { order: "rgb", mean: [0, 0, 0], deviation: [1, 1, 1] },
+};
+
+/**
+ * Fills a preprocessing in: from a mode's name, or from what differs from `"none"`.
+ *
+ * @throws {RangeError} if the mode is unknown or a deviation is 0
+ */
+export function preprocessing(wanted: PreprocessMode | Partial<Omit<Preprocess, "mode">>): Preprocess {
+  if (typeof wanted === "string") {
+    const mode = MODES[wanted];
+    if (!mode) {
+      throw new RangeError(
+        `There is no preprocessing ${JSON.stringify(wanted)}; wanted one of ${Object.keys(MODES).join(", ")}, ` +
+          `or { order, mean, deviation, fit }.`,
+      );
+    }
+    return { mode: wanted, ...mode, fit: "crop" };
+  }
+  const custom: Preprocess = { ...MODES.none, fit: "crop", ...wanted, mode: "custom" };
+  for (const [name, values] of [["mean", custom.mean], ["deviation", custom.deviation]] as const) {
+    if (values.length !== 3 || !values.every((v) => Number.isFinite(v) && (name === "mean" || v !== 0))) {
+      throw new RangeError(
+        `A preprocessing's ${name} must hold three numbers${name === "mean" ? "" : " other than 0"}: ` +
+          `received [${values.join(", ")}].`,
+      );
+    }
+  }
+  return custom;
+}
+
+/** A preprocessing in a few words, for a model's caption. */
+export function describePreprocess({ mode, order, mean, deviation, fit }: Preprocess): string {
+  const known: Record<string, string> = {
+    caffe: "BGR minus the ImageNet means",
+    tf: "RGB from −1 to 1",
+    torch: "RGB, ImageNet means and deviations",
+    unit: "RGB from 0 to 1",
+    none: "RGB from 0 to 255",
+  };
+  const values = known[mode] ??
+    `${order.toUpperCase()}, minus [${mean.join(", ")}], over [${deviation.join(", ")}]`;
+  return `${values}; images ${fit === "crop" ? "scaled and centre-cropped" : "squashed"} to fit`;
+}
+
+/** Weights of red, green and blue in grey (ITU-R BT.601), for networks with one input channel. */
+const LUMA = [0.299, 0.587, 0.114];
+
+/**
+ * Turns pixels into a network's input, in a plain array.
+ *
+ * @param image `[h, w, 3]`, RGB, 0…255
+ * @param channels how many channels the network reads: 3, or 1 for grey (a weighted sum of the colours)
+ * @returns `h · w · channels` values
+ */
+export function preprocess(image: NdArray, how: Preprocess, channels: 1 | 3): Float32Array {
+  const { data } = image;
+  const pixels = data.length / 3;
+  const out = new Float32Array(pixels * channels);
+  for (let i = 0; i < pixels; i++) {
+    if (channels === 1) {
+      const grey = LUMA[0] * data[i * 3] + LUMA[1] * data[i * 3 + 1] + LUMA[2] * data[i * 3 + 2];
+      out[i] = (grey - how.mean[0]) / how.deviation[0];
+      continue;
+    }
+    for (let c = 0; c < 3; c++) {
+      const from = how.order === "bgr" ? 2 - c : c;
+      out[i * 3 + c] = (data[i * 3 + from] - how.mean[c]) / how.deviation[c];
+    }
+  }
+  return out;
+}

@@ -1,0 +1,63 @@
+/**
+ * Where the arithmetic runs: native TensorFlow, WebGPU, WebAssembly or plain JavaScript.
+ *
+ * @module
+ */
+
+import type { BackendName } from "./candidate.ts";
+import { cpu } from "./cpu.ts";
+import { type BackendInfo, type Doctor, makeRuntime, VARIABLE } from "./runtime.ts";
+import { tensorflow } from "./tensorflow.ts";
+import { type TF, tf } from "./tfjs.ts";
+import { wasm } from "./wasm.ts";
+import { webgpu } from "./webgpu.ts";
+
+export { BackendError, type BackendName } from "./candidate.ts";
+export type { BackendInfo, BackendReport, Doctor } from "./runtime.ts";
+export type { TF } from "./tfjs.ts";
+
+const runtime = makeRuntime({
+  candidates: [tensorflow, webgpu, wasm, cpu],
+  tf,
+  preferred: () => Deno.env.get(VARIABLE),
+  say: (line) => console.log(line),
+});
+
+/**
+ * Chooses where the arithmetic runs, from now on and for every model.
+ *
+ * `auto` takes native TensorFlow if its library is installed, else WebGPU on a real graphics card, else WebAssembly,
+ * and says once which it took. The environment variable `CONVLENS_BACKEND` names another for `auto` to take. A
+ * backend that is asked for by name is taken or is an error: there is no silent fallback. Every backend but cpu has
+ * to compute a small net as the cpu backend does before it is used.
+ *
+ * Models may be loaded before or after: tensors move to the new backend when they are next used. From WebGPU only the
+ * weights of layers models, and tensors whose `data()` was awaited, can move.
+ *
+ * @param name @default "auto"
+ * @throws {RangeError} if there is no backend of that name
+ * @throws {BackendError} if it does not start here: says why, and what to do
+ */
+export function useBackend(name?: BackendName | "auto"): Promise<BackendInfo> {
+  return runtime.useBackend(name);
+}
+
+/**
+ * TensorFlow.js, ready to compute: takes what `auto` takes if no backend was chosen yet.
+ * Calls at the same time share one start.
+ *
+ * @throws {BackendError} if no backend starts here
+ */
+export function ensureBackend(): Promise<TF> {
+  return runtime.ensureBackend();
+}
+
+/**
+ * Tries every backend and tells which ones work here, which one `auto` takes, and why not the others.
+ * The active backend stays as it is.
+ */
+export function doctor(): Promise<Doctor> {
+  return runtime.doctor();
+}
+
+if (import.meta.main) console.log(String(await doctor()));

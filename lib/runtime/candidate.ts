@@ -1,0 +1,52 @@
+/**
+ * What a backend must tell and do to be chosen: the contract between the backends and the runtime that picks one.
+ *
+ * @module
+ */
+
+import type { TF } from "./tfjs.ts";
+
+/** The backends that convlens knows, in the order in which `auto` considers them. */
+export const BACKENDS = ["tensorflow", "webgpu", "wasm", "cpu"] as const;
+
+/** The name of a backend, the same as in TensorFlow.js. */
+export type BackendName = typeof BACKENDS[number];
+
+/** What a backend says of itself once it is ready to compute. */
+export interface Started {
+  /** What it computes on, as `CPU (SIMD)` or the name of a graphics card. */
+  device: string;
+  /** The version of the library that does the arithmetic. */
+  version: string;
+  /** How many threads it computes on, where that is known. */
+  threads?: number;
+  /** Its largest deviation from the cpu backend, relative; null for the cpu backend itself. */
+  selfCheck: number | null;
+}
+
+/** A backend that may be started. */
+export interface Candidate {
+  name: BackendName;
+  /** Why `auto` must pass it over, found out without starting it; undefined if `auto` may take it. */
+  onlyByName?(): Promise<string | undefined>;
+  /**
+   * Makes the backend ready, so that `tf.setBackend(name)` takes effect at once. Leaves the active backend as it was.
+   *
+   * @throws {BackendError} if it cannot be started here
+   */
+  start(tf: TF): Promise<Started>;
+}
+
+/** A backend that was asked for cannot be used here. */
+export class BackendError extends Error {
+  override name = "BackendError";
+
+  /**
+   * @param backend which one
+   * @param reason why not, in a few words: this stands in `doctor`'s table
+   * @param remedy what to do about it, as a sentence
+   */
+  constructor(readonly backend: string, readonly reason: string, readonly remedy: string, options?: ErrorOptions) {
+    super(`The backend "${backend}" cannot be used: ${reason}. ${remedy}`, options);
+  }
+}

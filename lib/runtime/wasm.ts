@@ -1,0 +1,51 @@
+/** WebAssembly arithmetic: no drivers, no native code, works everywhere. @module */
+
+import type { EventEmitter } from "node:events";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { BackendError, type Candidate } from "./candidate.ts";
+import { makeReady } from "./engine.ts";
+import { messageOf } from "./message.ts";
+import { selfCheck } from "./self_check.ts";
+
+const WASM = "npm:@tensorflow/tfjs-backend-wasm@4.22.0";
+
+/** The wasm backend, with SIMD and one thread. */
+export const wasm: Candidate = {
+  name: "wasm",
+  async start(tf) {
+    let version: string;
+    try {
+      const backend = await import(WASM) as typeof import("npm:@tensorflow/tfjs-backend-wasm@4.22.0");
+      version = backend.version_wasm;
+      // The package holds the binaries; named by their path, they need neither a network nor a server.
+      const binary = import.meta.resolve(`${WASM}/dist/tfjs-backend-wasm-simd.wasm`);
+      backend.setWasmPaths(fileURLToPath(new URL(".", binary)));
+      await withoutNewListeners(() => makeReady(tf, "wasm"));
+    } catch (error) {
+      const remedy = "Its package must be in Deno's cache: run once with a network, or use another backend.";
+      throw new BackendError("wasm", messageOf(error), remedy, { cause: error });
+    }
+    const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
+    return { device: simd ? "CPU (SIMD)" : "CPU", version, threads: 1, selfCheck: await selfCheck(tf, "wasm") };
+  },
+};
+
+/**
+ * Emscripten's start-up code listens to the process's uncaught errors only to throw them again, which would end a
+ * notebook's kernel on any rejection nobody awaited. Removes what it added.
+ */
+async function withoutNewListeners(start: () => Promise<void>): Promise<void> {
+  const emitter: EventEmitter = process;
+  const events = ["uncaughtException", "unhandledRejection"];
+  const before = events.map((event) => emitter.listeners(event));
+  try {
+    await start();
+  } finally {
+    events.forEach((event, i) => {
+      for (const listener of emitter.listeners(event)) {
+        if (!before[i].includes(listener)) emitter.off(event, listener as () => void);
+      }
+    });
+  }
+}
