@@ -18,6 +18,7 @@ export default defineConfig({
   }],
   test: {
     pool: "forks",
+    server: { deps: { external: [/\/lib\/.*\.ts$/, /\/mod\.ts$/] } },
     include: ["test/**/*_test.ts"],
     testTimeout: 120_000,
     hookTimeout: 300_000,

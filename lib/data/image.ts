@@ -163,7 +163,7 @@ async function fromFile(path: string): Promise<Image> {
   try {
     info = await Deno.stat(absolute);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
+    if (!isMissing(error)) throw error;
     throw new ImageError(`There is no file ${quoted} (looked for ${absolute}).${await hint(path, absolute)}`);
   }
   if (info.isDirectory) {
@@ -179,6 +179,11 @@ async function fromFile(path: string): Promise<Image> {
   return new Image(pixels, { name: basename(absolute), source: path });
 }
 
+/** Whether a file, or a folder on the way to it, is not there. */
+function isMissing(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+}
+
 /** What else might have been meant by a path that does not exist. */
 async function hint(path: string, absolute: string): Promise<string> {
   if (catalogEntries[path]?.kind === "photo") {
@@ -190,8 +195,8 @@ async function hint(path: string, absolute: string): Promise<string> {
       if (/\.(jpe?g|png|webp)$/i.test(entry.name)) names.push(entry.name);
     }
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return ` The folder ${dirname(absolute)} does not exist either.`;
-    throw error;
+    if (!isMissing(error)) throw error;
+    return ` There is no folder ${dirname(absolute)} either.`;
   }
   if (names.length === 0) return " That folder holds no image.";
   const shown = nearest(basename(path), names.sort(), 3).map((name) => JSON.stringify(name));

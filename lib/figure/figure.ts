@@ -8,8 +8,11 @@
 import { encodePng } from "../codec.ts";
 import { drawPng } from "./draw.ts";
 import { base64, escapeHtml, figureHtml } from "./html.ts";
-import { display, displaySymbol, inKernel, type MimeBundle } from "./jupyter/display.ts";
+import { display, displaySymbol, inKernel, keepOutputs, type MimeBundle } from "./jupyter/display.ts";
 import type { Pixels, TileGrid } from "./mosaic.ts";
+
+// Whoever can show a figure wants it under its own cell.
+keepOutputs();
 
 interface BlockText {
   /** A line above the block, in bold. */

@@ -126,6 +126,7 @@ pre, code { font: 15px/1.55 ui-monospace, SFMono-Regular, Menlo, Consolas, "Deja
 pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .markdown pre, .markdown :not(pre) > code { background: var(--code); border-radius: 4px; padding: 0.1em 0.35em; }
 .markdown pre { padding: 12px 16px; }
+.markdown pre, .markdown table { margin: 1em 0; }
 .markdown table { border-collapse: collapse; }
 .markdown th, .markdown td { padding: 4px 12px; border-bottom: 1px solid var(--line); text-align: left; }
 .markdown blockquote { margin: 1em 0; padding-left: 16px; border-left: 3px solid var(--line); color: var(--faint); }

@@ -209,17 +209,42 @@ async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
     weightData.set(part, at);
     at += part.length;
   }
-  const before = tf.memory().numTensors;
+  const known = tf.serialization.SerializationMap.getMap().classNameMap;
+  const unknown = classNames(json.modelTopology).filter((name) => !(name in known));
+  if (unknown.length) {
+    throw new ModelError(
+      `The model ${where} has layers of the type ${unknown.join(", ")}, which TensorFlow.js does not know. Write the ` +
+        `class and register it with tf.serialization.registerClass before the model is loaded.`,
+    );
+  }
   try {
     return await tf.loadLayersModel(
       tf.io.fromMemory({ modelTopology: json.modelTopology as object, weightSpecs, weightData: weightData.buffer }),
     );
   } catch (error) {
-    const left = tf.memory().numTensors - before;
-    throw new ModelError(
-      `TensorFlow.js could not build the model ${where}: ${(error as Error).message}` +
-        (left > 0 ? ` (${left} tensors of it stay in memory until the process ends.)` : ""),
-      { cause: error },
-    );
+    throw new ModelError(`TensorFlow.js could not build the model ${where}: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
+}
+
+/** The types of all layers of a topology, those of nested models too. */
+function classNames(topology: unknown): string[] {
+  const names = new Set<string>();
+  const visit = (value: unknown) => {
+    if (typeof value !== "object" || value === null) return;
+    const { layers, config, class_name: name } = value as Record<string, unknown>;
+    for (const layer of Array.isArray(layers) ? layers : []) {
+      if (typeof layer?.class_name === "string") names.add(layer.class_name);
+      visit(layer);
+    }
+    if (config !== undefined) {
+      // An older Sequential has its layers for its configuration.
+      visit(Array.isArray(config) && name === "Sequential" ? { layers: config } : config);
+    }
+  };
+  const { model_config: inner } = topology as Record<string, unknown>;
+  visit(inner ?? topology);
+  // tfjs reads a functional model under either name.
+  return [...names].filter((name) => !["Functional", "Model", "Sequential"].includes(name));
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, ndarray } from "../array.ts";
 import { resize } from "../codec.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
@@ -34,6 +34,17 @@ export interface ModelOptions {
 }
 
 const shapeText = (shape: readonly (number | null)[]) => shape.map((length) => length ?? "?").join("×");
+
+/**
+ * The symbolic output of a layer in this network: that of its first use in it. (A nested model, or a layer shared with
+ * another network, has uses elsewhere too.)
+ */
+export function outputOf(network: LayersModel, layer: layers.Layer): SymbolicTensor {
+  const graph = (network as unknown as { model?: LayersModel }).model ?? network;
+  const use = layer.inboundNodes.findIndex((_, i) => graph.containerNodes.has(`${layer.name}_ib-${i}`));
+  const output = layer.getOutputAt(Math.max(0, use));
+  return Array.isArray(output) ? output[0] : output;
+}
 
 /** A number with its thousands set apart. */
 const count = (value: number) => value.toLocaleString("en-US");

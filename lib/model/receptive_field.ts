@@ -109,6 +109,17 @@ function through(layer: layers.Layer, inputs: Field[], inputShape: (number | nul
   return null;
 }
 
+/** The field of the network's input itself: each cell is a pixel. A Sequential does not list this layer. */
+function pixels(layer: layers.Layer): Field | null {
+  const pixel: Span = { start: 0, size: 1, stride: 1, exact: true };
+  return layer.getClassName() === "InputLayer" && layer.batchInputShape.length === 4 ? [pixel, pixel] : null;
+}
+
+/** What follows from the inputs' fields, if all of them are known. */
+function joined(inputs: (Field | null)[], next: (inputs: Field[]) => Field | null): Field | null {
+  return inputs.every((input) => input !== null) ? next(inputs) : null;
+}
+
 /**
  * The receptive field of every layer of a network.
  *
@@ -119,24 +130,14 @@ export function receptiveFields(network: { layers: layers.Layer[] }): Map<string
   const fields = new Map<string, Field | null>();
   const result = new Map<string, ReceptiveField | null>();
   for (const layer of network.layers) {
-    let field: Field | null;
-    const below = layer.inboundNodes[0]?.inboundLayers ?? [];
-    if (below.length === 0) {
-      const pixel: Span = { start: 0, size: 1, stride: 1, exact: true };
-      const first = layer.batchInputShape?.length === 4;
-      // A Sequential's first layer carries the input's shape itself: it windows over the pixels at once.
-      field = !first
-        ? null
-        : layer.getClassName() === "InputLayer"
-        ? [pixel, pixel]
-        : through(layer, [[pixel, pixel]], layer.batchInputShape);
-    } else {
-      const inputs = below.map(({ name }) => fields.get(name) ?? null);
-      const shape = layer.inboundNodes[0].inputShapes[0] as (number | null)[];
-      field = layer.inboundNodes.length === 1 && inputs.every((input) => input !== null)
-        ? through(layer, inputs as Field[], shape)
-        : null;
-    }
+    const node = layer.inboundNodes[0];
+    // A layer that is used twice has several fields.
+    const field = layer.getClassName() === "InputLayer"
+      ? pixels(layer)
+      : node && layer.inboundNodes.length === 1
+      ? joined(node.inboundLayers.map((below) => fields.get(below.name) ?? pixels(below)), (inputs) =>
+        through(layer, inputs, node.inputShapes[0] as (number | null)[]))
+      : null;
     fields.set(layer.name, field);
     const [height, width] = field ?? [];
     const alike = height && width && height.size === width.size && height.stride === width.stride &&

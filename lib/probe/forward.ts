@@ -6,7 +6,7 @@
 
 import type { LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
-import type { Model } from "../model/model.ts";
+import { type Model, outputOf } from "../model/model.ts";
 import { ensureBackend } from "../runtime/backend.ts";
 
 export interface ForwardOptions {
@@ -30,10 +30,7 @@ function ending(tf: { model: (args: object) => LayersModel }, network: LayersMod
   const key = JSON.stringify(layers);
   const found = known.get(key);
   if (found) return found;
-  const outputs = layers.map((name) => {
-    const output = network.getLayer(name).getOutputAt(0);
-    return Array.isArray(output) ? output[0] : output;
-  });
+  const outputs = layers.map((name) => outputOf(network, network.getLayer(name)));
   const made = tf.model({ inputs: network.inputs as SymbolicTensor[], outputs });
   known.set(key, made);
   return made;

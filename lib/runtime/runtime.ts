@@ -36,12 +36,30 @@ export interface BackendReport {
 }
 
 /** Which backends there are, and which one `auto` takes. */
-export interface Doctor {
-  rows: BackendReport[];
-  /** The backend that `auto` takes; empty if none can be taken. */
-  auto: BackendName | "";
+export class Doctor {
+  /**
+   * @param rows what was found out, a row for each backend
+   * @param auto the backend that `auto` takes; empty if none can be taken
+   */
+  constructor(readonly rows: readonly BackendReport[], readonly auto: BackendName | "") {}
+
   /** The rows as a plain text table. */
-  toString(): string;
+  toString(): string {
+    const cells = [
+      ["", "backend", "device", "version", "self-check", "why auto does not take it"],
+      ...this.rows.map(({ name, available, device, version, selfCheck, reason }) => [
+        name === this.auto ? "→" : available ? " " : "✗",
+        name,
+        device,
+        version,
+        selfCheck?.toExponential(1) ?? "",
+        reason,
+      ]),
+    ];
+    const widths = cells[0].map((_, column) => Math.max(...cells.map((row) => row[column].length)));
+    const lines = cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd());
+    return [...lines, this.auto ? `auto takes ${this.auto}.` : "auto finds no backend to take."].join("\n");
+  }
 }
 
 /** What a runtime is made of. */
@@ -183,7 +201,7 @@ export function makeRuntime({ candidates, tf: load, preferred, say }: RuntimePar
             rows.push({ name, available: false, device: "", version: "", selfCheck: null, reason: reasonOf(error) });
           }
         }
-        return { rows, auto, toString: () => table(rows, auto) };
+        return new Doctor(rows, auto);
       }),
   };
 }
@@ -198,21 +216,4 @@ async function cacheWeights(tf: TF): Promise<void> {
 
 function reasonOf(error: unknown): string {
   return error instanceof BackendError ? error.reason : messageOf(error);
-}
-
-function table(rows: readonly BackendReport[], auto: string): string {
-  const cells = [
-    ["", "backend", "device", "version", "self-check", "why auto does not take it"],
-    ...rows.map(({ name, available, device, version, selfCheck, reason }) => [
-      name === auto ? "→" : available ? " " : "✗",
-      name,
-      device,
-      version,
-      selfCheck?.toExponential(1) ?? "",
-      reason,
-    ]),
-  ];
-  const widths = cells[0].map((_, column) => Math.max(...cells.map((row) => row[column].length)));
-  const lines = cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd());
-  return [...lines, auto ? `auto takes ${auto}.` : "auto finds no backend to take."].join("\n");
 }

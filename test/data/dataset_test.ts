@@ -68,7 +68,9 @@ describe("cifar10", () => {
 
   it("refuses an unknown split or class, and a limit that is none", async () => {
     await expect(cifar10({ split: "tset" as "test" })).rejects.toThrow(/no split "tset" in CIFAR-10.*"test"/);
-    await expect(cifar10({ classes: ["car"] as never })).rejects.toThrow(/no class "car" in CIFAR-10.*"automobile"/);
+    await expect(cifar10({ classes: ["automobil"] as never })).rejects.toThrow(
+      /no class "automobil" in CIFAR-10.*"automobile"/,
+    );
     for (const limit of [0, -1, 2.5, NaN]) {
       await expect(cifar10({ limit })).rejects.toThrow(`a whole number ≥ 1: received ${limit}`);
     }

@@ -49,9 +49,11 @@ describe("loadImage from a file", () => {
     expect(error.message).toContain(`There is no file "${folder}/tini.png" (looked for ${folder}/tini.png).`);
     expect(error.message).toContain('The nearest there: "tiny.png"');
     expect((await failure(loadImage(`${folder}/no/such.png`))).message).toContain(
-      `The folder ${folder}/no does not exist`,
+      `There is no folder ${folder}/no either.`,
     );
-    expect((await failure(loadImage(`${folder}/tiny.png/x.png`))).message).toContain("There is no file");
+    expect((await failure(loadImage(`${folder}/tiny.png/x.png`))).message).toContain(
+      `There is no folder ${folder}/tiny.png either.`,
+    );
   });
 
   it("points to the catalogue when a photo's name was taken for a path", async () => {

@@ -272,7 +272,9 @@ class Runner {
     await last.idle;
     await this.#kernel.alive(passed.promise);
     if (content.status === "error" && !cell.outputs.some((output) => output.output_type === "error")) {
-      this.#filer.file(cell.outputs, "error", content); // a syntax error is in the reply alone
+      // The kernel publishes nothing about a syntax error, and its reply does not name it.
+      const evalue = "The code does not parse.";
+      this.#filer.file(cell.outputs, "error", { ename: "SyntaxError", evalue, traceback: [`SyntaxError: ${evalue}`] });
     }
     return late;
   }

@@ -1,0 +1,31 @@
+import { describe, expect, test } from "vitest";
+import { ndarray } from "../../lib/array.ts";
+import { preprocess, preprocessing, type PreprocessMode } from "../../lib/model/preprocess.ts";
+
+const pixel = ndarray([255, 127.5, 0], [1, 1, 3]);
+
+describe("modes give what Keras's preprocess_input gives", () => {
+  // keras.applications.imagenet_utils.preprocess_input of the pixel (255, 127.5, 0)
+  const cases: [PreprocessMode, number[]][] = [
+    ["caffe", [0 - 103.939, 127.5 - 116.779, 255 - 123.68]],
+    ["tf", [1, 0, -1]],
+    ["torch", [(1 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, -0.406 / 0.225]],
+    ["unit", [1, 0.5, 0]],
+    ["none", [255, 127.5, 0]],
+  ];
+  test.each(cases)("%s", (mode, wanted) => {
+    const found = preprocess(pixel, preprocessing(mode), 3);
+    wanted.forEach((value, i) => expect(found[i]).toBeCloseTo(value, 4));
+  });
+});
+
+test("one channel is the luminance of BT.601", () => {
+  const [grey] = preprocess(pixel, preprocessing("unit"), 1);
+  expect(grey).toBeCloseTo(0.299 + 0.587 / 2, 6);
+});
+
+test("a custom one fills in what is not said", () => {
+  const how = preprocessing({ mean: [10, 20, 30], order: "bgr" });
+  expect(how).toEqual({ mode: "custom", order: "bgr", mean: [10, 20, 30], deviation: [1, 1, 1], fit: "crop" });
+  expect(Array.from(preprocess(pixel, how, 3))).toEqual([-10, 107.5, 225]);
+});

@@ -1,0 +1,95 @@
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ndarray } from "../../lib/array.ts";
+import { loadModel } from "../../lib/model/load.ts";
+import type { Model } from "../../lib/model/model.ts";
+import { forward, item } from "../../lib/probe/forward.ts";
+import { ensureBackend } from "../../lib/runtime/backend.ts";
+import { tinyNet } from "../nets.ts";
+
+let model: Model;
+beforeAll(async () => {
+  model = await loadModel(await tinyNet(), { preprocess: "none", name: "tiny" });
+});
+afterAll(() => model.dispose());
+
+const input = (seed: number) => ndarray(Array.from({ length: 48 }, (_, i) => (i * seed) % 7), [4, 4, 3]);
+
+describe("forward", () => {
+  test("gives the same whatever the batch size", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 12 }), async (count, batchSize) => {
+        const inputs = Array.from({ length: count }, (_, i) => input(i + 1));
+        const [pool, out] = await forward(model, inputs, ["pool", "out"], { batchSize });
+        expect(pool.shape).toEqual([count, 2, 2, 2]);
+        expect(out.shape).toEqual([count, 2]);
+        for (const [i, single] of inputs.entries()) {
+          const [alone] = await forward(model, [single], ["out"]);
+          expect(item(out, i).data).toEqual(alone.data);
+        }
+      }),
+      { numRuns: 20, seed: 7 },
+    );
+  });
+
+  test("reports progress, stops between batches, and leaves no tensor behind", async () => {
+    const tf = await ensureBackend();
+    const before = tf.memory().numTensors;
+    const seen: number[] = [];
+    const stop = new AbortController();
+    const inputs = [1, 2, 3, 4, 5].map(input);
+    const run = forward(model, inputs, ["out"], {
+      batchSize: 2,
+      signal: stop.signal,
+      onProgress: (done, total) => {
+        expect(total).toBe(5);
+        seen.push(done);
+        if (done === 4) stop.abort();
+      },
+    });
+    await expect(run).rejects.toThrow(/abort/i);
+    expect(seen).toEqual([2, 4]);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test("puts dropout and batch normalisation into inference", async () => {
+    const tf = await ensureBackend();
+    const net = tf.sequential({
+      layers: [
+        tf.layers.batchNormalization({ inputShape: [1, 1, 3], epsilon: 0 }),
+        tf.layers.dropout({ name: "last", rate: 0.9 }),
+      ],
+    });
+    tf.tidy(() =>
+      net.layers[0].setWeights([tf.ones([3]), tf.zeros([3]), tf.tensor1d([1, 2, 3]), tf.tensor1d([4, 4, 4])])
+    );
+    const normed = await loadModel(net, { preprocess: "none" });
+    const [output] = await forward(normed, [ndarray([1, 4, 9], [1, 1, 3])], ["last"]);
+    expect(Array.from(output.data)).toEqual([0, 1, 3]);
+    normed.dispose();
+  });
+
+  test("takes nested models and layers that are used twice", async () => {
+    const tf = await ensureBackend();
+    const inner = tf.sequential({
+      name: "inner",
+      layers: [tf.layers.conv2d({ inputShape: [4, 4, 3], filters: 3, kernelSize: 1, kernelInitializer: "ones" })],
+    });
+    const a = tf.input({ shape: [4, 4, 3] });
+    const once = inner.apply(a);
+    const twice = inner.apply(once);
+    const net = tf.model({ inputs: a, outputs: twice as typeof a });
+    const nested = await loadModel(net, { preprocess: "none" });
+    const [output] = await forward(nested, [ndarray(new Float32Array(48).fill(1), [4, 4, 3])], ["inner"]);
+    // The output of its first use: three ones summed once.
+    expect(new Set(output.data)).toEqual(new Set([3]));
+    nested.dispose();
+  });
+
+  test("refuses what it cannot run", async () => {
+    await expect(forward(model, [], ["out"])).rejects.toThrow("There is no input");
+    await expect(forward(model, [input(1)], ["nope"])).rejects.toThrow('There is no layer "nope" in model "tiny"');
+    await expect(forward(model, [input(1)], ["out"], { batchSize: 0 })).rejects.toThrow("batchSize must be");
+    await expect(forward(model, [input(1), ndarray([1, 2, 3], [1, 1, 3])], ["out"])).rejects.toThrow("share one shape");
+  });
+});
