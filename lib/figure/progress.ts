@@ -32,7 +32,8 @@ export function progressText(label: string, done: number, total: number | undefi
   return `${label} · ${done} of ${total} · ${seconds(elapsed)}${left}`;
 }
 
-function progressHtml(text: string, share: number | undefined): string {
+/** The bar as HTML: the text, and under it the bar where the share of what is done is known. */
+export function progressHtml(text: string, share: number | undefined): string {
   const bar = share === undefined
     ? ""
     : `<div style="width:320px;max-width:100%;height:6px;margin-top:3px;background-color:rgba(128,128,128,.35)">` +

@@ -186,9 +186,9 @@ export class Model extends Shown {
         {
           kind: "picture",
           pixels: drawSilhouette(this.layers),
-          alt: `Silhouette of ${this.name}: one bar a layer, its height the layer's resolution, its colour the kind`,
-          note: "One bar a layer: height is resolution, brightness is channels; " +
-            "blue convolves or is dense, orange pools, grey does the rest.",
+          alt: `Silhouette of ${this.name}: one bar a layer, as high as its maps are large`,
+          note: "One bar a layer, as high as its maps are large and as wide as they are many: " +
+            "blue convolves or is dense, orange pools.",
         },
         { kind: "table", columns, rows },
       ],

@@ -129,8 +129,8 @@ async function configure(): Promise<void> {
 async function lab(args: string[]): Promise<number> {
   const asRoot = !windows && Deno.uid() === 0 ? ["--allow-root"] : [];
   const process = new Deno.Command(`${bin}jupyter-lab`, {
-    args: [`--ServerApp.root_dir=${root}notebooks`, ...asRoot, ...args],
-    cwd: root,
+    args: [...asRoot, ...args],
+    cwd: `${root}notebooks`,
     env: { JUPYTER_PREFER_ENV_PATH: "1" },
   }).spawn();
   if (!windows) Deno.addSignalListener("SIGTERM", () => process.kill("SIGTERM"));

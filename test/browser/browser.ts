@@ -1,0 +1,172 @@
+/// <reference lib="dom" />
+/** A real JupyterLab and a real Chromium for the tests. */
+
+import type { Browser, Locator, Page } from "playwright-core";
+import { labIsReady, root } from "../notebooks/nbconvert.ts";
+
+const CHROMIUM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/**
+ * Whether there are JupyterLab and Chromium; the tests are left out otherwise.
+ *
+ * @throws Error if one is missing where CI runs
+ */
+export async function browserIsReady(): Promise<boolean> {
+  const lab = await labIsReady();
+  try {
+    await Deno.stat(CHROMIUM);
+    return lab;
+  } catch {
+    const reason = `There is no Chromium at ${CHROMIUM}. Install it, or set CHROMIUM to where it is.`;
+    if (Deno.env.get("CI")) throw new Error(reason);
+    console.warn(`Left out: ${reason}`);
+    return false;
+  }
+}
+
+/** Starts Chromium. */
+export async function openBrowser(): Promise<Browser> {
+  const { chromium } = await import("playwright-core");
+  return await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+}
+
+/** A JupyterLab that runs, as `deno task lab` starts it. */
+export interface Lab {
+  /** The address of a notebook in it. */
+  address(name: string): string;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts JupyterLab with settings and data of its own.
+ *
+ * @param folder the folder with the notebooks
+ * @param own a folder for its settings and data
+ */
+export async function startLab(folder: string, own: string): Promise<Lab> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const token = crypto.randomUUID();
+  // Cells out of sight are taken out of the page as a rule; here all are looked at.
+  const settings = `${own}/settings/@jupyterlab/notebook-extension`;
+  await Deno.mkdir(settings, { recursive: true });
+  await Deno.writeTextFile(`${settings}/tracker.jupyterlab-settings`, JSON.stringify({ windowingMode: "none" }));
+  const process = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      `${root}lib/figure/jupyter/lab.ts`,
+      "--no-browser",
+      "--ServerApp.port_retries=0",
+      `--ServerApp.port=${port}`,
+      `--IdentityProvider.token=${token}`,
+      `--ServerApp.root_dir=${folder}`,
+    ],
+    env: {
+      JUPYTERLAB_SETTINGS_DIR: `${own}/settings`,
+      JUPYTERLAB_WORKSPACES_DIR: `${own}/workspaces`,
+      JUPYTER_CONFIG_DIR: `${own}/config`,
+      JUPYTER_DATA_DIR: `${own}/data`,
+      JUPYTER_RUNTIME_DIR: `${own}/runtime`,
+    },
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let log = "";
+  const logged = (async () => {
+    for await (const text of process.stderr.pipeThrough(new TextDecoderStream())) log = (log + text).slice(-4000);
+  })();
+  const stop = async () => {
+    try {
+      process.kill("SIGTERM");
+    } catch {
+      // it has ended
+    }
+    await Promise.all([process.status, logged]);
+  };
+  let ended = false;
+  process.status.then(() => ended = true);
+  const origin = `http://127.0.0.1:${port}`;
+  for (const end = Date.now() + 60_000;;) {
+    try {
+      const response = await fetch(`${origin}/api/status?token=${token}`);
+      await response.body?.cancel();
+      if (response.ok) break;
+    } catch {
+      // not yet
+    }
+    if (ended || Date.now() > end) {
+      await stop();
+      throw new Error(`JupyterLab did not start within 60 s:\n${log}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  // A workspace for each, so that JupyterLab does not open what the one before had open.
+  return { address: (name) => `${origin}/lab/workspaces/${name}/tree/${name}?token=${token}`, stop };
+}
+
+/** The code cells of the notebook that JupyterLab shows. */
+export const codeCells = (page: Page): Locator => page.locator(".jp-Notebook .jp-CodeCell");
+
+/** Opens a notebook and waits until its cells stand there and its kernel is idle. */
+export async function openNotebook(page: Page, address: string): Promise<void> {
+  await page.goto(address);
+  await page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor({ timeout: 60_000 });
+  await codeCells(page).last().waitFor({ timeout: 60_000 });
+}
+
+/** Menu Run, Run All Cells; waits until the last cell is done, or one has failed. */
+export async function runAll(page: Page, timeout: number): Promise<void> {
+  await page.getByRole("menuitem", { name: "Run", exact: true }).click();
+  await page.locator('[data-command="runmenu:run-all"]').click();
+  await page.waitForFunction(
+    () => {
+      const prompts = [...document.querySelectorAll(".jp-Notebook .jp-CodeCell .jp-InputPrompt")];
+      const failed = document.querySelector('.jp-Notebook [data-mime-type*="error"]');
+      return failed || prompts.every((prompt) => /\[\d+\]/.test(prompt.textContent ?? ""));
+    },
+    undefined,
+    { timeout, polling: 200 },
+  );
+}
+
+/** What a picture in a page looks like once it is painted. */
+export interface Painted {
+  alt: string;
+  width: number;
+  height: number;
+  /** How many different colours it has, as far as 2. */
+  colours: number;
+  /** Its pixel at the top left. */
+  corner: number[];
+}
+
+/** Looks at every picture inside an element. */
+export function pictures(inside: Locator): Promise<Painted[]> {
+  return inside.locator("img").evaluateAll((images) =>
+    Promise.all((images as HTMLImageElement[]).map(async (image) => {
+      await image.decode().catch(() => {});
+      const { naturalWidth: width, naturalHeight: height, alt } = image;
+      const canvas = document.createElement("canvas");
+      Object.assign(canvas, { width: Math.max(1, width), height: Math.max(1, height) });
+      const context = canvas.getContext("2d")!;
+      context.drawImage(image, 0, 0);
+      const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+      const first = new Uint32Array(data.buffer)[0];
+      const colours = new Uint32Array(data.buffer).some((pixel) => pixel !== first) ? 2 : 1;
+      return { alt, width, height, colours, corner: [...data.slice(0, 3)] };
+    }))
+  );
+}

@@ -1,0 +1,188 @@
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runNotebook } from "../../lib/figure/jupyter/kernel.ts";
+import { type CodeCell, type Notebook, notebookText, parseNotebook } from "../../lib/figure/jupyter/notebook.ts";
+import { notebookPage } from "../../lib/figure/page.ts";
+import { convert, root } from "../notebooks/nbconvert.ts";
+import { PICTURES, pictures as picturesNotebook } from "../notebooks/samples.ts";
+import {
+  browserIsReady,
+  codeCells,
+  type Lab,
+  openBrowser,
+  openNotebook,
+  pictures,
+  runAll,
+  startLab,
+} from "./browser.ts";
+
+const ready = await browserIsReady();
+const out = `${root}out`;
+/** Beside `notebooks/`, so that what a notebook imports from `../mod.ts` is found from a copy too. */
+const copies = `${out}/`;
+const tour = `${root}notebooks/01_tour.ipynb`;
+const TOUR_TIME = 300_000;
+
+let browser: Browser;
+let lab: Lab;
+let own: string;
+
+describe.skipIf(!ready)("in a browser", () => {
+  beforeAll(async () => {
+    own = await Deno.makeTempDir();
+    await Deno.mkdir(out, { recursive: true });
+    browser = await openBrowser();
+    lab = await startLab(out, own);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await lab?.stop();
+    await Deno.remove(own, { recursive: true });
+  });
+
+  /** A new page without any network but JupyterLab's own. */
+  async function withPage<T>(use: (page: Page) => Promise<T>): Promise<T> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+    await context.route(
+      /^https?:/,
+      (route) => new URL(route.request().url()).hostname === "127.0.0.1" ? route.continue() : route.abort(),
+    );
+    try {
+      return await use(await context.newPage());
+    } finally {
+      await context.close();
+    }
+  }
+
+  /** The picture of each of {@linkcode picturesNotebook}'s cells: its corner tells which it is. */
+  const expected = Array.from({ length: PICTURES }, (_, i) => [
+    { width: 16, height: 16, colours: 2, corner: [5 * i, 255 - 5 * i, 128] },
+  ]);
+
+  describe("a notebook of pictures", () => {
+    let executed: Notebook;
+    beforeAll(async () => {
+      const run = await runNotebook(await picturesNotebook(), { folder: out });
+      expect(run.failures).toEqual([]);
+      executed = run.notebook;
+    });
+
+    test("JupyterLab runs it: each picture is painted under its own cell, and scripts run", () =>
+      withPage(async (page) => {
+        await Deno.writeTextFile(`${copies}lab-pictures.ipynb`, notebookText(await picturesNotebook()));
+        await openNotebook(page, lab.address("lab-pictures.ipynb"));
+        await runAll(page, 60_000);
+        await page.screenshot({ path: `${out}/lab-pictures.png` });
+        const cells = await codeCells(page).all();
+        expect(cells).toHaveLength(PICTURES + 1);
+        const found = [];
+        for (const cell of cells.slice(1)) found.push(await pictures(cell.locator(".jp-OutputArea")));
+        expect(found).toMatchObject(expected);
+        expect(await page.locator(".jp-OutputArea-output").count()).toBe(PICTURES);
+        expect(await page.evaluate("window.scriptsRan")).toBe(PICTURES / 2);
+      }));
+
+    test("JupyterLab does not trust it: the pictures are there, no script runs", () =>
+      withPage(async (page) => {
+        await Deno.writeTextFile(`${copies}lab-untrusted.ipynb`, notebookText(executed));
+        await openNotebook(page, lab.address("lab-untrusted.ipynb"));
+        await page.screenshot({ path: `${out}/lab-untrusted.png` });
+        const found = [];
+        for (const cell of (await codeCells(page).all()).slice(1)) found.push(await pictures(cell));
+        expect(found).toMatchObject(expected);
+        expect(await page.evaluate("window.scriptsRan")).toBeUndefined();
+      }));
+
+    test("nbconvert's HTML shows the pictures", () =>
+      withPage(async (page) => {
+        const path = `${out}/nbconvert-pictures`;
+        await Deno.writeTextFile(`${path}.ipynb`, notebookText(executed));
+        await convert("--to", "html", `${path}.ipynb`);
+        await page.goto(`file://${path}.html`, { waitUntil: "domcontentloaded" });
+        const found = [];
+        for (const cell of (await page.locator(".jp-CodeCell").all()).slice(1)) found.push(await pictures(cell));
+        expect(found).toMatchObject(expected);
+        expect(await page.evaluate("window.scriptsRan")).toBe(PICTURES / 2);
+      }));
+
+    test("our HTML page shows the pictures, runs the scripts, asks for nothing from a network", () =>
+      withPage(async (page) => {
+        const asked: string[] = [];
+        page.on("request", (request) => asked.push(request.url()));
+        await Deno.writeTextFile(`${out}/page-pictures.html`, await notebookPage(executed, { title: "Pictures" }));
+        await page.goto(`file://${out}/page-pictures.html`);
+        const found = [];
+        for (const cell of (await page.locator("section.code").all()).slice(1)) found.push(await pictures(cell));
+        expect(found).toMatchObject(expected);
+        expect(await page.evaluate("window.scriptsRan")).toBe(PICTURES / 2);
+        expect(asked.filter((url) => !/^(file|data):/.test(url))).toEqual([]);
+        expect(await page.title()).toBe("Pictures");
+      }));
+  });
+
+  describe("the tour", () => {
+    /** The tour, run without a browser. */
+    let executed: Notebook;
+    beforeAll(async () => {
+      const notebook = parseNotebook(await Deno.readTextFile(tour), tour);
+      const run = await runNotebook(notebook, { folder: `${root}notebooks` });
+      expect(run.failures).toEqual([]);
+      executed = run.notebook;
+    }, TOUR_TIME);
+
+    /** Which cells show something, and which of them a picture. */
+    const shape = () =>
+      executed.cells.flatMap((cell) => cell.cell_type === "code" ? [(cell as CodeCell).outputs.length > 0] : []);
+
+    /** Looks at the pictures of each cell, which must be painted, and keeps one screenshot for each cell that has some. */
+    async function look(page: Page, cells: string, name: string): Promise<{ shows: boolean[]; images: number }> {
+      const shows: boolean[] = [];
+      let images = 0;
+      for (const [i, cell] of (await page.locator(cells).all()).entries()) {
+        const found = await pictures(cell);
+        for (const image of found) {
+          expect(image.width, `${name}, cell ${i}, ${image.alt}`).toBeGreaterThan(0);
+          expect(image.colours, `${name}, cell ${i}, ${image.alt}`).toBe(2);
+        }
+        images += found.length;
+        shows.push(await cell.locator(".jp-OutputArea-output, .output").count() > 0);
+        if (found.length) await cell.screenshot({ path: `${out}/${name}-${i}.png` });
+      }
+      return { shows, images };
+    }
+
+    test(
+      "JupyterLab runs it: every picture is painted, outputs stand under the same cells, no error",
+      () =>
+        withPage(async (page) => {
+          await Deno.copyFile(tour, `${copies}lab-tour.ipynb`);
+          await openNotebook(page, lab.address("lab-tour.ipynb"));
+          await runAll(page, TOUR_TIME);
+          expect(await page.locator('.jp-Notebook [data-mime-type*="error"]').count()).toBe(0);
+          const { shows, images } = await look(page, ".jp-Notebook .jp-CodeCell", "lab-tour");
+          expect(shows).toEqual(shape());
+          expect(images).toBeGreaterThan(0);
+        }),
+      TOUR_TIME,
+    );
+
+    test.each([
+      ["untrusted in JupyterLab", "untrusted-tour", ".jp-Notebook .jp-CodeCell"],
+      ["in nbconvert's HTML", "nbconvert-tour", ".jp-CodeCell"],
+      ["in our HTML page", "page-tour", "section.code"],
+    ])("its pictures are painted %s", (_, name, cells) =>
+      withPage(async (page) => {
+        await Deno.writeTextFile(`${copies}${name}.ipynb`, notebookText(executed));
+        if (name === "untrusted-tour") {
+          await openNotebook(page, lab.address(`${name}.ipynb`));
+        } else {
+          if (name === "nbconvert-tour") await convert("--to", "html", `${out}/${name}.ipynb`);
+          else await Deno.writeTextFile(`${out}/${name}.html`, await notebookPage(executed));
+          await page.goto(`file://${out}/${name}.html`, { waitUntil: "domcontentloaded" });
+        }
+        const { shows, images } = await look(page, cells, name);
+        expect(shows).toEqual(shape());
+        expect(images).toBeGreaterThan(0);
+      }), TOUR_TIME);
+  });
+});
