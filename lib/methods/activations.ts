@@ -55,7 +55,9 @@ export interface ActivationsFigureOptions {
 export interface LayerActivations {
   /** The layer's name. */
   readonly name: string;
-  /** The maps, `[h, w, c]`; `[1, 1, c]` for a layer whose output has no place in the image. */
+  /** The shape of the layer's whole output, `[h, w, c]`, also where only some channels were kept. */
+  readonly shape: readonly number[];
+  /** The maps, `[h, w, kept channels]`; h and w are 1 for a layer whose output has no place in the image. */
   readonly maps: NdArray;
   /** The channel of each map. */
   readonly channels: readonly number[];
@@ -125,7 +127,7 @@ export class Activations extends Shown {
   readonly #names: { model: string; image: string };
 
   constructor(
-    layers: { name: string; maps: NdArray; channels: number[] }[],
+    layers: Pick<LayerActivations, "name" | "shape" | "maps" | "channels">[],
     image: NdArray,
     names: { model: string; image: string },
   ) {
@@ -166,20 +168,21 @@ export class Activations extends Shown {
     ].filter(Boolean).join(" ");
     const blocks = this.layers.map((layer): Block => ({
       ...this.#grid(layer, scale, palette, single ? Infinity : maps),
-      ...(single ? {} : { heading: `${layer.name} · ${layer.maps.shape.join("×")}` }),
+      ...(single ? {} : { heading: `${layer.name} · ${layer.shape.join("×")}` }),
       note: this.#note(layer),
     }));
     const title = single
-      ? `${model} · ${this.layers[0].name} · ${this.layers[0].maps.shape.join("×")} · ${image}`
+      ? `${model} · ${this.layers[0].name} · ${this.layers[0].shape.join("×")} · ${image}`
       : `${model} · ${this.layers.length} layers · ${image}`;
     const text = this.layers.map((layer) =>
-      `  ${layer.name.padEnd(24)} ${layer.maps.shape.join("×").padEnd(12)} ${this.#note(layer)}`
+      `  ${layer.name.padEnd(24)} ${layer.shape.join("×").padEnd(12)} ${this.#note(layer)}`
     );
     return new Figure({ title, caption, blocks, text: [title, ...text].join("\n") });
   }
 
-  #note({ channels, sparsity, spread, dead, extent: [min, max] }: LayerActivations): string {
-    return `${channels.length} maps, ${dead} dead · sparsity ${percent(sparsity)} · spread ${percent(spread)} · ` +
+  #note({ shape, channels, sparsity, spread, dead, extent: [min, max] }: LayerActivations): string {
+    const maps = channels.length === shape[2] ? `${channels.length} maps` : `${channels.length} of ${shape[2]} maps`;
+    return `${maps}, ${dead} dead · sparsity ${percent(sparsity)} · spread ${percent(spread)} · ` +
       `values ${brief(min)} … ${brief(max)}`;
   }
 
@@ -278,7 +281,8 @@ export async function activations(
     const whole = item(output, 0);
     const maps = whole.shape.length === 1 ? { data: whole.data, shape: [1, 1, whole.shape[0]] } : whole;
     const all = Array.from({ length: maps.shape[2] }, (_, channel) => channel);
-    return { name: names[i], maps: channels ? pick(maps, channels) : maps, channels: channels ? [...channels] : all };
+    const kept = channels ? { maps: pick(maps, channels), channels: [...channels] } : { maps, channels: all };
+    return { name: names[i], shape: maps.shape, ...kept };
   });
   return new Activations(kept, view, { model: model.name, image: source.name });
 }
