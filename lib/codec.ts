@@ -138,7 +138,7 @@ export async function decode(bytes: Uint8Array, { name }: { name: string }): Pro
  *
  * @param pixels row by row, channel by channel
  * @param channels 1 for grey, 3 for RGB, 4 for RGB with alpha
- * @param options.level compression from 0 (none) to 9 (slowest) @default 1
+ * @param options.level compression from 0 (none) to 9 (slowest) @default 2
  * @throws {RangeError} if the pixels do not fill the size
  */
 export async function encodePng(
@@ -146,7 +146,7 @@ export async function encodePng(
   width: number,
   height: number,
   channels: 1 | 3 | 4,
-  { level = 1 }: { level?: number } = {},
+  { level = 2 }: { level?: number } = {},
 ): Promise<Uint8Array> {
   if (!(width >= 1 && height >= 1) || pixels.length !== width * height * channels) {
     throw new RangeError(

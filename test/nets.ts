@@ -61,7 +61,8 @@ function wave(index: number, y: number, x: number, channel: number, random: () =
   if (index < 8) {
     const angle = (index % 4) * Math.PI / 4;
     const phase = index < 4 ? 0 : Math.PI / 2;
-    return envelope * Math.cos((index < 4 ? 1.6 : 0.9) * ((x - 3) * Math.cos(angle) + (y - 3) * Math.sin(angle)) + phase);
+    return envelope *
+      Math.cos((index < 4 ? 1.6 : 0.9) * ((x - 3) * Math.cos(angle) + (y - 3) * Math.sin(angle)) + phase);
   }
   if (index === 8) return envelope * [1, 0, -1][channel];
   if (index === 9) return envelope * [-0.4, 1, -0.6][channel] * Math.sign(x - 2.5);

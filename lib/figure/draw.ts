@@ -11,8 +11,16 @@ import { type Typesetter, typesetter, type Weight } from "./text.ts";
 
 const MARGIN = 12;
 const GAP = 20;
+const BETWEEN = 8;
+/** Longer labels and cells of a table are cut to this width. */
+const WIDEST_TEXT = 320;
+/** Of a longer table the first and the last rows are drawn. */
+const FIRST_ROWS = 30;
+const LAST_ROWS = 10;
 /** Words are wrapped to this width, or to the width of the widest picture where that is more. */
 const LEAST_WIDTH = 480;
+/** What would make a figure taller is left out, and a line says so: much taller pictures cannot be drawn at all. */
+const TALLEST = 12_000;
 const INK = "#1a1a1a";
 const SOFT_INK = "#555555";
 const BAR = "#3b82c4";
@@ -65,13 +73,14 @@ function picture({ pixels }: Picture, png: Uint8Array): Piece {
 function bars(type: Typesetter, block: Bars): Piece {
   const size = 13;
   const line = 24;
-  const labels = Math.max(0, ...block.rows.map(({ label }) => type.measure(label, size)));
+  const rows = block.rows.map((row) => ({ ...row, label: type.clip(row.label, size, WIDEST_TEXT) }));
+  const labels = Math.max(0, ...rows.map(({ label }) => type.measure(label, size)));
   const texts = Math.max(0, ...block.rows.map(({ text }) => type.measure(text, size)));
   return {
     width: Math.ceil(labels + block.width + texts + 20),
-    height: line * block.rows.length,
+    height: line * rows.length,
     draw: (x, y) =>
-      block.rows.map(({ label, value, text }, i) => {
+      rows.map(({ label, value, text }, i) => {
         const top = y + i * line;
         const left = x + labels + 10;
         const full = Math.min(1, Math.max(0, value)) * block.width;
@@ -89,8 +98,13 @@ function bars(type: Typesetter, block: Bars): Piece {
 function table(type: Typesetter, block: Table): Piece {
   const size = 12;
   const line = 19;
-  const widest = 300;
-  const clipped = block.rows.map((row) => row.map((text) => type.clip(text, size, widest)));
+  const left = block.rows.length - FIRST_ROWS - LAST_ROWS;
+  const rows = left <= 1 ? block.rows : [
+    ...block.rows.slice(0, FIRST_ROWS),
+    block.columns.map((_, column) => column === 0 ? `… ${left} rows left out …` : ""),
+    ...block.rows.slice(-LAST_ROWS),
+  ];
+  const clipped = rows.map((row) => row.map((text) => type.clip(text, size, WIDEST_TEXT)));
   const widths = block.columns.map(({ title }, column) =>
     Math.ceil(Math.max(
       type.measure(title, size, "bold"),
@@ -98,19 +112,19 @@ function table(type: Typesetter, block: Table): Piece {
     )) + GAP
   );
   const cells = (row: string[], x: number, y: number, weight: Weight) => {
-    let left = x;
+    let at = x;
     return row.map((text, column) => {
       const room = widths[column] - GAP;
       const shift = block.columns[column].align === "right" ? room - type.measure(text, size, weight) : 0;
-      const drawn = text ? `<path fill="${INK}" d="${type.path(text, left + shift, y + 14, size, weight)}"/>` : "";
-      left += widths[column];
+      const drawn = text ? `<path fill="${INK}" d="${type.path(text, at + shift, y + 14, size, weight)}"/>` : "";
+      at += widths[column];
       return drawn;
     }).join("");
   };
   const width = widths.reduce((sum, w) => sum + w, 0) - GAP;
   return {
     width,
-    height: line * (block.rows.length + 1) + 4,
+    height: line * (rows.length + 1) + 4,
     draw: (x, y) =>
       cells(block.columns.map(({ title }) => title), x, y, "bold") +
       `<rect x="${x}" y="${y + line}" width="${width}" height="1" fill="${SOFT_INK}"/>` +
@@ -157,9 +171,15 @@ export async function drawPng(
   const type = await typesetter();
   const blocks = figure.blocks.map((block) => pieceOf(type, block, encoded));
   const width = Math.max(LEAST_WIDTH, ...blocks.map((piece) => piece.width));
-  const pieces = [words(type, type.wrap(figure.title, 15, width, "bold"), 15, INK, "bold"), ...blocks];
+  let tall = 0;
+  const kept = blocks.filter(({ height }) => (tall += height + BETWEEN) <= TALLEST);
+  const pieces = [words(type, type.wrap(figure.title, 15, width, "bold"), 15, INK, "bold"), ...kept];
+  if (kept.length < blocks.length) {
+    const left = `… ${blocks.length - kept.length} of ${blocks.length} parts left out of this picture …`;
+    pieces.push(words(type, [left], 13, INK));
+  }
   if (figure.caption) pieces.push(words(type, type.wrap(figure.caption, 12, width), 12, SOFT_INK));
-  const all = stack(pieces, 8);
+  const all = stack(pieces, BETWEEN);
   const full = { width: Math.ceil(all.width) + 2 * MARGIN, height: Math.ceil(all.height) + 2 * MARGIN };
   return renderSvg(
     `<svg xmlns="http://www.w3.org/2000/svg" width="${full.width}" height="${full.height}">` +

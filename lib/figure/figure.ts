@@ -137,16 +137,19 @@ export class Figure extends Shown {
    *
    * @throws {RangeError} if the path ends in neither
    */
-  async save(path: string): Promise<void> {
-    if (path.endsWith(".png")) await Deno.writeFile(path, await this.png());
-    else if (path.endsWith(".html")) {
+  async save(path: string | URL): Promise<void> {
+    const ending = String(path).match(/\.\w+$/)?.[0].toLowerCase();
+    if (ending === ".png") await Deno.writeFile(path, await this.png());
+    else if (ending === ".html") {
       await Deno.writeTextFile(
         path,
         `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="color-scheme" content="light dark">\n` +
           `<title>${escapeHtml(this.title)}</title>\n` +
           `<body style="font-family:system-ui,sans-serif;margin:24px">\n${await this.html()}\n</body>\n</html>\n`,
       );
-    } else throw new RangeError(`A figure is saved as .png or .html: received the path ${JSON.stringify(path)}.`);
+    } else {throw new RangeError(
+        `A figure is saved as .png or .html: received the path ${JSON.stringify(String(path))}.`,
+      );}
   }
 
   /** Each picture as a PNG, made once. */

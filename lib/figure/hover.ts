@@ -12,7 +12,7 @@ export const HOVER_SCRIPT = `(() => {
   const tip = document.createElement("div");
   const ring = document.createElement("div");
   tip.style.cssText = "position:fixed;z-index:99999;pointer-events:none;display:none;padding:4px 8px;" +
-    "border-radius:4px;background:#111;color:#fff;font:12px/1.4 system-ui,sans-serif;white-space:pre;" +
+    "border:1px solid #888;border-radius:4px;background:#111;color:#fff;font:12px/1.4 system-ui,sans-serif;white-space:pre;" +
     "box-shadow:0 1px 4px rgba(0,0,0,.5)";
   ring.style.cssText = "position:fixed;z-index:99998;pointer-events:none;display:none;outline:2px solid #ffb000";
   const hide = () => { tip.style.display = ring.style.display = "none"; };
@@ -35,8 +35,12 @@ export const HOVER_SCRIPT = `(() => {
     ring.style.width = tile[0] * zoom + "px";
     ring.style.height = tile[1] * zoom + "px";
     tip.textContent = label;
-    tip.style.left = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 4) + "px";
-    tip.style.top = Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 4) + "px";
+    tip.style.left = Math.max(4, Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 4)) + "px";
+    const below = event.clientY + 14;
+    const above = event.clientY - 14 - tip.offsetHeight;
+    tip.style.top = (below + tip.offsetHeight + 4 > innerHeight && above > 0 ? above : below) + "px";
   });
+  // The pointer left the page, or the frame that the output stands in.
+  document.documentElement.addEventListener("mouseleave", hide);
   document.addEventListener("scroll", hide, true);
 })();`;

@@ -38,7 +38,9 @@ export function figureHtml(
   figure: { title: string; caption: string; blocks: readonly Block[] },
   encoded: ReadonlyMap<Picture, Uint8Array>,
 ): string {
-  const parts = [`<figure class="convlens" style="margin:4px 0 8px 0;padding:0;max-width:100%">`];
+  const parts = [
+    `<figure class="convlens" style="margin:4px 0 8px 0;padding:0;max-width:100%;overflow-wrap:anywhere">`,
+  ];
   parts.push(`<div style="font-weight:600;margin:0 0 6px 0">${escapeHtml(figure.title)}</div>`);
   parts.push(...figure.blocks.map((block) => blockHtml(block, encoded)));
   if (figure.caption) {
@@ -84,13 +86,14 @@ function pictureHtml(picture: Picture, png: Uint8Array): string {
 
 function barsHtml(bars: Bars): string {
   const rows = bars.rows.map(({ label, value, text }) =>
-    `<tr style="background:none"><td style="text-align:right;padding:3px 8px;border:none;white-space:nowrap">${
+    `<tr style="background:none"><td style="text-align:right;padding:3px 8px 3px 0;border:none"><div style="max-width:320px;overflow-wrap:break-word">${
       escapeHtml(label)
-    }</td><td style="width:${bars.width}px;padding:3px 0;border:none"><div style="background-color:${FAINT};height:14px">` +
+    }</div></td><td style="width:${bars.width}px;padding:3px 0;border:none">` +
+    `<div style="background-color:${FAINT};height:14px;min-width:60px">` +
     `<div style="background-color:${BAR};height:14px;width:${
       (100 * Math.min(1, Math.max(0, value))).toFixed(2)
     }%"></div>` +
-    `</div></td><td style="text-align:right;padding:3px 8px;border:none;font-variant-numeric:tabular-nums">${
+    `</div></td><td style="text-align:right;padding:3px 8px;border:none;white-space:nowrap;font-variant-numeric:tabular-nums">${
       escapeHtml(text)
     }</td></tr>`
   );
@@ -102,12 +105,13 @@ function barsHtml(bars: Bars): string {
 function tableHtml(table: Table): string {
   const align = (column: number) => table.columns[column].align ?? "left";
   const cell = (tag: string, text: string, column: number, style: string) =>
-    `<${tag} style="text-align:${align(column)};padding:2px 10px;border:none;${style}">${escapeHtml(text)}</${tag}>`;
+    `<${tag} style="text-align:${align(column)};padding:2px ${column === table.columns.length - 1 ? 4 : 20}px 2px 0;` +
+    `border:none;${style}">${escapeHtml(text)}</${tag}>`;
   const head = table.columns.map(({ title }, i) => cell("th", title, i, `border-bottom:1px solid ${FAINT}`)).join("");
   const body = table.rows.map((row) =>
     `<tr style="background:none">${row.map((text, i) => cell("td", text, i, "")).join("")}</tr>`
   );
-  return `<div style="max-height:420px;overflow:auto;display:inline-block;max-width:100%">` +
-    `<table style="border-collapse:collapse;margin:0;font-size:90%"><thead><tr>${head}</tr></thead>` +
+  return `<div style="max-height:420px;margin-top:6px;overflow:auto;display:inline-block;max-width:100%">` +
+    `<table style="border-collapse:collapse;margin:0;font-size:90%;overflow-wrap:normal"><thead><tr>${head}</tr></thead>` +
     `<tbody>${body.join("")}</tbody></table></div>`;
 }

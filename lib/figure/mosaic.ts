@@ -50,10 +50,13 @@ export interface MosaicOptions {
 
 /** One tile is never narrower than this many pixels. */
 const LEAST_TILE = 24;
-/** One tile is not enlarged beyond this many pixels. */
+/** One tile is not enlarged beyond this many pixels, and one cell of a tile not beyond that many. */
 const LARGEST_TILE = 240;
+const LARGEST_CELL = 40;
 const GUTTER = 1;
-const GUTTER_COLOR = [98, 108, 120];
+/** The gutter between tiles of a mean below {@linkcode LIGHT}, and between lighter ones. */
+const GUTTER_COLORS = { dark: [98, 108, 120], light: [24, 26, 30] };
+const LIGHT = 96;
 const OUTLINE_COLOR = [255, 138, 0];
 
 /** How tiles stand at one enlargement. */
@@ -84,13 +87,16 @@ function layOut({ width, height, count, columns: fixed, maxWidth = 930, maxHeigh
     const most = Math.max(1, Math.floor((maxWidth - GUTTER) / (width * scale + GUTTER)));
     const columns = fixed ?? evenColumns(count, most);
     const rows = Math.ceil(count / columns);
-    const fits = columns <= most && rows * (height * scale + GUTTER) + GUTTER <= maxHeight &&
+    const fits = columns * (width * scale + GUTTER) + GUTTER <= maxWidth &&
+      rows * (height * scale + GUTTER) + GUTTER <= maxHeight &&
       Math.max(width, height) * scale <= LARGEST_TILE;
     return { scale, columns, rows, fits };
   };
   const least = Math.max(1, Math.ceil(LEAST_TILE / width));
   const fitting = [];
-  for (let scale = least; scale * width <= LARGEST_TILE; scale++) if (at(scale).fits) fitting.push(at(scale));
+  for (let scale = least; scale * width <= LARGEST_TILE && scale <= LARGEST_CELL; scale++) {
+    if (at(scale).fits) fitting.push(at(scale));
+  }
   const largest = fitting.at(-1) ?? at(least);
   const full = fitting.findLast(({ columns, rows, scale }) =>
     columns * rows === count && scale >= largest.scale * 0.7 && (rows > 1 || largest.rows === 1)
@@ -99,8 +105,8 @@ function layOut({ width, height, count, columns: fixed, maxWidth = 930, maxHeigh
 }
 
 /**
- * Lays tiles out in a grid with one gutter of one pixel, enlarging each cell by a whole factor,
- * so that no tile is narrower than 24 pixels and nothing is blurred.
+ * Lays tiles out in a grid with one gutter of one pixel (light between dark tiles, dark between light ones), enlarging
+ * each cell by a whole factor, so that no tile is narrower than 24 pixels and nothing is blurred.
  *
  * @throws {RangeError} if there is no tile, or a tile has no cell
  */
@@ -117,12 +123,13 @@ export function mosaic(options: MosaicOptions): Mosaic {
   const fullWidth = columns * (tileWidth + GUTTER) + GUTTER;
   const fullHeight = rows * (tileHeight + GUTTER) + GUTTER;
   const data = new Uint8Array(fullWidth * fullHeight * 3);
-  for (let i = 0; i < data.length; i += 3) data.set(GUTTER_COLOR, i);
+  const tiles = Array.from({ length: count }, (_, index) => paint(index));
+  const gutter = GUTTER_COLORS[meanOf(tiles) < LIGHT ? "dark" : "light"];
+  for (let i = 0; i < data.length; i += 3) data.set(gutter, i);
 
-  for (let index = 0; index < count; index++) {
+  tiles.forEach((tile, index) => {
     const left = GUTTER + (index % columns) * (tileWidth + GUTTER);
     const top = GUTTER + Math.floor(index / columns) * (tileHeight + GUTTER);
-    const tile = paint(index);
     if (tile.length !== width * height * 3) {
       throw new RangeError(`Tile ${index} has ${tile.length} bytes; wanted ${height}×${width}×3.`);
     }
@@ -140,7 +147,7 @@ export function mosaic(options: MosaicOptions): Mosaic {
       const row = data.subarray(start, at);
       for (let repeat = 1; repeat < scale; repeat++) data.set(row, start + repeat * fullWidth * 3);
     }
-  }
+  });
   // Outlines last, in the gutter around a tile, so that they cover no cell.
   for (let index = 0; index < count; index++) {
     if (!options.outlined?.(index)) continue;
@@ -167,6 +174,16 @@ export function mosaic(options: MosaicOptions): Mosaic {
     },
     grid: { columns, tile: [tileWidth, tileHeight], labels: Array.from({ length: count }, (_, i) => label(i)) },
   };
+}
+
+function meanOf(tiles: readonly Uint8Array[]): number {
+  let sum = 0;
+  let count = 0;
+  for (const tile of tiles) {
+    for (let i = 0; i < tile.length; i++) sum += tile[i];
+    count += tile.length;
+  }
+  return sum / count;
 }
 
 /** RGB as RGBA with the lower right corner transparent: where the last row has no tiles. */

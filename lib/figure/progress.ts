@@ -20,16 +20,21 @@ export interface Progress {
 /** The bar is redrawn at most so often. */
 const EVERY_MS = 250;
 
-function seconds(ms: number): string {
-  const s = ms / 1000;
-  return s < 60 ? `${s.toFixed(s < 10 ? 1 : 0)} s` : `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
+/** A time in the units that fit it, rounded first, so that no minute has 60 seconds. */
+function duration(ms: number): string {
+  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
+  const s = Math.round(ms / 1000);
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  const minutes = Math.round(s / 60);
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /** What the bar says: how much is done, how long it took, how long is left at this pace. */
 export function progressText(label: string, done: number, total: number | undefined, elapsed: number): string {
-  if (total === undefined) return `${label} · ${seconds(elapsed)}`;
-  const left = done > 0 && done < total ? ` · ${seconds((elapsed / done) * (total - done))} left` : "";
-  return `${label} · ${done} of ${total} · ${seconds(elapsed)}${left}`;
+  if (total === undefined) return `${label} · ${duration(elapsed)}`;
+  const left = done > 0 && done < total ? ` · ${duration((elapsed / done) * (total - done))} left` : "";
+  return `${label} · ${done} of ${total} · ${duration(elapsed)}${left}`;
 }
 
 /** The bar as HTML: the text, and under it the bar where the share of what is done is known. */
@@ -85,8 +90,8 @@ export function startProgress(label: string, total?: number): Progress {
     update(now) {
       done = now;
     },
-    finish: () => end(`${label} · done in ${seconds(elapsed())}`),
+    finish: () => end(`${label} · done in ${duration(elapsed())}`),
     stop: () =>
-      end(`${label} · stopped after ${total === undefined ? "" : `${done} of ${total}, `}${seconds(elapsed())}`),
+      end(`${label} · stopped after ${total === undefined ? "" : `${done} of ${total}, `}${duration(elapsed())}`),
   };
 }

@@ -24,7 +24,7 @@ export interface Typesetter {
   measure(text: string, size: number, weight?: Weight): number;
   /** The line's outline as the data of an SVG path, its baseline starting at `(x, y)`. */
   path(text: string, x: number, y: number, size: number, weight?: Weight): string;
-  /** The text broken at spaces into lines no wider than `width`; a longer word stands alone. */
+  /** The text broken at spaces into lines no wider than `width`; a longer word is broken too. */
   wrap(text: string, size: number, width: number, weight?: Weight): string[];
   /** The text cut to `width` with an ellipsis, or whole where it fits. */
   clip(text: string, size: number, width: number, weight?: Weight): string;
@@ -63,6 +63,13 @@ async function load(): Promise<Typesetter> {
     for (const character of text) width += advance(character, size, weight);
     return width;
   };
+  /** How many letters fit `width`, one at least. */
+  const fitting = (letters: string[], size: number, width: number, weight: Weight = "regular") => {
+    let count = 0;
+    let used = 0;
+    while (count < letters.length && (used += advance(letters[count], size, weight)) <= width) count++;
+    return Math.max(1, count);
+  };
   return {
     measure,
     path(text, x, y, size, weight = "regular") {
@@ -83,6 +90,12 @@ async function load(): Promise<Typesetter> {
             lines.push(line);
             line = word;
           } else line = longer;
+          while (measure(line, size, weight) > width && [...line].length > 1) {
+            const letters = [...line];
+            const count = fitting(letters, size, width, weight);
+            lines.push(letters.slice(0, count).join(""));
+            line = letters.slice(count).join("");
+          }
         }
         lines.push(line);
       }
@@ -91,8 +104,8 @@ async function load(): Promise<Typesetter> {
     clip(text, size, width, weight) {
       if (measure(text, size, weight) <= width) return text;
       const letters = [...text];
-      while (letters.length && measure(letters.join("") + "…", size, weight) > width) letters.pop();
-      return letters.join("") + "…";
+      const room = width - measure("…", size, weight);
+      return letters.slice(0, fitting(letters, size, room, weight)).join("") + "…";
     },
   };
 }

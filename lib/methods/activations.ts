@@ -21,7 +21,8 @@ export interface ActivationsOptions {
   layer?: string;
   /**
    * Several layers, in the order in which they are shown.
-   * @default every convolution and pooling of the model, where `layer` is not given either
+   * @default where `layer` is not given either: every convolution and pooling; in a model with more than 16 of them, the
+   *   last layer of each resolution
    */
   layers?: readonly string[];
   /**
@@ -35,7 +36,7 @@ export interface ActivationsOptions {
 
 export interface ActivationsFigureOptions {
   /**
-   * What white stands for: each map's own greatest value, or the whole layer's.
+   * What white stands for: each map's own greatest value, or the whole layer's (always, where a map is one cell).
    * @default "channel"
    */
   scale?: "channel" | "layer";
@@ -89,28 +90,34 @@ export interface ActivationRow {
   dead: boolean;
 }
 
-function summarize(layer: string, channel: number, map: NdArray): ActivationRow {
-  const { data } = map;
-  const [min, max] = extent(data);
+function summarize(layer: string, channel: number, maps: NdArray, index: number): ActivationRow {
+  const { data, shape: [height, width, count] } = maps;
+  const cells = height * width;
+  let min = Infinity;
+  let max = -Infinity;
   let sum = 0;
   let absolute = 0;
   let squares = 0;
   let zeros = 0;
-  for (const value of data) {
+  // The map is read where it lies. Zeros are counted without a branch, which their scatter would make slow.
+  for (let i = index; i < data.length; i += count) {
+    const value = data[i];
+    if (value < min) min = value;
+    if (value > max) max = value;
     sum += value;
     absolute += Math.abs(value);
     squares += value * value;
-    if (value === 0) zeros++;
+    zeros += Number(value === 0);
   }
   return {
     layer,
     channel,
-    min,
-    max,
-    mean: sum / data.length,
-    sparsity: zeros / data.length,
-    spread: squares > 0 ? absolute ** 2 / (data.length * squares) : 0,
-    dead: zeros === data.length,
+    min: min > max ? 0 : min,
+    max: min > max ? 0 : max,
+    mean: sum / cells,
+    sparsity: zeros / cells,
+    spread: squares > 0 ? absolute ** 2 / (cells * squares) : 0,
+    dead: zeros === cells,
   };
 }
 
@@ -133,7 +140,7 @@ export class Activations extends Shown {
   ) {
     super();
     const rows = layers.map(({ name, maps, channels }) =>
-      channels.map((channel, i) => summarize(name, channel, channelOf(maps, i)))
+      channels.map((channel, i) => summarize(name, channel, maps, i))
     );
     this.layers = layers.map((layer, i) => {
       const alive = rows[i].filter(({ dead }) => !dead);
@@ -160,7 +167,9 @@ export class Activations extends Shown {
     const single = this.layers.length === 1;
     const signed = this.layers.some(({ extent: [min] }) => min < 0);
     const caption = [
-      scale === "channel" ? "Each map has its own scale; black is 0." : "One scale for each layer; black is 0.",
+      scale === "channel" && this.layers.some(({ shape }) => shape[0] * shape[1] > 1)
+        ? "Each map has its own scale; black is 0."
+        : "One scale for each layer; black is 0.",
       signed ? "Where a layer has negative values, they are blue and positive ones orange." : "",
       this.layers.some(({ dead }) => dead > 0) ? "Outlined in orange: maps that are 0 everywhere." : "",
       single ? "" : `At most ${maps} maps of a layer are drawn.`,
@@ -202,7 +211,8 @@ export class Activations extends Shown {
       paint: (i) =>
         colorize(
           channelOf(maps, i).data,
-          ...(scale === "channel" ? range(rows[i]) : whole),
+          // A map of one cell has no scale of its own.
+          ...(scale === "channel" && maps.shape[0] * maps.shape[1] > 1 ? range(rows[i]) : whole),
           signed ? "diverging" : palette,
         ),
       label: (i) => {
@@ -223,11 +233,17 @@ export class Activations extends Shown {
   }
 }
 
-/** The layers that a walk through the network stops at: convolutions and poolings that keep a grid. */
+/** Beyond so many convolutions and poolings a walk stops only at the end of each stage. */
+const LONGEST_WALK = 16;
+
+/** The layers that a walk through the network stops at. */
 function walk(model: Model): string[] {
-  return model.layers
-    .filter(({ kind, outputShape }) => /Conv|Pooling/.test(kind) && outputShape.length === 3)
-    .map(({ name }) => name);
+  const maps = model.layers.filter(({ outputShape }) => outputShape.length === 3);
+  const stops = maps.filter(({ kind }) => /Conv|Pooling/.test(kind));
+  if (stops.length <= LONGEST_WALK) return stops.map(({ name }) => name);
+  // The last layer of each resolution; padding and the like make resolutions of their own.
+  const made = maps.filter(({ kind }) => !/^(InputLayer|ZeroPadding2D|Cropping2D)$/.test(kind));
+  return made.filter((layer, i) => made[i + 1]?.outputShape[0] !== layer.outputShape[0]).map(({ name }) => name);
 }
 
 /**

@@ -172,9 +172,19 @@ export class Filters extends Shown {
 
   #diagnosis(index: number): string {
     const row = this.rows[index];
-    return `norm ${brief(row.norm)} · total variation ${brief(row.totalVariation)} · noise ${brief(row.noise)} · ` +
-      `${brief(row.frequency)} cycles/pixel${row.orientation === null ? "" : ` at ${Math.round(row.orientation)}°`}` +
-      (row.colorfulness === null ? "" : ` · colourfulness ${brief(row.colorfulness)}`) + (row.noisy ? " · noisy" : "");
+    const [height, width] = this.weights.shape;
+    // A kernel of one cell has nothing to be smooth or striped about.
+    const spatial = height * width === 1 ? [] : [
+      `total variation ${brief(row.totalVariation)}`,
+      `noise ${brief(row.noise)}`,
+      `${brief(row.frequency)} cycles/pixel${row.orientation === null ? "" : ` at ${Math.round(row.orientation)}°`}`,
+    ];
+    return [
+      `norm ${brief(row.norm)}`,
+      ...spatial,
+      ...(row.colorfulness === null ? [] : [`colourfulness ${brief(row.colorfulness)}`]),
+      ...(row.noisy ? ["noisy"] : []),
+    ].join(" · ");
   }
 
   /** The values of one filter, `[kh, kw, cin]`. */

@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
 import { ensureBackend } from "../runtime/backend.ts";
+import { execute, makePlan, type Plan } from "./plan.ts";
 
 export interface ForwardOptions {
   /**
@@ -21,19 +22,16 @@ export interface ForwardOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-/** Sub-networks by the layers that they end in. They share the model's layers and weights and own nothing. */
-const cache = new WeakMap<LayersModel, Map<string, LayersModel>>();
+/** Plans by the layers that they lead to. They hold no tensors. */
+const plans = new WeakMap<LayersModel, Map<string, Plan>>();
 
-function ending(tf: { model: (args: object) => LayersModel }, network: LayersModel, layers: readonly string[]) {
-  const known = cache.get(network) ?? new Map<string, LayersModel>();
-  cache.set(network, known);
+function planTo(network: LayersModel, layers: readonly string[]): Plan {
+  const known = plans.get(network) ?? new Map<string, Plan>();
+  plans.set(network, known);
   const key = JSON.stringify(layers);
-  const found = known.get(key);
-  if (found) return found;
-  const outputs = layers.map((name) => outputOf(network, network.getLayer(name)));
-  const made = tf.model({ inputs: network.inputs as SymbolicTensor[], outputs });
-  known.set(key, made);
-  return made;
+  const plan = known.get(key) ?? makePlan(network, layers.map((name) => outputOf(network, network.getLayer(name))));
+  known.set(key, plan);
+  return plan;
 }
 
 /**
@@ -62,38 +60,36 @@ export async function forward(
   if (odd) throw new RangeError(`Inputs must share one shape: received [${shape}] and [${odd.shape}].`);
 
   const tf = await ensureBackend();
-  const network = ending(tf as never, model.network, layers);
   const each = sizeOf(shape);
   const results: { data: Float32Array; shape: number[] }[] = [];
-  for (let start = 0; start < inputs.length; start += batchSize) {
-    signal?.throwIfAborted();
-    const batch = inputs.slice(start, start + batchSize);
-    const packed = new Float32Array(batch.length * each);
-    batch.forEach((input, i) => packed.set(input.data, i * each));
-    const outputs: Tensor[] = tf.tidy(() => {
-      const predicted = network.predictOnBatch(tf.tensor(packed, [batch.length, ...shape]));
-      return (Array.isArray(predicted) ? predicted : [predicted]);
-    });
-    try {
-      for (const [i, output] of outputs.entries()) {
-        const data = await output.data();
-        results[i] ??= {
-          data: new Float32Array(data.length / batch.length * inputs.length),
-          shape: [inputs.length, ...output.shape.slice(1)],
-        };
-        results[i].data.set(data, start * (data.length / batch.length));
-      }
-    } finally {
-      tf.dispose(outputs);
+  let done = 0;
+  function* batches() {
+    for (let start = 0; start < inputs.length; start += batchSize) {
+      signal?.throwIfAborted();
+      const batch = inputs.slice(start, start + batchSize);
+      const packed = new Float32Array(batch.length * each);
+      batch.forEach((input, i) => packed.set(input.data, i * each));
+      yield () => tf.tensor(packed, [batch.length, ...shape]);
     }
-    onProgress?.(Math.min(inputs.length, start + batchSize), inputs.length);
   }
+  await execute(tf, planTo(model.network, layers), batches(), async (outputs) => {
+    const count = outputs[0].shape[0];
+    for (const [i, output] of outputs.entries()) {
+      const data = await output.data();
+      const size = data.length / count;
+      results[i] ??= { data: new Float32Array(size * inputs.length), shape: [inputs.length, ...output.shape.slice(1)] };
+      results[i].data.set(data, done * size);
+    }
+    done += count;
+    onProgress?.(done, inputs.length);
+  });
   return results;
 }
 
-/** One input's part of a batch: `array[index]`, without its first axis. */
+/** One input's part of a batch: `array[index]`, without its first axis. It is a copy, unless there is no other input. */
 export function item(array: NdArray, index: number): NdArray {
   const shape = array.shape.slice(1);
   const size = sizeOf(shape);
-  return { data: array.data.slice(index * size, (index + 1) * size), shape };
+  const data = size === array.data.length ? array.data : array.data.slice(index * size, (index + 1) * size);
+  return { data, shape };
 }

@@ -3,45 +3,49 @@
 import nodeUtil from "node:util";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import { BackendError, type Candidate } from "./candidate.ts";
-import { makeReady, remember } from "./engine.ts";
+import { makeReady } from "./engine.ts";
 import { messageOf } from "./message.ts";
+import { type Addon, findAddon, NODE_GPU } from "./native/addon.ts";
 import { selfCheck } from "./self_check.ts";
+import type { TF } from "./tfjs.ts";
 
-const NODE_GPU = "npm:@tensorflow/tfjs-node-gpu@4.22.0";
+/** What the compiled addon tells; the rest is between it and the backend. */
+interface Binding {
+  TF_Version: string;
+}
 
 /** The part of tfjs-node's backend that tells where it computes. */
-interface NativeBackend {
-  isUsingGpuDevice: boolean;
-  binding: { TF_Version: string };
-}
+type NativeBackend = ReturnType<TF["findBackend"]> & { isUsingGpuDevice: boolean; binding: Binding };
 
 /** The tensorflow backend of tfjs-node-gpu; without a GPU the same library computes on the processor. */
 export const tensorflow: Candidate = {
   name: "tensorflow",
   async start(tf) {
-    if (!findAddon()) {
-      const remedy =
-        `\`deno install --allow-scripts=${NODE_GPU}\` lets its install script fetch it; or use another backend.`;
-      throw new BackendError("tensorflow", "native library not installed", remedy);
+    const addon = findAddon();
+    if (!addon) {
+      throw new BackendError(
+        "tensorflow",
+        "native library not installed",
+        "`deno task gpu` in convlens's folder installs it for all your notebooks; or use another backend.",
+      );
     }
-    silenceNotes();
-    restoreNodeUtil();
-    // Importing the package makes its backend the active one.
-    const comeBack = remember(tf);
     try {
-      await import(NODE_GPU);
+      const binding = loadBinding(addon);
+      restoreNodeUtil();
+      // Not the package itself: that looks for its addon in its own folder only, and becomes the active backend.
+      await import(`${NODE_GPU}/dist/register_all_kernels.js`);
+      const { NodeJSKernelBackend } = (await import(`${NODE_GPU}/dist/nodejs_kernel_backend.js`)).default as {
+        NodeJSKernelBackend: new (binding: Binding, packageName: string) => NativeBackend;
+      };
+      tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu"));
       await makeReady(tf, "tensorflow");
     } catch (error) {
-      const remedy = "Install the native library anew, or use another backend.";
-      throw new BackendError("tensorflow", `native library did not load: ${messageOf(error)}`, remedy, {
+      throw new BackendError("tensorflow", `native library did not load: ${messageOf(error)}`, remedyFor(addon), {
         cause: error,
       });
-    } finally {
-      comeBack();
     }
-    const backend = tf.findBackend("tensorflow") as unknown as NativeBackend;
+    const backend = tf.findBackend("tensorflow") as NativeBackend;
     return {
       device: backend.isUsingGpuDevice ? "GPU (CUDA)" : "CPU (native)",
       version: backend.binding.TF_Version,
@@ -59,26 +63,29 @@ export const tensorflow: Candidate = {
 export function loadBeforeGraphics(): void {
   const addon = findAddon();
   if (!addon) return;
-  silenceNotes();
   try {
-    createRequire(import.meta.url)(addon);
+    loadBinding(addon);
   } catch {
     // A library that does not load harms nobody here; asking for the backend tells what is wrong with it.
   }
 }
 
-/** The path of the package's compiled addon. Looks only on the disk: nothing is downloaded to find out. */
-function findAddon(): string | undefined {
-  const url = import.meta.resolve(`${NODE_GPU}/package.json`);
-  // What is not in the cache resolves to itself.
-  if (!url.startsWith("file:")) return undefined;
-  const addon = fileURLToPath(new URL("lib/napi-v8/tfjs_binding.node", url));
-  return existsSync(addon) ? addon : undefined;
+/** Loads the addon and, with it, libtensorflow; the second time it is there already. */
+function loadBinding({ path }: Addon): Binding {
+  // libtensorflow reads these as it loads. Its notes on how it was compiled are left out, its warnings and errors
+  // kept; and it takes a GPU's memory as it needs it, so that other notebooks can compute on the same card.
+  for (const [name, value] of [["TF_CPP_MIN_LOG_LEVEL", "1"], ["TF_FORCE_GPU_ALLOW_GROWTH", "true"]]) {
+    if (!Deno.env.has(name)) Deno.env.set(name, value);
+  }
+  return createRequire(import.meta.url)(path);
 }
 
-/** Leaves out libtensorflow's notes on how it was compiled, and keeps its warnings and errors; read as it loads. */
-function silenceNotes() {
-  if (!Deno.env.has("TF_CPP_MIN_LOG_LEVEL")) Deno.env.set("TF_CPP_MIN_LOG_LEVEL", "1");
+function remedyFor({ made }: Addon): string {
+  if (made?.libraries && !existsSync(made.libraries)) {
+    return `It was built against ${made.from} in ${made.libraries}, which is gone. Build it anew with ` +
+      "`deno task gpu --wheel`, or use another backend.";
+  }
+  return "Install it anew with `deno task gpu`, or use another backend.";
 }
 
 /** tfjs-node calls functions of `node:util` that Node 23 and Deno have no longer. */

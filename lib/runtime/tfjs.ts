@@ -4,6 +4,7 @@
  * @module
  */
 
+import { completeGradients } from "./gradients/gradients.ts";
 import { messageOf } from "./message.ts";
 
 const TFJS = "npm:@tensorflow/tfjs@4.22.0";
@@ -40,5 +41,6 @@ async function load(): Promise<TF> {
   // The cpu backend greets its first use under Node with an advertisement; marked as used, it stays silent, and
   // tfjs's real warnings still show.
   Object.assign(tf.findBackend("cpu"), { firstUse: false });
+  completeGradients(tf);
   return tf;
 }

@@ -5,6 +5,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { BackendError, type Candidate } from "./candidate.ts";
 import { makeReady } from "./engine.ts";
+import { completeWasmKernels } from "./gradients/wasm_kernels.ts";
 import { messageOf } from "./message.ts";
 import { selfCheck } from "./self_check.ts";
 
@@ -22,6 +23,7 @@ export const wasm: Candidate = {
       const binary = import.meta.resolve(`${WASM}/dist/tfjs-backend-wasm-simd.wasm`);
       backend.setWasmPaths(fileURLToPath(new URL(".", binary)));
       await withoutNewListeners(() => makeReady(tf, "wasm"));
+      completeWasmKernels(tf);
     } catch (error) {
       const remedy = "Its package must be in Deno's cache: run once with a network, or use another backend.";
       throw new BackendError("wasm", messageOf(error), remedy, { cause: error });

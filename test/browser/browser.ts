@@ -114,7 +114,10 @@ export async function startLab(folder: string, own: string): Promise<Lab> {
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   // A workspace for each, so that JupyterLab does not open what the one before had open.
-  return { address: (name) => `${origin}/lab/workspaces/${name}/tree/${name}?token=${token}`, stop };
+  return {
+    address: (name) => `${origin}/lab/workspaces/${name.replace(/\W/g, "-")}/tree/${name}?token=${token}`,
+    stop,
+  };
 }
 
 /** The code cells of the notebook that JupyterLab shows. */
@@ -123,7 +126,7 @@ export const codeCells = (page: Page): Locator => page.locator(".jp-Notebook .jp
 /** Opens a notebook and waits until its cells stand there and its kernel is idle. */
 export async function openNotebook(page: Page, address: string): Promise<void> {
   await page.goto(address);
-  await page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor({ timeout: 60_000 });
+  await page.getByText("Deno | Idle").waitFor({ timeout: 60_000 });
   await codeCells(page).last().waitFor({ timeout: 60_000 });
 }
 
@@ -140,6 +143,16 @@ export async function runAll(page: Page, timeout: number): Promise<void> {
     undefined,
     { timeout, polling: 200 },
   );
+}
+
+/** Makes the window so high that the whole notebook is in sight, and takes a screenshot. */
+export async function screenshot(page: Page, path: string): Promise<void> {
+  const height = await page.evaluate(() =>
+    (document.querySelector(".jp-Notebook .jp-WindowedPanel-outer") ?? document.documentElement).scrollHeight
+  );
+  await page.setViewportSize({ width: 1280, height: Math.min(height + 150, 12_000) });
+  await page.evaluate(() => document.querySelector(".jp-Notebook .jp-WindowedPanel-outer")?.scrollTo(0, 0));
+  await page.screenshot({ path });
 }
 
 /** What a picture in a page looks like once it is painted. */

@@ -4,7 +4,7 @@ import { runNotebook } from "../../lib/figure/jupyter/kernel.ts";
 import { type CodeCell, type Notebook, notebookText, parseNotebook } from "../../lib/figure/jupyter/notebook.ts";
 import { notebookPage } from "../../lib/figure/page.ts";
 import { convert, root } from "../notebooks/nbconvert.ts";
-import { PICTURES, pictures as picturesNotebook } from "../notebooks/samples.ts";
+import { eighty, EIGHTY_WORDS, PICTURES, pictures as picturesNotebook } from "../notebooks/samples.ts";
 import {
   browserIsReady,
   codeCells,
@@ -13,6 +13,7 @@ import {
   openNotebook,
   pictures,
   runAll,
+  screenshot,
   startLab,
 } from "./browser.ts";
 
@@ -22,6 +23,7 @@ const out = `${root}out`;
 const copies = `${out}/`;
 const tour = `${root}notebooks/01_tour.ipynb`;
 const TOUR_TIME = 300_000;
+const RUNS = Deno.env.get("CI") ? 5 : 1;
 
 let browser: Browser;
 let lab: Lab;
@@ -59,6 +61,22 @@ describe.skipIf(!ready)("in a browser", () => {
     { width: 16, height: 16, colours: 2, corner: [5 * i, 255 - 5 * i, 128] },
   ]);
 
+  test.each(Array.from({ length: RUNS }, (_, i) => i + 1))(
+    "JupyterLab keeps 80 of 80 outputs, small and of 5 MB, each under its own cell: run %i",
+    (run) =>
+      withPage(async (page) => {
+        await Deno.writeTextFile(`${copies}lab-eighty-${run}.ipynb`, notebookText(eighty()));
+        await openNotebook(page, lab.address(`lab-eighty-${run}.ipynb`));
+        await runAll(page, 60_000);
+        const found = await codeCells(page).evaluateAll((cells) =>
+          cells.slice(1).map((cell) =>
+            [...cell.querySelectorAll(".jp-OutputArea-output")].map((output) => output.textContent!.trim())
+          )
+        );
+        expect(found).toEqual(EIGHTY_WORDS);
+      }),
+  );
+
   describe("a notebook of pictures", () => {
     let executed: Notebook;
     beforeAll(async () => {
@@ -72,7 +90,7 @@ describe.skipIf(!ready)("in a browser", () => {
         await Deno.writeTextFile(`${copies}lab-pictures.ipynb`, notebookText(await picturesNotebook()));
         await openNotebook(page, lab.address("lab-pictures.ipynb"));
         await runAll(page, 60_000);
-        await page.screenshot({ path: `${out}/lab-pictures.png` });
+        await screenshot(page, `${out}/lab-pictures.png`);
         const cells = await codeCells(page).all();
         expect(cells).toHaveLength(PICTURES + 1);
         const found = [];
@@ -86,7 +104,7 @@ describe.skipIf(!ready)("in a browser", () => {
       withPage(async (page) => {
         await Deno.writeTextFile(`${copies}lab-untrusted.ipynb`, notebookText(executed));
         await openNotebook(page, lab.address("lab-untrusted.ipynb"));
-        await page.screenshot({ path: `${out}/lab-untrusted.png` });
+        await screenshot(page, `${out}/lab-untrusted.png`);
         const found = [];
         for (const cell of (await codeCells(page).all()).slice(1)) found.push(await pictures(cell));
         expect(found).toMatchObject(expected);
@@ -134,7 +152,7 @@ describe.skipIf(!ready)("in a browser", () => {
     const shape = () =>
       executed.cells.flatMap((cell) => cell.cell_type === "code" ? [(cell as CodeCell).outputs.length > 0] : []);
 
-    /** Looks at the pictures of each cell, which must be painted, and keeps one screenshot for each cell that has some. */
+    /** Looks at the pictures of each cell, which must be painted, and keeps a screenshot of them all. */
     async function look(page: Page, cells: string, name: string): Promise<{ shows: boolean[]; images: number }> {
       const shows: boolean[] = [];
       let images = 0;
@@ -146,8 +164,8 @@ describe.skipIf(!ready)("in a browser", () => {
         }
         images += found.length;
         shows.push(await cell.locator(".jp-OutputArea-output, .output").count() > 0);
-        if (found.length) await cell.screenshot({ path: `${out}/${name}-${i}.png` });
       }
+      await screenshot(page, `${out}/${name}.png`);
       return { shows, images };
     }
 

@@ -5,7 +5,7 @@
  */
 
 import { Image } from "../../lib/data/image.ts";
-import { Figure } from "../../lib/figure/figure.ts";
+import type { Figure } from "../../lib/figure/figure.ts";
 import { progressHtml, progressText } from "../../lib/figure/progress.ts";
 import { activations } from "../../lib/methods/activations.ts";
 import { filters } from "../../lib/methods/filters.ts";

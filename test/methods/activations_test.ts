@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import oracle from "../oracles/fixtures/resnet50.json" with { type: "json" };
+import { extent } from "../../lib/array.ts";
 import { activations } from "../../lib/methods/activations.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
@@ -44,15 +45,21 @@ describe("ResNet-50 against Keras and against TensorFlow.js itself", () => {
       return [output.dataSync(), output.shape];
     });
     expect([1, ...maps.shape]).toEqual(output);
-    expect(maps.data).toEqual(data);
+    const [, max] = extent(data);
+    const worst = maps.data.reduce((most, value, i) => Math.max(most, Math.abs(value - data[i])), 0);
+    expect(worst).toBeLessThan(1e-4 * max);
   });
 
-  test("walks convolutions and poolings when no layer is named", async () => {
+  test("walks the ends of the stages when no layer is named", async () => {
     const result = await activations(model, fixture("dog_224.png"), { channels: [0, 3] });
-    const kinds = new Set(result.layers.map(({ name }) => model.layer(name).kind));
-    expect([...kinds].sort()).toEqual(["Conv2D", "MaxPooling2D"]);
-    expect(result.layers).toHaveLength(54);
-    expect(result.rows).toHaveLength(108);
+    expect(result.layers.map(({ name }) => name)).toEqual([
+      "activation",
+      "activation_9",
+      "activation_21",
+      "activation_39",
+      "activation_48",
+    ]);
+    expect(result.rows).toHaveLength(10);
   });
 });
 
@@ -81,6 +88,11 @@ describe("a net worked out on paper", () => {
     expect(rows).toHaveLength(4);
     expect(rows[1]).toMatchObject({ layer: "conv", channel: 1, max: 0, dead: true, spread: 0, sparsity: 1 });
     expect(rows[2]).toMatchObject({ layer: "pool", channel: 0, min: 0, max: 9, mean: 15 / 4, sparsity: 0.25 });
+  });
+
+  test("walks every convolution and pooling of a short net when no layer is named", async () => {
+    const result = await activations(model, image);
+    expect(result.layers.map(({ name }) => name)).toEqual(["conv", "pool"]);
   });
 
   test("keeps the channels asked for, in their order", async () => {

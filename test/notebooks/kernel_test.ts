@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CellProgress, runNotebook } from "../../lib/figure/jupyter/kernel.ts";
 import { type CodeCell, joined, type Notebook } from "../../lib/figure/jupyter/notebook.ts";
-import { DISPLAY, eighty, EIGHTY_WORDS, firstWords, notebookOf } from "./samples.ts";
+import { DISPLAY, eighty, EIGHTY_WORDS, firstWords, LONG, notebookOf } from "./samples.ts";
 
 /** The kernels' folder, and that of their temporary files. */
 let folder: string;
@@ -146,7 +146,7 @@ describe("runNotebook", () => {
     expect(failures).toEqual([]);
     expect(firstWords(notebook)).toEqual(EIGHTY_WORDS);
     const long = outputsOf(notebook).flat().filter((output) => JSON.stringify(output).length > 5e6);
-    expect(long).toHaveLength(10);
+    expect(long).toHaveLength(LONG);
   });
 
   test("finds the outputs that cells show at the same time", async () => {

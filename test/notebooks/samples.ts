@@ -23,23 +23,27 @@ export function notebookOf(sources: string[], tags: string[] = []): Notebook {
   };
 }
 
+const HEAD = `import { display, displaySymbol, keepOutputs } from ${JSON.stringify(DISPLAY)};\nkeepOutputs();`;
+
+/** How many of {@linkcode eighty}'s outputs hold 5 MB. */
+export const LONG = 10;
+
 /**
- * A first cell that imports the library, then 80 cells that show one output each: results of a last expression with a
- * MIME bundle and without one, explicit shows, prints. One in eight holds 5 MB. Each output begins with `#NUMBER;`.
+ * A first cell that imports the library, then 80 cells that show one output each: results of a last expression, explicit
+ * shows, prints. One in eight holds 5 MB, in a form that nobody displays. Each shows `#NUMBER;`.
  */
 export function eighty(): Notebook {
-  const shows = (value: string) => [
-    `({ [displaySymbol]: () => ({ "text/plain": ${value} }) })`,
-    `await display({ "text/plain": ${value} })`,
-    `(await Promise.resolve({ [displaySymbol]: async () => ({ "text/plain": ${value} }) }))`,
-    `console.log(${value})`,
-  ];
   const cells = Array.from({ length: 80 }, (_, i) => {
-    const value = i % 8 === 4 + Math.floor(i / 8) % 4 ? `"#${i};" + "x".repeat(5e6)` : `"#${i};"`;
-    return shows(value)[i % 4];
+    const long = i % 8 === 4 + Math.floor(i / 8) % 3;
+    const bundle = `{ "text/plain": "#${i};"${long ? `, "application/x-filler": "x".repeat(5e6)` : ""} }`;
+    return [
+      `({ [displaySymbol]: () => (${bundle}) })`,
+      `await display(${bundle})`,
+      `await Promise.resolve({ [displaySymbol]: async () => (${bundle}) })`,
+      `console.log("#${i};")`,
+    ][i % 4];
   });
-  const head = `import { display, displaySymbol, keepOutputs } from ${JSON.stringify(DISPLAY)};\nkeepOutputs();`;
-  return notebookOf([head, ...cells]);
+  return notebookOf([HEAD, ...cells]);
 }
 
 /** What each of the 80 cells shows, as far as its first `;`. */
@@ -66,7 +70,10 @@ export const PICTURES = 48;
 export async function pictures(): Promise<Notebook> {
   const cells = await Promise.all(
     Array.from({ length: PICTURES }, async (_, i) => {
-      const pixels = Uint8Array.from({ length: 16 * 16 * 3 }, (_, k) => (k / 3 + k / 48) & 1 ? 220 : 40);
+      const pixels = Uint8Array.from(
+        { length: 16 * 16 * 3 },
+        (_, k) => (Math.floor(k / 3) + Math.floor(k / 48)) % 2 ? 220 : 40,
+      );
       pixels.set([5 * i, 255 - 5 * i, 128]);
       const png = (await encodePng(pixels, 16, 16, 3)).toBase64();
       const script = `<script>window.scriptsRan = (window.scriptsRan ?? 0) + 1;</script>`;
@@ -79,6 +86,5 @@ export async function pictures(): Promise<Notebook> {
       return i % 3 ? `({ [displaySymbol]: () => (${bundle}) })` : `await display(${bundle})`;
     }),
   );
-  const head = `import { display, displaySymbol, keepOutputs } from ${JSON.stringify(DISPLAY)};\nkeepOutputs();`;
-  return notebookOf([head, ...cells]);
+  return notebookOf([HEAD, ...cells]);
 }

@@ -1,0 +1,201 @@
+/**
+ * Gradients of convolutions, written as forward convolutions: right on every backend, and as fast as it convolves.
+ *
+ * The tensors have their channels last. None is disposed here: call these inside `tf.tidy`.
+ *
+ * @module
+ */
+
+import type { Tensor, Tensor4D, Tensor5D } from "npm:@tensorflow/tfjs@4.22.0";
+import { sizeOf } from "../../array.ts";
+import type { TF } from "../tfjs.ts";
+import type { Axis } from "./axis.ts";
+
+/**
+ * The gradient to the input of a convolution.
+ *
+ * Without stride it is a convolution with the filter flipped in space and transposed in its channels. With a stride
+ * `s` each input cell sees every `s`-th tap only: the taps are sorted into `s` phases an axis, one convolution computes
+ * all phases side by side as channels, and these are then interleaved in space. No zero is ever multiplied for the
+ * stride's sake, but for the filling up of the shorter phases.
+ *
+ * @param dy gradient to the output, `[n, out…, cout]`
+ * @param filter `[taps…, cin, cout]`
+ * @returns `[n, in…, cin]`
+ */
+export function convolutionInputGradient(tf: TF, dy: Tensor, filter: Tensor, axes: Axis[]): Tensor {
+  const [channels, outChannels] = filter.shape.slice(-2);
+  const phased = phasesOf(tf, filter, axes);
+  const kernel = phased.shape.slice(0, axes.length);
+  const phases = phased.shape.at(-1)! / outChannels;
+  const swapped = tf.transpose(tf.reshape(phased, [sizeOf(kernel), channels, outChannels, phases]), [0, 2, 3, 1]);
+  const backward = tf.reshape(swapped, [...kernel, outChannels, phases * channels]);
+  const blocks = convolve(tf, reachOf(tf, dy, axes), backward, ones(axes), axes.map((axis) => axis.dilation));
+  return interleave(tf, blocks, axes);
+}
+
+/**
+ * The gradient to the filter of a convolution: the input's channels and the batch change places, and the gradient to
+ * the output is the filter. Stride and dilation change places, too.
+ *
+ * @param x input, `[n, in…, cin]`
+ * @param dy gradient to the output, `[n, out…, cout]`
+ * @returns `[taps…, cin, cout]`
+ */
+export function convolutionFilterGradient(tf: TF, x: Tensor, dy: Tensor, axes: Axis[]): Tensor {
+  const spatial = axes.map((_, i) => i + 1);
+  const last = axes.length + 1;
+  const images = tf.transpose(seenCells(tf, x, axes), [last, ...spatial, 0]);
+  const filters = tf.transpose(dy, [...spatial, 0, last]);
+  const strides = axes.map((axis) => axis.dilation);
+  const dilations = axes.map((axis) => axis.stride);
+  return tf.transpose(convolve(tf, images, filters, strides, dilations), [...spatial, 0, last]);
+}
+
+/**
+ * The gradient to the input of a depthwise convolution, by the phases of {@linkcode convolutionInputGradient}.
+ *
+ * @param dy gradient to the output, `[n, h, w, c·multiplier]`
+ * @param filter `[kh, kw, c, multiplier]`
+ * @returns `[n, h, w, c]`
+ */
+export function depthwiseInputGradient(tf: TF, dy: Tensor, filter: Tensor, axes: Axis[]): Tensor {
+  const [height, width, channels, multiplier] = filter.shape;
+  const phased = phasesOf(tf, tf.reshape(filter, [height, width, channels * multiplier, 1]), axes) as Tensor4D;
+  const phases = phased.shape[3];
+  const dilations = axes.map((axis) => axis.dilation) as [number, number];
+  const all = tf.depthwiseConv2d(reachOf(tf, dy, axes) as Tensor4D, phased, 1, "valid", "NHWC", dilations);
+  const summed = tf.sum(tf.reshape(all, [-1, channels, multiplier, phases]), 2);
+  const blocks = tf.reshape(tf.transpose(summed, [0, 2, 1]), [...all.shape.slice(0, 3), phases * channels]);
+  return interleave(tf, blocks, axes);
+}
+
+/**
+ * The gradient to the filter of a depthwise convolution, tap by tap: the cells that the tap saw, times the gradient to
+ * the output, summed over images and places (as a product with ones: matrix products are the fastest sum).
+ *
+ * @param x input, `[n, h, w, c]`
+ * @param dy gradient to the output, `[n, h, w, c·multiplier]`
+ * @returns `[kh, kw, c, multiplier]`
+ */
+export function depthwiseFilterGradient(tf: TF, x: Tensor, dy: Tensor, axes: Axis[]): Tensor {
+  const [batch, , , channels] = x.shape;
+  const [rows, columns] = axes;
+  const places = batch * rows.output * columns.output;
+  const seen = seenCells(tf, x, axes);
+  const output = tf.reshape(dy, [places, channels, -1]);
+  const row = tf.ones([1, places]);
+  const sums: Tensor[] = [];
+  for (let i = 0; i < rows.taps; i++) {
+    for (let j = 0; j < columns.taps; j++) {
+      const begin = [0, i * rows.dilation, j * columns.dilation, 0];
+      const end = [batch, begin[1] + spanOf(rows), begin[2] + spanOf(columns), channels];
+      const cells = tf.stridedSlice(seen, begin, end, [1, rows.stride, columns.stride, 1]);
+      const products = tf.mul(tf.reshape(cells, [places, channels, 1]), output);
+      sums.push(tf.matMul(row, tf.reshape(products, [places, -1])));
+    }
+  }
+  return tf.reshape(tf.concat(sums), [rows.taps, columns.taps, channels, -1]);
+}
+
+/** A filter's taps sorted by phase and flipped: `[taps…, a, b]` → `[taps / stride…, a, b·phases]`, first axis slowest. */
+function phasesOf(tf: TF, filter: Tensor, axes: Axis[]): Tensor {
+  let sorted = filter;
+  axes.forEach((axis, i) => {
+    const { shape } = sorted;
+    const phases = phaseCount(axis);
+    const taps = tapsPerPhase(axis);
+    const missing = taps * phases - axis.taps;
+    if (missing > 0) sorted = tf.pad(sorted, shape.map((_, j): [number, number] => [0, j === i ? missing : 0]));
+    if (phases > 1) {
+      const apart = tf.reshape(sorted, [sizeOf(shape.slice(0, i)), taps, phases, sizeOf(shape.slice(i + 1))]);
+      const ends = [...shape.slice(0, i), taps, ...shape.slice(i + 1, -1), shape.at(-1)! * phases];
+      sorted = tf.reshape(tf.transpose(apart, [0, 1, 3, 2]), ends);
+    }
+  });
+  return tf.reverse(sorted, axes.map((_, i) => i));
+}
+
+/** The part of `dy`, zeros around it where needed, that a convolution with a phased filter must see to cover the input. */
+function reachOf(tf: TF, dy: Tensor, axes: Axis[]): Tensor {
+  return padOrCrop(
+    tf,
+    dy,
+    axes.map((axis) => {
+      const first = Math.floor(axis.before / axis.stride);
+      const last = Math.floor((axis.before + axis.input - 1) / axis.stride);
+      return [(tapsPerPhase(axis) - 1) * axis.dilation - first, last - (axis.output - 1)];
+    }),
+  );
+}
+
+/** The phases back in their places: `[n, blocks…, phases…·c]` → `[n, in…, c]`. */
+function interleave(tf: TF, blocks: Tensor, axes: Axis[]): Tensor {
+  let joined = blocks;
+  axes.forEach((axis, i) => {
+    if (axis.stride === 1) return;
+    const { shape } = joined;
+    const phases = phaseCount(axis);
+    const rest = shape.at(-1)! / phases;
+    let rows = tf.reshape(joined, [sizeOf(shape.slice(0, i + 2)), sizeOf(shape.slice(i + 2, -1)), phases, rest]);
+    // Cells that no tap reaches, where the stride is longer than the window.
+    if (phases < axis.stride) rows = tf.pad(rows, [[0, 0], [0, 0], [0, axis.stride - phases], [0, 0]]);
+    const full = [...shape.slice(0, i + 1), shape[i + 1] * axis.stride, ...shape.slice(i + 2, -1), rest];
+    joined = tf.reshape(tf.transpose(rows, [0, 2, 1, 3]), full);
+    const begin = full.map((_, j) => j === i + 1 ? axis.before % axis.stride : 0);
+    joined = tf.slice(joined, begin, full.map((size, j) => j === i + 1 ? axis.input : size));
+  });
+  return joined;
+}
+
+/** The input cells that some window sees, zeros for the padding: `[n, in…, c]` → `[n, seen…, c]`. */
+function seenCells(tf: TF, x: Tensor, axes: Axis[]): Tensor {
+  return padOrCrop(
+    tf,
+    x,
+    axes.map((axis) => {
+      const seen = spanOf(axis) + (axis.taps - 1) * axis.dilation;
+      return [axis.before, seen - axis.before - axis.input];
+    }),
+  );
+}
+
+/** Cells from the first to the last place of one tap. */
+function spanOf(axis: Axis): number {
+  return (axis.output - 1) * axis.stride + 1;
+}
+
+function phaseCount({ stride, taps }: Axis): number {
+  return Math.min(stride, taps);
+}
+
+function tapsPerPhase({ stride, taps }: Axis): number {
+  return Math.ceil(taps / stride);
+}
+
+/** Adds so many zeros before and after each spatial axis, or takes so many cells away where the number is negative. */
+function padOrCrop(tf: TF, x: Tensor, amounts: [number, number][]): Tensor {
+  const all = [[0, 0], ...amounts, [0, 0]];
+  let fitted = x;
+  if (all.some(([before, after]) => before < 0 || after < 0)) {
+    const begin = all.map(([before]) => Math.max(0, -before));
+    fitted = tf.slice(x, begin, x.shape.map((size, i) => size - begin[i] - Math.max(0, -all[i][1])));
+  }
+  if (all.some(([before, after]) => before > 0 || after > 0)) {
+    fitted = tf.pad(fitted, all.map(([before, after]): [number, number] => [Math.max(0, before), Math.max(0, after)]));
+  }
+  return fitted;
+}
+
+/** A convolution without padding in two or three dimensions. */
+function convolve(tf: TF, x: Tensor, filter: Tensor, strides: number[], dilations: number[]): Tensor {
+  type Pair = [number, number];
+  type Triple = [number, number, number];
+  return strides.length === 2
+    ? tf.conv2d(x as Tensor4D, filter as Tensor4D, strides as Pair, "valid", "NHWC", dilations as Pair)
+    : tf.conv3d(x as Tensor5D, filter as Tensor5D, strides as Triple, "valid", "NDHWC", dilations as Triple);
+}
+
+function ones(axes: Axis[]): number[] {
+  return axes.map(() => 1);
+}

@@ -1,0 +1,115 @@
+/**
+ * Gradients that TensorFlow.js lacks or gets wrong, on every backend.
+ *
+ * @module
+ */
+
+import type { GradConfig, NamedAttrMap, NamedTensorMap, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { TF } from "../tfjs.ts";
+import { type Axis, convolutionAxes, type PoolingAttributes, poolingAxes, type WindowAttributes } from "./axis.ts";
+import { convolutionFilterGradient, convolutionInputGradient } from "./convolution.ts";
+import { depthwiseFilterGradient, depthwiseInputGradient } from "./convolution.ts";
+import { makeFusedGradientsLazy } from "./fused.ts";
+import { averageCorrection } from "./pooling.ts";
+
+type GradientFunction = GradConfig["gradFunc"];
+
+/** Comparisons, which tfjs cannot pass on its way back: their outputs are steps, so the gradient is zero. */
+const STEPS = ["Any", "Equal", "Greater", "Less", "LessEqual", "NotEqual"];
+
+/**
+ * Teaches a freshly loaded TensorFlow.js the gradients of
+ * - dilated convolutions, in two and three dimensions, plain, depthwise and fused;
+ * - transposed convolutions in three dimensions;
+ * - enlarging by whole numbers to the nearest neighbour (tfjs: wrong on the cpu backend);
+ * - average pooling whose windows reach over the border (tfjs: too small there, but on native TensorFlow);
+ * - comparisons, so that thresholded ReLUs and masks do not stop a gradient;
+ *
+ * and to compute of a fused operation's gradients only those that are asked for.
+ */
+export function completeGradients(tf: TF): void {
+  replaceDilated(tf, "Conv2D", convolutionInputGradient, convolutionFilterGradient);
+  replaceDilated(tf, "Conv3D", convolutionInputGradient, convolutionFilterGradient);
+  replaceDilated(tf, "DepthwiseConv2dNative", depthwiseInputGradient, depthwiseFilterGradient);
+  for (const kernel of ["AvgPool", "AvgPool3D"]) correctAverage(tf, kernel);
+  replaceEnlarging(tf);
+  tf.registerGradient({
+    kernelName: "Conv3DBackpropInputV2",
+    inputsToSave: ["dy", "filter"],
+    gradFunc: transposedConvolutionGradient(tf),
+  });
+  for (const kernelName of STEPS) {
+    // Any has one input, x; the others two, a and b.
+    const inputsToSave = kernelName === "Any" ? ["x"] : ["a", "b"];
+    const gradFunc: GradientFunction = (_, saved) =>
+      Object.fromEntries(inputsToSave.map((name, i) => [name, () => tf.zeros(saved[i].shape)]));
+    tf.registerGradient({ kernelName, inputsToSave, gradFunc });
+  }
+  makeFusedGradientsLazy(tf);
+}
+
+/** Leaves the gradient of a convolution to tfjs, but for dilated ones. */
+function replaceDilated(
+  tf: TF,
+  kernelName: string,
+  toInput: (tf: TF, dy: Tensor, filter: Tensor, axes: Axis[]) => Tensor,
+  toFilter: (tf: TF, x: Tensor, dy: Tensor, axes: Axis[]) => Tensor,
+): void {
+  const stock = tf.getGradient(kernelName);
+  const gradFunc: GradientFunction = (dy, saved, attrs) => {
+    const window = attrs as unknown as WindowAttributes & { dataFormat?: string };
+    const dilated = [window.dilations ?? 1].flat().some((dilation) => dilation !== 1);
+    if (!dilated || window.dataFormat === "NCHW") return stock.gradFunc(dy, saved, attrs);
+    const [x, filter] = saved;
+    const axes = convolutionAxes(tf, x.shape, filter.shape, window, kernelName === "DepthwiseConv2dNative");
+    return {
+      x: () => toInput(tf, dy as Tensor, filter, axes),
+      filter: () => toFilter(tf, x, dy as Tensor, axes),
+    };
+  };
+  tf.registerGradient({ ...stock, gradFunc });
+}
+
+/** Scales what reaches an average pooling's gradient where its windows hang over the border; native TensorFlow does. */
+function correctAverage(tf: TF, kernelName: string): void {
+  const stock = tf.getGradient(kernelName);
+  const gradFunc: GradientFunction = (dy, saved, attrs) => {
+    const axes = poolingAxes(tf, saved[0].shape, attrs as unknown as PoolingAttributes);
+    const correction = tf.getBackend() === "tensorflow" ? undefined : averageCorrection(tf, axes);
+    return stock.gradFunc(correction ? tf.mul(dy as Tensor, correction) : dy, saved, attrs);
+  };
+  tf.registerGradient({ ...stock, gradFunc });
+}
+
+/** Where each cell became a block of `h` by `w` equal ones, its gradient is the sum over that block. */
+function replaceEnlarging(tf: TF): void {
+  const stock = tf.getGradient("ResizeNearestNeighbor");
+  const gradFunc: GradientFunction = (dy, saved, attrs) => {
+    const [batch, height, width, channels] = saved[0].shape;
+    const enlarged: number[] = (dy as Tensor).shape;
+    const [h, w] = [enlarged[1] / height, enlarged[2] / width];
+    if (attrs.alignCorners || !Number.isInteger(h) || !Number.isInteger(w)) return stock.gradFunc(dy, saved, attrs);
+    return {
+      images: () => {
+        const rows = tf.sum(tf.reshape(dy as Tensor, [batch * height, h, width * w * channels]), 1);
+        return tf.reshape(tf.sum(tf.reshape(rows, [-1, w, channels]), 1), [batch, height, width, channels]);
+      },
+    };
+  };
+  tf.registerGradient({ ...stock, gradFunc });
+}
+
+/** A transposed convolution is the gradient of a convolution; the gradient to its input is that convolution again. */
+function transposedConvolutionGradient(tf: TF): GradientFunction {
+  return (gradient, saved, attrs) => {
+    const x = gradient as Tensor;
+    const [dy, filter] = saved;
+    const { strides, pad } = attrs;
+    const run = (kernel: string, inputs: NamedTensorMap, attrs: NamedAttrMap): Tensor =>
+      tf.engine().runKernel(kernel, inputs, attrs);
+    return {
+      dy: () => run("Conv3D", { x, filter }, { strides, pad, dataFormat: "NDHWC", dilations: [1, 1, 1] }),
+      filter: () => run("Conv3DBackpropFilterV2", { x, dy }, { strides, pad, filterShape: filter.shape }),
+    };
+  };
+}

@@ -1,0 +1,72 @@
+/** Gradients of poolings: the rule for ties, and the borders of averages. @module */
+
+import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { TF } from "../tfjs.ts";
+import type { Axis } from "./axis.ts";
+
+/**
+ * The gradient of max pooling. The one rule for ties: the first of the equal cells in row-major order takes all, as in
+ * TensorFlow. Windows of equal cells are common, as after a ReLU that let nothing through.
+ *
+ * @param x the pooling's input, `[n, in…, channels]`, row-major
+ * @param dy gradient to its output, `[n, out…, channels]`
+ * @param axes its two or three spatial axes
+ * @returns `[n, in…, channels]`
+ */
+export function maxPoolGradient(x: Float32Array, dy: Float32Array, channels: number, axes: Axis[]): Float32Array {
+  const flat: Axis = { input: 1, output: 1, taps: 1, stride: 1, dilation: 1, before: 0 };
+  const [depth, height, width] = axes.length === 2 ? [flat, ...axes] : axes;
+  const image = depth.input * height.input * width.input * channels;
+  const dx = new Float32Array(x.length);
+  const where = new Int32Array(channels);
+  let out = 0;
+  for (let start = 0; start < x.length; start += image) {
+    for (let d = 0; d < depth.output; d++) {
+      const [d0, d1] = insideOf(depth, d);
+      for (let h = 0; h < height.output; h++) {
+        const [h0, h1] = insideOf(height, h);
+        for (let w = 0; w < width.output; w++, out += channels) {
+          const [w0, w1] = insideOf(width, w);
+          where.fill(-1);
+          for (let i = d0; i < d1; i++) {
+            for (let j = h0; j < h1; j++) {
+              for (let k = w0; k < w1; k++) {
+                const cell = start + ((i * height.input + j) * width.input + k) * channels;
+                for (let c = 0; c < channels; c++) {
+                  if (where[c] < 0 || x[cell + c] > x[where[c]]) where[c] = cell + c;
+                }
+              }
+            }
+          }
+          for (let c = 0; c < channels; c++) dx[where[c]] += dy[out + c];
+        }
+      }
+    }
+  }
+  return dx;
+}
+
+/**
+ * What to multiply the gradient to an average pooling's output with, where windows reach over the border: their
+ * averages are over the cells inside, but tfjs's kernels spread the gradient as if over the whole window.
+ *
+ * @returns `[1, out…, 1]`, or undefined if no window reaches over the border
+ */
+export function averageCorrection(tf: TF, axes: Axis[]): Tensor | undefined {
+  const factors = axes.map((axis) =>
+    Array.from({ length: axis.output }, (_, i) => {
+      const [first, end] = insideOf(axis, i);
+      return axis.taps / (end - first);
+    })
+  );
+  if (factors.flat().every((factor) => factor === 1)) return undefined;
+  return factors
+    .map((factor, i) => tf.tensor(factor, [1, ...axes.map((axis, j) => i === j ? axis.output : 1), 1]))
+    .reduce((product, factor) => tf.mul(product, factor));
+}
+
+/** The input cells of an output cell's window, first and one past the last, without the padding. */
+function insideOf({ input, taps, stride, before }: Axis, output: number): [number, number] {
+  const first = output * stride - before;
+  return [Math.max(0, first), Math.min(input, first + taps)];
+}

@@ -1,0 +1,43 @@
+import { describe, expect, test } from "vitest";
+import { compare, format, head, interleave, quantile, timing } from "./harness.ts";
+
+const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
+
+describe("quantile", () => {
+  test("sorts by size and interpolates between the two nearest", () => {
+    expect(quantile([10, 9, 100, 2], 0.5)).toBe(9.5);
+    expect(quantile([3, 1, 2], 0.95)).toBeCloseTo(2.9, 12);
+    expect(quantile([7], 0.95)).toBe(7);
+  });
+
+  test("of nothing is an error", () => expect(() => quantile([], 0.5)).toThrow(RangeError));
+});
+
+test("tasks take turns, and the warm-up does not count", async () => {
+  const order: string[] = [];
+  const times = await interleave([() => order.push("a"), () => order.push("b")], { runs: 2, warmUp: 1 });
+  expect(order).toEqual(["a", "b", "a", "b", "a", "b"]);
+  expect(times.map((each) => each.length)).toEqual([2, 2]);
+});
+
+test("a comparison gives the subject's ratio to the baseline, and waits for what is asynchronous", async () => {
+  const [base, subject] = await compare(["base", () => sleep(10)], ["subject", () => sleep(40)], { runs: 3, goal: 2 });
+  expect(base.ratio).toBeUndefined();
+  expect(subject.median).toBeGreaterThanOrEqual(39);
+  expect(subject.ratio).toBeGreaterThan(1.5);
+  expect(format(subject)).toContain("≤ 2× ✗");
+});
+
+test("a goal is reached by the median, or by the ratio where there is one", () => {
+  expect(format(timing("t", [1, 2, 90], { goal: 2 }))).toMatch(/2 ms .* ≤ 2 ms ✓$/);
+  expect(format(timing("t", [1, 3, 90], { goal: 2 }))).toMatch(/3 ms .* ≤ 2 ms ✗$/);
+  expect(format({ ...timing("t", [5]), ratio: 1.1, goal: 1.2 })).toMatch(/1\.10× .*≤ 1\.2× ✓$/);
+});
+
+test("columns stand under their titles, and units are named", () => {
+  const [titles] = head().split("\n");
+  const line = format({ name: "size", median: 1_234_567, unit: "bytes" });
+  expect(line.indexOf(" B") + 2).toBe(titles.indexOf("median") + "median".length);
+  expect(format({ name: "rate", median: 4.7123, unit: "per second" })).toContain("4.71 /s");
+  expect(format({ name: "long", median: 12_345, unit: "ms" })).toContain("12.3 s");
+});

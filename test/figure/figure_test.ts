@@ -1,0 +1,114 @@
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { decodeBytes } from "../../lib/codec.ts";
+import { Figure, Shown } from "../../lib/figure/figure.ts";
+import { displaySymbol, type MimeBundle } from "../../lib/figure/jupyter/display.ts";
+import { useBackend } from "../../lib/runtime/backend.ts";
+import * as figures from "../figures/figures.ts";
+
+const picture = {
+  kind: "picture" as const,
+  pixels: { data: new Uint8Array(12).fill(200), width: 2, height: 2 },
+  alt: "grey",
+};
+const plain = new Figure({ title: "A title", caption: "A caption", blocks: [picture] });
+
+describe("the bundle of every figure", () => {
+  beforeAll(() => useBackend("cpu"));
+
+  for (const [name, make] of Object.entries(figures)) {
+    if (name === "progress") continue;
+    test(`${name}: HTML with an image and words for it, a PNG, text`, async () => {
+      const figure = await make() as Figure;
+      const bundle = await figure[displaySymbol]() as Record<string, string>;
+      expect(Object.keys(bundle).sort()).toEqual(["image/png", "text/html", "text/plain"]);
+      const images = bundle["text/html"].match(/<img [^>]*>/g)!;
+      for (const image of images) {
+        expect(image).toMatch(/^<img src="data:image\/png;base64,[A-Za-z0-9+/]+=*" alt="[^"]{5,}"/);
+      }
+      const { width, height } = await decodeBytes(Uint8Array.fromBase64(bundle["image/png"]), { name });
+      expect(width).toBeGreaterThan(100);
+      expect(height).toBeGreaterThan(50);
+      expect(bundle["text/plain"]).toBe(figure.text);
+      expect(figure.text).toMatch(/landscape|waves/);
+      expect(bundle["text/html"]).toContain(figure.title);
+    });
+  }
+
+  test("has one image for each picture, those in rows counted", async () => {
+    const row = new Figure({
+      title: "a",
+      blocks: [picture, { kind: "row", blocks: [{ ...picture }, { ...picture }] }],
+    });
+    expect((await row.html()).match(/<img /g)).toHaveLength(3);
+  });
+});
+
+describe("a figure in a terminal", () => {
+  test("prints its text: by console.log, and by show", async () => {
+    expect(Deno.inspect(plain)).toBe("A title\nA caption");
+    expect(Deno.inspect(new Figure({ title: "A title", blocks: [], text: "some words" }))).toBe("some words");
+    const log = vi.spyOn(console, "log").mockImplementation(() => {});
+    try {
+      await plain.show();
+      expect(log.mock.calls).toEqual([["A title\nA caption"]]);
+    } finally {
+      log.mockRestore();
+    }
+  });
+
+  test("and so does whatever shows itself by a figure", async () => {
+    class Result extends Shown {
+      override figure() {
+        return plain;
+      }
+    }
+    const result = new Result();
+    expect(Deno.inspect(result)).toBe("A title\nA caption");
+    expect(await (result as unknown as { [displaySymbol](): Promise<MimeBundle> })[displaySymbol]()).toEqual(
+      await plain.bundle(),
+    );
+  });
+});
+
+describe("save", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await Deno.makeTempDir();
+  });
+  afterAll(() => Deno.remove(folder, { recursive: true }));
+
+  test("writes the PNG", async () => {
+    await plain.save(`${folder}/a.png`);
+    expect(await Deno.readFile(`${folder}/a.png`)).toEqual(await plain.png());
+  });
+
+  test("writes a page of its own, its title escaped", async () => {
+    const figure = new Figure({ title: "<b> & co", blocks: [picture] });
+    await figure.save(`${folder}/a.html`);
+    const page = await Deno.readTextFile(`${folder}/a.html`);
+    expect(page).toMatch(/^<!doctype html>\n<html lang="en">\n<meta charset="utf-8">/);
+    expect(page).toContain("<title>&lt;b&gt; &amp; co</title>");
+    expect(page).toContain('<meta name="color-scheme" content="light dark">');
+    expect(page).toContain(await figure.html());
+  });
+
+  test("knows the ending in capitals and the path of a URL, as other programs write them", async () => {
+    await plain.save(`${folder}/b.PNG`);
+    expect(await Deno.readFile(`${folder}/b.PNG`)).toEqual(await plain.png());
+    await plain.save(pathToFileURL(`${folder}/c.png`));
+    expect(await Deno.readFile(`${folder}/c.png`)).toEqual(await plain.png());
+  });
+
+  test("refuses other endings by name, and writes nothing", async () => {
+    await expect(plain.save(`${folder}/a.jpg`)).rejects.toThrow(
+      `A figure is saved as .png or .html: received the path "${folder}/a.jpg".`,
+    );
+    await expect(plain.save(`${folder}/png`)).rejects.toThrow(RangeError);
+    await expect(Deno.stat(`${folder}/a.jpg`)).rejects.toThrow(Deno.errors.NotFound);
+  });
+
+  test("says which folder is missing", async () => {
+    await expect(plain.save(`${folder}/missing/a.png`)).rejects.toThrow(/missing/);
+  });
+});

@@ -1,0 +1,116 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { progressHtml, progressText, startProgress } from "../../lib/figure/progress.ts";
+
+describe("what the bar says", () => {
+  test.each([
+    [0, 10, 0, "Work · 0 of 10 · 0.0 s"],
+    [1, 10, 2_000, "Work · 1 of 10 · 2.0 s · 18 s left"],
+    [4, 10, 8_000, "Work · 4 of 10 · 8.0 s · 12 s left"],
+    [9, 10, 9_940, "Work · 9 of 10 · 9.9 s · 1.1 s left"],
+    [10, 10, 12_345, "Work · 10 of 10 · 12 s"],
+    [1, 100, 3_000, "Work · 1 of 100 · 3.0 s · 4 min 57 s left"],
+    [1, 1000, 9_990, "Work · 1 of 1000 · 10 s · 2 h 46 min left"],
+  ])("%i of %i after %i ms", (done, total, elapsed, wanted) => {
+    expect(progressText("Work", done, total, elapsed)).toBe(wanted);
+  });
+
+  test.each([[59_400, "59 s"], [59_700, "1 min 0 s"], [119_800, "2 min 0 s"], [9_960, "10 s"], [
+    3_599_800,
+    "1 h 0 min",
+  ]])(
+    "rounds %i ms to a time that exists",
+    (elapsed, wanted) => {
+      expect(progressText("Work", 0, undefined, elapsed)).toBe(`Work · ${wanted}`);
+    },
+  );
+
+  test("only counts the seconds where no total is known", () => {
+    expect(progressText("Work", 5, undefined, 61_000)).toBe("Work · 1 min 1 s");
+  });
+
+  test("escapes its label, fills the bar to the share, and leaves text in the page's colour", () => {
+    const html = progressHtml("<b>", 0.25);
+    expect(html).toContain("&lt;b&gt;");
+    expect(html).toContain("width:25.0%;height:6px");
+    expect(html).not.toMatch(/[;"]color:/);
+    expect(progressHtml("a", undefined)).not.toContain("height:6px");
+  });
+});
+
+/** Standard error as a terminal or not; what was written to it. */
+function fakeError(terminal: boolean): { written: string[] } {
+  const written: string[] = [];
+  vi.spyOn(Deno.stderr, "isTerminal").mockReturnValue(terminal);
+  vi.spyOn(Deno.stderr, "writeSync").mockImplementation((bytes) => {
+    written.push(new TextDecoder().decode(bytes));
+    return bytes.length;
+  });
+  return { written };
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe("startProgress", () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  test("rewrites one line of a terminal, and leaves the last", async () => {
+    const { written } = fakeError(true);
+    const bar = startProgress("Work", 4);
+    bar.update(1);
+    await sleep(400);
+    await bar.finish();
+    // Back to the start of the line, and clear it.
+    const lines = written.join("").split("\r\x1b[K");
+    expect(lines.slice(0, 2)).toEqual(["", "Work · 0 of 4 · 0.0 s"]);
+    expect(lines.some((line) => /^Work · 1 of 4 · 0\.[2-9] s · [\d.]+ s left$/.test(line))).toBe(true);
+    expect(lines.at(-1)).toMatch(/^Work · done in 0\.\d s\n$/);
+    expect(lines.filter((line) => line.includes("\n"))).toHaveLength(1);
+    const before = written.length;
+    await sleep(400);
+    expect(written).toHaveLength(before);
+  });
+
+  test("prints the last line only where standard error is no terminal", async () => {
+    const { written } = fakeError(false);
+    const bar = startProgress("Work", 4);
+    bar.update(2);
+    await sleep(300);
+    await bar.stop();
+    expect(written.join("")).toMatch(/^Work · stopped after 2 of 4, 0\.\d s\n$/);
+  });
+
+  test("says how long it ran when it stops without a total", async () => {
+    const { written } = fakeError(false);
+    await startProgress("Work").stop();
+    expect(written).toEqual(["Work · stopped after 0.0 s\n"]);
+  });
+
+  test("paints one output of the cell, whose last state says that it is done", async () => {
+    const shown: { bundle: Record<string, string>; id: string; update: boolean }[] = [];
+    const jupyter = {
+      display: (bundle: Record<string, string>, options: { display_id: string; update: boolean }) => {
+        shown.push({ bundle, id: options.display_id, update: options.update });
+        return Promise.resolve();
+      },
+      broadcast: () => Promise.resolve(),
+    };
+    vi.stubGlobal("Deno", Object.create(Deno, { jupyter: { value: jupyter } }));
+    const { written } = fakeError(true);
+    try {
+      const bar = startProgress("Work", 4);
+      bar.update(3);
+      await sleep(600);
+      await bar.finish();
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    expect(new Set(shown.map(({ id }) => id)).size).toBe(1);
+    expect(shown.map(({ update }) => update)).toEqual([false, ...new Array(shown.length - 1).fill(true)]);
+    expect(shown.some(({ bundle }) => bundle["text/plain"].startsWith("Work · 3 of 4"))).toBe(true);
+    expect(shown.at(-1)!.bundle["text/plain"]).toMatch(/^Work · done in /);
+    expect(shown.at(-1)!.bundle["text/html"]).not.toContain("height:6px");
+    expect(written).toEqual([]);
+  });
+});
