@@ -76,7 +76,7 @@ function weight(layer: layers.Layer, name: string): Tensor | null {
   return found ? found.read() as Tensor : null;
 }
 
-function fold(tf: TF, convolution: layers.Layer, norm: layers.Layer): Folded {
+function foldInto(tf: TF, convolution: layers.Layer, norm: layers.Layer): Folded {
   const depthwise = convolution.getClassName() === "DepthwiseConv2D";
   const kernel = weight(convolution, depthwise ? "depthwise_kernel" : "kernel") as Tensor4D;
   const variance = weight(norm, "moving_variance") as Tensor1D;
@@ -98,8 +98,17 @@ function single(result: Tensor | Tensor[]): Tensor {
   return Array.isArray(result) ? result[0] : result;
 }
 
-/** Plans the way to some outputs of a network. */
-export function makePlan(network: LayersModel, outputs: readonly SymbolicTensor[]): Plan {
+/**
+ * Plans the way to some outputs of a network.
+ *
+ * @param options.fold whether batch normalisations are folded: each run of the plan then makes the folded weights, which
+ *   pays from a few inputs on
+ */
+export function makePlan(
+  network: LayersModel,
+  outputs: readonly SymbolicTensor[],
+  { fold }: { fold: boolean },
+): Plan {
   const node = (tensor: SymbolicTensor) => tensor.sourceLayer.inboundNodes[tensor.nodeIndex];
   const isInput = (tensor: SymbolicTensor) => network.inputs.some(({ id }) => id === tensor.id);
 
@@ -135,7 +144,7 @@ export function makePlan(network: LayersModel, outputs: readonly SymbolicTensor[
     let output = tensor;
     if (foldable(layer)) {
       let next = onlyReader(output);
-      const norm = next && normalizesChannels(next.sourceLayer) ? next.sourceLayer : null;
+      const norm = fold && next && normalizesChannels(next.sourceLayer) ? next.sourceLayer : null;
       if (norm) {
         done.add(next!.id);
         output = next!;
@@ -196,7 +205,7 @@ function convolutionStep(
       });
     },
   };
-  if (norm) step.fold = (tf) => fold(tf, layer, norm);
+  if (norm) step.fold = (tf) => foldInto(tf, layer, norm);
   return step;
 }
 

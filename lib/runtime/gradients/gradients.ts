@@ -10,6 +10,7 @@ import { type Axis, convolutionAxes, type PoolingAttributes, poolingAxes, type W
 import { convolutionFilterGradient, convolutionInputGradient } from "./convolution.ts";
 import { depthwiseFilterGradient, depthwiseInputGradient } from "./convolution.ts";
 import { makeFusedGradientsLazy } from "./fused.ts";
+import { batchNormalizationGradient } from "./normalization.ts";
 import { averageCorrection } from "./pooling.ts";
 
 type GradientFunction = GradConfig["gradFunc"];
@@ -25,7 +26,7 @@ const STEPS = ["Any", "Equal", "Greater", "Less", "LessEqual", "NotEqual"];
  * - average pooling whose windows reach over the border (tfjs: too small there, but on native TensorFlow);
  * - comparisons, so that thresholded ReLUs and masks do not stop a gradient;
  *
- * and to compute of a fused operation's gradients only those that are asked for.
+ * and to compute of a fused operation's and of batch normalisation's gradients only those that are asked for.
  */
 export function completeGradients(tf: TF): void {
   replaceDilated(tf, "Conv2D", convolutionInputGradient, convolutionFilterGradient);
@@ -33,6 +34,7 @@ export function completeGradients(tf: TF): void {
   replaceDilated(tf, "DepthwiseConv2dNative", depthwiseInputGradient, depthwiseFilterGradient);
   for (const kernel of ["AvgPool", "AvgPool3D"]) correctAverage(tf, kernel);
   replaceEnlarging(tf);
+  tf.registerGradient({ ...tf.getGradient("FusedBatchNorm"), gradFunc: batchNormalizationGradient(tf) });
   tf.registerGradient({
     kernelName: "Conv3DBackpropInputV2",
     inputsToSave: ["dy", "filter"],

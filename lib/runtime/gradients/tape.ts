@@ -1,0 +1,27 @@
+/** What tfjs's tape keeps for the way back. @module */
+
+import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { TF } from "../tfjs.ts";
+
+/** The part of tfjs's engine that records operations. */
+interface Recorder {
+  state: { gradientDepth: number; activeTape: { saved: Tensor[] }[] | null };
+}
+
+/**
+ * Runs a synchronous `differentiate`. tfjs never disposes what its tape saved when the function to differentiate, or
+ * its gradient, throws: here it is disposed.
+ */
+export function withTape<T>(tf: TF, differentiate: () => T): T {
+  const { state } = tf.engine() as unknown as Recorder;
+  try {
+    return differentiate();
+  } catch (error) {
+    // Inside another gradient the tape is still that one's.
+    if (state.gradientDepth === 0) {
+      for (const { saved } of state.activeTape ?? []) tf.dispose(saved);
+      state.activeTape = null;
+    }
+    throw error;
+  }
+}
