@@ -23,7 +23,7 @@ const out = `${root}out`;
 const copies = `${out}/`;
 const tour = `${root}notebooks/01_tour.ipynb`;
 const TOUR_TIME = 300_000;
-const RUNS = Deno.env.get("CI") ? 5 : 1;
+const RUNS = Deno.env.get("CONVLENS_TEST_ALL") ? 5 : 1;
 
 let browser: Browser;
 let lab: Lab;

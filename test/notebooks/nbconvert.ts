@@ -10,7 +10,7 @@ const nbconvert = `${root}.venv/bin/jupyter-nbconvert`;
 /**
  * Whether the virtual environment is there; the tests that need it are left out otherwise.
  *
- * @throws Error if it is not, where CI runs
+ * @throws Error if it is not, where the environment asks for all tests (CONVLENS_TEST_ALL)
  */
 export async function labIsReady(): Promise<boolean> {
   try {
@@ -18,7 +18,7 @@ export async function labIsReady(): Promise<boolean> {
     return true;
   } catch {
     const reason = "There is no .venv with JupyterLab. Make it with: deno task lab --prepare";
-    if (Deno.env.get("CI")) throw new Error(reason);
+    if (Deno.env.get("CONVLENS_TEST_ALL")) throw new Error(reason);
     console.warn(`Left out: ${reason}`);
     return false;
   }

@@ -4,7 +4,7 @@ import { convert, labIsReady } from "./nbconvert.ts";
 import { eighty, EIGHTY_WORDS, firstWords } from "./samples.ts";
 
 const ready = await labIsReady();
-const RUNS = Deno.env.get("CI") ? 5 : 1;
+const RUNS = Deno.env.get("CONVLENS_TEST_ALL") ? 5 : 1;
 
 let folder: string;
 beforeAll(async () => {
