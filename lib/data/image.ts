@@ -10,6 +10,7 @@ import { isNdArray, type NdArray, ndarray } from "../array.ts";
 import { decode, ImageError, resize } from "../codec.ts";
 import { nearest } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
+import { pixelsOf } from "../figure/mosaic.ts";
 import { catalogEntries } from "./catalog.ts";
 
 /** What an encoded image can be read from. */
@@ -86,24 +87,10 @@ export class Image extends Shown implements NdArray {
     return new Figure({
       title: `${this.name}: ${width} × ${height} pixels`,
       caption: [this.about, `From ${this.source}${note}.`].filter(Boolean).join(" "),
-      blocks: [{ kind: "picture", pixels: enlarged(shown, factor), alt: this.about || `The image ${this.name}` }],
+      blocks: [{ kind: "picture", pixels: pixelsOf(shown, factor), alt: this.about || `The image ${this.name}` }],
       text: `Image ${JSON.stringify(this.name)}, ${width} × ${height} pixels, from ${this.source}`,
     });
   }
-}
-
-/** The pixels as bytes, rounded and clipped to 0…255, each repeated `factor` times in both directions. */
-function enlarged({ data, shape: [rows, columns] }: NdArray, factor: number) {
-  const width = columns * factor;
-  const height = rows * factor;
-  const bytes = new Uint8ClampedArray(width * height * 3);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const from = (Math.floor(y / factor) * columns + Math.floor(x / factor)) * 3;
-      for (let c = 0; c < 3; c++) bytes[(y * width + x) * 3 + c] = data[from + c];
-    }
-  }
-  return { data: new Uint8Array(bytes.buffer), width, height };
 }
 
 /**

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { NdArray } from "../array.ts";
+
 /** An RGB or RGBA picture, 8 bits a channel, row by row. */
 export interface Pixels {
   /** `height · width · 3` bytes, or `· 4` where places are transparent. */
@@ -200,16 +202,20 @@ function cutCorner(rgb: Uint8Array, width: number, height: number, cutWidth: num
   return rgba;
 }
 
-/** Enlarges an RGB picture by a whole factor, each pixel to a square: nothing is blurred. */
-export function enlarge(pixels: Pixels, factor: number): Pixels {
-  if (factor === 1) return pixels;
-  const { width, height } = pixels;
-  const data = new Uint8Array(width * height * factor * factor * 3);
-  for (let y = 0; y < height * factor; y++) {
-    for (let x = 0; x < width * factor; x++) {
-      const from = (Math.floor(y / factor) * width + Math.floor(x / factor)) * 3;
-      data.set(pixels.data.subarray(from, from + 3), (y * width * factor + x) * 3);
+/**
+ * An image as pixels, each repeated by a whole factor in both directions, so that nothing is blurred.
+ *
+ * @param image `[h, w, 3]`, RGB, 0…255; rounded, and clipped to that range
+ */
+export function pixelsOf({ data, shape: [rows, columns] }: NdArray, factor = 1): Pixels {
+  const width = columns * factor;
+  const height = rows * factor;
+  const bytes = new Uint8ClampedArray(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const from = (Math.floor(y / factor) * columns + Math.floor(x / factor)) * 3;
+      for (let c = 0; c < 3; c++) bytes[(y * width + x) * 3 + c] = data[from + c];
     }
   }
-  return { data, width: width * factor, height: height * factor };
+  return { data: new Uint8Array(bytes.buffer), width, height };
 }

@@ -8,7 +8,7 @@ import type { NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { Figure, Shown } from "../figure/figure.ts";
-import { enlarge, type Pixels } from "../figure/mosaic.ts";
+import { pixelsOf } from "../figure/mosaic.ts";
 import type { Model } from "../model/model.ts";
 import { forward } from "../probe/forward.ts";
 
@@ -30,6 +30,9 @@ export interface PredictRow {
   /** From 0 to 1. */
   probability: number;
 }
+
+/** A smaller photo is shown enlarged by a whole factor, up to this size. */
+const SHOWN = 224;
 
 /** The likeliest classes of one image; in a cell, bars beside the photo. */
 export class Prediction extends Shown {
@@ -74,7 +77,11 @@ export class Prediction extends Shown {
       blocks: [{
         kind: "row",
         blocks: [
-          { kind: "picture", pixels: photoPixels(this.image), alt: `${image}, which ${model} takes for ${best.label}` },
+          {
+            kind: "picture",
+            pixels: pixelsOf(this.image, Math.max(1, Math.floor(SHOWN / Math.max(height, width)))),
+            alt: `${image}, which ${model} takes for ${best.label}`,
+          },
           {
             kind: "bars",
             width: 260,
@@ -89,13 +96,6 @@ export class Prediction extends Shown {
       text: [title, ...text].join("\n"),
     });
   }
-}
-
-/** An image `[h, w, 3]` as pixels, small ones enlarged by a whole factor. */
-function photoPixels(image: NdArray): Pixels {
-  const [height, width] = image.shape;
-  const data = Uint8Array.from(image.data, (value) => Math.max(0, Math.min(255, Math.round(value))));
-  return enlarge({ data, height, width }, Math.max(1, Math.floor(224 / Math.max(height, width))));
 }
 
 function softmax(logits: Float32Array): number[] {

@@ -8,15 +8,7 @@
  * @module
  */
 
-import type {
-  layers,
-  LayersModel,
-  SymbolicTensor,
-  Tensor,
-  Tensor1D,
-  Tensor3D,
-  Tensor4D,
-} from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, LayersModel, SymbolicTensor, Tensor, Tensor1D, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import type { TF } from "../runtime/backend.ts";
 
 /** One step: what it reads, what it makes, what it is the last to read. */
@@ -26,7 +18,7 @@ interface Step {
   /** Read here for the last time. */
   spent: number[];
   run: (tf: TF, inputs: Tensor[], folded: ReadonlyMap<Step, Folded>) => Tensor;
-  fold?: (tf: TF) => Folded;
+  fold?: () => Folded;
 }
 
 /** A convolution's weights with the batch normalisation behind it in them. */
@@ -61,8 +53,11 @@ function activationOf(layer: layers.Layer): Activation | null {
 /** Whether a layer is a 2-D convolution, plain or depthwise, that other layers can be folded into. */
 function foldable(layer: layers.Layer): boolean {
   const config = layer.getConfig();
-  return ["Conv2D", "DepthwiseConv2D"].includes(layer.getClassName()) && config["activation"] === "linear" &&
-    config["dataFormat"] === "channelsLast";
+  const kind = layer.getClassName();
+  // The depthwise layer of tfjs passes its dilation over; what it really computes is left to it.
+  const plain = kind === "Conv2D" ||
+    (kind === "DepthwiseConv2D" && [config["dilationRate"]].flat().every((dilation) => dilation === 1));
+  return plain && config["activation"] === "linear" && config["dataFormat"] === "channelsLast";
 }
 
 /** Whether a batch normalisation works channel by channel on the last axis of maps. */
@@ -76,7 +71,7 @@ function weight(layer: layers.Layer, name: string): Tensor | null {
   return found ? found.read() as Tensor : null;
 }
 
-function foldInto(tf: TF, convolution: layers.Layer, norm: layers.Layer): Folded {
+function foldInto(convolution: layers.Layer, norm: layers.Layer): Folded {
   const depthwise = convolution.getClassName() === "DepthwiseConv2D";
   const kernel = weight(convolution, depthwise ? "depthwise_kernel" : "kernel") as Tensor4D;
   const variance = weight(norm, "moving_variance") as Tensor1D;
@@ -194,7 +189,7 @@ function convolutionStep(
       };
       const convolve = depthwise ? tf.fused.depthwiseConv2d : tf.fused.conv2d;
       return convolve({
-        x: x as Tensor3D,
+        x: x as Tensor4D,
         filter: kernel,
         strides: config["strides"] as [number, number],
         pad: config["padding"] as "same" | "valid",
@@ -205,7 +200,7 @@ function convolutionStep(
       });
     },
   };
-  if (norm) step.fold = (tf) => foldInto(tf, layer, norm);
+  if (norm) step.fold = () => foldInto(layer, norm);
   return step;
 }
 
@@ -225,7 +220,7 @@ export async function execute(
   const live = new Map<number, Tensor>();
   try {
     for (const step of plan.steps) {
-      if (step.fold) folded.set(step, tf.tidy(() => step.fold!(tf) as never) as Folded);
+      if (step.fold) folded.set(step, tf.tidy(() => step.fold!() as never) as Folded);
     }
     for (const make of batches) {
       live.set(plan.input, make());

@@ -60,6 +60,11 @@ export class Doctor {
     const lines = cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd());
     return [...lines, this.auto ? `auto takes ${this.auto}.` : "auto finds no backend to take."].join("\n");
   }
+
+  /** What `console.log` prints and a cell shows. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.toString();
+  }
 }
 
 /** What a runtime is made of. */

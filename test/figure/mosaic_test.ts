@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { enlarge, mosaic, type MosaicOptions } from "../../lib/figure/mosaic.ts";
+import { ndarray } from "../../lib/array.ts";
+import { mosaic, type MosaicOptions, pixelsOf } from "../../lib/figure/mosaic.ts";
 import { uniforms } from "../nets.ts";
 
 const ORANGE = [255, 138, 0];
@@ -175,7 +176,7 @@ describe("the layout", () => {
   });
 });
 
-describe("enlarge", () => {
+describe("pixelsOf", () => {
   test("repeats each pixel as a square", () => {
     fc.assert(
       fc.property(
@@ -184,7 +185,7 @@ describe("enlarge", () => {
         fc.integer({ min: 1, max: 5 }),
         (width, height, factor) => {
           const [data] = noise(width, height, 1);
-          const large = enlarge({ data, width, height }, factor);
+          const large = pixelsOf(ndarray(data, [height, width, 3]), factor);
           expect([large.width, large.height]).toEqual([width * factor, height * factor]);
           for (let y = 0; y < large.height; y++) {
             for (let x = 0; x < large.width; x++) {
@@ -197,5 +198,9 @@ describe("enlarge", () => {
       ),
       { numRuns: 40 },
     );
+  });
+
+  test("rounds, and clips to bytes", () => {
+    expect([...pixelsOf(ndarray([-3, 0.4, 0.6, 254.6, 300, 128], [1, 2, 3])).data]).toEqual([0, 0, 1, 255, 255, 128]);
   });
 });

@@ -88,9 +88,7 @@ export function depthwiseFilterGradient(tf: TF, x: Tensor, dy: Tensor, axes: Axi
   const sums: Tensor[] = [];
   for (let i = 0; i < rows.taps; i++) {
     for (let j = 0; j < columns.taps; j++) {
-      const begin = [0, i * rows.dilation, j * columns.dilation, 0];
-      const end = [batch, begin[1] + spanOf(rows), begin[2] + spanOf(columns), channels];
-      const cells = tf.stridedSlice(seen, begin, end, [1, rows.stride, columns.stride, 1]);
+      const cells = cellsOfTap(tf, seen, axes, [i, j]);
       const products = tf.mul(tf.reshape(cells, [places, channels, 1]), output);
       sums.push(tf.matMul(row, tf.reshape(products, [places, -1])));
     }
@@ -113,7 +111,9 @@ function phasesOf(tf: TF, filter: Tensor, axes: Axis[]): Tensor {
       sorted = tf.reshape(tf.transpose(apart, [0, 1, 3, 2]), ends);
     }
   });
-  return tf.reverse(sorted, axes.map((_, i) => i));
+  // The channels as one axis: WebGPU reverses four axes at most.
+  const taps = sorted.shape.slice(0, axes.length);
+  return tf.reshape(tf.reverse(tf.reshape(sorted, [...taps, -1]), axes.map((_, i) => i)), sorted.shape);
 }
 
 /** The part of `dy`, zeros around it where needed, that a convolution with a phased filter must see to cover the input. */
@@ -148,8 +148,8 @@ function interleave(tf: TF, blocks: Tensor, axes: Axis[]): Tensor {
   return joined;
 }
 
-/** The input cells that some window sees, zeros for the padding: `[n, in…, c]` → `[n, seen…, c]`. */
-function seenCells(tf: TF, x: Tensor, axes: Axis[]): Tensor {
+/** The input cells that some window sees, `value` for the padding: `[n, in…, c]` → `[n, seen…, c]`. */
+export function seenCells(tf: TF, x: Tensor, axes: Axis[], value = 0): Tensor {
   return padOrCrop(
     tf,
     x,
@@ -157,7 +157,15 @@ function seenCells(tf: TF, x: Tensor, axes: Axis[]): Tensor {
       const seen = spanOf(axis) + (axis.taps - 1) * axis.dilation;
       return [axis.before, seen - axis.before - axis.input];
     }),
+    value,
   );
+}
+
+/** Of the cells that are seen those that one tap sees, `[n, out…, c]`; `at` is its position in the window. */
+export function cellsOfTap(tf: TF, seen: Tensor, axes: Axis[], at: number[]): Tensor {
+  const begin = [0, ...axes.map((axis, i) => at[i] * axis.dilation), 0];
+  const end = [seen.shape[0], ...axes.map((axis, i) => begin[i + 1] + spanOf(axis)), seen.shape.at(-1)!];
+  return tf.stridedSlice(seen, begin, end, [1, ...axes.map((axis) => axis.stride), 1]);
 }
 
 /** Cells from the first to the last place of one tap. */
@@ -173,8 +181,8 @@ function tapsPerPhase({ stride, taps }: Axis): number {
   return Math.ceil(taps / stride);
 }
 
-/** Adds so many zeros before and after each spatial axis, or takes so many cells away where the number is negative. */
-function padOrCrop(tf: TF, x: Tensor, amounts: [number, number][]): Tensor {
+/** Adds so many cells before and after each spatial axis, or takes so many away where the number is negative. */
+function padOrCrop(tf: TF, x: Tensor, amounts: [number, number][], value = 0): Tensor {
   const all = [[0, 0], ...amounts, [0, 0]];
   let fitted = x;
   if (all.some(([before, after]) => before < 0 || after < 0)) {
@@ -182,7 +190,8 @@ function padOrCrop(tf: TF, x: Tensor, amounts: [number, number][]): Tensor {
     fitted = tf.slice(x, begin, x.shape.map((size, i) => size - begin[i] - Math.max(0, -all[i][1])));
   }
   if (all.some(([before, after]) => before > 0 || after > 0)) {
-    fitted = tf.pad(fitted, all.map(([before, after]): [number, number] => [Math.max(0, before), Math.max(0, after)]));
+    const added = all.map(([before, after]): [number, number] => [Math.max(0, before), Math.max(0, after)]);
+    fitted = tf.pad(fitted, added, value);
   }
   return fitted;
 }

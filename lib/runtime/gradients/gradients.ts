@@ -11,7 +11,7 @@ import { convolutionFilterGradient, convolutionInputGradient } from "./convoluti
 import { depthwiseFilterGradient, depthwiseInputGradient } from "./convolution.ts";
 import { makeFusedGradientsLazy } from "./fused.ts";
 import { batchNormalizationGradient } from "./normalization.ts";
-import { averageCorrection } from "./pooling.ts";
+import { averageCorrection, maxPoolGradientByTaps } from "./pooling.ts";
 
 type GradientFunction = GradConfig["gradFunc"];
 
@@ -22,6 +22,7 @@ const STEPS = ["Any", "Equal", "Greater", "Less", "LessEqual", "NotEqual"];
  * Teaches a freshly loaded TensorFlow.js the gradients of
  * - dilated convolutions, in two and three dimensions, plain, depthwise and fused;
  * - transposed convolutions in three dimensions;
+ * - max pooling with ties, on WebGPU in two dimensions (on wasm its kernels are replaced);
  * - enlarging by whole numbers to the nearest neighbour (tfjs: wrong on the cpu backend);
  * - average pooling whose windows reach over the border (tfjs: too small there, but on native TensorFlow);
  * - comparisons, so that thresholded ReLUs and masks do not stop a gradient;
@@ -33,6 +34,7 @@ export function completeGradients(tf: TF): void {
   replaceDilated(tf, "Conv3D", convolutionInputGradient, convolutionFilterGradient);
   replaceDilated(tf, "DepthwiseConv2dNative", depthwiseInputGradient, depthwiseFilterGradient);
   for (const kernel of ["AvgPool", "AvgPool3D"]) correctAverage(tf, kernel);
+  decideTies(tf);
   replaceEnlarging(tf);
   tf.registerGradient({ ...tf.getGradient("FusedBatchNorm"), gradFunc: batchNormalizationGradient(tf) });
   tf.registerGradient({
@@ -68,6 +70,18 @@ function replaceDilated(
       x: () => toInput(tf, dy as Tensor, filter, axes),
       filter: () => toFilter(tf, x, dy as Tensor, axes),
     };
+  };
+  tf.registerGradient({ ...stock, gradFunc });
+}
+
+/** Keeps to the rule for ties on WebGPU, where tfjs's kernels give ties to the last cell. */
+function decideTies(tf: TF): void {
+  const stock = tf.getGradient("MaxPool");
+  const gradFunc: GradientFunction = (dy, saved, attrs) => {
+    if (tf.getBackend() !== "webgpu") return stock.gradFunc(dy, saved, attrs);
+    const [x, y] = saved;
+    const axes = poolingAxes(tf, x.shape, attrs as unknown as PoolingAttributes);
+    return { x: () => maxPoolGradientByTaps(tf, x, y, dy as Tensor, axes) };
   };
   tf.registerGradient({ ...stock, gradFunc });
 }

@@ -3,6 +3,7 @@
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import type { TF } from "../tfjs.ts";
 import type { Axis } from "./axis.ts";
+import { cellsOfTap, convolutionInputGradient, seenCells } from "./convolution.ts";
 
 /**
  * The gradient of max pooling. The one rule for ties: the first of the equal cells in row-major order takes all, as in
@@ -44,6 +45,49 @@ export function maxPoolGradient(x: Float32Array, dy: Float32Array, channels: num
     }
   }
   return dx;
+}
+
+/**
+ * The gradient of max pooling by the same rule, tap by tap on tensors, for backends whose numbers cannot be looked at
+ * while they compute: in row-major order each tap that holds the maximum takes what is left.
+ *
+ * @param x the pooling's input, `[n, in…, c]`
+ * @param y its output, `[n, out…, c]`
+ * @param dy gradient to its output, `[n, out…, c]`
+ * @returns `[n, in…, c]`
+ */
+export function maxPoolGradientByTaps(tf: TF, x: Tensor, y: Tensor, dy: Tensor, axes: Axis[]): Tensor {
+  const [batch, channels] = [x.shape[0], x.shape.at(-1)!];
+  const spatial = axes.map((_, i) => i + 1);
+  const last = axes.length + 1;
+  const apart = (images: Tensor) =>
+    tf.reshape(tf.transpose(images, [0, last, ...spatial]), [batch * channels, ...images.shape.slice(1, -1), 1]);
+
+  const seen = seenCells(tf, apart(x), axes, LOWEST);
+  const maxima = apart(y);
+  const taken: Tensor[] = [];
+  let left = apart(dy);
+  for (const at of tapsOf(axes)) {
+    const own = tf.mul(left, tf.cast(tf.equal(cellsOfTap(tf, seen, axes, at), maxima), "float32"));
+    taken.push(own);
+    left = tf.sub(left, own);
+  }
+  // A filter with an output channel for each tap, which picks just that tap: its gradient puts each part in its place.
+  const picks = tf.reshape(tf.eye(taken.length), [...axes.map((axis) => axis.taps), 1, taken.length]);
+  const placed = convolutionInputGradient(tf, tf.concat(taken, -1), picks, axes);
+  const together = tf.reshape(placed, [batch, channels, ...x.shape.slice(1, -1)]);
+  return tf.transpose(together, [0, ...spatial.map((axis) => axis + 1), 1]);
+}
+
+/** The lowest finite value in single precision. */
+const LOWEST = -(2 - 2 ** -23) * 2 ** 127;
+
+/** The positions in a window, in row-major order. */
+function tapsOf(axes: Axis[]): number[][] {
+  return axes.reduce<number[][]>(
+    (positions, { taps }) => positions.flatMap((at) => Array.from({ length: taps }, (_, i) => [...at, i])),
+    [[]],
+  );
 }
 
 /**

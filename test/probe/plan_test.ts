@@ -1,0 +1,162 @@
+import fc from "fast-check";
+import type { layers as tfLayers, SymbolicTensor, Tensor } from "@tensorflow/tfjs";
+import { describe, expect, test } from "vitest";
+import { ndarray, sizeOf } from "../../lib/array.ts";
+import { loadModel } from "../../lib/model/load.ts";
+import type { Model } from "../../lib/model/model.ts";
+import { forward } from "../../lib/probe/forward.ts";
+import { makePlan } from "../../lib/probe/plan.ts";
+import { ensureBackend } from "../../lib/runtime/backend.ts";
+import { uniforms } from "../nets.ts";
+
+const tf = await ensureBackend();
+
+/** Fills all weights with numbers that batch normalisation can live with. */
+function shuffle(model: Model, seed: number): void {
+  const next = uniforms(seed);
+  for (const layer of model.network.layers) {
+    tf.tidy(() =>
+      layer.setWeights(layer.weights.map(({ shape, originalName }) => {
+        const values = Array.from({ length: sizeOf(shape as number[]) }, () => next() - 0.5);
+        const positive = /variance|gamma/.test(originalName);
+        return tf.tensor(positive ? values.map((v) => v + 1) : values, shape as number[]);
+      }))
+    );
+  }
+}
+
+/** Compares lean passes over five inputs (folded) and over one (not folded) with what the network itself predicts. */
+async function check(model: Model, taps: string[], seed: number): Promise<void> {
+  shuffle(model, seed);
+  const next = uniforms(seed + 1);
+  const shape = model.inputShape as number[];
+  const inputs = Array.from(
+    { length: 5 },
+    () => ndarray(Array.from({ length: sizeOf(shape) }, () => 2 * next() - 1), shape),
+  );
+  for (const [i, tap] of taps.entries()) {
+    const [wanted, max] = tf.tidy(() => {
+      const net = tf.model({ inputs: model.network.inputs, outputs: model.network.getLayer(tap).output });
+      const output = net.predict(tf.stack(inputs.map(({ data }) => tf.tensor(data, shape)))) as Tensor;
+      return [output.dataSync(), output.abs().max().dataSync()[0]];
+    });
+    const [folded, single] = [await forward(model, inputs, taps), await forward(model, inputs.slice(0, 1), taps)];
+    expect(folded[i].data.length).toBe(wanted.length);
+    for (const found of [folded[i].data, single[i].data]) {
+      const worst = found.reduce((most, value, k) => Math.max(most, Math.abs(value - wanted[k])), 0);
+      expect(worst, tap).toBeLessThanOrEqual(1e-4 * max);
+    }
+  }
+}
+
+function functional(input: SymbolicTensor, output: unknown): Promise<Model> {
+  return loadModel(tf.model({ inputs: input, outputs: output as SymbolicTensor }), { preprocess: "none" });
+}
+
+describe("a lean pass equals the network's own", () => {
+  test("for convolutions of every kind in front of a batch normalisation", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          depthwise: fc.boolean(),
+          useBias: fc.boolean(),
+          center: fc.boolean(),
+          scale: fc.boolean(),
+          padding: fc.constantFrom("same" as const, "valid" as const),
+          strides: fc.integer({ min: 1, max: 2 }),
+          dilationRate: fc.integer({ min: 1, max: 2 }),
+          activation: fc.constantFrom("relu", "relu6", "elu", "sigmoid", "tanh", "softmax", null),
+          tapNorm: fc.boolean(),
+          seed: fc.nat(1000),
+        }).filter(({ strides, dilationRate }) => strides === 1 || dilationRate === 1),
+        async ({ depthwise, center, scale, activation, tapNorm, seed, ...window }) => {
+          const input = tf.input({ shape: [8, 8, 3] });
+          const convolution = depthwise
+            ? tf.layers.depthwiseConv2d({ kernelSize: 3, depthMultiplier: 2, ...window })
+            : tf.layers.conv2d({ filters: 4, kernelSize: 3, ...window });
+          let output = convolution.apply(input);
+          output = tf.layers.batchNormalization({ name: "norm", center, scale }).apply(output);
+          if (activation === "relu6") output = tf.layers.reLU({ name: "last", maxValue: 6 }).apply(output);
+          else if (activation) {
+            output = tf.layers.activation({ name: "last", activation: activation as "relu" }).apply(output);
+          }
+          const model = await functional(input, output);
+          const before = tf.memory().numTensors;
+          await check(model, [...(tapNorm || !activation ? ["norm"] : []), ...(activation ? ["last"] : [])], seed);
+          expect(tf.memory().numTensors).toBe(before);
+          model.dispose();
+        },
+      ),
+      { numRuns: 60, seed: 11 },
+    );
+  });
+
+  test("for residual nets, whatever is tapped", async () => {
+    const input = tf.input({ shape: [8, 8, 4] });
+    const block = (name: string, x: unknown) => {
+      let y = tf.layers.conv2d({ name: `${name}_conv`, filters: 4, kernelSize: 3, padding: "same" }).apply(
+        x as SymbolicTensor,
+      );
+      y = tf.layers.batchNormalization({ name: `${name}_norm` }).apply(y);
+      y = tf.layers.activation({ name: `${name}_relu`, activation: "relu" }).apply(y);
+      return tf.layers.add({ name: `${name}_add` }).apply([x, y] as SymbolicTensor[]);
+    };
+    const model = await functional(input, block("b", block("a", input)));
+    const taps = model.layers.slice(1).map(({ name }) => name);
+    await check(model, taps, 1);
+    for (const tap of taps) await check(model, [tap], 2);
+    model.dispose();
+  });
+
+  test("for a normalisation that two layers read, and a shared convolution", async () => {
+    const input = tf.input({ shape: [8, 8, 3] });
+    const shared = tf.layers.conv2d({ name: "shared", filters: 3, kernelSize: 3, padding: "same" });
+    const once = tf.layers.batchNormalization({ name: "norm" }).apply(shared.apply(input));
+    const relu = tf.layers.activation({ name: "relu", activation: "relu" }).apply(once);
+    const twice = shared.apply(relu as SymbolicTensor);
+    const model = await functional(input, tf.layers.add({ name: "sum" }).apply([once, twice] as SymbolicTensor[]));
+    await check(model, ["sum"], 3);
+    await check(model, ["relu", "sum"], 4);
+    model.dispose();
+  });
+
+  test("for a dropout, which hands its input on", async () => {
+    const input = tf.input({ shape: [4, 4, 3] });
+    const dropped = tf.layers.dropout({ name: "dropout", rate: 0.5 }).apply(
+      tf.layers.conv2d({ name: "conv", filters: 2, kernelSize: 1 }).apply(input),
+    );
+    const model = await functional(input, tf.layers.activation({ name: "relu", activation: "relu" }).apply(dropped));
+    const before = tf.memory().numTensors;
+    await check(model, ["conv", "dropout", "relu"], 5);
+    expect(tf.memory().numTensors).toBe(before);
+    model.dispose();
+  });
+});
+
+test("a plan folds what it may, and leaves the network as it was", async () => {
+  const model = await loadModel("resnet50");
+  const { network } = model;
+  const uses = () =>
+    network.layers.map((layer: tfLayers.Layer) => layer.inboundNodes.length + layer.outboundNodes.length);
+  const before = uses();
+  const plan = makePlan(network, [network.outputs[0]], { fold: true });
+  // 53 convolutions each take a normalisation in; 33 of them a ReLU too, 16 ReLUs stand behind additions.
+  expect(plan.steps.filter(({ fold }) => fold)).toHaveLength(53);
+  expect(plan.steps).toHaveLength(177 - 1 - 53 - 33);
+  expect(uses()).toEqual(before);
+  model.dispose();
+});
+
+test("weights that change are seen by the next pass", async () => {
+  const input = tf.input({ shape: [4, 4, 3] });
+  const norm = tf.layers.batchNormalization({ name: "norm" }).apply(
+    tf.layers.conv2d({ name: "conv", filters: 2, kernelSize: 1, kernelInitializer: "ones" }).apply(input),
+  );
+  const model = await functional(input, norm);
+  const ones = Array.from({ length: 4 }, () => ndarray(new Float32Array(48).fill(1), [4, 4, 3]));
+  const [first] = await forward(model, ones, ["norm"]);
+  tf.tidy(() => model.network.getLayer("conv").setWeights([tf.fill([1, 1, 3, 2], 2), tf.zeros([2])]));
+  const [second] = await forward(model, ones, ["norm"]);
+  expect(second.data[0]).toBeCloseTo(2 * first.data[0], 6);
+  model.dispose();
+});
