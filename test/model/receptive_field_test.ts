@@ -67,7 +67,7 @@ describe("against the receptive_field tool of Google Research", () => {
   });
 });
 
-test("a field is the support of the gradient, where nothing is padded", () => {
+test("a field is what a cell answers to, where nothing is padded", async () => {
   const side = 40;
   const input = tf.input({ shape: [side, side, 1] });
   const ones = { kernelInitializer: "ones", useBias: false, padding: "valid" } as const;
@@ -77,14 +77,15 @@ test("a field is the support of the gradient, where nothing is padded", () => {
   const net = tf.model({ inputs: input, outputs: output as typeof input });
   const { size, stride, offset, exact } = receptiveFields(net).get("last")!;
   expect(exact).toBe(true);
+  // One column of pixels at a time: which of them does a cell answer to?
+  const answer = tf.tidy(() => {
+    const pixels = tf.eye(side).reshape([side, 1, side, 1]).tile([1, side, 1, 1]);
+    return net.predict(pixels) as ReturnType<typeof tf.tensor>;
+  });
+  const answers = await answer.array() as number[][][][];
+  answer.dispose();
   for (const cell of [0, 3]) {
-    // One pixel at a time: which of them does this cell answer to?
-    const seen: number[] = [];
-    tf.tidy(() => {
-      const pixels = tf.eye(side).reshape([side, 1, side, 1]).tile([1, side, 1, 1]);
-      const answers = (net.predict(pixels) as ReturnType<typeof tf.tensor>).arraySync() as number[][][][];
-      answers.forEach((map, column) => map[0][cell][0] !== 0 && seen.push(column));
-    });
+    const seen = answers.flatMap((map, column) => map[0][cell][0] !== 0 ? [column] : []);
     const first = offset + cell * stride;
     expect([seen[0], seen.at(-1)! - seen[0] + 1]).toEqual([first, size]);
   }

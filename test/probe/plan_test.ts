@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { layers as tfLayers, SymbolicTensor, Tensor } from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
-import { ndarray, sizeOf } from "../../lib/array.ts";
+import { extent, ndarray, sizeOf } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { forward } from "../../lib/probe/forward.ts";
@@ -35,11 +35,14 @@ async function check(model: Model, taps: string[], seed: number): Promise<void> 
     () => ndarray(Array.from({ length: sizeOf(shape) }, () => 2 * next() - 1), shape),
   );
   for (const [i, tap] of taps.entries()) {
-    const [wanted, max] = tf.tidy(() => {
+    const output = tf.tidy(() => {
       const net = tf.model({ inputs: model.network.inputs, outputs: model.network.getLayer(tap).output });
-      const output = net.predict(tf.stack(inputs.map(({ data }) => tf.tensor(data, shape)))) as Tensor;
-      return [output.dataSync(), output.abs().max().dataSync()[0]];
+      return net.predict(tf.stack(inputs.map(({ data }) => tf.tensor(data, shape)))) as Tensor;
     });
+    const wanted = await output.data();
+    output.dispose();
+    const [low, high] = extent(wanted);
+    const max = Math.max(-low, high);
     const [folded, single] = [await forward(model, inputs, taps), await forward(model, inputs.slice(0, 1), taps)];
     expect(folded[i].data.length).toBe(wanted.length);
     for (const found of [folded[i].data, single[i].data]) {
