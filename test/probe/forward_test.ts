@@ -25,7 +25,8 @@ describe("forward", () => {
         expect(out.shape).toEqual([count, 2]);
         for (const [i, single] of inputs.entries()) {
           const [alone] = await forward(model, [single], ["out"]);
-          expect(item(out, i).data).toEqual(alone.data);
+          // Native TensorFlow sums in another order when the batch is larger.
+          alone.data.forEach((value, k) => expect(item(out, i).data[k]).toBeCloseTo(value, 5));
         }
       }),
       { numRuns: 20, seed: 7 },
