@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
-import { BackendError, type BackendName, doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
+import { type BackendName, doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { isSoftwareAdapter } from "../../lib/runtime/webgpu.ts";
 
 /** What tfjs advertises or warns of without need; the drivers and libtensorflow write notes of their own. */

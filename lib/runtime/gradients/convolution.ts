@@ -43,13 +43,23 @@ export function convolutionInputGradient(tf: TF, dy: Tensor, filter: Tensor, axe
  * @returns `[taps…, cin, cout]`
  */
 export function convolutionFilterGradient(tf: TF, x: Tensor, dy: Tensor, axes: Axis[]): Tensor {
+  if (axes.every(({ taps }) => taps === 1)) return pointFilterGradient(tf, x, dy, axes);
   const spatial = axes.map((_, i) => i + 1);
   const last = axes.length + 1;
-  const images = tf.transpose(seenCells(tf, x, axes), [last, ...spatial, 0]);
+  const seen = padOrCrop(tf, x, axes.map((axis) => seenBy(axis, spanOf(axis) + (axis.taps - 1) * axis.dilation)));
+  const images = tf.transpose(seen, [last, ...spatial, 0]);
   const filters = tf.transpose(dy, [...spatial, 0, last]);
   const strides = axes.map((axis) => axis.dilation);
   const dilations = axes.map((axis) => axis.stride);
   return tf.transpose(convolve(tf, images, filters, strides, dilations), [...spatial, 0, last]);
+}
+
+/** Of a window of one cell: a single matrix product. */
+function pointFilterGradient(tf: TF, x: Tensor, dy: Tensor, axes: Axis[]): Tensor {
+  const [channels, outChannels] = [x.shape.at(-1)!, dy.shape.at(-1)!];
+  const cells = tf.reshape(cellsOfTap(tf, seenCells(tf, x, axes), axes, ones(axes).fill(0)), [-1, channels]);
+  const product = tf.matMul(cells, tf.reshape(dy, [-1, outChannels]), true);
+  return tf.reshape(product, [...ones(axes), channels, outChannels]);
 }
 
 /**
@@ -72,7 +82,7 @@ export function depthwiseInputGradient(tf: TF, dy: Tensor, filter: Tensor, axes:
 
 /**
  * The gradient to the filter of a depthwise convolution, tap by tap: the cells that the tap saw, times the gradient to
- * the output, summed over images and places (as a product with ones: matrix products are the fastest sum).
+ * the output, summed over images and places.
  *
  * @param x input, `[n, h, w, c]`
  * @param dy gradient to the output, `[n, h, w, c·multiplier]`
@@ -84,13 +94,12 @@ export function depthwiseFilterGradient(tf: TF, x: Tensor, dy: Tensor, axes: Axi
   const places = batch * rows.output * columns.output;
   const seen = seenCells(tf, x, axes);
   const output = tf.reshape(dy, [places, channels, -1]);
-  const row = tf.ones([1, places]);
   const sums: Tensor[] = [];
   for (let i = 0; i < rows.taps; i++) {
     for (let j = 0; j < columns.taps; j++) {
       const cells = cellsOfTap(tf, seen, axes, [i, j]);
       const products = tf.mul(tf.reshape(cells, [places, channels, 1]), output);
-      sums.push(tf.matMul(row, tf.reshape(products, [places, -1])));
+      sums.push(sumOfRows(tf, tf.reshape(products, [places, -1])));
     }
   }
   return tf.reshape(tf.concat(sums), [rows.taps, columns.taps, channels, -1]);
@@ -122,9 +131,8 @@ function reachOf(tf: TF, dy: Tensor, axes: Axis[]): Tensor {
     tf,
     dy,
     axes.map((axis) => {
-      const first = Math.floor(axis.before / axis.stride);
       const last = Math.floor((axis.before + axis.input - 1) / axis.stride);
-      return [(tapsPerPhase(axis) - 1) * axis.dilation - first, last - (axis.output - 1)];
+      return [(tapsPerPhase(axis) - 1) * axis.dilation - firstBlock(axis), last - (axis.output - 1)];
     }),
   );
 }
@@ -142,35 +150,58 @@ function interleave(tf: TF, blocks: Tensor, axes: Axis[]): Tensor {
     if (phases < axis.stride) rows = tf.pad(rows, [[0, 0], [0, 0], [0, axis.stride - phases], [0, 0]]);
     const full = [...shape.slice(0, i + 1), shape[i + 1] * axis.stride, ...shape.slice(i + 2, -1), rest];
     joined = tf.reshape(tf.transpose(rows, [0, 2, 1, 3]), full);
-    const begin = full.map((_, j) => j === i + 1 ? axis.before % axis.stride : 0);
+    const begin = full.map((_, j) => j === i + 1 ? axis.before - firstBlock(axis) * axis.stride : 0);
     joined = tf.slice(joined, begin, full.map((size, j) => j === i + 1 ? axis.input : size));
   });
   return joined;
 }
 
-/** The input cells that some window sees, `value` for the padding: `[n, in…, c]` → `[n, seen…, c]`. */
+/** The input cells that {@linkcode cellsOfTap} picks from, `value` for the padding: `[n, in…, c]` → `[n, seen…, c]`. */
 export function seenCells(tf: TF, x: Tensor, axes: Axis[], value = 0): Tensor {
-  return padOrCrop(
-    tf,
-    x,
-    axes.map((axis) => {
-      const seen = spanOf(axis) + (axis.taps - 1) * axis.dilation;
-      return [axis.before, seen - axis.before - axis.input];
-    }),
-    value,
-  );
+  const runs = axes.map(({ output, taps, dilation, stride }) => output + Math.floor((taps - 1) * dilation / stride));
+  return padOrCrop(tf, x, axes.map((axis, i) => seenBy(axis, runs[i] * axis.stride)), value);
 }
 
-/** Of the cells that are seen those that one tap sees, `[n, out…, c]`; `at` is its position in the window. */
+/** What to add before and after an axis of the input for its windows to see so many cells. */
+function seenBy({ before, input }: Axis, cells: number): [number, number] {
+  return [before, cells - before - input];
+}
+
+/** Of the cells that are seen those that one tap sees, `[n, out…, c]`; `at` is the tap's position in the window. */
 export function cellsOfTap(tf: TF, seen: Tensor, axes: Axis[], at: number[]): Tensor {
-  const begin = [0, ...axes.map((axis, i) => at[i] * axis.dilation), 0];
-  const end = [seen.shape[0], ...axes.map((axis, i) => begin[i + 1] + spanOf(axis)), seen.shape.at(-1)!];
-  return tf.stridedSlice(seen, begin, end, [1, ...axes.map((axis) => axis.stride), 1]);
+  let cells = seen;
+  axes.forEach(({ output, stride, dilation }, i) => {
+    const { shape } = cells;
+    const offset = at[i] * dilation;
+    const outer = sizeOf(shape.slice(0, i + 1));
+    // Cut into runs of a stride, each of which holds one cell of the tap: slicing copies whole rows, striding does not.
+    const runs = tf.reshape(cells, [outer, shape[i + 1] / stride, stride, sizeOf(shape.slice(i + 2))]);
+    const picked = tf.slice(runs, [0, Math.floor(offset / stride), offset % stride, 0], [outer, output, 1, -1]);
+    cells = tf.reshape(picked, [...shape.slice(0, i + 1), output, ...shape.slice(i + 2)]);
+  });
+  return cells;
+}
+
+/** The sum over the first axis of a matrix, half onto half: faster than by the row, and more exact. */
+function sumOfRows(tf: TF, matrix: Tensor): Tensor {
+  let rows = matrix;
+  while (rows.shape[0] > 1) {
+    const half = rows.shape[0] >> 1;
+    const odd = rows.shape[0] % 2;
+    const sum = tf.add(tf.slice(rows, half + odd, half), tf.slice(rows, 0, half));
+    rows = odd ? tf.concat([sum, tf.slice(rows, half, 1)]) : sum;
+  }
+  return rows;
 }
 
 /** Cells from the first to the last place of one tap. */
 function spanOf(axis: Axis): number {
   return (axis.output - 1) * axis.stride + 1;
+}
+
+/** In which run of `stride` padded cells the input begins: below zero where tfjs skips cells instead of padding. */
+function firstBlock({ before, stride }: Axis): number {
+  return Math.floor(before / stride);
 }
 
 function phaseCount({ stride, taps }: Axis): number {

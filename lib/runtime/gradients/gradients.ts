@@ -22,7 +22,7 @@ const STEPS = ["Any", "Equal", "Greater", "Less", "LessEqual", "NotEqual"];
  * Teaches a freshly loaded TensorFlow.js the gradients of
  * - dilated convolutions, in two and three dimensions, plain, depthwise and fused;
  * - transposed convolutions in three dimensions;
- * - max pooling with ties, on WebGPU in two dimensions (on wasm its kernels are replaced);
+ * - max pooling with ties, on WebGPU and, in three dimensions, on cpu (on wasm the kernels are replaced);
  * - enlarging by whole numbers to the nearest neighbour (tfjs: wrong on the cpu backend);
  * - average pooling whose windows reach over the border (tfjs: too small there, but on native TensorFlow);
  * - comparisons, so that thresholded ReLUs and masks do not stop a gradient;
@@ -34,7 +34,8 @@ export function completeGradients(tf: TF): void {
   replaceDilated(tf, "Conv3D", convolutionInputGradient, convolutionFilterGradient);
   replaceDilated(tf, "DepthwiseConv2dNative", depthwiseInputGradient, depthwiseFilterGradient);
   for (const kernel of ["AvgPool", "AvgPool3D"]) correctAverage(tf, kernel);
-  decideTies(tf);
+  decideTies(tf, "MaxPool", "webgpu");
+  decideTies(tf, "MaxPool3D", "cpu");
   replaceEnlarging(tf);
   tf.registerGradient({ ...tf.getGradient("FusedBatchNorm"), gradFunc: batchNormalizationGradient(tf) });
   tf.registerGradient({
@@ -74,11 +75,11 @@ function replaceDilated(
   tf.registerGradient({ ...stock, gradFunc });
 }
 
-/** Keeps to the rule for ties on WebGPU, where tfjs's kernels give ties to the last cell. */
-function decideTies(tf: TF): void {
-  const stock = tf.getGradient("MaxPool");
+/** Keeps to the rule for ties on the one backend where tfjs's kernel gives them to the last cell. */
+function decideTies(tf: TF, kernelName: string, backend: string): void {
+  const stock = tf.getGradient(kernelName);
   const gradFunc: GradientFunction = (dy, saved, attrs) => {
-    if (tf.getBackend() !== "webgpu") return stock.gradFunc(dy, saved, attrs);
+    if (tf.getBackend() !== backend) return stock.gradFunc(dy, saved, attrs);
     const [x, y] = saved;
     const axes = poolingAxes(tf, x.shape, attrs as unknown as PoolingAttributes);
     return { x: () => maxPoolGradientByTaps(tf, x, y, dy as Tensor, axes) };
