@@ -16,6 +16,45 @@ export interface ValueAndGradient {
 }
 
 /**
+ * What a ReLU passes back:
+ * - `"plain"`: the gradient, where the ReLU's input was positive;
+ * - `"deconvnet"`: the positive part of what comes back, whatever the input was (Zeiler & Fergus 2013, §2.1);
+ * - `"guided"`: both at once (Springenberg et al. 2014, §3.4).
+ */
+export type ReluRule = "plain" | "deconvnet" | "guided";
+
+/** The kernels that rectify; each has a gradient of its own. */
+const RECTIFIERS = ["Relu", "Relu6"];
+
+/** Runs a synchronous function under a rule for ReLUs; the former gradients come back, also after a throw. */
+function withReluRule<T>(tf: TF, rule: ReluRule, run: () => T): T {
+  if (rule === "plain") return run();
+  const former = RECTIFIERS.map((kernel) => tf.getGradient(kernel));
+  try {
+    for (const stock of former) {
+      tf.registerGradient({
+        ...stock,
+        gradFunc: (dy, saved, attrs) => {
+          const positive = tf.relu(dy as Tensor);
+          return rule === "deconvnet" ? { x: () => positive } : stock.gradFunc(positive, saved, attrs);
+        },
+      });
+    }
+    return run();
+  } finally {
+    former.forEach((stock) => tf.registerGradient(stock));
+  }
+}
+
+export interface InputGradientOptions {
+  /**
+   * What ReLUs pass back.
+   * @default "plain"
+   */
+  relu?: ReluRule;
+}
+
+/**
  * Differentiates a function to its one input, and to nothing else: no gradient of a filter, a matrix or a bias is
  * computed. No other tensor is left behind, also after a throw.
  *
@@ -30,10 +69,16 @@ export interface ValueAndGradient {
  * const { value, gradient } = inputGradient(tf, score, image);
  * ```
  */
-export function inputGradient(tf: TF, f: (x: Tensor) => Tensor, x: Tensor): ValueAndGradient {
-  return withTape(tf, () =>
-    tf.tidy(() => {
-      const { value, grad } = tf.valueAndGrad(f)(x);
-      return { value, gradient: grad };
-    }));
+export function inputGradient(
+  tf: TF,
+  f: (x: Tensor) => Tensor,
+  x: Tensor,
+  { relu = "plain" }: InputGradientOptions = {},
+): ValueAndGradient {
+  return withReluRule(tf, relu, () =>
+    withTape(tf, () =>
+      tf.tidy(() => {
+        const { value, grad } = tf.valueAndGrad(f)(x);
+        return { value, gradient: grad };
+      })));
 }
