@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { BackendError } from "./candidate.ts";
 import { visiting } from "./engine.ts";
 import { messageOf } from "./message.ts";
@@ -19,7 +20,8 @@ import type { TF } from "./tfjs.ts";
 export const TOLERANCE = 1e-3;
 
 /**
- * Compares a backend that is ready with the cpu backend, on convolutions, poolings and a dense layer.
+ * Compares a backend that is ready with the cpu backend, on convolutions, poolings and a dense layer, and on the
+ * gradients through them, to the input and to the weights.
  * The active backend stays as it is, and no tensor is left behind.
  *
  * @returns the largest deviation, relative to the largest value of each output
@@ -37,7 +39,8 @@ export async function selfCheck(tf: TF, name: string): Promise<number> {
   }
   const deviation = Math.max(...wanted.map((values, i) => relativeDeviation(found[i], values)));
   if (!(deviation <= TOLERANCE)) {
-    const reason = `its self-check failed: convolution, pooling and dense are off by ${deviation.toPrecision(2)} ` +
+    const reason =
+      `its self-check failed: convolution, pooling, dense or their gradients are off by ${deviation.toPrecision(2)} ` +
       `(at most ${TOLERANCE} is allowed)`;
     throw new BackendError(name, reason, remedy);
   }
@@ -63,7 +66,19 @@ function smallNet(tf: TF) {
   const averaged = tf.avgPool(same, 2, 2, "valid") as typeof same;
   const codes = tf.tensor2d(eighths(2 * 50, 5), [2, 50]);
   const dense = tf.add(tf.matMul(codes, tf.tensor2d(eighths(50 * 10, 6), [50, 10])), eighths(10, 7));
-  return [strided, same, pooled, averaged, dense, tf.softmax(dense)];
+  return [strided, same, pooled, averaged, dense, tf.softmax(dense), ...gradients(tf, hidden)];
+}
+
+/** The gradients to maps, to a filter and to a matrix, back through each kind of operation. */
+function gradients(tf: TF, maps: Tensor): Tensor[] {
+  const score = (x: Tensor, filter: Tensor, matrix: Tensor) => {
+    const rectified = tf.relu(tf.conv2d(x as Tensor4D, filter as Tensor4D, 1, "same"));
+    const pooled = tf.avgPool(tf.maxPool(rectified, 2, 2, "valid"), 2, 2, "valid");
+    const out = tf.matMul(tf.reshape(pooled, [2, 24]), matrix);
+    return tf.sum(tf.mul(out, tf.tensor(eighths(2 * 5, 8), [2, 5])));
+  };
+  const filter = tf.tensor(eighths(3 * 3 * 4 * 6, 9), [3, 3, 4, 6]);
+  return tf.grads(score)([maps, filter, tf.tensor(eighths(24 * 5, 10), [24, 5])]);
 }
 
 /** Repeatable multiples of 1/8 from -1 to 1. */

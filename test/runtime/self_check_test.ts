@@ -52,7 +52,10 @@ describe("selfCheck", () => {
     expect(tf.getBackend()).toBe("wasm");
   });
 
-  test.each(["Conv2D", "MaxPool", "AvgPool", "BatchMatMul", "Relu", "Softmax"] as KernelName[])(
+  test.each([
+    ...["Conv2D", "MaxPool", "AvgPool", "BatchMatMul", "Relu", "Softmax"],
+    ...["Conv2DBackpropInput", "Conv2DBackpropFilter", "MaxPoolGrad", "AvgPoolGrad"],
+  ] as KernelName[])(
     "finds a %s of which one value is wrong, and zeros, and NaN",
     async (kernelName) => {
       for (const factor of [1.1, 0, NaN]) {
