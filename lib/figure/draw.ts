@@ -5,7 +5,7 @@
  */
 
 import { renderSvg } from "../codec.ts";
-import type { Bars, Block, Picture, Row, Table } from "./figure.ts";
+import type { Bars, Block, Picture, Row, Table } from "./blocks.ts";
 import { base64 } from "./html.ts";
 import { type Typesetter, typesetter, type Weight } from "./text.ts";
 

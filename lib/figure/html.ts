@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Bars, Block, Picture, Table } from "./figure.ts";
+import type { Bars, Block, Picture, Table } from "./blocks.ts";
 import { HOVER_SCRIPT } from "./hover.ts";
 
 const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };

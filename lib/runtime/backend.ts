@@ -8,13 +8,14 @@ import type { BackendName } from "./candidate.ts";
 import { cpu } from "./cpu.ts";
 import { type BackendInfo, type Doctor, makeRuntime, VARIABLE } from "./runtime.ts";
 import { tensorflow } from "./tensorflow.ts";
-import { type TF, tf } from "./tfjs.ts";
+import { tf } from "./tfjs.ts";
+import type { TF } from "./types.ts";
 import { wasm } from "./wasm.ts";
 import { webgpu } from "./webgpu.ts";
 
 export { BackendError, type BackendName } from "./candidate.ts";
 export type { BackendInfo, BackendReport, Doctor } from "./runtime.ts";
-export type { TF } from "./tfjs.ts";
+export type { TF } from "./types.ts";
 
 const runtime = makeRuntime({
   candidates: [tensorflow, webgpu, wasm, cpu],

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { TF } from "./tfjs.ts";
+import type { TF } from "./types.ts";
 
 /** The fields of tfjs's engine that say which backend is active. */
 interface ActiveBackend {

@@ -7,7 +7,7 @@
 import { unknownName } from "../errors.ts";
 import { BackendError, type BackendName, type Candidate, type Started } from "./candidate.ts";
 import { messageOf } from "./message.ts";
-import type { TF } from "./tfjs.ts";
+import type { TF } from "./types.ts";
 
 /** The backend that computes. */
 export interface BackendInfo {

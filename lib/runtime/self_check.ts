@@ -8,7 +8,7 @@ import type { Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { BackendError } from "./candidate.ts";
 import { visiting } from "./engine.ts";
 import { messageOf } from "./message.ts";
-import type { TF } from "./tfjs.ts";
+import type { TF } from "./types.ts";
 
 /**
  * The largest deviation from the cpu backend that passes, relative to the largest value of each output.

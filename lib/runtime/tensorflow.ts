@@ -8,7 +8,7 @@ import { makeReady } from "./engine.ts";
 import { messageOf } from "./message.ts";
 import { type Addon, findAddon, NODE_GPU } from "./native/addon.ts";
 import { selfCheck } from "./self_check.ts";
-import type { TF } from "./tfjs.ts";
+import type { TF } from "./types.ts";
 
 /** What the compiled addon tells; the rest is between it and the backend. */
 interface Binding {

@@ -6,11 +6,9 @@
 
 import { completeGradients } from "./gradients/gradients.ts";
 import { messageOf } from "./message.ts";
+import type { TF } from "./types.ts";
 
 const TFJS = "npm:@tensorflow/tfjs@4.22.0";
-
-/** The TensorFlow.js namespace: `tf.conv2d`, `tf.tidy`, `tf.LayersModel` and so on. */
-export type TF = typeof import("npm:@tensorflow/tfjs@4.22.0");
 
 let loading: Promise<TF> | undefined;
 

@@ -164,9 +164,11 @@ export async function forwardEach(
       const wanted = workers ??
         (size * multiplications(network, layers) < WORTH_WORKERS ? 1 : navigator.hardwareConcurrency);
       const count = Math.min(wanted, Math.ceil(size / batchSize));
-      const job = count > 1 ? jobOf(network, layers, fold) : null;
-      if (job && await runInWorkers(job, batches, { count, size, receive: hand, signal })) return;
-      if (count > 1) unbuildable.add(network);
+      if (count > 1) {
+        const job = () => jobOf(network, layers, fold);
+        if (await runInWorkers(job, batches, { count, size, receive: hand, signal })) return;
+        unbuildable.add(network);
+      }
     }
     let start = 0;
     const read = async () => {
@@ -338,7 +340,7 @@ interface Crew {
 
 /** Spreads batches over Workers. Returns false, and has read no batch, if they cannot build the network. */
 async function runInWorkers(
-  job: Job,
+  makeJob: () => Job | null,
   batches: AsyncGenerator<PlacedBatch, undefined>,
   { count, size, receive, signal }: Crew,
 ): Promise<boolean> {
@@ -369,6 +371,9 @@ async function runInWorkers(
     }
   };
   const work = async () => {
+    // The Workers load their code meanwhile.
+    const job = makeJob();
+    if (!job) return false;
     const replies = await Promise.all(
       helpers.map((helper) => helper.ask<{ built: boolean }>(job, "at its start")),
     );

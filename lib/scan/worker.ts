@@ -28,11 +28,11 @@ async function next<Wanted extends Job | Batch>(): Promise<Wanted> {
 }
 
 async function work(): Promise<void> {
-  const { topology, specs, weights, layers, fold } = await next<Job>();
   // Built on cpu, the network costs half the time and memory: zeros that no weight has replaced yet cost nothing there,
   // and a weight moves to WASM when it is first used.
   await useBackend("cpu");
   const tf = await ensureBackend();
+  const { topology, specs, weights, layers, fold } = await next<Job>();
   let network: LayersModel;
   try {
     // tfjs takes shared memory for weights as well as any; its types do not know.

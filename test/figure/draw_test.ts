@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { decodeBytes } from "../../lib/codec.ts";
-import { Figure, type Picture } from "../../lib/figure/figure.ts";
+import type { Picture } from "../../lib/figure/blocks.ts";
+import { Figure } from "../../lib/figure/figure.ts";
 import { uniforms } from "../nets.ts";
 
 /** A picture of seeded noise: found again in a larger one, it can only be itself. */

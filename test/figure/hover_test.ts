@@ -1,7 +1,8 @@
 /// <reference lib="dom" />
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Figure, type Picture } from "../../lib/figure/figure.ts";
+import type { Picture } from "../../lib/figure/blocks.ts";
+import { Figure } from "../../lib/figure/figure.ts";
 import { mosaic } from "../../lib/figure/mosaic.ts";
 import { openBrowser } from "../browser/browser.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import type { GradConfig, NamedAttrMap, NamedTensorMap, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import type { TF } from "../tfjs.ts";
+import type { TF } from "../types.ts";
 import { type Axis, convolutionAxes, type PoolingAttributes, poolingAxes, type WindowAttributes } from "./axis.ts";
 import { convolutionFilterGradient, convolutionInputGradient } from "./convolution.ts";
 import { depthwiseFilterGradient, depthwiseInputGradient } from "./convolution.ts";

@@ -1,7 +1,7 @@
 /** What tfjs's tape keeps for the way back. @module */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import type { TF } from "../tfjs.ts";
+import type { TF } from "../types.ts";
 
 /** The part of tfjs's engine that records operations. */
 interface Recorder {
