@@ -5,10 +5,10 @@
  * and a copy of the network of its own. The weights are laid once into memory that all Workers share; from there each
  * copies them into the heap of its own WASM module, because WASM reads no other memory. That copy cannot be avoided.
  *
- * Workers live as long as one call. One takes about 0.2 s to start and 0.1 s to take over the weights of ResNet-50,
- * which is too little to pay for what kept Workers cost: memory between calls, a process that does not end, and weights
- * that grow stale when the model is trained. Many inputs in one call are the way to spread the start thin, and
- * {@linkcode forwardEach} makes that possible for inputs and outputs that do not fit into memory together.
+ * Workers live as long as one call. Two of them are ready with the weights of ResNet-50 after half a second. Kept
+ * Workers would save that, and cost memory between calls, a process that does not end by itself, and weights that grow
+ * stale when the model is trained. So ask for many inputs in one call; {@linkcode forwardEach} makes that possible where
+ * inputs and outputs do not fit into memory together.
  *
  * @module
  */
