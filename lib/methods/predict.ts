@@ -9,8 +9,10 @@ import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
+import { startProgress } from "../figure/progress.ts";
 import type { Model } from "../model/model.ts";
-import { forward } from "../probe/forward.ts";
+import { item } from "../probe/forward.ts";
+import { forwardAll } from "../scan/pool.ts";
 
 export interface PredictOptions {
   /**
@@ -18,7 +20,12 @@ export interface PredictOptions {
    * @default 5
    */
   top?: number;
-  /** Stops before the pass. */
+  /**
+   * Of many images, how many run at once: what bounds memory.
+   * @default 16
+   */
+  batchSize?: number;
+  /** Stops between batches. */
   signal?: AbortSignal;
 }
 
@@ -106,23 +113,30 @@ function softmax(logits: Float32Array): number[] {
 }
 
 /**
- * Classifies an image.
+ * Classifies an image, or many.
  *
  * The model's last layer must put out one number a class. Where its activation is softmax, or sigmoid, the numbers are
  * taken as they are (one sigmoid unit makes two rows); otherwise they are taken for logits and go through a softmax,
  * and the caption says so.
  *
  * @param model what to ask
- * @param image an image, a path, or pixels `[h, w, 3]` of 0…255
- * @returns rows `{ label, index, probability }`, the likeliest first
+ * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these, which runs in batches (on WASM
+ *   over all cores) under a progress bar
+ * @returns rows `{ label, index, probability }`, the likeliest first; for an array one {@linkcode Prediction} an image
  * @throws {RangeError} if `top` is not a whole number ≥ 1
  * @throws {TypeError} if the model does not put out one number a class, or does not read images
  */
+export async function predict(model: Model, image: ImageLike, options?: PredictOptions): Promise<Prediction>;
 export async function predict(
   model: Model,
-  image: ImageLike,
-  { top = 5, signal }: PredictOptions = {},
-): Promise<Prediction> {
+  images: readonly ImageLike[],
+  options?: PredictOptions,
+): Promise<Prediction[]>;
+export async function predict(
+  model: Model,
+  images: ImageLike | readonly ImageLike[],
+  { top = 5, batchSize, signal }: PredictOptions = {},
+): Promise<Prediction | Prediction[]> {
   if (!Number.isInteger(top) || top < 1) throw new RangeError(`top must be a whole number ≥ 1: received ${top}.`);
   const last = model.layers.at(-1)!;
   if (last.outputShape.length !== 1) {
@@ -131,17 +145,33 @@ export async function predict(
         `[${last.outputShape.join(", ")}]; predict wants one number a class.`,
     );
   }
-  const source = await toImage(image);
-  const view = await model.view(source);
-  const [output] = await forward(model, [model.input(view)], [last.name], { signal });
+  const many = Array.isArray(images);
+  const sources = await Promise.all((many ? images as readonly ImageLike[] : [images as ImageLike]).map(toImage));
+  const views = await Promise.all(sources.map((source) => model.view(source)));
+  const inputs = views.map((view) => model.input(view));
+  const bar = many ? startProgress(`Classifying with ${model.name}`, inputs.length) : undefined;
+  let output: NdArray;
+  try {
+    const onProgress = (done: number) => bar?.update(done);
+    [output] = await forwardAll(model, inputs, [last.name], { batchSize, signal, onProgress });
+    await bar?.finish();
+  } catch (error) {
+    await bar?.stop();
+    throw error;
+  }
+
   const config = model.network.getLayer(last.name).getConfig();
   const named = last.kind === "Softmax" ? "softmax" : String(config["activation"] ?? "linear");
   const activation = named === "softmax" || named === "sigmoid" ? named : "softmax of logits";
-  const probabilities = activation === "softmax of logits" ? softmax(output.data) : Array.from(output.data);
-  if (probabilities.length === 1 && activation === "sigmoid") probabilities.unshift(1 - probabilities[0]);
-  const rows = probabilities
-    .map((probability, index) => ({ label: model.labels?.[index] ?? `class ${index}`, index, probability }))
-    .sort((a, b) => b.probability - a.probability || a.index - b.index)
-    .slice(0, top);
-  return new Prediction(rows, view, activation, { model: model.name, image: source.name });
+  const predictions = views.map((view, i) => {
+    const values = item(output, i).data;
+    const probabilities = activation === "softmax of logits" ? softmax(values) : Array.from(values);
+    if (probabilities.length === 1 && activation === "sigmoid") probabilities.unshift(1 - probabilities[0]);
+    const rows = probabilities
+      .map((probability, index) => ({ label: model.labels?.[index] ?? `class ${index}`, index, probability }))
+      .sort((a, b) => b.probability - a.probability || a.index - b.index)
+      .slice(0, top);
+    return new Prediction(rows, view, activation, { model: model.name, image: sources[i].name });
+  });
+  return many ? predictions : predictions[0];
 }

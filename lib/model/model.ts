@@ -64,9 +64,17 @@ export class Model extends Shown {
 
   /**
    * @throws {RangeError} if the number of labels is not the number of outputs
+   * @throws {TypeError} if the network does not know the shape of its input
    */
   constructor(network: LayersModel, { name, labels, preprocess }: ModelOptions) {
     super();
+    if (!network.inputs?.length) {
+      throw new TypeError(
+        `The model ${JSON.stringify(name)} does not know the shape of its input. Give its first layer an inputShape.`,
+      );
+    }
+    // A Sequential that has not run yet knows its layers, but not how they hang together.
+    if (!network.built) network.build(network.inputs[0].shape);
     this.network = network;
     this.name = name;
     this.preprocess = preprocess;

@@ -8,6 +8,8 @@ import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
 import { ensureBackend } from "../runtime/backend.ts";
+import { asMemoryError, bytesText, MemoryError } from "../runtime/memory.ts";
+import { checkMemory } from "./memory.ts";
 import { execute, makePlan, type Plan } from "./plan.ts";
 
 export interface ForwardOptions {
@@ -23,7 +25,7 @@ export interface ForwardOptions {
 }
 
 /** From so many inputs on, folding batch normalisations costs less than it saves. */
-const FOLD_FROM = 4;
+export const FOLD_FROM = 4;
 
 /** Plans by the layers that they lead to. They hold no tensors. */
 const plans = new WeakMap<LayersModel, Map<string, Plan>>();
@@ -47,6 +49,7 @@ function planTo(network: LayersModel, layers: readonly string[], fold: boolean):
  * @param layers names of layers; the output of a layer that is used several times is that of its first use
  * @returns for each layer one array, `[n, …output shape]`
  * @throws {RangeError} if a layer does not exist, there is no input, or the inputs differ in shape
+ * @throws {MemoryError} if a batch, or what is asked for in all, does not fit into memory: says what would
  */
 export async function forward(
   model: Model,
@@ -76,7 +79,9 @@ export async function forward(
       yield () => tf.tensor(packed, [batch.length, ...shape]);
     }
   }
-  await execute(tf, planTo(model.network, layers, inputs.length >= FOLD_FROM), batches(), async (outputs) => {
+  const plan = planTo(model.network, layers, inputs.length >= FOLD_FROM);
+  checkMemory(tf, { model: model.name, plan, count: inputs.length, batchSize });
+  const run = execute(tf, plan, batches(), async (outputs) => {
     const count = outputs[0].shape[0];
     for (const [i, output] of outputs.entries()) {
       const data = await output.data();
@@ -86,6 +91,16 @@ export async function forward(
     }
     done += count;
     onProgress?.(done, inputs.length);
+  });
+  await run.catch((error) => {
+    const { message } = asMemoryError(tf, error) ?? {};
+    if (!message) throw error;
+    const batch = Math.min(batchSize, inputs.length);
+    throw new MemoryError(
+      `A batch of ${batch} inputs of ${JSON.stringify(model.name)}, ${bytesText(4 * each * batch)} of numbers before ` +
+        `the first layer, did not fit. ${message}`,
+      { cause: error },
+    );
   });
   return results;
 }

@@ -16,6 +16,7 @@
 import type { io, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
+import { FOLD_FROM } from "../probe/forward.ts";
 import { execute, makePlan } from "../probe/plan.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 
@@ -77,9 +78,6 @@ interface PlacedBatch extends Batch {
 }
 
 type Receive = (outputs: NdArray[], start: number) => void | Promise<void>;
-
-/** From so many inputs on, batch normalisations are folded, as in `forward`. */
-const FOLD_FROM = 4;
 
 /** From so many multiplications on, Workers pay: about one second of one core. */
 const WORTH_WORKERS = 2e10;

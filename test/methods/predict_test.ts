@@ -27,6 +27,18 @@ describe("ResNet-50 against Keras", () => {
     });
   }
 
+  test("classifies many images at once as one by one", async () => {
+    const files = Array.from({ length: 8 }, (_, i) => fixture(i % 2 ? "cat_224.png" : "dog_224.png"));
+    const predictions = await predict(model, files, { batchSize: 2, top: 3 });
+    expect(predictions).toHaveLength(8);
+    for (const [i, { rows }] of predictions.entries()) {
+      const wanted = i % 2 ? oracle.photos.cat : oracle.photos.dog;
+      expect(rows.map(({ index }) => index)).toEqual(wanted.top.slice(0, 3).map(({ index }) => index));
+      expect(rows[0].probability).toBeCloseTo(wanted.probabilities[rows[0].index], 3);
+    }
+    await expect(predict(model, [])).rejects.toThrow("no input");
+  });
+
   test("takes the catalogue's dog for a French bulldog and the tabby for a tabby", async () => {
     expect((await predict(model, await photo("dog"))).rows[0].label).toBe("French bulldog");
     expect((await predict(model, await photo("tabby"))).rows[0].label).toBe("tabby");
