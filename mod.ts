@@ -27,3 +27,4 @@ export { predict, type Prediction } from "./lib/methods/predict.ts";
 export { loadModel, ModelError } from "./lib/model/load.ts";
 export { type LayerInfo, type Model } from "./lib/model/model.ts";
 export { BackendError, type BackendInfo, doctor, useBackend } from "./lib/runtime/backend.ts";
+export { MemoryError } from "./lib/runtime/memory.ts";

@@ -11,6 +11,7 @@ import { sizeOf } from "../array.ts";
 import { catalogEntries, fetchEntry } from "../data/catalog.ts";
 import { nearest } from "../errors.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
+import { bytesText, MemoryError, memoryLeft } from "../runtime/memory.ts";
 import { Model } from "./model.ts";
 import { type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
 
@@ -48,6 +49,7 @@ const CATALOGUE: Record<string, { topology: string; labels: string; preprocess: 
  * @param source a name of the catalogue (`"resnet50"`); a path or address of the `model.json` of a TensorFlow.js layers
  *   model, its weights beside it; or a `tf.LayersModel`
  * @throws {ModelError} if there is no such model, a file is missing or damaged, or the format is another one
+ * @throws {MemoryError} if it does not fit into the backend's memory
  * @throws {RangeError} if the labels or the preprocessing do not fit
  *
  * @example
@@ -217,11 +219,23 @@ async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
         `class and register it with tf.serialization.registerClass before the model is loaded.`,
     );
   }
+  // Layers make weights of their own before those of the file take their place.
+  const bytes = 2 * 4 * weightSpecs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const left = memoryLeft(tf);
+  if (left !== undefined && bytes > left) {
+    throw new MemoryError(
+      `The model ${where} takes ${bytesText(bytes)} while it loads; the backend ${
+        JSON.stringify(tf.getBackend())
+      } has ` +
+        `${bytesText(left)} left. Dispose of models that you no longer need, or use another backend.`,
+    );
+  }
   try {
     return await tf.loadLayersModel(
       tf.io.fromMemory({ modelTopology: json.modelTopology as object, weightSpecs, weightData: weightData.buffer }),
     );
   } catch (error) {
+    if (error instanceof MemoryError) throw error;
     throw new ModelError(`TensorFlow.js could not build the model ${where}: ${(error as Error).message}`, {
       cause: error,
     });

@@ -30,7 +30,8 @@ export const FOLD_FROM = 4;
 /** Plans by the layers that they lead to. They hold no tensors. */
 const plans = new WeakMap<LayersModel, Map<string, Plan>>();
 
-function planTo(network: LayersModel, layers: readonly string[], fold: boolean): Plan {
+/** The plan to some layers, made once. */
+export function planTo(network: LayersModel, layers: readonly string[], fold: boolean): Plan {
   const known = plans.get(network) ?? new Map<string, Plan>();
   plans.set(network, known);
   const key = JSON.stringify([fold, ...layers]);

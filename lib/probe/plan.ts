@@ -9,6 +9,7 @@
  */
 
 import type { layers, LayersModel, SymbolicTensor, Tensor, Tensor1D, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
+import { sizeOf } from "../array.ts";
 import type { TF } from "../runtime/backend.ts";
 
 /** One step: what it reads, what it makes, what it is the last to read. */
@@ -32,6 +33,20 @@ export interface Plan {
   steps: Step[];
   input: number;
   taps: number[];
+  /**
+   * How many numbers each tensor holds for one input: 0 for one that is only handed on in another shape, or whose shape
+   * depends on the input.
+   */
+  floats: ReadonlyMap<number, number>;
+}
+
+/** The layers that hand on their input's numbers and hold none of their own. */
+const HANDS_ON = new Set(["Flatten", "Reshape", "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout"]);
+
+function floatsOf({ sourceLayer, shape }: SymbolicTensor): number {
+  const sides = shape.slice(1);
+  if (HANDS_ON.has(sourceLayer.getClassName()) || sides.includes(null)) return 0;
+  return sizeOf(sides as number[]);
 }
 
 /** The activations that tfjs fuses into a convolution. */
@@ -166,7 +181,8 @@ export function makePlan(
   for (const step of steps) for (const id of step.inputs) last.set(id, step);
   const input = network.inputs[0].id;
   for (const [id, step] of last) if (!tapped.has(id) && id !== input) step.spent.push(id);
-  return { steps, input, taps: outputs.map(({ id }) => id) };
+  const floats = new Map(needed.map((tensor) => [tensor.id, floatsOf(tensor)]));
+  return { steps, input, taps: outputs.map(({ id }) => id), floats };
 }
 
 function convolutionStep(
@@ -204,6 +220,40 @@ function convolutionStep(
   return step;
 }
 
+/** Makes the folded weights of a plan, one after the other, so that a failure leaves those that were made. */
+function foldAll(tf: TF, plan: Plan, folded: Map<Step, Folded>): void {
+  for (const step of plan.steps) {
+    if (step.fold) folded.set(step, tf.tidy(() => step.fold!() as never) as Folded);
+  }
+}
+
+/**
+ * A plan as a function to differentiate: no batch normalisation on the way back, either. The folded weights live while
+ * `use` runs, which is synchronous.
+ *
+ * @param use receives the function from a batch to the outputs of the taps, which `tf.valueAndGrad` may call
+ *
+ * @example
+ * ```ts
+ * const { value, gradient } = withPlan(tf, plan, (f) => inputGradient(tf, (x) => tf.sum(f(x)[0]), batch));
+ * ```
+ */
+export function withPlan<T>(tf: TF, plan: Plan, use: (f: (x: Tensor) => Tensor[]) => T): T {
+  const folded = new Map<Step, Folded>();
+  try {
+    foldAll(tf, plan, folded);
+    return use((x) => {
+      const values = new Map([[plan.input, x]]);
+      for (const step of plan.steps) {
+        values.set(step.output, step.run(tf, step.inputs.map((id) => values.get(id)!), folded));
+      }
+      return plan.taps.map((id) => values.get(id)!);
+    });
+  } finally {
+    for (const { kernel, bias } of folded.values()) tf.dispose([kernel, bias]);
+  }
+}
+
 /**
  * Runs batches along a plan.
  *
@@ -219,9 +269,7 @@ export async function execute(
   const folded = new Map<Step, Folded>();
   const live = new Map<number, Tensor>();
   try {
-    for (const step of plan.steps) {
-      if (step.fold) folded.set(step, tf.tidy(() => step.fold!() as never) as Folded);
-    }
+    foldAll(tf, plan, folded);
     for (const make of batches) {
       live.set(plan.input, make());
       for (const step of plan.steps) {

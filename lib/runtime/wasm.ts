@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { BackendError, type Candidate } from "./candidate.ts";
 import { makeReady } from "./engine.ts";
 import { completeWasmKernels } from "./gradients/wasm_kernels.ts";
+import { guardWasm } from "./memory.ts";
 import { messageOf } from "./message.ts";
 import { selfCheck } from "./self_check.ts";
 
@@ -23,6 +24,7 @@ export const wasm: Candidate = {
       const binary = import.meta.resolve(`${WASM}/dist/tfjs-backend-wasm-simd.wasm`);
       backend.setWasmPaths(fileURLToPath(new URL(".", binary)));
       await withoutNewListeners(() => makeReady(tf, "wasm"));
+      guardWasm(tf);
       completeWasmKernels(tf);
     } catch (error) {
       const remedy = "Its package must be in Deno's cache: run once with a network, or use another backend.";

@@ -2,6 +2,7 @@
 
 import { BackendError, type Candidate } from "./candidate.ts";
 import { makeReady } from "./engine.ts";
+import { guardWebgpu } from "./memory.ts";
 import { messageOf } from "./message.ts";
 import { selfCheck } from "./self_check.ts";
 import { loadBeforeGraphics } from "./tensorflow.ts";
@@ -49,6 +50,7 @@ export const webgpu: Candidate = {
       const remedy = "Update Deno and the graphics driver, or use another backend.";
       throw new BackendError("webgpu", messageOf(error), remedy, { cause: error });
     }
+    guardWebgpu(tf);
     explainSyncReads(tf.findBackend("webgpu"));
     return {
       device: nameOf(adapter),

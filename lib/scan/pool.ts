@@ -16,8 +16,9 @@
 import type { io, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
-import { FOLD_FROM } from "../probe/forward.ts";
-import { execute, makePlan } from "../probe/plan.ts";
+import { FOLD_FROM, planTo } from "../probe/forward.ts";
+import { checkMemory } from "../probe/memory.ts";
+import { execute } from "../probe/plan.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 
 /** Inputs of one shape, as `model.input` returns them: an array, or anything to walk whose number is known before. */
@@ -152,6 +153,9 @@ export async function forwardEach(
   const tf = await ensureBackend();
   const { network } = model;
   const fold = size >= FOLD_FROM;
+  // What is handed over batch by batch need not fit together.
+  const plan = planTo(network, layers, fold);
+  checkMemory(tf, { model: model.name, plan, count: Math.min(size, batchSize), batchSize });
   const batches = batchesOf(inputs, size, batchSize);
   const hand: Receive = async (outputs, start) => {
     await receive(outputs, start);
@@ -195,7 +199,7 @@ export async function runBatches(
   read: () => Promise<Batch | null>,
   receive: (outputs: NdArray[]) => void | Promise<void>,
 ): Promise<void> {
-  const plan = makePlan(network, layers.map((name) => outputOf(network, network.getLayer(name))), { fold });
+  const plan = planTo(network, layers, fold);
   let batch = await read();
   function* batches() {
     while (batch) {

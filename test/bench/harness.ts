@@ -16,7 +16,7 @@ export interface Line {
   unit: Unit;
   /** Median of the ratios to the run of the baseline beside it. */
   ratio?: number;
-  /** What the ratio (where there is one) or the median should stay below. */
+  /** What the ratio (where there is one) or the median should stay below; of rates, what they should reach. */
   goal?: number;
 }
 
@@ -121,8 +121,13 @@ export function head(): string {
 
 /** One line of the table as text. */
 export function format({ name, median, p95, runs, unit, ratio, goal }: Line): string {
-  const reached = goal === undefined ? "" : (ratio ?? median) <= goal ? "✓" : "✗";
-  const wanted = goal === undefined ? "" : `≤ ${ratio === undefined ? quantity(goal, unit) : `${goal}×`} ${reached}`;
+  let wanted = "";
+  if (goal !== undefined) {
+    const value = ratio ?? median;
+    const rate = unit === "per second";
+    const reached = (rate ? value >= goal : value <= goal) ? "✓" : "✗";
+    wanted = `${rate ? "≥" : "≤"} ${ratio === undefined ? quantity(goal, unit) : `${goal}×`} ${reached}`;
+  }
   return columns([
     `  ${name}`,
     quantity(median, unit),

@@ -34,6 +34,11 @@ test("a goal is reached by the median, or by the ratio where there is one", () =
   expect(format({ ...timing("t", [5]), ratio: 1.1, goal: 1.2 })).toMatch(/1\.10× .*≤ 1\.2× ✓$/);
 });
 
+test("a goal of a rate is reached from below", () => {
+  expect(format({ name: "r", median: 9, unit: "per second", ratio: 1.1, goal: 1 })).toMatch(/1\.10× .*≥ 1× ✓$/);
+  expect(format({ name: "r", median: 9, unit: "per second", goal: 10 })).toMatch(/9 \/s .* ≥ 10 \/s ✗$/);
+});
+
 test("columns stand under their titles, and units are named", () => {
   const [titles] = head().split("\n");
   const line = format({ name: "size", median: 1_234_567, unit: "bytes" });

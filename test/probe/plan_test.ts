@@ -5,7 +5,8 @@ import { extent, ndarray, sizeOf } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { forward } from "../../lib/probe/forward.ts";
-import { makePlan } from "../../lib/probe/plan.ts";
+import { inputGradient } from "../../lib/probe/gradient.ts";
+import { makePlan, withPlan } from "../../lib/probe/plan.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { uniforms } from "../nets.ts";
 
@@ -134,6 +135,44 @@ describe("a lean pass equals the network's own", () => {
     expect(tf.memory().numTensors).toBe(before);
     model.dispose();
   });
+});
+
+test.each([true, false])("a plan's gradient is the network's own (folded: %s), and no tensor stays", async (fold) => {
+  const input = tf.input({ shape: [9, 9, 3] });
+  const convolution = (strides: number, x: unknown) =>
+    tf.layers.conv2d({ filters: 4, kernelSize: 3, strides, padding: "same" }).apply(x as SymbolicTensor);
+  const unit = (strides: number, x: unknown) =>
+    tf.layers.activation({ activation: "elu" }).apply(
+      tf.layers.batchNormalization().apply(convolution(strides, x)) as SymbolicTensor,
+    );
+  const first = unit(2, input);
+  const sum = tf.layers.add().apply([first, unit(1, first)] as SymbolicTensor[]);
+  const pooled = tf.layers.globalAveragePooling2d({}).apply(tf.layers.depthwiseConv2d({ kernelSize: 2 }).apply(sum));
+  const model = await functional(input, tf.layers.dense({ units: 3, activation: "softmax" }).apply(pooled));
+  shuffle(model, 6);
+  const { network } = model;
+  const plan = makePlan(network, [network.outputs[0]], { fold });
+  expect(plan.steps.some((step) => step.fold)).toBe(fold);
+  const x = tf.randomUniform([2, 9, 9, 3], -1, 1, "float32", 7);
+  const score = (y: Tensor) => tf.sum(tf.slice(y, [0, 1], [2, 1]));
+  const before = tf.memory().numTensors;
+  const own = inputGradient(tf, (x) => score(network.apply(x) as Tensor), x);
+  const lean = withPlan(tf, plan, (f) => inputGradient(tf, (x) => score(f(x)[0]), x));
+  const [wanted, found] = [await own.gradient.data<"float32">(), await lean.gradient.data<"float32">()];
+  expect((await lean.value.data())[0]).toBeCloseTo((await own.value.data())[0], 5);
+  const [low, high] = extent(wanted);
+  const worst = found.reduce((most, value, i) => Math.max(most, Math.abs(value - wanted[i])), 0);
+  expect(worst).toBeLessThanOrEqual(1e-4 * Math.max(-low, high));
+  tf.dispose([own.value, own.gradient, lean.value, lean.gradient]);
+  expect(tf.memory().numTensors).toBe(before);
+  expect(() =>
+    withPlan(tf, plan, () => {
+      throw new Error("stop");
+    })
+  ).toThrow("stop");
+  expect(tf.memory().numTensors).toBe(before);
+  x.dispose();
+  model.dispose();
 });
 
 test("a plan folds what it may, and leaves the network as it was", async () => {

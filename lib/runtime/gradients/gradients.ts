@@ -12,6 +12,7 @@ import { depthwiseFilterGradient, depthwiseInputGradient } from "./convolution.t
 import { makeFusedGradientsLazy } from "./fused.ts";
 import { batchNormalizationGradient } from "./normalization.ts";
 import { averageCorrection, maxPoolGradientByTaps } from "./pooling.ts";
+import { useNativeReluGradient } from "./relu.ts";
 
 type GradientFunction = GradConfig["gradFunc"];
 
@@ -27,7 +28,8 @@ const STEPS = ["Any", "Equal", "Greater", "Less", "LessEqual", "NotEqual"];
  * - average pooling whose windows reach over the border (tfjs: too small there, but on native TensorFlow);
  * - comparisons, so that thresholded ReLUs and masks do not stop a gradient;
  *
- * and to compute of a fused operation's and of batch normalisation's gradients only those that are asked for.
+ * to compute of a fused operation's and of batch normalisation's gradients only those that are asked for, and ReLUs'
+ * on native TensorFlow in one step.
  */
 export function completeGradients(tf: TF): void {
   replaceDilated(tf, "Conv2D", convolutionInputGradient, convolutionFilterGradient);
@@ -51,6 +53,7 @@ export function completeGradients(tf: TF): void {
     tf.registerGradient({ kernelName, inputsToSave, gradFunc });
   }
   makeFusedGradientsLazy(tf);
+  useNativeReluGradient(tf);
 }
 
 /** Leaves the gradient of a convolution to tfjs, but for dilated ones. */

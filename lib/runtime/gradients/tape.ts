@@ -1,6 +1,7 @@
 /** What tfjs's tape keeps for the way back. @module */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { asMemoryError } from "../memory.ts";
 import type { TF } from "../types.ts";
 
 /** The part of tfjs's engine that records operations. */
@@ -10,7 +11,7 @@ interface Recorder {
 
 /**
  * Runs a synchronous `differentiate`. tfjs never disposes what its tape saved when the function to differentiate, or
- * its gradient, throws: here it is disposed.
+ * its gradient, throws: here it is disposed. A lack of memory is told as on every backend.
  */
 export function withTape<T>(tf: TF, differentiate: () => T): T {
   const { state } = tf.engine() as unknown as Recorder;
@@ -22,6 +23,6 @@ export function withTape<T>(tf: TF, differentiate: () => T): T {
       for (const { saved } of state.activeTape ?? []) tf.dispose(saved);
       state.activeTape = null;
     }
-    throw error;
+    throw asMemoryError(tf, error) ?? error;
   }
 }

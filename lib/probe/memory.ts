@@ -1,0 +1,65 @@
+/**
+ * Whether a pass fits into memory, known before it starts.
+ *
+ * @module
+ */
+
+import { bytesText, machineMemoryLeft, MemoryError, memoryLeft } from "../runtime/memory.ts";
+import type { TF } from "../runtime/backend.ts";
+import type { Plan } from "./plan.ts";
+
+const BYTES_PER_FLOAT = 4;
+
+/** The most bytes that the tensors of a plan take at one time, an input. What its layers take inside is not counted. */
+function peakBytes(plan: Plan): number {
+  const bytes = (id: number) => BYTES_PER_FLOAT * plan.floats.get(id)!;
+  let live = bytes(plan.input);
+  let peak = live;
+  for (const { output, spent } of plan.steps) {
+    live += bytes(output);
+    peak = Math.max(peak, live);
+    for (const id of spent) live -= bytes(id);
+  }
+  return peak;
+}
+
+/** A pass that is about to start. */
+export interface Pass {
+  /** The model's name. */
+  model: string;
+  plan: Plan;
+  /** How many inputs there are. */
+  count: number;
+  batchSize: number;
+}
+
+/**
+ * Refuses a pass that cannot fit. One that is let through may still run out of memory: what layers take inside is not
+ * foreseen.
+ *
+ * @throws {MemoryError} says what does not fit, and a batchSize that probably does
+ */
+export function checkMemory(tf: TF, { model, plan, count, batchSize }: Pass): void {
+  const results = BYTES_PER_FLOAT * count * plan.taps.reduce((sum, id) => sum + plan.floats.get(id)!, 0);
+  const machine = machineMemoryLeft();
+  if (results > machine) {
+    throw new MemoryError(
+      `What the layers asked for of ${JSON.stringify(model)} put out for ${count} inputs takes ` +
+        `${bytesText(results)}; this machine has ${bytesText(machine)} free. ` +
+        "Ask for fewer inputs at a time, or for fewer or later layers.",
+    );
+  }
+  const left = memoryLeft(tf);
+  const one = peakBytes(plan);
+  const batch = Math.min(batchSize, count);
+  if (left === undefined || one * batch <= left) return;
+  // Half of what is left, since layers take some inside.
+  const fitting = Math.max(1, Math.floor(left / one / 2));
+  throw new MemoryError(
+    `A batch of ${batch} inputs of ${JSON.stringify(model)} needs at least ${bytesText(one * batch)}, ` +
+      `${bytesText(one)} an input; the backend "${tf.getBackend()}" has ${bytesText(left)} left. ` +
+      (one <= left
+        ? `Use a smaller batchSize, such as ${fitting}.`
+        : "Use smaller inputs, dispose of models that you no longer need, or use another backend."),
+  );
+}

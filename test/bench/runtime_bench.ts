@@ -1,0 +1,250 @@
+/**
+ * ResNet-50 on each backend that is present, forward and gradient to the input, beside PyTorch in the same run.
+ *
+ * Each backend, and PyTorch, computes in a process of its own and does one task when it is asked to: so they take turns
+ * and do not share a heap. Run as a program, with the name of a backend and a batch size, this file is such a process.
+ *
+ * @module
+ */
+
+import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import type { NdArray } from "../../lib/array.ts";
+import { loadModel } from "../../lib/model/load.ts";
+import { FOLD_FROM, forward } from "../../lib/probe/forward.ts";
+import { inputGradient } from "../../lib/probe/gradient.ts";
+import { makePlan, withPlan } from "../../lib/probe/plan.ts";
+import { BackendError, type BackendName, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
+import { type Benchmark, type Line, median } from "./harness.ts";
+
+/** The class whose probability is differentiated: a tabby. */
+const CLASS = 281;
+
+/** How often each computes: the slow ones less. */
+const EFFORTS: Record<BackendName, { batch: number; runs: number; warmUp: number }> = {
+  tensorflow: { batch: 8, runs: 8, warmUp: 2 },
+  wasm: { batch: 8, runs: 5, warmUp: 1 },
+  webgpu: { batch: 1, runs: 1, warmUp: 1 },
+  cpu: { batch: 1, runs: 1, warmUp: 0 },
+};
+
+const TORCH = { batch: 8, runs: 8, warmUp: 2 };
+
+/** What a process says first. */
+interface Introduction {
+  /** What computes; absent where it cannot. */
+  about?: string;
+  /** Why it cannot. */
+  missing?: string;
+  tasks: string[];
+}
+
+/** A process that does tasks when asked to. */
+interface Runner extends Introduction {
+  name: string;
+  batch: number;
+  runs: number;
+  warmUp: number;
+  /** Milliseconds of each run, by task. */
+  times: Map<string, number[]>;
+  /** Does a task once and waits for its end. */
+  ask(task: string): Promise<number>;
+  end(): void;
+}
+
+async function start(
+  name: string,
+  command: string,
+  args: string[],
+  effort: { batch: number; runs: number; warmUp: number },
+): Promise<Runner> {
+  const process = new Deno.Command(command, { args, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
+  const errors = new Response(process.stderr).text();
+  // deno-lint-ignore no-explicit-any -- Node's and the web's types of one stream
+  const lines = createInterface({ input: Readable.fromWeb(process.stdout as any) })[Symbol.asyncIterator]();
+  const writer = process.stdin.getWriter();
+  const next = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${name} ended: ${(await errors).trim().split("\n").slice(-3).join(" ")}`);
+    return JSON.parse(value);
+  };
+  const introduction: Introduction = await next();
+  return {
+    ...introduction,
+    ...effort,
+    name,
+    times: new Map(introduction.tasks.map((task) => [task, []])),
+    async ask(task) {
+      await writer.write(new TextEncoder().encode(`${task}\n`));
+      return (await next()).ms;
+    },
+    end: () => process.kill(),
+  };
+}
+
+/** The Python that has PyTorch, if there is one: that of the active virtual environment, else the first on the path. */
+function torchPython(): string | undefined {
+  const environment = Deno.env.get("VIRTUAL_ENV");
+  const inside = environment && join(environment, "bin", "python3");
+  return [...(inside && existsSync(inside) ? [inside] : []), "python3"].find((python) => {
+    try {
+      return new Deno.Command(python, { args: ["-c", "import torch"], stdout: "null", stderr: "null" })
+        .outputSync().success;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Lets threads that spin after their work fall asleep before another process works. */
+const rest = () => new Promise((done) => setTimeout(done, 300));
+
+/** Lets all take turns, task for task, until each has done its runs. */
+async function takeTurns(runners: readonly Runner[]): Promise<void> {
+  const rounds = Math.max(...runners.map(({ runs, warmUp }) => runs + warmUp));
+  for (let round = 0; round < rounds; round++) {
+    for (const { runs, warmUp, tasks, times, ask } of runners) {
+      if (round >= runs + warmUp) continue;
+      for (const task of tasks) {
+        await rest();
+        const time = await ask(task);
+        if (round >= warmUp) times.get(task)!.push(time);
+      }
+    }
+  }
+}
+
+const rate = ({ batch, times }: Runner, task: string) => 1000 * batch / median(times.get(task)!);
+
+/** What a runner's tasks of a kind did, as lines; the ratio is to the rate of `peer`, if there is one. */
+function linesOf(runner: Runner, kind: string, peer?: number, goal?: number): Line[] {
+  return runner.tasks.filter((task) => task.startsWith(kind)).map((task) => ({
+    name: `${runner.name}, ${task}${runner.batch === 1 ? ", batch of 1" : ""}`,
+    median: rate(runner, task),
+    runs: runner.times.get(task)!.length,
+    unit: "per second",
+    ratio: peer && rate(runner, task) / peer,
+    goal: peer && goal,
+  }));
+}
+
+async function compareAll(): Promise<Line[]> {
+  const runners: Runner[] = [];
+  try {
+    for (const [name, effort] of Object.entries(EFFORTS)) {
+      const args = ["run", "-A", fileURLToPath(import.meta.url), name, String(effort.batch)];
+      const runner = await start(name, Deno.execPath(), args, effort);
+      console.log(`  ${name}: ${runner.missing ? `left out: ${runner.missing}` : runner.about}`);
+      runners.push(runner);
+    }
+    const python = torchPython();
+    if (python) {
+      const script = fileURLToPath(new URL("torch_resnet50.py", import.meta.url));
+      const torch = await start(
+        "PyTorch",
+        python,
+        [script, String(TORCH.batch), String(availableParallelism())],
+        TORCH,
+      );
+      console.log(`  PyTorch: ${torch.about}`);
+      runners.push(torch);
+    } else {
+      console.log("  PyTorch: left out, no Python here can import torch; activate an environment in which it can");
+    }
+    await takeTurns(runners);
+    console.log(`  load of the last five minutes: ${Deno.loadavg()[1].toFixed(2)}`);
+
+    const torch = runners.find(({ name }) => name === "PyTorch");
+    const lines: Line[] = [];
+    for (const kind of ["forward", "gradient"]) {
+      const best = torch && Math.max(...torch.tasks.filter((task) => task.startsWith(kind)).map((t) => rate(torch, t)));
+      for (const runner of runners) {
+        lines.push(...linesOf(runner, kind, best, runner.name === "tensorflow" ? 1 : undefined));
+      }
+    }
+    const wasm = runners.find(({ name }) => name === "wasm")!;
+    if (!wasm.missing) {
+      lines.push(...linesOf(wasm, "predict"));
+      const stock = rate(wasm, "predict of tfjs");
+      lines.push({ ...linesOf(wasm, "forward", stock, 2)[0], name: "wasm, forward, to predict of tfjs" });
+    }
+    return lines;
+  } finally {
+    for (const runner of runners) runner.end();
+  }
+}
+
+/** Noise, as the network wants its pixels. */
+function noise(seed: number): NdArray {
+  let state = seed;
+  const data = Float32Array.from({ length: 224 * 224 * 3 }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 24) - 120;
+  });
+  return { data, shape: [224, 224, 3] };
+}
+
+/** The tasks of one backend, by name. */
+async function tasksOf(batch: number): Promise<Record<string, () => Promise<unknown>>> {
+  const tf = await ensureBackend();
+  const model = await loadModel("resnet50");
+  const { network } = model;
+  const inputs = Array.from({ length: batch }, (_, i) => noise(i + 1));
+  const packed = new Float32Array(batch * inputs[0].data.length);
+  inputs.forEach(({ data }, i) => packed.set(data, i * data.length));
+  const last = model.layers.at(-1)!.name;
+  const upload = () => tf.tensor(packed, [batch, 224, 224, 3]);
+  const spend = async (...tensors: Tensor[]) => {
+    await tensors[0].data();
+    tf.dispose(tensors);
+  };
+  return {
+    forward: () => forward(model, inputs, [last], { batchSize: batch }),
+    gradient: async () => {
+      const x = upload();
+      const plan = makePlan(network, [network.outputs[0]], { fold: batch >= FOLD_FROM });
+      const score = (outputs: Tensor[]) => tf.sum(tf.slice(outputs[0], [0, CLASS], [batch, 1]));
+      const { gradient, value } = withPlan(tf, plan, (f) => inputGradient(tf, (x) => score(f(x)), x));
+      await spend(gradient, value, x);
+    },
+    ...tf.getBackend() === "wasm" && {
+      "predict of tfjs": async () => {
+        const x = upload();
+        await spend(network.predict(x) as Tensor, x);
+      },
+    },
+  };
+}
+
+/** Introduces itself, then does what it is asked to. */
+async function serve(name: BackendName, batch: number): Promise<void> {
+  const say = (message: unknown) => console.log(JSON.stringify(message));
+  let tasks: Record<string, () => Promise<unknown>> = {};
+  try {
+    const { version, device } = await useBackend(name);
+    tasks = await tasksOf(batch);
+    say({ about: `${version} on ${device}`, tasks: Object.keys(tasks) } satisfies Introduction);
+  } catch (error) {
+    if (!(error instanceof BackendError)) throw error;
+    say({ missing: error.reason, tasks: [] } satisfies Introduction);
+  }
+  const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
+  // One task is asked for at a time, so every piece is one line.
+  for await (const line of lines) {
+    const start = performance.now();
+    await tasks[line.trim()]();
+    say({ ms: performance.now() - start });
+  }
+}
+
+if (import.meta.main) {
+  const [name, batch] = Deno.args;
+  await serve(name as BackendName, Number(batch));
+}
+
+export default [{ name: "resnet50 on every backend", run: compareAll }] satisfies Benchmark[];
