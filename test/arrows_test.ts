@@ -1,4 +1,3 @@
-import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
@@ -60,7 +59,7 @@ function faults(imports: readonly Import[]): string[] {
   for (const { from, to } of inside) {
     const [source, target] = [roomOf(from), to.startsWith("notebooks/") ? "notebooks" : roomOf(to)];
     if (!ARROWS[source]) wrong.push(`${from} stands in an unknown room, ${source}`);
-    else if (source === "methods" && target === "methods" && isMethod(from) && isMethod(to)) {
+    else if (source === "methods" && target === "methods") {
       wrong.push(`${from} → ${to}: a method may not import another`);
     } else if (source !== target && !EVERYONES.includes(target) && !ARROWS[source].includes(target)) {
       wrong.push(`${from} → ${to}`);
@@ -82,9 +81,6 @@ function faults(imports: readonly Import[]): string[] {
   for (const file of next.keys()) visit(file, []);
   return wrong;
 }
-
-/** A method's own helpers carry its name in front, as `filter_diagnostics.ts` beside `filters.ts`. */
-const isMethod = (file: string) => !basename(file).includes("_diagnostics");
 
 async function graph(): Promise<Import[]> {
   const files = ["mod.ts", ...await filesUnder("lib")];

@@ -16,7 +16,7 @@ import { Figure, Shown } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
 import type { LayerInfo, Model } from "../model/model.ts";
 import { ensureBackend } from "../runtime/backend.ts";
-import { diagnoseFilter, type FilterDiagnostics, FLAT_ENTROPY } from "./filter_diagnostics.ts";
+import { diagnoseFilter, type FilterDiagnostics, FLAT_ENTROPY } from "../probe/filter_diagnostics.ts";
 
 export interface FiltersOptions {
   /** A convolution or a dense layer. */

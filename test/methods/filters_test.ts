@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import fixture from "../oracles/fixtures/filters.json" with { type: "json" };
 import oracle from "../oracles/fixtures/resnet50.json" with { type: "json" };
 import { ndarray } from "../../lib/array.ts";
-import { diagnoseFilter } from "../../lib/methods/filter_diagnostics.ts";
+import { diagnoseFilter } from "../../lib/probe/filter_diagnostics.ts";
 import { filters, noiseThreshold } from "../../lib/methods/filters.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
