@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { NdArray } from "../array.ts";
 import type { Pixels, TileGrid } from "./mosaic.ts";
 
 interface BlockText {
@@ -21,6 +22,23 @@ export interface Picture extends BlockText {
   alt: string;
   /** Its tiles, if the hover should tell them apart. */
   grid?: TileGrid;
+  /**
+   * The numbers behind the pixels, `[h, w]` or `[h, w, c]`, stretched over the whole picture: the hover rings the cell
+   * under the pointer and reads its numbers.
+   */
+  values?: NdArray;
+  /** What hovering over a tile of `grid`, or without one over a cell of `values`, marks on another picture. */
+  marks?: Marks;
+}
+
+/** One box for each tile of a picture, painted on another picture of the figure while the pointer is over the tile. */
+export interface Marks {
+  /** The other picture. */
+  on: Picture;
+  /** `[y0, x0, y1, x1]` in pixels of the other picture, one for each tile or cell; they may hang over its edge. */
+  boxes: readonly (readonly [number, number, number, number])[];
+  /** What fills a box, as `"#808080"`. @default only its outline is drawn */
+  fill?: string;
 }
 
 /** Horizontal bars on a fixed scale of 0 to 1. */
@@ -44,4 +62,79 @@ export interface Row extends BlockText {
   blocks: Block[];
 }
 
-export type Block = Picture | Bars | Table | Row;
+/** One of the axes of a chart. */
+export interface Axis {
+  title: string;
+  /**
+   * Where the axis begins, and where it ends; what lies outside is cut off.
+   * @default what the data need; on the y axis, and for points on both, out to the next tick
+   */
+  min?: number;
+  max?: number;
+  /** @default "linear" */
+  scale?: "linear" | "log";
+  /** Ticks stand at whole numbers only, as for epochs. @default false */
+  whole?: boolean;
+}
+
+/** What a chart draws, in its own colour and named by its label. */
+export interface Series {
+  label: string;
+  x: readonly number[];
+  /** Of the length of `x`; NaN leaves a gap. */
+  y: readonly number[];
+  /** The bottom and the top of a band around a line, or of the error bars of points and bars. */
+  low?: readonly number[];
+  high?: readonly number[];
+  /** @default "line" */
+  as?: "line" | "points" | "bars";
+  /** A line is dashed, as for validation beside training: series of one `label` up to the first "·" share a colour. */
+  dashed?: boolean;
+}
+
+/** Lines, points or bars over two axes. */
+export interface Chart extends BlockText {
+  kind: "chart";
+  series: Series[];
+  x: Axis;
+  y: Axis;
+  /** Of the whole chart in pixels. @default 400 */
+  width?: number;
+  /** @default 240 */
+  height?: number;
+  /** Names of the places 0, 1, 2 … on the x axis, instead of numbers. */
+  names?: readonly string[];
+  /** What the chart shows, in words. */
+  alt: string;
+}
+
+/**
+ * Frames of which one is seen at a time; a slider chooses. Where scripts do not run, the frame `start` stands still.
+ *
+ * The page holds all frames: together they are as large as so many figures.
+ */
+export interface Slides extends BlockText {
+  kind: "slides";
+  /** What the slider sets, as `"epoch"`. Slides of one figure with one label move together. */
+  label: string;
+  frames: { label: string; block: Block }[];
+  /** The place of the frame shown first. @default the last */
+  start?: number;
+}
+
+/**
+ * A picture that lies over a photo of the same proportions, stretched over it where it is coarser; a slider sets how
+ * much of it is seen. The sliders of one figure move together.
+ */
+export interface Blend extends BlockText {
+  kind: "blend";
+  below: Pixels;
+  above: Pixels;
+  /** From 0 (only the photo) to 1. @default 0.6 */
+  opacity?: number;
+  /** The numbers behind the upper picture, for the hover. */
+  values?: NdArray;
+  alt: string;
+}
+
+export type Block = Picture | Bars | Table | Row | Chart | Slides | Blend;

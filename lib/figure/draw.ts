@@ -5,8 +5,12 @@
  */
 
 import { renderSvg } from "../codec.ts";
-import type { Bars, Block, Picture, Row, Table } from "./blocks.ts";
-import { base64 } from "./html.ts";
+import { base64 } from "./base64.ts";
+import { composite } from "./blend.ts";
+import type { Bars, Block, Row, Slides, Table } from "./blocks.ts";
+import { drawChart } from "./chart.ts";
+import type { Pixels } from "./mosaic.ts";
+import { startOf, whereText } from "./parts.ts";
 import { type Typesetter, typesetter, type Weight } from "./text.ts";
 
 const MARGIN = 12;
@@ -60,13 +64,18 @@ function stack(pieces: Piece[], gap: number): Piece {
   };
 }
 
-function picture({ pixels }: Picture, png: Uint8Array): Piece {
+/** The PNG of each picture. */
+type Encoded = ReadonlyMap<Pixels, Uint8Array>;
+
+function picture(pixels: Pixels, encoded: Encoded): Piece {
   const { width, height } = pixels;
   return {
     width,
     height,
     draw: (x, y) =>
-      `<image x="${x}" y="${y}" width="${width}" height="${height}" href="data:image/png;base64,${base64(png)}"/>`,
+      `<image x="${x}" y="${y}" width="${width}" height="${height}" href="data:image/png;base64,${
+        base64(encoded.get(pixels)!)
+      }"/>`,
   };
 }
 
@@ -132,7 +141,7 @@ function table(type: Typesetter, block: Table): Piece {
   };
 }
 
-function row(type: Typesetter, block: Row, encoded: ReadonlyMap<Picture, Uint8Array>): Piece {
+function row(type: Typesetter, block: Row, encoded: Encoded): Piece {
   const pieces = block.blocks.map((child) => pieceOf(type, child, encoded));
   return {
     width: pieces.reduce((sum, { width }) => sum + width, 0) + GAP * Math.max(0, pieces.length - 1),
@@ -148,14 +157,35 @@ function row(type: Typesetter, block: Row, encoded: ReadonlyMap<Picture, Uint8Ar
   };
 }
 
-function pieceOf(type: Typesetter, block: Block, encoded: ReadonlyMap<Picture, Uint8Array>): Piece {
-  const inner = block.kind === "picture"
-    ? picture(block, encoded.get(block)!)
-    : block.kind === "bars"
-    ? bars(type, block)
-    : block.kind === "table"
-    ? table(type, block)
-    : row(type, block, encoded);
+function slides(type: Typesetter, block: Slides, encoded: Encoded): Piece {
+  const start = startOf(block);
+  const where = words(type, [whereText(block, start)], 12, INK);
+  return stack([where, pieceOf(type, block.frames[start].block, encoded)], 4);
+}
+
+function innerPiece(type: Typesetter, block: Block, encoded: Encoded): Piece {
+  switch (block.kind) {
+    case "picture":
+      return picture(block.pixels, encoded);
+    case "blend":
+      return picture(composite(block), encoded);
+    case "bars":
+      return bars(type, block);
+    case "table":
+      return table(type, block);
+    case "chart": {
+      const { width, height, svg } = drawChart(type, block);
+      return { width, height, draw: (x, y) => `<g transform="translate(${x} ${y})">${svg}</g>` };
+    }
+    case "slides":
+      return slides(type, block, encoded);
+    case "row":
+      return row(type, block, encoded);
+  }
+}
+
+function pieceOf(type: Typesetter, block: Block, encoded: Encoded): Piece {
+  const inner = innerPiece(type, block, encoded);
   const above: Piece[] = [];
   const width = Math.max(LEAST_WIDTH, inner.width);
   if (block.heading) above.push(words(type, type.wrap(block.heading, 13, width, "bold"), 13, INK, "bold"));
@@ -163,10 +193,10 @@ function pieceOf(type: Typesetter, block: Block, encoded: ReadonlyMap<Picture, U
   return stack([...above, inner], 4);
 }
 
-/** Draws the figure; `encoded` holds the PNG of each of its pictures. */
+/** Draws the figure; `encoded` holds the PNG of each of its pictures, of slides those of the first frame shown. */
 export async function drawPng(
   figure: { title: string; caption: string; blocks: readonly Block[] },
-  encoded: ReadonlyMap<Picture, Uint8Array>,
+  encoded: Encoded,
 ): Promise<Uint8Array> {
   const type = await typesetter();
   const blocks = figure.blocks.map((block) => pieceOf(type, block, encoded));

@@ -5,11 +5,16 @@
  * @module
  */
 
-import { encodePng } from "../codec.ts";
-import type { Block, Picture } from "./blocks.ts";
+import { encodePng, renderSvg } from "../codec.ts";
+import { base64 } from "./base64.ts";
+import type { Block, Chart } from "./blocks.ts";
+import { chartSvg, drawChart } from "./chart.ts";
 import { drawPng } from "./draw.ts";
-import { base64, escapeHtml, figureHtml } from "./html.ts";
+import { type ChartImage, escapeHtml, figureHtml } from "./html.ts";
 import { display, displaySymbol, inKernel, keepOutputs, type MimeBundle } from "./jupyter/display.ts";
+import type { Pixels } from "./mosaic.ts";
+import { chartsWithin, pixelsWithin } from "./parts.ts";
+import { typesetter } from "./text.ts";
 
 // Whoever can show a figure wants it under its own cell.
 keepOutputs();
@@ -24,10 +29,18 @@ export interface FigureParts {
   text?: string;
 }
 
-function picturesOf(blocks: readonly Block[]): Picture[] {
-  return blocks.flatMap((block) =>
-    block.kind === "picture" ? [block] : block.kind === "row" ? picturesOf(block.blocks) : []
-  );
+/** Charts are drawn with so many pixels to one of the page, to be crisp on fine screens. */
+const FINE = 2;
+
+async function chartImage(chart: Chart): Promise<ChartImage> {
+  const drawn = drawChart(await typesetter(), chart);
+  const png = await renderSvg(chartSvg(drawn), { width: drawn.width * FINE });
+  return { png, width: drawn.width, height: drawn.height, hover: drawn.hover };
+}
+
+/** Looks each key's value up at the same time. */
+async function mapOf<K, V>(keys: Iterable<K>, valueOf: (key: K) => Promise<V>): Promise<Map<K, V>> {
+  return new Map(await Promise.all(Array.from(keys, async (key) => [key, await valueOf(key)] as const)));
 }
 
 /** Everything that can stand in a cell: it makes a {@linkcode Figure} of itself when it is looked at. */
@@ -57,7 +70,7 @@ export class Figure extends Shown {
   readonly caption: string;
   readonly blocks: readonly Block[];
   readonly text: string;
-  #encoded?: Promise<Map<Picture, Uint8Array>>;
+  readonly #encoded = new Map<Pixels, Promise<Uint8Array>>();
 
   constructor({ title, caption = "", blocks, text }: FigureParts) {
     super();
@@ -76,14 +89,18 @@ export class Figure extends Shown {
     else console.log(this.text);
   }
 
-  /** The figure as HTML: an `<img>` with alt text for each picture, its words around it, and the hover's script. */
+  /** The figure as HTML: an `<img>` with alt text for each picture, its words around it, and the scripts it needs. */
   async html(): Promise<string> {
-    return figureHtml(this, await this.#pictures());
+    const [pixels, charts] = await Promise.all([
+      mapOf(pixelsWithin(this.blocks, false), this.#encode),
+      mapOf(chartsWithin(this.blocks), chartImage),
+    ]);
+    return figureHtml(this, { pixels, charts });
   }
 
-  /** The whole figure, words and all, as one PNG on white. */
+  /** The whole figure, words and all, as one PNG on white; of slides the frame that is shown first. */
   async png(): Promise<Uint8Array> {
-    return drawPng(this, await this.#pictures());
+    return drawPng(this, await mapOf(pixelsWithin(this.blocks, true), this.#encode));
   }
 
   /** What a notebook keeps: `text/html`, `image/png` (base64) and `text/plain`. */
@@ -112,17 +129,13 @@ export class Figure extends Shown {
       );}
   }
 
-  /** Each picture as a PNG, made once. */
-  #pictures(): Promise<Map<Picture, Uint8Array>> {
-    this.#encoded ??= (async () => {
-      const pictures = picturesOf(this.blocks);
-      const encoded = await Promise.all(
-        pictures.map(({ pixels: { data, width, height } }) =>
-          encodePng(data, width, height, data.length === width * height * 4 ? 4 : 3)
-        ),
-      );
-      return new Map(pictures.map((picture, i) => [picture, encoded[i]]));
-    })();
-    return this.#encoded;
-  }
+  /** A picture as a PNG, made once. */
+  readonly #encode = (pixels: Pixels): Promise<Uint8Array> => {
+    const { data, width, height } = pixels;
+    let made = this.#encoded.get(pixels);
+    if (!made) {
+      this.#encoded.set(pixels, made = encodePng(data, width, height, data.length === width * height * 4 ? 4 : 3));
+    }
+    return made;
+  };
 }

@@ -5,8 +5,15 @@
  * @module
  */
 
-import type { Bars, Block, Picture, Table } from "./blocks.ts";
+import { base64 } from "./base64.ts";
+import { composite, DEFAULT_OPACITY } from "./blend.ts";
+import type { Bars, Blend, Block, Chart, Picture, Slides, Table } from "./blocks.ts";
+import type { ChartHover } from "./chart.ts";
+import { CONTROLS_SCRIPT, scriptJson } from "./controls.ts";
 import { HOVER_SCRIPT } from "./hover.ts";
+import type { Pixels } from "./mosaic.ts";
+import { startOf, whereText, within } from "./parts.ts";
+import { packValues } from "./values.ts";
 
 const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
@@ -24,25 +31,43 @@ function jsonAttribute(value: unknown): string {
 const BAR = "#3b82c4";
 const FAINT = "rgba(128,128,128,.35)";
 
-/** Bytes as base64 text. */
-export function base64(bytes: Uint8Array): string {
-  return bytes.toBase64();
+/** A chart as the page needs it. */
+export interface ChartImage {
+  png: Uint8Array;
+  width: number;
+  height: number;
+  hover: ChartHover;
 }
 
-/**
- * The HTML of a whole figure.
- *
- * @param encoded the PNG of each picture of the figure
- */
+/** The pictures of a figure, ready to be shown. */
+export interface Encoded {
+  /** As PNG; of a blend the photo, the map and both together. */
+  pixels: ReadonlyMap<Pixels, Uint8Array>;
+  charts: ReadonlyMap<Chart, ChartImage>;
+}
+
+/** What the blocks of one figure need while they are written. */
+interface Context extends Encoded {
+  /** The number of each picture that another one marks. */
+  marked: ReadonlyMap<Picture, number>;
+}
+
+/** The HTML of a whole figure. */
 export function figureHtml(
   figure: { title: string; caption: string; blocks: readonly Block[] },
-  encoded: ReadonlyMap<Picture, Uint8Array>,
+  encoded: Encoded,
 ): string {
+  const blocks = [...within(figure.blocks)];
+  const marked = new Map<Picture, number>();
+  for (const block of blocks) {
+    if (block.kind === "picture" && block.marks && !marked.has(block.marks.on)) marked.set(block.marks.on, marked.size);
+  }
+  const context = { ...encoded, marked };
   const parts = [
     `<figure class="convlens" style="margin:4px 0 8px 0;padding:0;max-width:100%;overflow-wrap:anywhere">`,
   ];
   parts.push(`<div style="font-weight:600;margin:0 0 6px 0">${escapeHtml(figure.title)}</div>`);
-  parts.push(...figure.blocks.map((block) => blockHtml(block, encoded)));
+  parts.push(...figure.blocks.map((block) => blockHtml(block, context)));
   if (figure.caption) {
     const caption = escapeHtml(figure.caption).replaceAll("\n", "<br>");
     parts.push(
@@ -50,38 +75,114 @@ export function figureHtml(
     );
   }
   parts.push("</figure>");
-  if (encoded.keys().some((picture) => picture.grid)) parts.push(`<script>${HOVER_SCRIPT}</script>`);
+  if (blocks.some(hasHover)) parts.push(`<script>${HOVER_SCRIPT}</script>`);
+  if (blocks.some(({ kind }) => kind === "slides" || kind === "blend")) {
+    parts.push(`<script>${CONTROLS_SCRIPT}</script>`);
+  }
   return parts.join("\n");
 }
 
-function blockHtml(block: Block, encoded: ReadonlyMap<Picture, Uint8Array>): string {
-  const inner = block.kind === "picture"
-    ? pictureHtml(block, encoded.get(block)!)
-    : block.kind === "bars"
-    ? barsHtml(block)
-    : block.kind === "table"
-    ? tableHtml(block)
-    : `<div style="display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start">${
-      block.blocks.map((child) => blockHtml(child, encoded)).join("\n")
-    }</div>`;
+function hasHover(block: Block): boolean {
+  if (block.kind === "picture") return block.grid !== undefined || block.values !== undefined;
+  return block.kind === "chart" || (block.kind === "blend" && block.values !== undefined);
+}
+
+function innerHtml(block: Block, context: Context): string {
+  switch (block.kind) {
+    case "picture":
+      return pictureHtml(block, context);
+    case "bars":
+      return barsHtml(block);
+    case "table":
+      return tableHtml(block);
+    case "chart":
+      return chartHtml(block, context);
+    case "slides":
+      return slidesHtml(block, context);
+    case "blend":
+      return blendHtml(block, context);
+    case "row":
+      return `<div style="display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start">${
+        block.blocks.map((child) => blockHtml(child, context)).join("\n")
+      }</div>`;
+  }
+}
+
+function blockHtml(block: Block, context: Context): string {
   const heading = block.heading
     ? `<div style="font-weight:600;font-size:95%;margin:10px 0 2px 0">${escapeHtml(block.heading)}</div>`
     : "";
   const note = block.note
     ? `<div style="font-size:85%;opacity:.8;margin:0 0 4px 0">${escapeHtml(block.note)}</div>`
     : "";
-  return `<div style="margin:0 0 4px 0">${heading}${note}${inner}</div>`;
+  return `<div style="margin:0 0 4px 0">${heading}${note}${innerHtml(block, context)}</div>`;
 }
 
-function pictureHtml(picture: Picture, png: Uint8Array): string {
-  const { width, height } = picture.pixels;
-  const grid = picture.grid
-    ? ` data-convlens='${
-      jsonAttribute({ columns: picture.grid.columns, tile: picture.grid.tile, labels: picture.grid.labels })
-    }'`
-    : "";
-  return `<img src="data:image/png;base64,${base64(png)}" alt="${escapeHtml(picture.alt)}" width="${width}" ` +
-    `height="${height}"${grid} style="image-rendering:pixelated;max-width:100%;height:auto;margin:0;display:block">`;
+const dataUri = (png: Uint8Array) => `data:image/png;base64,${base64(png)}`;
+
+/** An image of pixels, never blurred; `hover` is what the hover's script reads of it. */
+function imageHtml(
+  { pixels, png, alt, hover, number }: {
+    pixels: Pixels;
+    png: Uint8Array;
+    alt: string;
+    hover?: Record<string, unknown>;
+    number?: number;
+  },
+): string {
+  const { width, height } = pixels;
+  return `<img src="${dataUri(png)}" alt="${escapeHtml(alt)}" width="${width}" height="${height}"` +
+    (hover ? ` data-convlens='${jsonAttribute(hover)}'` : "") +
+    (number === undefined ? "" : ` data-picture="${number}"`) +
+    ` style="image-rendering:pixelated;max-width:100%;height:auto;margin:0;display:block">`;
+}
+
+function pictureHtml(picture: Picture, { pixels: encoded, marked }: Context): string {
+  const { pixels, alt, grid, values, marks } = picture;
+  const hover = {
+    ...(grid && {
+      columns: grid.columns,
+      tile: grid.tile,
+      ...(grid.gutter !== undefined && { gutter: grid.gutter }),
+      labels: grid.labels,
+    }),
+    ...(values && { values: packValues(values) }),
+    ...(marks && { marks: { on: marked.get(marks.on), boxes: marks.boxes, fill: marks.fill } }),
+  };
+  return imageHtml({
+    pixels,
+    png: encoded.get(pixels)!,
+    alt,
+    hover: grid || values ? hover : undefined,
+    number: marked.get(picture),
+  });
+}
+
+function chartHtml(chart: Chart, { charts }: Context): string {
+  const { png, width, height, hover } = charts.get(chart)!;
+  return `<img src="${dataUri(png)}" alt="${escapeHtml(chart.alt)}" width="${width}" height="${height}" ` +
+    `data-convlens='${jsonAttribute(hover)}' style="max-width:100%;height:auto;margin:0;display:block">`;
+}
+
+function slidesHtml(slides: Slides, context: Context): string {
+  const start = startOf(slides);
+  const where = slides.frames.map((_, index) => whereText(slides, index));
+  const frames = slides.frames.map(({ block }, index) => index === start ? null : blockHtml(block, context));
+  return `<div class="convlens-slides" data-label="${escapeHtml(slides.label)}">` +
+    `<div class="convlens-where" style="font-size:90%;margin:0 0 4px 0;font-variant-numeric:tabular-nums">${
+      escapeHtml(where[start])
+    }</div>` +
+    `<div class="convlens-frames"><div>${blockHtml(slides.frames[start].block, context)}</div></div>` +
+    `<script type="application/json">${scriptJson({ start, labels: where, frames })}</script></div>`;
+}
+
+function blendHtml(blend: Blend, { pixels: encoded }: Context): string {
+  const { below, above, values, alt, opacity = DEFAULT_OPACITY } = blend;
+  const pixels = composite(blend);
+  const hover = values && { values: packValues(values) };
+  const data = { below: dataUri(encoded.get(below)!), above: dataUri(encoded.get(above)!), opacity };
+  return `<div class="convlens-blend">${imageHtml({ pixels, png: encoded.get(pixels)!, alt, hover })}` +
+    `<script type="application/json">${scriptJson(data)}</script></div>`;
 }
 
 function barsHtml(bars: Bars): string {

@@ -20,6 +20,8 @@ export interface TileGrid {
   readonly columns: number;
   /** Width and height of one tile, gutter not counted. */
   readonly tile: readonly [width: number, height: number];
+  /** Pixels between tiles, and around them. @default 1 */
+  readonly gutter?: number;
   /** What the hover says of each tile, row by row. */
   readonly labels: readonly string[];
 }

@@ -21,7 +21,7 @@ export interface Progress {
 const EVERY_MS = 250;
 
 /** A time in the units that fit it, rounded first, so that no minute has 60 seconds. */
-function duration(ms: number): string {
+export function duration(ms: number): string {
   if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
   const s = Math.round(ms / 1000);
   if (s < 60) return `${s} s`;
@@ -94,4 +94,25 @@ export function startProgress(label: string, total?: number): Progress {
     stop: () =>
       end(`${label} · stopped after ${total === undefined ? "" : `${done} of ${total}, `}${duration(elapsed())}`),
   };
+}
+
+/**
+ * Does work under a progress bar, which ends with it, also when it fails.
+ *
+ * @param work is given what tells the bar how much is done
+ */
+export async function withProgress<T>(
+  label: string,
+  total: number,
+  work: (update: (done: number) => void) => Promise<T>,
+): Promise<T> {
+  const bar = startProgress(label, total);
+  try {
+    const result = await work((done) => bar.update(done));
+    await bar.finish();
+    return result;
+  } catch (error) {
+    await bar.stop();
+    throw error;
+  }
 }

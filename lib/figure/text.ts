@@ -7,12 +7,23 @@
 const OPENTYPE = "npm:opentype.js@2.0.0";
 const FONTS = "npm:dejavu-fonts-ttf@2.37.3";
 
+/** A piece of an outline: its letter in SVG, the place it goes to, and what bends it on its way. */
+interface Command {
+  type: "M" | "L" | "C" | "Q" | "Z";
+  x?: number;
+  y?: number;
+  x1?: number;
+  y1?: number;
+  x2?: number;
+  y2?: number;
+}
+
 /** What is used of an opentype.js font: single glyphs, since its layout rejects some of DejaVu's tables. */
 interface Font {
   unitsPerEm: number;
   charToGlyph(character: string): {
     advanceWidth?: number;
-    getPath(x: number, y: number, size: number): { toPathData(decimals: number): string };
+    getPath(x: number, y: number, size: number): { commands: Command[] };
   };
 }
 
@@ -58,6 +69,14 @@ async function load(): Promise<Typesetter> {
     const font = fonts[weight];
     return ((font.charToGlyph(character).advanceWidth ?? 0) * size) / font.unitsPerEm;
   };
+  // The outlines of the letters at `(0, 0)`: charts are drawn many times over.
+  const outlines = new Map<string, Command[]>();
+  const outline = (character: string, size: number, weight: Weight) => {
+    const key = `${weight} ${size} ${character}`;
+    let known = outlines.get(key);
+    if (!known) outlines.set(key, known = fonts[weight].charToGlyph(character).getPath(0, 0, size).commands);
+    return known;
+  };
   const measure = (text: string, size: number, weight: Weight = "regular") => {
     let width = 0;
     for (const character of text) width += advance(character, size, weight);
@@ -73,12 +92,18 @@ async function load(): Promise<Typesetter> {
   return {
     measure,
     path(text, x, y, size, weight = "regular") {
-      let outline = "";
+      let data = "";
       for (const character of text) {
-        outline += fonts[weight].charToGlyph(character).getPath(x, y, size).toPathData(1);
+        const place = (dx?: number, dy?: number) =>
+          dx === undefined || dy === undefined
+            ? ""
+            : ` ${Math.round(10 * (x + dx)) / 10} ${Math.round(10 * (y + dy)) / 10}`;
+        for (const { type, x: dx, y: dy, x1, y1, x2, y2 } of outline(character, size, weight)) {
+          data += type + (place(x1, y1) + place(x2, y2) + place(dx, dy)).trimStart();
+        }
         x += advance(character, size, weight);
       }
-      return outline;
+      return data;
     },
     wrap(text, size, width, weight) {
       const lines: string[] = [];

@@ -64,6 +64,29 @@ describe("the whole figure as one PNG", () => {
     expect(Math.abs(filled - 50)).toBeLessThanOrEqual(1);
   });
 
+  test("holds of slides the frame that is shown first, under the words that say which", async () => {
+    const frames = [5, 6, 7].map((seed, i) => ({ label: `${i}`, block: noise(50, 30, seed) }));
+    const drawn = async (start?: number) =>
+      await decoded(new Figure({ title: "Slides", blocks: [{ kind: "slides", label: "epoch", frames, start }] }));
+    const places = async (start?: number) => {
+      const png = await drawn(start);
+      return frames.map(({ block }) => find(block.pixels, png));
+    };
+    // 12 around it; the title 21, a gap of 8, the words 17, a gap of 4.
+    const place = [12, 12 + 21 + 8 + 17 + 4];
+    expect(await places()).toEqual([undefined, undefined, place]);
+    expect(await places(0)).toEqual([place, undefined, undefined]);
+  });
+
+  test("holds a picture over a photo at its own opacity", async () => {
+    const [below, above] = [noise(40, 30, 8).pixels, noise(40, 30, 9).pixels];
+    const png = await decoded(
+      new Figure({ title: "", blocks: [{ kind: "blend", below, above, opacity: 0.25, alt: "" }] }),
+    );
+    const data = Uint8Array.from(below.data, (byte, i) => Math.round(0.75 * byte + 0.25 * above.data[i]));
+    expect(find({ data, width: 40, height: 30 }, png)).toBeDefined();
+  });
+
   test("lays transparent places on white", async () => {
     const data = new Uint8Array(30 * 30 * 4);
     const picture: Picture = { kind: "picture", pixels: { data, width: 30, height: 30 }, alt: "nothing" };

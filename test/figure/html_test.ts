@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { encodePng } from "../../lib/codec.ts";
+import type { Block } from "../../lib/figure/blocks.ts";
+import { CONTROLS_SCRIPT } from "../../lib/figure/controls.ts";
 import { Figure, type FigureParts } from "../../lib/figure/figure.ts";
+import { HOVER_SCRIPT } from "../../lib/figure/hover.ts";
 import { escapeHtml } from "../../lib/figure/html.ts";
 
 const EVIL = `"><script>alert(1)</script>' onerror='x`;
@@ -29,23 +32,59 @@ function parts(words: string): FigureParts {
           { kind: "table", columns: [{ title: words }, { title: "n", align: "right" }], rows: [[words, "1"]] },
         ],
       },
+      {
+        kind: "chart",
+        alt: words,
+        x: { title: words },
+        y: { title: words },
+        names: [words],
+        series: [{ label: words, x: [0], y: [1] }],
+      },
+      { kind: "blend", below: pixels, above: pixels, alt: words },
+      {
+        kind: "slides",
+        label: words,
+        start: 0,
+        frames: [1, 2].map(() => ({ label: words, block: { kind: "picture", pixels, alt: words, note: words } })),
+      },
     ],
   };
 }
 
 const htmlOf = (words: string) => new Figure(parts(words)).html();
 
+/** What is left where scripts are stripped. */
+const still = (html: string) => html.replace(/<script[^>]*>[\s\S]*?<\/script>/g, "");
+
 describe("figure HTML", () => {
   test("shows words from outside as text, wherever they stand", async () => {
-    const html = await htmlOf(EVIL);
-    expect(html).not.toContain("<script>alert");
-    expect(html.replace(/<script>[\s\S]*<\/script>/, "")).not.toContain("<script");
+    const whole = await htmlOf(EVIL);
+    expect(whole).not.toContain("<script>alert");
+    const html = still(whole);
+    expect(html).not.toContain("<script");
     // Title, caption twice, alt, two headings, a note, the hover's label, bar and its text, a column and a cell.
-    expect(html.split("&gt;&lt;script&gt;alert(1)&lt;/script&gt;")).toHaveLength(1 + 12);
+    // Of the chart: alt, two titles, a name, a label; of the blend its alt; of the slides: what the slider sets,
+    // that again and the frame's label, alt and note of the frame that is seen.
+    expect(html.split("&gt;&lt;script&gt;alert(1)&lt;/script&gt;")).toHaveLength(1 + 12 + 5 + 1 + 5);
     // No quote of it ends an attribute: every tag is made of whole attributes.
-    for (const [tag] of html.replace(/<script>[\s\S]*<\/script>/, "").matchAll(/<[a-z][^>]*>/g)) {
+    for (const [tag] of html.matchAll(/<[a-z][^>]*>/g)) {
       expect(tag).toMatch(/^<[a-z]+( [a-z-]+=("[^"]*"|'[^']*'))*>$/);
     }
+  });
+
+  test("keeps the frames out of sight as JSON that reads back, and ends its script nowhere", async () => {
+    const html = await htmlOf(EVIL);
+    const blocks = Array.from(
+      html.matchAll(/<script type="application\/json">([\s\S]*?)<\/script>/g),
+      ([, json]) => json,
+    );
+    expect(blocks).toHaveLength(2);
+    expect(Object.keys(JSON.parse(blocks[0]))).toEqual(["below", "above", "opacity"]);
+    const { start, labels, frames } = JSON.parse(blocks[1]);
+    expect([start, labels[1], frames[0]]).toEqual([0, `${EVIL} ${EVIL} · 2 of 2`, null]);
+    expect(frames[1]).toContain(`alt="${escapeHtml(EVIL)}"`);
+    expect(html.match(/<script/g)).toHaveLength(4);
+    expect(html.match(/<\/script/g)).toHaveLength(4);
   });
 
   test("gives the hover its grid as JSON that reads back, whatever its labels hold", async () => {
@@ -57,8 +96,9 @@ describe("figure HTML", () => {
 
   test("holds each picture as an img of its own size with words for it, never blurred", async () => {
     const html = await htmlOf("a dog");
-    const [image, ...more] = html.match(/<img [^>]*>/g)!;
-    expect(more).toEqual([]);
+    const [image, ...more] = still(html).match(/<img [^>]*>/g)!;
+    // A chart, a blend and the frame that is seen.
+    expect(more).toHaveLength(3);
     expect(image).toContain('alt="a dog" width="2" height="3"');
     expect(image).toContain("image-rendering:pixelated");
     const base64 = image.match(/src="data:image\/png;base64,([^"]+)"/)![1];
@@ -69,10 +109,24 @@ describe("figure HTML", () => {
     expect(await htmlOf("a")).toContain("<script>");
     const plain = new Figure({ title: "a", blocks: [{ kind: "picture", pixels, alt: "a" }] });
     expect(await plain.html()).not.toContain("<script");
+    const chart: Block = {
+      kind: "chart",
+      alt: "a",
+      x: { title: "x" },
+      y: { title: "y" },
+      series: [{ label: "y", x: [1, 2], y: [1, 2] }],
+    };
+    const hovering = await new Figure({ title: "a", blocks: [chart] }).html();
+    expect(hovering).toContain(HOVER_SCRIPT);
+    expect(hovering).not.toContain(CONTROLS_SCRIPT);
+    const slides: Block = { kind: "slides", label: "epoch", frames: [{ label: "1", block: chart }] };
+    const sliding = await new Figure({ title: "a", blocks: [slides] }).html();
+    expect(sliding).toContain(HOVER_SCRIPT);
+    expect(sliding).toContain(CONTROLS_SCRIPT);
   });
 
   test("leaves text in the page's own colour, and lays no ground under it: light and dark themes both fit", async () => {
-    const html = (await htmlOf("words")).replace(/<script>[\s\S]*<\/script>/, "");
+    const html = still(await htmlOf("words"));
     const styles = Array.from(html.matchAll(/style="([^"]*)"/g), ([, style]) => style);
     expect(styles.length).toBeGreaterThan(10);
     for (const style of styles) expect(style).not.toMatch(/(^|;)\s*color\s*:/);

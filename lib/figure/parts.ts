@@ -1,0 +1,52 @@
+/**
+ * Walking through the blocks of a figure.
+ *
+ * @module
+ */
+
+import { composite } from "./blend.ts";
+import type { Block, Chart, Slides } from "./blocks.ts";
+import type { Pixels } from "./mosaic.ts";
+
+/** The place of the frame that slides show first. */
+export function startOf({ frames, start = frames.length - 1, label }: Slides): number {
+  if (frames.length === 0 || !Number.isInteger(start) || start < 0 || start >= frames.length) {
+    throw new RangeError(
+      `Slides start at one of their frames: received the start ${start} for the ${frames.length} frames of "${label}".`,
+    );
+  }
+  return start;
+}
+
+/** Which frame of slides is seen, in words. */
+export function whereText({ label, frames }: Slides, index: number): string {
+  return `${label} ${frames[index].label} · ${index + 1} of ${frames.length}`;
+}
+
+/** The blocks and all that they hold; with `still`, of slides only what is seen at first. */
+export function* within(blocks: Iterable<Block>, still = false): Generator<Block> {
+  for (const block of blocks) {
+    yield block;
+    if (block.kind === "row") yield* within(block.blocks, still);
+    else if (block.kind === "slides") {
+      const frames = still ? [block.frames[startOf(block)]] : block.frames;
+      yield* within(frames.map((frame) => frame.block), still);
+    }
+  }
+}
+
+/** The pixels that blocks are made of, each once. */
+export function pixelsWithin(blocks: Iterable<Block>, still: boolean): Set<Pixels> {
+  const found = new Set<Pixels>();
+  for (const block of within(blocks, still)) {
+    if (block.kind === "picture") found.add(block.pixels);
+    if (block.kind !== "blend") continue;
+    found.add(composite(block));
+    if (!still) found.add(block.below).add(block.above);
+  }
+  return found;
+}
+
+export function chartsWithin(blocks: Iterable<Block>): Chart[] {
+  return [...within(blocks)].filter((block) => block.kind === "chart");
+}
