@@ -36,7 +36,7 @@ export function planTo(network: LayersModel, layers: readonly string[], fold: bo
   plans.set(network, known);
   const key = JSON.stringify([fold, ...layers]);
   const plan = known.get(key) ??
-    makePlan(network, layers.map((name) => outputOf(network, network.getLayer(name))), { fold });
+    makePlan(network, layers.map((name) => outputOf(network, network.getLayer(name))), { fold, sums: true });
   known.set(key, plan);
   return plan;
 }

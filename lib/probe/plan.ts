@@ -11,19 +11,25 @@
 import type { layers, LayersModel, SymbolicTensor, Tensor, Tensor1D, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
 import type { TF } from "../runtime/backend.ts";
+import { convolution } from "../runtime/convolution.ts";
 
 /** One step: what it reads, what it makes, what it is the last to read. */
-interface Step {
+export interface Step {
+  /** What reads and what it reads: of a convolution, without the normalisation and the activation behind it. */
+  layer: layers.Layer;
   inputs: number[];
   output: number;
   /** Read here for the last time. */
   spent: number[];
   run: (tf: TF, inputs: Tensor[], folded: ReadonlyMap<Step, Folded>) => Tensor;
-  fold?: () => Folded;
+  /** The layers to fold: a convolution, and the batch normalisation behind it. */
+  fold?: { convolution: layers.Layer; norm: layers.Layer };
+  /** Of a convolution: the same on maps that bring their padding with them. */
+  unpadded?: Step["run"];
 }
 
 /** A convolution's weights with the batch normalisation behind it in them. */
-interface Folded {
+export interface Folded {
   kernel: Tensor4D;
   bias: Tensor1D;
 }
@@ -81,26 +87,9 @@ function normalizesChannels(layer: layers.Layer): boolean {
 }
 
 /** A layer's weight by the name it was made under, as `"kernel"`; null where it has none. */
-function weight(layer: layers.Layer, name: string): Tensor | null {
+export function weight(layer: layers.Layer, name: string): Tensor | null {
   const found = layer.weights.find(({ originalName }) => originalName.split("/").at(-1) === name);
   return found ? found.read() as Tensor : null;
-}
-
-function foldInto(convolution: layers.Layer, norm: layers.Layer): Folded {
-  const depthwise = convolution.getClassName() === "DepthwiseConv2D";
-  const kernel = weight(convolution, depthwise ? "depthwise_kernel" : "kernel") as Tensor4D;
-  const variance = weight(norm, "moving_variance") as Tensor1D;
-  const mean = weight(norm, "moving_mean") as Tensor1D;
-  let scale = variance.add(Number(norm.getConfig()["epsilon"])).rsqrt();
-  const gamma = weight(norm, "gamma");
-  if (gamma) scale = scale.mul(gamma);
-  const before = weight(convolution, "bias");
-  let bias = (before ? before.sub(mean) : mean.neg()).mul(scale);
-  const beta = weight(norm, "beta");
-  if (beta) bias = bias.add(beta);
-  // A depthwise kernel is [h, w, channels, multiplier]; its outputs are numbered channel by channel.
-  const shaped = depthwise ? scale.reshape([kernel.shape[2], kernel.shape[3]]) : scale;
-  return { kernel: kernel.mul(shaped), bias: bias as Tensor1D };
 }
 
 /** The single tensor that a layer's call returns. */
@@ -113,11 +102,13 @@ function single(result: Tensor | Tensor[]): Tensor {
  *
  * @param options.fold whether batch normalisations are folded: each run of the plan then makes the folded weights, which
  *   pays from a few inputs on
+ * @param options.sums whether a convolution also takes over an addition behind it, and reads what is added as its second
+ *   input; @default false
  */
 export function makePlan(
   network: LayersModel,
   outputs: readonly SymbolicTensor[],
-  { fold }: { fold: boolean },
+  { fold, sums = false }: { fold: boolean; sums?: boolean },
 ): Plan {
   const node = (tensor: SymbolicTensor) => tensor.sourceLayer.inboundNodes[tensor.nodeIndex];
   const isInput = (tensor: SymbolicTensor) => network.inputs.some(({ id }) => id === tensor.id);
@@ -139,6 +130,13 @@ export function makePlan(
   outputs.forEach(visit);
 
   const tapped = new Set(outputs.map(({ id }) => id));
+  /** What an `Add` layer adds to a tensor, if that is one tensor of the same shape. */
+  const sideOf = (sum: SymbolicTensor, tensor: SymbolicTensor) => {
+    const [side, ...more] = node(sum).inputTensors.filter(({ id }) => id !== tensor.id);
+    const taken = sum.sourceLayer.getClassName() === "Add" && side && more.length === 0 &&
+      side.shape.join() === tensor.shape.join() && !tensor.shape.slice(1).includes(null);
+    return taken ? side : null;
+  };
   /** The only reader of a tensor that nobody taps. */
   const onlyReader = (tensor: SymbolicTensor) => {
     const all = readers.get(tensor.id)!;
@@ -147,6 +145,7 @@ export function makePlan(
 
   const steps: Step[] = [];
   const done = new Set<number>();
+  const computed = new Set(network.inputs.map(({ id }) => id));
   for (const tensor of needed) {
     if (isInput(tensor) || done.has(tensor.id)) continue;
     const layer = tensor.sourceLayer;
@@ -154,27 +153,34 @@ export function makePlan(
     let output = tensor;
     if (foldable(layer)) {
       let next = onlyReader(output);
-      const norm = fold && next && normalizesChannels(next.sourceLayer) ? next.sourceLayer : null;
-      if (norm) {
+      const take = () => {
         done.add(next!.id);
         output = next!;
         next = onlyReader(output);
+      };
+      const norm = fold && next && normalizesChannels(next.sourceLayer) ? next.sourceLayer : null;
+      if (norm) take();
+      const side = sums && next ? sideOf(next, output) : null;
+      if (side && computed.has(side.id)) {
+        inputs.push(side.id);
+        take();
       }
       const activation = next && activationOf(next.sourceLayer);
-      if (activation) {
-        done.add(next!.id);
-        output = next!;
-      }
-      if (norm || activation) {
+      if (activation) take();
+      if (norm || activation || inputs.length > 1) {
         steps.push(convolutionStep(layer, norm, activation ?? "linear", inputs, output.id));
+        computed.add(output.id);
         continue;
       }
     }
+    computed.add(output.id);
     steps.push({
+      layer,
       inputs,
       output: output.id,
       spent: [],
       run: (_tf, values) => single(layer.call(values.length === 1 ? values[0] : values, { training: false })),
+      ...["Conv2D", "DepthwiseConv2D"].includes(layer.getClassName()) && { unpadded: unpaddedConvolution(layer) },
     });
   }
   const last = new Map<number, Step>();
@@ -185,6 +191,48 @@ export function makePlan(
   return { steps, input, taps: outputs.map(({ id }) => id), floats };
 }
 
+/** A convolution with what stands behind it, as one operation where that is possible. */
+function convolve(
+  layer: layers.Layer,
+  pad: "same" | "valid",
+  activation: Activation,
+  folded: Folded | undefined,
+): (tf: TF, inputs: Tensor[]) => Tensor {
+  const config = layer.getConfig();
+  const depthwise = layer.getClassName() === "DepthwiseConv2D";
+  const window = {
+    strides: config["strides"] as [number, number],
+    pad,
+    dilations: config["dilationRate"] as [number, number],
+  };
+  return (tf, [image, side]) => {
+    const x = image as Tensor4D;
+    const { kernel: filter, bias } = folded ?? {
+      kernel: weight(layer, depthwise ? "depthwise_kernel" : "kernel") as Tensor4D,
+      bias: weight(layer, "bias") as Tensor1D | null ?? undefined,
+    };
+    if (!depthwise && bias && (activation === "linear" || activation === "relu")) {
+      const rectify = activation === "relu";
+      return convolution(tf, { x, filter, bias, side: side as Tensor4D | undefined }, { ...window, rectify });
+    }
+    const fused = depthwise ? tf.fused.depthwiseConv2d : tf.fused.conv2d;
+    const parts = { x, filter, bias, ...window, dataFormat: "NHWC" as const };
+    if (!side) return fused({ ...parts, activation });
+    const sum = tf.add(fused({ ...parts, activation: "linear" }), side);
+    return activation === "linear" ? sum : tf[activation](sum);
+  };
+}
+
+/** A convolution without its padding, but with an activation of its own. */
+function unpaddedConvolution(layer: layers.Layer): Step["run"] {
+  const { activation } = layer as unknown as { activation: { apply(x: Tensor): Tensor } };
+  const name = String(layer.getConfig()["activation"]);
+  if (name === "linear" || FUSED.has(name)) {
+    return (tf, inputs) => convolve(layer, "valid", name as Activation, undefined)(tf, inputs);
+  }
+  return (tf, inputs) => activation.apply(convolve(layer, "valid", "linear", undefined)(tf, inputs));
+}
+
 function convolutionStep(
   layer: layers.Layer,
   norm: layers.Layer | null,
@@ -192,39 +240,46 @@ function convolutionStep(
   inputs: number[],
   output: number,
 ): Step {
-  const config = layer.getConfig();
-  const depthwise = layer.getClassName() === "DepthwiseConv2D";
+  const runPadded = (pad: "same" | "valid"): Step["run"] => (tf, inputs, folded) =>
+    convolve(layer, pad, activation, folded.get(step))(tf, inputs);
   const step: Step = {
+    layer,
     inputs,
     output,
     spent: [],
-    run(tf, [x], folded) {
-      const { kernel, bias } = folded.get(step) ?? {
-        kernel: weight(layer, depthwise ? "depthwise_kernel" : "kernel") as Tensor4D,
-        bias: weight(layer, "bias") as Tensor1D | null ?? undefined,
-      };
-      const convolve = depthwise ? tf.fused.depthwiseConv2d : tf.fused.conv2d;
-      return convolve({
-        x: x as Tensor4D,
-        filter: kernel,
-        strides: config["strides"] as [number, number],
-        pad: config["padding"] as "same" | "valid",
-        dataFormat: "NHWC",
-        dilations: config["dilationRate"] as [number, number],
-        bias,
-        activation,
-      });
-    },
+    run: runPadded(layer.getConfig()["padding"] as "same" | "valid"),
+    unpadded: runPadded("valid"),
   };
-  if (norm) step.fold = () => foldInto(layer, norm);
+  if (norm) step.fold = { convolution: layer, norm };
   return step;
 }
 
-/** Makes the folded weights of a plan, one after the other, so that a failure leaves those that were made. */
-function foldAll(tf: TF, plan: Plan, folded: Map<Step, Folded>): void {
-  for (const step of plan.steps) {
-    if (step.fold) folded.set(step, tf.tidy(() => step.fold!() as never) as Folded);
-  }
+/**
+ * Makes the folded weights of a plan and puts them into `folded`; all of them, or none if it throws. The vectors of the
+ * batch normalisations are worked on as one, because they are many and small.
+ */
+export function foldAll(tf: TF, plan: Plan, folded: Map<Step, Folded>): void {
+  const steps = plan.steps.filter(({ fold }) => fold);
+  if (steps.length === 0) return;
+  const weights = tf.tidy(() => {
+    const folds = steps.map(({ fold }) => fold!);
+    const channels = folds.map(({ norm }) => weight(norm, "moving_variance")!.size);
+    const all = (name: string, missing: number, of: "convolution" | "norm" = "norm") =>
+      tf.concat(folds.map((fold, i) => weight(fold[of], name) ?? tf.fill([channels[i]], missing)));
+    const epsilons = folds.flatMap(({ norm }, i) => Array(channels[i]).fill(Number(norm.getConfig()["epsilon"])));
+    const scale = tf.mul(tf.rsqrt(tf.add(all("moving_variance", 0), tf.tensor1d(epsilons))), all("gamma", 1));
+    const shift = tf.sub(all("bias", 0, "convolution"), all("moving_mean", 0));
+    const biases = tf.split(tf.add(tf.mul(shift, scale), all("beta", 0)), channels);
+    const scales = tf.split(scale, channels);
+    return folds.map(({ convolution }, i) => {
+      const depthwise = convolution.getClassName() === "DepthwiseConv2D";
+      const kernel = weight(convolution, depthwise ? "depthwise_kernel" : "kernel") as Tensor4D;
+      // A depthwise kernel is [h, w, channels, multiplier]; its outputs are numbered channel by channel.
+      const shaped = depthwise ? tf.reshape(scales[i], [kernel.shape[2], kernel.shape[3]]) : scales[i];
+      return { kernel: tf.mul(kernel, shaped), bias: biases[i] };
+    }) as never;
+  }) as Folded[];
+  steps.forEach((step, i) => folded.set(step, weights[i]));
 }
 
 /**

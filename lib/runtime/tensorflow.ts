@@ -7,6 +7,7 @@ import { BackendError, type Candidate } from "./candidate.ts";
 import { makeReady } from "./engine.ts";
 import { messageOf } from "./message.ts";
 import { type Addon, findAddon, NODE_GPU } from "./native/addon.ts";
+import { useFasterKernels } from "./native/kernels.ts";
 import { selfCheck } from "./self_check.ts";
 import type { TF } from "./types.ts";
 
@@ -40,6 +41,7 @@ export const tensorflow: Candidate = {
       };
       tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu"));
       await makeReady(tf, "tensorflow");
+      useFasterKernels(tf);
     } catch (error) {
       throw new BackendError("tensorflow", `native library did not load: ${messageOf(error)}`, remedyFor(addon), {
         cause: error,

@@ -19,6 +19,7 @@ import { type Model, outputOf } from "../model/model.ts";
 import { FOLD_FROM, planTo } from "../probe/forward.ts";
 import { checkMemory } from "../probe/memory.ts";
 import { execute } from "../probe/plan.ts";
+import type { ReadingsJob } from "../probe/readings.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 
 /** Inputs of one shape, as `model.input` returns them: an array, or anything to walk whose number is known before. */
@@ -59,6 +60,8 @@ export interface Job {
   weights: SharedArrayBuffer;
   layers: readonly string[];
   fold: boolean;
+  /** What is read off the network instead of batches: see `readings.ts`. */
+  readings?: ReadingsJob;
 }
 
 /** Some inputs, one behind the other. */
@@ -273,7 +276,7 @@ function multiplications(network: LayersModel, wanted: readonly string[]): numbe
 }
 
 /** What Workers must know of a network; null if it cannot be told. The weights are read without a pause. */
-function jobOf(network: LayersModel, layers: readonly string[], fold: boolean): Job | null {
+export function jobOf(network: LayersModel, layers: readonly string[], fold: boolean): Job | null {
   let topology: object;
   try {
     topology = network.toJSON(undefined, false) as object;

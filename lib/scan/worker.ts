@@ -6,14 +6,17 @@
  */
 
 import type { LayersModel, Sequential } from "npm:@tensorflow/tfjs@4.22.0";
+import { registerResponseNormalization } from "../model/normalization.ts";
 import { ensureBackend, useBackend } from "../runtime/backend.ts";
 import { messageOf } from "../runtime/message.ts";
+import { readings } from "../probe/readings.ts";
 import { type Batch, type Job, type Reply, runBatches } from "./pool.ts";
+import type { ReadingsReply } from "./readings.ts";
 
 /** The side of a Worker that TypeScript's types of a main thread do not tell. */
 interface Scope {
   onmessage: (event: MessageEvent) => void;
-  postMessage(reply: Reply, transfer?: Transferable[]): void;
+  postMessage(reply: Reply | ReadingsReply, transfer?: Transferable[]): void;
 }
 const scope = self as unknown as Scope;
 
@@ -32,7 +35,8 @@ async function work(): Promise<void> {
   // and a weight moves to WASM when it is first used.
   await useBackend("cpu");
   const tf = await ensureBackend();
-  const { topology, specs, weights, layers, fold } = await next<Job>();
+  registerResponseNormalization(tf);
+  const { topology, specs, weights, layers, fold, readings: asked } = await next<Job>();
   let network: LayersModel;
   try {
     // tfjs takes shared memory for weights as well as any; its types do not know.
@@ -47,6 +51,13 @@ async function work(): Promise<void> {
   }
   await useBackend("wasm");
   scope.postMessage({ built: true });
+  if (asked) {
+    const work = await readings(tf, network, asked, (reading) => {
+      scope.postMessage({ reading }, [reading.scores.buffer as ArrayBuffer, reading.sums.buffer as ArrayBuffer]);
+    });
+    scope.postMessage({ work });
+    return;
+  }
   await runBatches(
     tf,
     network,

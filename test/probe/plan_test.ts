@@ -112,6 +112,37 @@ describe("a lean pass equals the network's own", () => {
     model.dispose();
   });
 
+  test("for additions that a convolution takes over, and for those that it cannot", async () => {
+    const input = tf.input({ shape: [6, 6, 3] });
+    const convolution = (name: string, x: unknown) =>
+      tf.layers.conv2d({ name, filters: 4, kernelSize: 3, padding: "same" }).apply(x as SymbolicTensor);
+    const add = (name: string, ...terms: unknown[]) => tf.layers.add({ name }).apply(terms as SymbolicTensor[]);
+    const rectify = (name: string, activation: "relu" | "sigmoid", x: unknown) =>
+      tf.layers.activation({ name, activation }).apply(x as SymbolicTensor);
+    const [a, b] = [convolution("a", input), convolution("b", input)];
+    // Both of its terms are convolutions: the later one takes it.
+    const both = rectify("both_relu", "relu", add("both", a, b));
+    // Of a depthwise convolution, with an activation that is not a ReLU.
+    const depthwise = tf.layers.depthwiseConv2d({ name: "deep", kernelSize: 3, padding: "same" }).apply(
+      both as SymbolicTensor,
+    );
+    const bent = rectify("bent", "sigmoid", add("deep_sum", depthwise, both));
+    // A single number a channel is spread over the map.
+    const flat = tf.layers.reshape({ name: "flat", targetShape: [1, 1, 4] }).apply(
+      tf.layers.globalAveragePooling2d({}).apply(bent as SymbolicTensor) as SymbolicTensor,
+    );
+    const spread = add("spread", convolution("c", bent), flat);
+    const three = rectify("three_relu", "relu", add("three", convolution("d", spread), spread, bent));
+    const twice = convolution("e", three);
+    const model = await functional(input, add("twice", twice, twice));
+    const before = tf.memory().numTensors;
+    const taps = model.layers.slice(1).map(({ name }) => name);
+    await check(model, ["twice"], 8);
+    for (const tap of taps) await check(model, [tap], 9);
+    expect(tf.memory().numTensors).toBe(before);
+    model.dispose();
+  });
+
   test("for a normalisation that two layers read, and a shared convolution", async () => {
     const input = tf.input({ shape: [8, 8, 3] });
     const shared = tf.layers.conv2d({ name: "shared", filters: 3, kernelSize: 3, padding: "same" });
@@ -151,7 +182,7 @@ test.each([true, false])("a plan's gradient is the network's own (folded: %s), a
   const model = await functional(input, tf.layers.dense({ units: 3, activation: "softmax" }).apply(pooled));
   shuffle(model, 6);
   const { network } = model;
-  const plan = makePlan(network, [network.outputs[0]], { fold });
+  const plan = makePlan(network, [network.outputs[0]], { fold, sums: true });
   expect(plan.steps.some((step) => step.fold)).toBe(fold);
   const x = tf.randomUniform([2, 9, 9, 3], -1, 1, "float32", 7);
   const score = (y: Tensor) => tf.sum(tf.slice(y, [0, 1], [2, 1]));
@@ -185,6 +216,10 @@ test("a plan folds what it may, and leaves the network as it was", async () => {
   // 53 convolutions each take a normalisation in; 33 of them a ReLU too, 16 ReLUs stand behind additions.
   expect(plan.steps.filter(({ fold }) => fold)).toHaveLength(53);
   expect(plan.steps).toHaveLength(177 - 1 - 53 - 33);
+  // With sums, each addition and the ReLU behind it go into a convolution.
+  const sums = makePlan(network, [network.outputs[0]], { fold: true, sums: true }).steps;
+  expect(sums).toHaveLength(plan.steps.length - 2 * 16);
+  expect(sums.filter(({ inputs }) => inputs.length === 2)).toHaveLength(16);
   expect(uses()).toEqual(before);
   model.dispose();
 });

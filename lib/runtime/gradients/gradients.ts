@@ -5,6 +5,7 @@
  */
 
 import type { GradConfig, NamedAttrMap, NamedTensorMap, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { registerConvolutionGradient } from "../convolution.ts";
 import type { TF } from "../types.ts";
 import { type Axis, convolutionAxes, type PoolingAttributes, poolingAxes, type WindowAttributes } from "./axis.ts";
 import { convolutionFilterGradient, convolutionInputGradient } from "./convolution.ts";
@@ -52,6 +53,7 @@ export function completeGradients(tf: TF): void {
       Object.fromEntries(inputsToSave.map((name, i) => [name, () => tf.zeros(saved[i].shape)]));
     tf.registerGradient({ kernelName, inputsToSave, gradFunc });
   }
+  registerConvolutionGradient(tf);
   makeFusedGradientsLazy(tf);
   useNativeReluGradient(tf);
 }

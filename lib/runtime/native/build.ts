@@ -2,7 +2,8 @@
  * Builds the addon from the package's C++ sources against a Python wheel of TensorFlow.
  *
  * The sources use only TensorFlow's C interface and Node's stable N-API, so those of 2024 compile against today's
- * TensorFlow, and the addon runs in Deno.
+ * TensorFlow, and the addon runs in Deno. The addon made here also hands over attributes that are lists, which
+ * `kernels.ts` needs.
  *
  * @module
  */
@@ -16,6 +17,52 @@ import type { Wheel } from "./wheel.ts";
 
 const HEADERS = "npm:node-api-headers@1.9.0";
 const SOURCES = ["tfjs_backend.cc", "tfjs_binding.cc"];
+
+/**
+ * What is compiled in front of the sources. They set attributes that are lists of words or of types as if these were
+ * single words and lists of numbers; here the operation itself is asked what it takes. Words are parted by commas.
+ */
+const LISTS = `#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+#include "tensorflow/c/eager/c_api.h"
+
+// Whether an operation's attribute is a list of such values.
+static inline bool TakesList(TFE_Op *op, const char *name, TF_AttrType type) {
+  unsigned char is_list = 0;
+  TF_Status *status = TF_NewStatus();
+  const TF_AttrType wanted = TFE_OpGetAttrType(op, name, &is_list, status);
+  const bool known = TF_GetCode(status) == TF_OK;
+  TF_DeleteStatus(status);
+  return known && is_list && wanted == type;
+}
+
+static inline void SetWords(TFE_Op *op, const char *name, const void *value, size_t length) {
+  if (!TakesList(op, name, TF_ATTR_STRING)) return TFE_OpSetAttrString(op, name, value, length);
+  const std::string words(static_cast<const char *>(value), length);
+  std::vector<const void *> starts;
+  std::vector<size_t> lengths;
+  for (size_t start = 0; start < length;) {
+    const size_t comma = std::min(words.find(',', start), length);
+    starts.push_back(words.data() + start);
+    lengths.push_back(comma - start);
+    start = comma + 1;
+  }
+  TFE_OpSetAttrStringList(op, name, starts.data(), lengths.data(), static_cast<int>(starts.size()));
+}
+
+static inline void SetNumbers(TFE_Op *op, const char *name, const int64_t *values, int count) {
+  if (!TakesList(op, name, TF_ATTR_TYPE)) return TFE_OpSetAttrIntList(op, name, values, count);
+  std::vector<TF_DataType> types;
+  for (int i = 0; i < count; ++i) types.push_back(static_cast<TF_DataType>(values[i]));
+  TFE_OpSetAttrTypeList(op, name, types.data(), count);
+}
+
+#define TFE_OpSetAttrString SetWords
+#define TFE_OpSetAttrIntList SetNumbers
+`;
 
 /** A C++ compiler that runs. */
 export interface Compiler {
@@ -147,14 +194,18 @@ export async function build(
 ): Promise<MadeFrom> {
   const addon = join(folder, ADDON);
   await Deno.mkdir(dirname(addon), { recursive: true });
+  const lists = join(folder, "lists.h");
+  await Deno.writeTextFile(lists, LISTS);
   const ended = await run(compiler.command, [
     ...compiler.args,
     ...["-std=c++17", "-O2", "-fPIC", "-shared", "-DNAPI_VERSION=8"],
     ...["-I", headers.folder, "-I", join(wheel.folder, "include")],
+    ...["-include", lists],
     ...SOURCES.map((source) => join(sources, source)),
     ...["-o", addon, "-L", wheel.folder, "-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"],
     ...["-Xlinker", "-rpath", "-Xlinker", wheel.folder],
   ], { signal });
+  await Deno.remove(lists);
   const from = `${wheel.name} ${wheel.version}`;
   if (!ended?.success) {
     throw new NativeError(

@@ -1,0 +1,132 @@
+/**
+ * Faster ways through native TensorFlow, on processors.
+ *
+ * tfjs-node computes a fused convolution by several operations, each of which walks over the whole output. TensorFlow
+ * has one operation for it, on oneDNN, with the same numbers to the bit. Some of its attributes are lists of words and
+ * of types, which tfjs-node's addon as published cannot hand over; the one that `build.ts` makes can.
+ *
+ * @module
+ */
+
+import type { KernelFunc, Tensor, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
+import { CONVOLUTION, type ConvolutionAttributes } from "../convolution.ts";
+import { visiting } from "../engine.ts";
+import { convolutionAxes } from "../gradients/axis.ts";
+import { convolutionInputGradient } from "../gradients/convolution.ts";
+import type { TF } from "../types.ts";
+
+/** An attribute of an operation, as the addon takes it. */
+interface Attribute {
+  name: string;
+  type: number;
+  value: unknown;
+}
+
+/** The part of tfjs-node's backend that runs an operation of TensorFlow's by its name. */
+interface NativeBackend {
+  binding: Record<"TF_ATTR_TYPE" | "TF_ATTR_INT" | "TF_ATTR_STRING" | "TF_FLOAT", number>;
+  isUsingGpuDevice: boolean;
+  executeSingleOutput(name: string, attributes: Attribute[], inputs: unknown[]): TensorInfo;
+}
+
+type Inputs = Record<"x" | "filter" | "bias", TensorInfo> & { side?: TensorInfo };
+
+/**
+ * Replaces kernels of the tensorflow backend by faster ones, once it is ready. With a graphics card all stays as it is.
+ *
+ * @returns whether convolutions take one step, for which the addon must be one of `build.ts`
+ */
+export function useFasterKernels(tf: TF): boolean {
+  const backend = tf.findBackend("tensorflow") as unknown as NativeBackend;
+  if (backend.isUsingGpuDevice) return false;
+  replace(tf, "Conv2DBackpropInput", inputGradientToFewChannels);
+  if (!convolvesInOneStep(tf, backend)) return false;
+  tf.registerKernel({
+    kernelName: CONVOLUTION,
+    backendName: "tensorflow",
+    kernelFunc: ({ inputs, attrs, backend }) =>
+      convolve(backend as NativeBackend, inputs as unknown as Inputs, attrs as unknown as ConvolutionAttributes),
+  });
+  replace(tf, "FusedConv2D", fusedConvolution);
+  return true;
+}
+
+/** Puts a kernel in the place of tfjs-node's, which it gets to fall back on. */
+function replace(tf: TF, kernelName: string, make: (tf: TF, stock: KernelFunc) => KernelFunc): void {
+  const stock = tf.getKernel(kernelName, "tensorflow");
+  tf.unregisterKernel(kernelName, "tensorflow");
+  tf.registerKernel({ ...stock, kernelFunc: make(tf, stock.kernelFunc) });
+}
+
+/** Whether the addon can ask for a convolution in one step: computes one of a single cell. */
+function convolvesInOneStep(tf: TF, backend: NativeBackend): boolean {
+  const attributes: ConvolutionAttributes = { strides: [1, 1], pad: "valid", dilations: [1, 1], rectify: true };
+  return visiting(tf, "tensorflow", () =>
+    tf.tidy(() => {
+      const two = tf.fill([1, 1, 1, 1], 2);
+      try {
+        const output = convolve(backend, { x: two, filter: two, bias: tf.ones([1]), side: two }, attributes) as Tensor;
+        return output.dataSync()[0] === 7;
+      } catch {
+        // The addon as published gives a single word where there should be a list, which TensorFlow refuses.
+        return false;
+      }
+    }));
+}
+
+function convolve(
+  backend: NativeBackend,
+  { x, filter, bias, side }: Inputs,
+  { strides, pad, dilations, rectify }: ConvolutionAttributes,
+): TensorInfo {
+  const { TF_ATTR_INT, TF_ATTR_STRING, TF_ATTR_TYPE, TF_FLOAT } = backend.binding;
+  const added = side ? [bias, side] : [bias];
+  const fused = ["BiasAdd", ...side ? ["Add"] : [], ...rectify ? ["Relu"] : []];
+  const attributes = [
+    { name: "T", type: TF_ATTR_TYPE, value: TF_FLOAT },
+    { name: "TArgs", type: TF_ATTR_INT, value: added.map(() => TF_FLOAT) },
+    { name: "num_args", type: TF_ATTR_INT, value: added.length },
+    { name: "strides", type: TF_ATTR_INT, value: [1, ...strides, 1] },
+    { name: "dilations", type: TF_ATTR_INT, value: [1, ...dilations, 1] },
+    { name: "padding", type: TF_ATTR_STRING, value: pad.toUpperCase() },
+    { name: "data_format", type: TF_ATTR_STRING, value: "NHWC" },
+    { name: "fused_ops", type: TF_ATTR_STRING, value: fused.join() },
+    // The label of the kernels that keep TensorFlow's own layout of memory.
+    { name: "_kernel", type: TF_ATTR_STRING, value: "MklNameChangeOp" },
+  ];
+  return backend.executeSingleOutput("_MklNativeFusedConv2D", attributes, [x, filter, ...added]);
+}
+
+/** tfjs's own fused convolution, in one step where it is one that {@linkcode convolve} can do. */
+function fusedConvolution(_tf: TF, stock: KernelFunc): KernelFunc {
+  const pair = (value: unknown) => (Array.isArray(value) ? value : [value, value]) as [number, number];
+  return (call) => {
+    const inputs = call.inputs as unknown as Inputs;
+    const { strides, pad, dilations, dataFormat, activation } = call.attrs as Record<string, unknown>;
+    const plain = [inputs.x, inputs.filter, inputs.bias].every((tensor) => tensor?.dtype === "float32") &&
+      inputs.bias.shape.join() === String(inputs.filter.shape[3]) && dataFormat === "NHWC" &&
+      (pad === "same" || pad === "valid") && ["linear", "relu", undefined, null].includes(activation as string);
+    if (!plain) return stock(call);
+    const window = { strides: pair(strides), pad: pad as "same" | "valid", dilations: pair(dilations) };
+    return convolve(call.backend as NativeBackend, inputs, { ...window, rectify: activation === "relu" });
+  };
+}
+
+/**
+ * The gradient to an input of few channels (an image) behind a stride: oneDNN computes channels in groups of 16 and
+ * leaves most of them empty. With the phases of the stride as channels, as on the other backends, it is 2 to 4 times as
+ * fast.
+ */
+function inputGradientToFewChannels(tf: TF, stock: KernelFunc): KernelFunc {
+  return (call) => {
+    const { dy, filter } = call.inputs as Record<string, Tensor>;
+    const { strides, pad, dataFormat, inputShape, dimRoundingMode } = call.attrs as Record<string, never>;
+    const [height, width, channels] = filter.shape;
+    const strided = [strides].flat().every((stride) => stride > 1);
+    if (dataFormat === "NCHW" || channels > 4 || height * width === 1 || !strided) return stock(call);
+    return tf.tidy(() => {
+      const axes = convolutionAxes(tf, inputShape, filter.shape, { strides, pad, dimRoundingMode });
+      return convolutionInputGradient(tf, dy, filter, axes);
+    });
+  };
+}

@@ -1,0 +1,192 @@
+/**
+ * Insertion and deletion: how the score of a class moves as an image's pixels come or go in the order of a map (Petsiuk,
+ * Das and Saenko, "RISE" 2018, §4.1 and §4.2).
+ *
+ * @module
+ */
+
+import { isNdArray, type NdArray, ndarray } from "../array.ts";
+import type { Model } from "../model/model.ts";
+import { type BaselineName, baselineOf } from "../probe/baselines.ts";
+import { headOf, probabilityOf } from "../probe/head.ts";
+import { randomStream } from "../probe/random.ts";
+import type { ClassTarget, UnitTarget } from "../probe/target.ts";
+import { forwardEach } from "./pool.ts";
+
+/**
+ * What stands where a pixel is missing: `"blurred"` (from which no sharp edge comes; the paper's choice for insertion),
+ * `"grey"` (for deletion the paper takes ImageNet's mean colour, which is near), `"black"`, `"noise"`, or an image of
+ * one's own, `[h, w, 3]` in the grid that the model sees. See {@linkcode BaselineName}.
+ */
+export type Baseline = BaselineName | NdArray;
+
+/** One way from one image to another. */
+export interface Curve {
+  /** Whose map set the order. */
+  readonly method: string;
+  /** The baseline's name, `"custom"` for an image of one's own. */
+  readonly baseline: string;
+  /** `"insertion"`: from the baseline to the image; `"deletion"`: from the image to the baseline. */
+  readonly kind: "insertion" | "deletion";
+  /** Share of the pixels that have changed, 0…1. */
+  readonly share: readonly number[];
+  /** The class's probability, or the unit's activation as a share of that for the whole image. */
+  readonly score: readonly number[];
+  /** The area under the curve by the trapezoidal rule: for probabilities 0…1. */
+  readonly area: number;
+}
+
+export interface CurvesOptions {
+  baselines: readonly Baseline[];
+  steps: number;
+  seed: number;
+  batchSize?: number;
+  signal?: AbortSignal;
+  onProgress?: (done: number, total: number) => void;
+}
+
+/** What a map has to beat: pixels in a random order. */
+export const CONTROL = "random order";
+
+/** A map that says nothing, `[h, w]`, by `seed`. */
+export function controlMap([height, width]: readonly number[], seed: number): { method: string; map: NdArray } {
+  const random = randomStream(seed);
+  return { method: CONTROL, map: ndarray(Float32Array.from({ length: height * width }, random), [height, width]) };
+}
+
+/** @throws {RangeError} if there is no such baseline, or an image of one's own has another shape */
+function imageOf(view: NdArray, baseline: Baseline, seed: number): NdArray {
+  if (!isNdArray(baseline)) return baselineOf(view, baseline, seed);
+  if (baseline.shape.join() === view.shape.join()) return baseline;
+  throw new RangeError(
+    `A baseline has the shape of the image as the model sees it, [${view.shape}]: received [${baseline.shape}].`,
+  );
+}
+
+/**
+ * The pixels of a map `[h, w]` from the greatest value to the least: what speaks for the target comes first, what speaks
+ * against it last. Equal values stand in a random order, by `seed`.
+ *
+ * @throws {RangeError} if a value is not a number
+ */
+export function pixelOrder(map: NdArray, seed: number): Uint32Array {
+  const { data } = map;
+  const bad = data.findIndex((value) => Number.isNaN(value));
+  if (bad >= 0) {
+    throw new RangeError(`The map holds NaN at row ${Math.floor(bad / map.shape[1])}, column ${bad % map.shape[1]}.`);
+  }
+  const random = randomStream(seed);
+  const keys = Float64Array.from(data, random);
+  return Uint32Array.from(data, (_, i) => i).sort((a, b) => data[b] - data[a] || keys[a] - keys[b]);
+}
+
+/** The area under a line through points, by the trapezoidal rule. */
+export function areaUnder(x: readonly number[], y: readonly number[]): number {
+  let area = 0;
+  for (let i = 1; i < x.length; i++) area += ((x[i] - x[i - 1]) * (y[i] + y[i - 1])) / 2;
+  return area;
+}
+
+/** Reads the score of a target from what a layer puts out for one image. */
+function reader(model: Model, target: ClassTarget | UnitTarget): { layer: string; read: (of: Float32Array) => number } {
+  if (target.kind === "class") {
+    const { activation } = headOf(model.network);
+    const { index } = target;
+    return {
+      layer: model.network.outputs[0].sourceLayer.name,
+      read: (outputs) =>
+        activation === "none"
+          ? probabilityOf(outputs, index, "none")
+          : outputs.length === 1
+          ? (index === 1 ? outputs[0] : 1 - outputs[0])
+          : outputs[index],
+    };
+  }
+  const { layer, channel, cell } = target;
+  const [, width, channels] = model.layer(layer).outputShape;
+  const place = cell ? (cell[0] * width! + cell[1]) * channels! + channel : channel;
+  return { layer, read: (output) => output[place] };
+}
+
+/**
+ * Walks from the image to each baseline and back in the order of each map, and scores every step.
+ *
+ * @param view the image as the model sees it, `[h, w, 3]`
+ * @param maps each `[h, w]`, with the name of its method
+ * @param target what is scored: a class by its probability, a unit (its cell named) by its activation as a share of that
+ *   for the whole image
+ * @returns for each map and baseline the insertion and the deletion curve
+ * @throws {RangeError} if a map has not the image's sides, or `steps` is not a whole number ≥ 1
+ */
+export async function walkCurves(
+  model: Model,
+  view: NdArray,
+  maps: readonly { method: string; map: NdArray }[],
+  target: ClassTarget | UnitTarget,
+  { baselines, steps, seed, ...options }: CurvesOptions,
+): Promise<Curve[]> {
+  if (!Number.isInteger(steps) || steps < 1) {
+    throw new RangeError(`steps must be a whole number ≥ 1: received ${steps}.`);
+  }
+  if (maps.length === 0) throw new RangeError("There is no map to walk along; wanted at least one.");
+  if (baselines.length === 0) throw new RangeError("baselines is empty; wanted at least one.");
+  const [height, width] = view.shape;
+  const pixels = height * width;
+  for (const { method, map } of maps) {
+    if (map.shape.join() !== `${height},${width}`) {
+      throw new RangeError(
+        `The map of ${method} has the shape [${map.shape}]; wanted [${height}, ${width}], the grid that ` +
+          `${JSON.stringify(model.name)} sees.`,
+      );
+    }
+  }
+  const parts = Math.min(steps, pixels);
+  const counts = Array.from({ length: parts + 1 }, (_, i) => Math.round((i * pixels) / parts));
+  const share = counts.map((count) => count / pixels);
+  const grounds = baselines.map((baseline) => ({
+    name: isNdArray(baseline) ? "custom" : baseline,
+    image: imageOf(view, baseline, seed),
+  }));
+  const walks = maps.flatMap(({ method, map }) => {
+    const order = pixelOrder(map, seed);
+    return grounds.flatMap(({ name, image }) => [
+      { method, order, baseline: name, kind: "insertion" as const, from: image, to: view },
+      { method, order, baseline: name, kind: "deletion" as const, from: view, to: image },
+    ]);
+  });
+  const { layer, read } = reader(model, target);
+  const scores: number[] = [];
+  const inputs = {
+    size: walks.length * counts.length + 1,
+    *[Symbol.iterator]() {
+      yield model.input(view);
+      for (const { order, from, to } of walks) {
+        const data = from.data.slice();
+        let done = 0;
+        for (const count of counts) {
+          for (; done < count; done++) {
+            const at = order[done] * 3;
+            for (let c = at; c < at + 3; c++) data[c] = to.data[c];
+          }
+          yield model.input({ data, shape: view.shape });
+        }
+      }
+    },
+  };
+  await forwardEach(model, inputs, [layer], ([{ data, shape: [count] }]) => {
+    const each = data.length / count;
+    for (let i = 0; i < count; i++) scores.push(read(data.subarray(i * each, (i + 1) * each)));
+  }, options);
+
+  const whole = scores.shift()!;
+  if (target.kind === "unit" && !(whole > 0)) {
+    throw new RangeError(
+      `The unit ${target.text} has the activation ${whole} for this image; insertion and deletion need one above 0.`,
+    );
+  }
+  const scale = target.kind === "unit" ? 1 / whole : 1;
+  return walks.map(({ method, baseline, kind }, i) => {
+    const score = scores.slice(i * counts.length, (i + 1) * counts.length).map((value) => value * scale);
+    return { method, baseline, kind, share, score, area: areaUnder(share, score) };
+  });
+}
