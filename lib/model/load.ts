@@ -13,6 +13,7 @@ import { nearest } from "../errors.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { bytesText, MemoryError, memoryLeft } from "../runtime/memory.ts";
 import { Model } from "./model.ts";
+import { registerResponseNormalization } from "./normalization.ts";
 import { type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
 
 /** A model that cannot be read, with the reason and the remedy. */
@@ -23,12 +24,12 @@ export class ModelError extends Error {
 export interface LoadModelOptions {
   /**
    * How the network wants its pixels: a mode's name, or what differs from pixels of 0…255 as they are.
-   * @default what the catalogue knows; `"unit"` (pixels over 255) for other models
+   * @default what the catalogue or the file knows; `"unit"` (pixels over 255) for other models
    */
   preprocess?: PreprocessMode | Partial<Omit<Preprocess, "mode">>;
   /**
    * The name of each output class.
-   * @default what the catalogue knows; none for other models
+   * @default what the catalogue or the file knows; none for other models
    */
   labels?: readonly string[];
   /**
@@ -43,10 +44,17 @@ const CATALOGUE: Record<string, { topology: string; labels: string; preprocess: 
   resnet50: { topology: "ResNet50/model.json", labels: "assets/labels.json", preprocess: "caffe" },
 };
 
+/** Models that come with convlens itself, and know their labels and their preprocessing. */
+const HOUSE: Record<string, URL> = {
+  "cifar-convnet": new URL("../../data/cifar-convnet/model.json", import.meta.url),
+};
+
 /**
  * Loads a model to look into.
  *
- * @param source a name of the catalogue (`"resnet50"`); a path or address of the `model.json` of a TensorFlow.js layers
+ * A `model.json` may hold `labels` and `preprocess` in its `userDefinedMetadata`.
+ *
+ * @param source a name of the catalogue (`"resnet50"`, `"cifar-convnet"`); a path or address of the `model.json` of a TensorFlow.js layers
  *   model, its weights beside it; or a `tf.LayersModel`
  * @throws {ModelError} if there is no such model, a file is missing or damaged, or the format is another one
  * @throws {MemoryError} if it does not fit into the backend's memory
@@ -86,11 +94,18 @@ export async function loadModel(
       preprocess: options.preprocess === undefined ? preprocessing(known.preprocess) : how,
     });
   }
-  const url = await locate(source);
+  const house = HOUSE[String(source)];
+  const url = house ?? await locate(source);
   const tf = await ensureBackend();
   const parts = url.pathname.split("/").map(decodeURIComponent);
   const name = options.name ?? (/^model\.json$/.test(parts.at(-1)!) ? parts.at(-2) || "model" : parts.at(-1)!);
-  return make(await readNetwork(tf, url), { name, labels: options.labels ?? null, preprocess: how });
+  const network = await readNetwork(tf, url);
+  const { labels = null, preprocess } = (network.getUserDefinedMetadata() ?? {}) as LoadModelOptions;
+  return make(network, {
+    name,
+    labels: options.labels ?? labels,
+    preprocess: options.preprocess === undefined && preprocess !== undefined ? preprocessing(preprocess) : how,
+  });
 }
 
 /** Makes the model, or frees the network when its labels do not fit. */
@@ -127,7 +142,10 @@ async function locate(source: string | URL): Promise<URL> {
     const info = await Deno.stat(path).catch(() => null);
     if (info?.isDirectory) return await locate(pathToFileURL(`${path}/model.json`));
     if (!info) {
-      const names = Object.keys(catalogEntries).filter((name) => catalogEntries[name].kind === "model");
+      const names = [
+        ...Object.keys(HOUSE),
+        ...Object.keys(catalogEntries).filter((name) => catalogEntries[name].kind === "model"),
+      ];
       const guesses = nearest(text, names).map((name) => JSON.stringify(name)).join(", ");
       throw new ModelError(
         `There is no model ${JSON.stringify(text)}: it is not a name of the catalogue (which has ${guesses}), and ` +
@@ -211,6 +229,7 @@ async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
     weightData.set(part, at);
     at += part.length;
   }
+  registerResponseNormalization(tf);
   const known = tf.serialization.SerializationMap.getMap().classNameMap;
   const unknown = classNames(json.modelTopology).filter((name) => !(name in known));
   if (unknown.length) {
@@ -232,7 +251,12 @@ async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
   }
   try {
     return await tf.loadLayersModel(
-      tf.io.fromMemory({ modelTopology: json.modelTopology as object, weightSpecs, weightData: weightData.buffer }),
+      tf.io.fromMemory({
+        modelTopology: json.modelTopology as object,
+        weightSpecs,
+        weightData: weightData.buffer,
+        userDefinedMetadata: json.userDefinedMetadata,
+      }),
     );
   } catch (error) {
     if (error instanceof MemoryError) throw error;

@@ -9,6 +9,7 @@
  */
 
 import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
+import { windowsOf } from "./geometry.ts";
 
 /** What one cell sees, in pixels of the network's input, alike in both directions. */
 export interface ReceptiveField {
@@ -32,81 +33,25 @@ interface Span {
 
 type Field = [height: Span, width: Span];
 
-/** Layers whose cells see just the cell below them. */
-const POINTWISE = new Set([
-  "Activation",
-  "ActivityRegularization",
-  "AlphaDropout",
-  "BatchNormalization",
-  "Dropout",
-  "ELU",
-  "GaussianDropout",
-  "GaussianNoise",
-  "LeakyReLU",
-  "LayerNormalization",
-  "PReLU",
-  "ReLU",
-  "Rescaling",
-  "Softmax",
-  "SpatialDropout2D",
-  "ThresholdedReLU",
-]);
-
-/** Layers that window over the image: convolutions and poolings. */
-const WINDOWED = new Set(["Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D"]);
-
-/** Layers that join branches cell by cell. */
-const MERGING = new Set(["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]);
-
-const pair = (value: unknown, otherwise: number): [number, number] =>
-  Array.isArray(value) ? [value[0], value[1]] : typeof value === "number" ? [value, value] : [otherwise, otherwise];
-
-/** How many cells `padding: "same"` adds before the first (TensorFlow's rule: the odd one goes behind). */
-function samePadding(input: number | null, kernel: number, stride: number): number {
-  if (input === null) return Math.floor(Math.max(kernel - stride, 0) / 2);
-  return Math.floor(Math.max((Math.ceil(input / stride) - 1) * stride + kernel - input, 0) / 2);
+function through(layer: layers.Layer, inputs: Field[], inputShape: (number | null)[]): Field | null {
+  const windows = windowsOf(layer, inputShape);
+  return windows && windows.map(({ kernel, stride, before }, axis) => {
+    const span = union(inputs.map((field) => field[axis]));
+    return {
+      start: span.start - before * span.stride,
+      size: span.size + (kernel - 1) * span.stride,
+      stride: span.stride * stride,
+      exact: span.exact,
+    };
+  }) as Field | null;
 }
 
-function through(layer: layers.Layer, inputs: Field[], inputShape: (number | null)[]): Field | null {
-  const kind = layer.getClassName();
-  const config = layer.getConfig();
-  if (config["dataFormat"] === "channelsFirst" || config["data_format"] === "channels_first") return null;
-  if (POINTWISE.has(kind)) return inputs[0];
-  if (WINDOWED.has(kind)) {
-    const pooling = kind.endsWith("Pooling2D");
-    const kernels = pair(pooling ? config["poolSize"] : config["kernelSize"], 1);
-    const dilations = pooling ? [1, 1] : pair(config["dilationRate"], 1);
-    const strides = pair(config["strides"], 1);
-    return inputs[0].map((span, axis) => {
-      const kernel = (kernels[axis] - 1) * dilations[axis] + 1;
-      const before = config["padding"] === "same" ? samePadding(inputShape[1 + axis], kernel, strides[axis]) : 0;
-      return {
-        start: span.start - before * span.stride,
-        size: span.size + (kernel - 1) * span.stride,
-        stride: span.stride * strides[axis],
-        exact: span.exact,
-      };
-    }) as Field;
-  }
-  if (kind === "ZeroPadding2D") {
-    const padding = config["padding"] as number | [number, number] | [[number, number], [number, number]];
-    const before = pair(Array.isArray(padding) ? padding.map((p) => Array.isArray(p) ? p[0] : p) : padding, 1);
-    return inputs[0].map((span, axis) => ({ ...span, start: span.start - before[axis] * span.stride })) as Field;
-  }
-  if (kind === "Cropping2D") {
-    const cropping = config["cropping"] as [[number, number], [number, number]];
-    return inputs[0].map((span, axis) => ({ ...span, start: span.start + cropping[axis][0] * span.stride })) as Field;
-  }
-  if (MERGING.has(kind)) {
-    return [0, 1].map((axis) => {
-      const spans = inputs.map((field) => field[axis]);
-      const start = Math.min(...spans.map((span) => span.start));
-      const end = Math.max(...spans.map((span) => span.start + span.size));
-      const stride = Math.max(...spans.map((span) => span.stride));
-      return { start, size: end - start, stride, exact: spans.every((s) => s.exact && s.stride === stride) };
-    }) as Field;
-  }
-  return null;
+/** The span that holds those of all branches which meet. */
+function union(spans: Span[]): Span {
+  const start = Math.min(...spans.map((span) => span.start));
+  const end = Math.max(...spans.map((span) => span.start + span.size));
+  const stride = Math.max(...spans.map((span) => span.stride));
+  return { start, size: end - start, stride, exact: spans.every((span) => span.exact && span.stride === stride) };
 }
 
 /** The field of the network's input itself: each cell is a pixel. A Sequential does not list this layer. */

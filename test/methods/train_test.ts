@@ -1,0 +1,134 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { History, train } from "../../lib/methods/train.ts";
+import { loadModel } from "../../lib/model/load.ts";
+import { ensureBackend } from "../../lib/runtime/backend.ts";
+import { datasetOf, stripes, stripesNet } from "../probe/toys.ts";
+
+const tf = await ensureBackend();
+const options = { optimizer: "adam", learningRate: 0.02, epochs: 3, batchSize: 8, validation: 0.25 } as const;
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+});
+
+/** Standard output and error; what was written to them. */
+function fakeOutput(): { out: string[]; error: string[] } {
+  const written = { out: [] as string[], error: [] as string[] };
+  vi.spyOn(console, "log").mockImplementation((line) => void written.out.push(String(line)));
+  vi.spyOn(Deno.stderr, "isTerminal").mockReturnValue(false);
+  vi.spyOn(Deno.stderr, "writeSync").mockImplementation((bytes) => {
+    written.error.push(new TextDecoder().decode(bytes));
+    return bytes.length;
+  });
+  return written;
+}
+
+interface Shown {
+  bundle: Record<string, string>;
+  id: string;
+  update: boolean;
+}
+
+/** A cell that keeps what is displayed in it. */
+function fakeCell(): Shown[] {
+  const shown: Shown[] = [];
+  const display = (bundle: Record<string, string>, options: { display_id: string; update: boolean }) => {
+    shown.push({ bundle, id: options.display_id, update: options.update });
+    return Promise.resolve();
+  };
+  vi.stubGlobal("Deno", Object.create(Deno, { jupyter: { value: { display, broadcast: () => Promise.resolve() } } }));
+  return shown;
+}
+
+describe("in a terminal", () => {
+  test("one line an epoch, with the time left; the history holds what was seen", async () => {
+    const { out, error } = fakeOutput();
+    const model = await loadModel(stripesNet(tf), { name: "net" });
+    const before = tf.memory().numTensors;
+    const history = await train(model, stripes(48), options);
+    expect(tf.memory().numTensors).toBe(before);
+    expect(error.join("")).toMatch(/^Reading stripes · done in /);
+    expect(out).toHaveLength(3);
+    out.forEach((line, i) => {
+      expect(line).toMatch(
+        new RegExp(
+          `^epoch ${i + 1} of 3 · loss [\\d.]+, accuracy [\\d.]+ % · validation loss [\\d.]+, accuracy [\\d.]+ % · ` +
+            `rate 0.02 · [\\d.]+ s${i < 2 ? " · [\\d.]+ s left" : ""}$`,
+        ),
+      );
+    });
+    expect(history).toBeInstanceOf(History);
+    expect([history.model, history.dataset, history.ending]).toEqual(["net", "stripes", "done"]);
+    expect(history.labels).toEqual(["across", "down"]);
+    expect(history.snapshots.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 3]);
+    expect(history.snapshots[0].weights["conv/kernel"].shape).toEqual([3, 3, 3, 4]);
+    expect(history.snapshots[0].activations["relu"].shape).toEqual([8, 8, 4]);
+    expect(history.probe!.shape).toEqual([8, 8, 3]);
+    expect((await history.table).height).toBe(3);
+    for (const view of ["curves", "filters", "activations", "sparsity"] as const) {
+      expect(history.figure({ view }).title).toMatch(/^net · /);
+    }
+    model.dispose();
+  });
+
+  test("says nothing where that is not wanted", async () => {
+    const { out, error } = fakeOutput();
+    const model = await loadModel(stripesNet(tf));
+    await train(model, stripes(16), { ...options, epochs: 1, live: false });
+    expect([out, error]).toEqual([[], []]);
+    model.dispose();
+  });
+
+  test("the model's own labels order the classes", async () => {
+    const model = await loadModel(stripesNet(tf), { labels: ["down", "across"] });
+    const history = await train(model, stripes(16), { ...options, epochs: 1, live: false });
+    expect(history.labels).toEqual(["down", "across"]);
+    const other = datasetOf([{ pixels: new Float32Array(192), shape: [8, 8, 3], label: "dwon" }], ["dwon"]);
+    await expect(train(model, other, { ...options, live: false })).rejects.toThrow(/no class "dwon".*nearest: "down"/);
+    model.dispose();
+  });
+});
+
+describe("in a cell", () => {
+  test("one output that is repainted, and ends as a picture that stays", async () => {
+    const shown = fakeCell();
+    const model = await loadModel(stripesNet(tf), { name: "net" });
+    await train(model, stripes(48), options);
+    const reading = shown[0].id;
+    const view = shown.filter(({ id }) => id !== reading);
+    expect(new Set(view.map(({ id }) => id)).size).toBe(1);
+    expect(view.map(({ update }) => update)).toEqual([false, ...new Array(view.length - 1).fill(true)]);
+    expect(view[0].bundle["text/html"]).toContain("Stop training");
+    expect(view[0].bundle["text/html"]).toContain("Filters of conv");
+    const { bundle } = view.at(-1)!;
+    expect(bundle["text/plain"]).toMatch(/^Training net on stripes · 3 of 3 epochs · /);
+    expect(bundle["text/html"]).not.toContain("Stop training");
+    for (const heading of ["Loss", "Accuracy", "Filters of conv", "Maps of relu", "Sparsity", "Dead maps"]) {
+      expect(bundle["text/html"]).toContain(heading);
+    }
+    expect(bundle["image/png"]).toMatch(/^iVBOR/);
+    model.dispose();
+  });
+
+  test("its button ends the run; no other address does", async () => {
+    const shown = fakeCell();
+    const model = await loadModel(stripesNet(tf), { name: "net" });
+    const running = train(model, stripes(48), { ...options, epochs: 100_000 });
+    const html = () => shown.map(({ bundle }) => bundle["text/html"]).find((text) => text.includes("Stop training"));
+    await vi.waitFor(() => expect(html()).toBeDefined(), { timeout: 10_000 });
+    const url = html()!.match(/action="(http:\/\/127\.0\.0\.1:\d+\/[0-9a-f-]{36})"/)![1];
+    for (const [address, method] of [[`${url}0`, "POST"], [url, "GET"]]) {
+      const answer = await fetch(address, { method });
+      expect(answer.status).toBe(404);
+    }
+    expect((await fetch(url, { method: "POST" })).status).toBe(204);
+    const history = await running;
+    expect(history.ending).toBe("aborted");
+    expect(history.rows.length).toBeLessThan(100_000);
+    // The server is gone.
+    await expect(fetch(url, { method: "POST" })).rejects.toThrow();
+    expect(shown.at(-1)!.bundle["text/html"]).not.toContain("Stop training");
+    model.dispose();
+  });
+});

@@ -1,0 +1,75 @@
+/** What training does to a network, read off committed runs: see `fixtures/training.ts`. */
+
+import { beforeAll, describe, expect, test } from "vitest";
+import { cifar10, type Dataset } from "../../lib/data/dataset.ts";
+import { activations } from "../../lib/methods/activations.ts";
+import { type DeadFilters, deadFilters } from "../../lib/methods/dead_filters.ts";
+import { predict } from "../../lib/methods/predict.ts";
+import runs from "./fixtures/training.json" with { type: "json" };
+import { type Frozen, thaw } from "./fixtures/training.ts";
+
+let images: Dataset;
+beforeAll(async () => {
+  images = await cifar10({ split: "test", limit: 300 });
+});
+
+/** Runs something on the network of one moment, and frees it. */
+async function at<T>(frozen: Frozen, use: (model: Awaited<ReturnType<typeof thaw>>) => Promise<T>): Promise<T> {
+  const model = await thaw(frozen);
+  try {
+    return await use(model);
+  } finally {
+    model.dispose();
+  }
+}
+
+const share = ({ layers }: DeadFilters, name: string) => {
+  const { dead, channels } = layers.find(({ layer }) => layer === name)!;
+  return dead / channels;
+};
+
+describe("a learning rate that was too high", () => {
+  test("left most filters dead, and deadFilters finds them; a healthy one left none", async () => {
+    const healthy = await at(runs.healthy, (model) => deadFilters(model, images));
+    const burnt = await at(runs.tooHigh, (model) => deadFilters(model, images));
+    expect(healthy.rows.filter(({ dead }) => dead)).toEqual([]);
+    expect(share(burnt, "conv2")).toBeGreaterThan(0.5);
+    expect(share(burnt, "conv3")).toBeGreaterThan(0.7);
+    expect(runs.accuracy.healthy).toBeGreaterThan(0.4);
+    expect(runs.accuracy.tooHigh).toBeLessThan(0.2);
+  });
+
+  test("is not seen on a single image: many filters of a healthy network are silent there", async () => {
+    const few: Dataset = await cifar10({ split: "test", limit: 1 });
+    const one = await at(runs.healthy, (model) => deadFilters(model, few));
+    expect(one.rows.filter(({ dead }) => dead).length).toBeGreaterThan(0);
+  });
+});
+
+describe("a healthy run", () => {
+  test("makes the deeper maps sparser", async () => {
+    const sparsity = (frozen: Frozen) =>
+      at(frozen, async (model) => {
+        const sums = { conv2: 0, conv3: 0 };
+        for await (const { image } of await cifar10({ split: "test", limit: 50 })) {
+          const { layers } = await activations(model, image, { layers: ["conv2", "conv3"] });
+          for (const { name, sparsity } of layers) sums[name as keyof typeof sums] += sparsity / 50;
+        }
+        return sums;
+      });
+    const [before, after] = [await sparsity(runs.before), await sparsity(runs.healthy)];
+    expect(after.conv2).toBeGreaterThan(before.conv2 + 0.02);
+    expect(after.conv3).toBeGreaterThan(before.conv3 + 0.05);
+  });
+
+  test("learned something: the committed weights are right far more often than by chance", async () => {
+    const right = (frozen: Frozen) =>
+      at(frozen, async (model) => {
+        const labelled = await Array.fromAsync(await cifar10({ split: "test", limit: 200 }));
+        const found = await predict(model, labelled.map(({ image }) => image), { top: 1 });
+        return found.filter(({ rows: [{ label }] }, i) => label === labelled[i].label).length / labelled.length;
+      });
+    expect(await right(runs.healthy)).toBeGreaterThan(0.35);
+    expect(await right(runs.before)).toBeLessThan(0.2);
+  });
+});
