@@ -207,7 +207,7 @@ async function tasksOf(batch: number): Promise<Record<string, () => Promise<unkn
     forward: () => forward(model, inputs, [last], { batchSize: batch }),
     gradient: async () => {
       const x = upload();
-      const plan = makePlan(network, [network.outputs[0]], { fold: batch >= FOLD_FROM });
+      const plan = makePlan(network, [network.outputs[0]], { fold: batch >= FOLD_FROM, sums: true });
       const score = (outputs: Tensor[]) => tf.sum(tf.slice(outputs[0], [0, CLASS], [batch, 1]));
       const { gradient, value } = withPlan(tf, plan, (f) => inputGradient(tf, (x) => score(f(x)), x));
       await spend(gradient, value, x);

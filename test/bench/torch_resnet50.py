@@ -108,4 +108,5 @@ def main():
         print(json.dumps({"ms": 1000 * (time.perf_counter() - start)}), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

