@@ -162,6 +162,29 @@ export async function encodePng(
   return new Uint8Array(png.buffer, png.byteOffset, png.byteLength);
 }
 
+/**
+ * Encodes 8-bit RGB pixels as a lossy WebP, for pictures whose size counts.
+ *
+ * @param options.quality from 1 to 100 @default 75
+ * @throws {RangeError} if the pixels do not fill the size, or a side is longer than WebP's 16383
+ */
+export async function encodeWebp(
+  pixels: Uint8Array | Uint8ClampedArray,
+  width: number,
+  height: number,
+  { quality = 75 }: { quality?: number } = {},
+): Promise<Uint8Array> {
+  if (!(width >= 1 && height >= 1 && width < 16384 && height < 16384) || pixels.length !== width * height * 3) {
+    throw new RangeError(
+      `A WebP of ${width} × ${height} pixels takes ${width * height * 3} bytes, and sides of 1 to 16383 pixels: ` +
+        `received ${pixels.length}.`,
+    );
+  }
+  const sharp = await loadSharp();
+  const webp = await sharp(pixels, { raw: { width, height, channels: 3 } }).webp({ quality, effort: 2 }).toBuffer();
+  return new Uint8Array(webp.buffer, webp.byteOffset, webp.byteLength);
+}
+
 /** The Lanczos kernel has so many lobes to each side. */
 const LOBES = 3;
 

@@ -137,4 +137,19 @@ export interface Blend extends BlockText {
   alt: string;
 }
 
-export type Block = Picture | Bars | Table | Row | Chart | Slides | Blend;
+/** A drawing that stands still where scripts do not run, and that a script replaces by something one can walk in. */
+export interface Live extends BlockText {
+  kind: "live";
+  /** What the drawing shows, in words. */
+  alt: string;
+  /** The drawing: what stands inside an `<svg>` of this size. */
+  still: () => Promise<{ svg: string; width: number; height: number }>;
+  /** What is put behind the drawing: the data, in script elements that are not run, and the scripts. */
+  html: () => Promise<string>;
+  /** The name of the class by which the script finds the drawing. */
+  className: string;
+  /** The same as a Plotly figure, for viewers that draw these themselves. @default none */
+  plotly?: () => unknown;
+}
+
+export type Block = Picture | Bars | Table | Row | Chart | Slides | Blend | Live;

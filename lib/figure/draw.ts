@@ -7,7 +7,7 @@
 import { renderSvg } from "../codec.ts";
 import { base64 } from "./base64.ts";
 import { composite } from "./blend.ts";
-import type { Bars, Block, Row, Slides, Table } from "./blocks.ts";
+import type { Bars, Block, Live, Row, Slides, Table } from "./blocks.ts";
 import { drawChart } from "./chart.ts";
 import type { Pixels } from "./mosaic.ts";
 import { startOf, whereText } from "./parts.ts";
@@ -64,8 +64,18 @@ function stack(pieces: Piece[], gap: number): Piece {
   };
 }
 
-/** The PNG of each picture. */
-type Encoded = ReadonlyMap<Pixels, Uint8Array>;
+/** A drawing, ready to be put into another one. */
+export interface Still {
+  svg: string;
+  width: number;
+  height: number;
+}
+
+/** What the blocks are drawn with: the PNG of each picture, and the drawings that come to life elsewhere. */
+export interface Encoded {
+  pixels: ReadonlyMap<Pixels, Uint8Array>;
+  live: ReadonlyMap<Live, Still>;
+}
 
 function picture(pixels: Pixels, encoded: Encoded): Piece {
   const { width, height } = pixels;
@@ -74,7 +84,7 @@ function picture(pixels: Pixels, encoded: Encoded): Piece {
     height,
     draw: (x, y) =>
       `<image x="${x}" y="${y}" width="${width}" height="${height}" href="data:image/png;base64,${
-        base64(encoded.get(pixels)!)
+        base64(encoded.pixels.get(pixels)!)
       }"/>`,
   };
 }
@@ -177,6 +187,10 @@ function innerPiece(type: Typesetter, block: Block, encoded: Encoded): Piece {
       const { width, height, svg } = drawChart(type, block);
       return { width, height, draw: (x, y) => `<g transform="translate(${x} ${y})">${svg}</g>` };
     }
+    case "live": {
+      const { width, height, svg } = encoded.live.get(block)!;
+      return { width, height, draw: (x, y) => `<g transform="translate(${x} ${y})">${svg}</g>` };
+    }
     case "slides":
       return slides(type, block, encoded);
     case "row":
@@ -193,7 +207,7 @@ function pieceOf(type: Typesetter, block: Block, encoded: Encoded): Piece {
   return stack([...above, inner], 4);
 }
 
-/** Draws the figure; `encoded` holds the PNG of each of its pictures, of slides those of the first frame shown. */
+/** Draws the figure; `encoded` holds its pictures, of slides those of the first frame shown. */
 export async function drawPng(
   figure: { title: string; caption: string; blocks: readonly Block[] },
   encoded: Encoded,

@@ -7,13 +7,13 @@
 
 import { encodePng, renderSvg } from "../codec.ts";
 import { base64 } from "./base64.ts";
-import type { Block, Chart } from "./blocks.ts";
+import type { Block, Chart, Live } from "./blocks.ts";
 import { chartSvg, drawChart } from "./chart.ts";
-import { drawPng } from "./draw.ts";
-import { type ChartImage, escapeHtml, figureHtml } from "./html.ts";
+import { drawPng, type Still } from "./draw.ts";
+import { type ChartImage, escapeHtml, figureHtml, type LiveImage } from "./html.ts";
 import { display, displaySymbol, inKernel, keepOutputs, type MimeBundle } from "./jupyter/display.ts";
 import type { Pixels } from "./mosaic.ts";
-import { chartsWithin, pixelsWithin } from "./parts.ts";
+import { chartsWithin, liveWithin, pixelsWithin } from "./parts.ts";
 import { typesetter } from "./text.ts";
 
 // Whoever can show a figure wants it under its own cell.
@@ -36,6 +36,13 @@ async function chartImage(chart: Chart): Promise<ChartImage> {
   const drawn = drawChart(await typesetter(), chart);
   const png = await renderSvg(chartSvg(drawn), { width: drawn.width * FINE });
   return { png, width: drawn.width, height: drawn.height, hover: drawn.hover };
+}
+
+async function liveImage(block: Live, still: Still): Promise<LiveImage> {
+  const { svg, width, height } = still;
+  const drawing = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${svg}</svg>`;
+  const [png, html] = await Promise.all([renderSvg(drawing, { width: width * FINE }), block.html()]);
+  return { png, width, height, html };
 }
 
 /** Looks each key's value up at the same time. */
@@ -71,6 +78,7 @@ export class Figure extends Shown {
   readonly blocks: readonly Block[];
   readonly text: string;
   readonly #encoded = new Map<Pixels, Promise<Uint8Array>>();
+  readonly #stills = new Map<Live, Promise<Still>>();
 
   constructor({ title, caption = "", blocks, text }: FigureParts) {
     super();
@@ -91,22 +99,36 @@ export class Figure extends Shown {
 
   /** The figure as HTML: an `<img>` with alt text for each picture, its words around it, and the scripts it needs. */
   async html(): Promise<string> {
-    const [pixels, charts] = await Promise.all([
+    const [pixels, charts, live] = await Promise.all([
       mapOf(pixelsWithin(this.blocks, false), this.#encode),
       mapOf(chartsWithin(this.blocks), chartImage),
+      mapOf(liveWithin(this.blocks, false), async (block) => liveImage(block, await this.#still(block))),
     ]);
-    return figureHtml(this, { pixels, charts });
+    return figureHtml(this, { pixels, charts, live });
   }
 
   /** The whole figure, words and all, as one PNG on white; of slides the frame that is shown first. */
   async png(): Promise<Uint8Array> {
-    return drawPng(this, await mapOf(pixelsWithin(this.blocks, true), this.#encode));
+    const [pixels, live] = await Promise.all([
+      mapOf(pixelsWithin(this.blocks, true), this.#encode),
+      mapOf(liveWithin(this.blocks, true), this.#still),
+    ]);
+    return drawPng(this, { pixels, live });
   }
 
-  /** What a notebook keeps: `text/html`, `image/png` (base64) and `text/plain`. */
+  /**
+   * What a notebook keeps: `text/html`, `image/png` (base64) and `text/plain`; of a figure with a single map
+   * `application/vnd.plotly.v1+json` too.
+   */
   async bundle(): Promise<MimeBundle> {
     const [html, png] = await Promise.all([this.html(), this.png()]);
-    return { "text/html": html, "image/png": base64(png), "text/plain": this.text };
+    const [plotly, ...others] = liveWithin(this.blocks, true).flatMap((block) => block.plotly?.() ?? []);
+    return {
+      "text/html": html,
+      "image/png": base64(png),
+      "text/plain": this.text,
+      ...(plotly !== undefined && others.length === 0 && { "application/vnd.plotly.v1+json": plotly }),
+    };
   }
 
   /**
@@ -128,6 +150,13 @@ export class Figure extends Shown {
         `A figure is saved as .png or .html: received the path ${JSON.stringify(String(path))}.`,
       );}
   }
+
+  /** A drawing, made once. */
+  readonly #still = (block: Live): Promise<Still> => {
+    let made = this.#stills.get(block);
+    if (!made) this.#stills.set(block, made = block.still());
+    return made;
+  };
 
   /** A picture as a PNG, made once. */
   readonly #encode = (pixels: Pixels): Promise<Uint8Array> => {

@@ -94,7 +94,7 @@ export const HOVER_SCRIPT = String.raw`(() => {
     const top = clip(box[0], on_.height);
     const left = clip(box[1], on_.width);
     mark.style.background = fill || "none";
-    mark.style.border = fill ? "none" : "2px solid #ffb000";
+    mark.style.border = fill ? "1px solid #fff" : "2px solid #ffb000";
     place(mark, on_.left + left, on_.top + top, clip(box[3], on_.width) - left, clip(box[2], on_.height) - top);
   };
 

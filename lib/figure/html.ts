@@ -7,7 +7,7 @@
 
 import { base64 } from "./base64.ts";
 import { composite, DEFAULT_OPACITY } from "./blend.ts";
-import type { Bars, Blend, Block, Chart, Picture, Slides, Table } from "./blocks.ts";
+import type { Bars, Blend, Block, Chart, Live, Picture, Slides, Table } from "./blocks.ts";
 import type { ChartHover } from "./chart.ts";
 import { CONTROLS_SCRIPT, scriptJson } from "./controls.ts";
 import { HOVER_SCRIPT } from "./hover.ts";
@@ -39,11 +39,20 @@ export interface ChartImage {
   hover: ChartHover;
 }
 
+/** A drawing that comes to life, as the page needs it. */
+export interface LiveImage {
+  png: Uint8Array;
+  width: number;
+  height: number;
+  html: string;
+}
+
 /** The pictures of a figure, ready to be shown. */
 export interface Encoded {
   /** As PNG; of a blend the photo, the map and both together. */
   pixels: ReadonlyMap<Pixels, Uint8Array>;
   charts: ReadonlyMap<Chart, ChartImage>;
+  live: ReadonlyMap<Live, LiveImage>;
 }
 
 /** What the blocks of one figure need while they are written. */
@@ -101,6 +110,8 @@ function innerHtml(block: Block, context: Context): string {
       return slidesHtml(block, context);
     case "blend":
       return blendHtml(block, context);
+    case "live":
+      return liveHtml(block, context);
     case "row":
       return `<div style="display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start">${
         block.blocks.map((child) => blockHtml(child, context)).join("\n")
@@ -162,6 +173,12 @@ function chartHtml(chart: Chart, { charts }: Context): string {
   const { png, width, height, hover } = charts.get(chart)!;
   return `<img src="${dataUri(png)}" alt="${escapeHtml(chart.alt)}" width="${width}" height="${height}" ` +
     `data-convlens='${jsonAttribute(hover)}' style="max-width:100%;height:auto;margin:0;display:block">`;
+}
+
+function liveHtml(block: Live, { live }: Context): string {
+  const { png, width, height, html } = live.get(block)!;
+  return `<div class="${block.className}"><img src="${dataUri(png)}" alt="${escapeHtml(block.alt)}" width="${width}" ` +
+    `height="${height}" style="max-width:100%;height:auto;margin:0;display:block">${html}</div>`;
 }
 
 function slidesHtml(slides: Slides, context: Context): string {

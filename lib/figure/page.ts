@@ -5,6 +5,7 @@
  */
 
 import { joined, type Notebook, type Output } from "./jupyter/notebook.ts";
+import { onlyOnce } from "./plotly.ts";
 
 const MARKED = "npm:marked@18.2.1";
 
@@ -179,7 +180,7 @@ export async function notebookPage(notebook: Notebook, options: PageOptions = {}
 </head>
 <body>
 <main>
-${cells.filter(Boolean).join("\n")}
+${onlyOnce(cells.filter(Boolean).join("\n"))}
 </main>
 </body>
 </html>

@@ -5,7 +5,7 @@
  */
 
 import { composite } from "./blend.ts";
-import type { Block, Chart, Slides } from "./blocks.ts";
+import type { Block, Chart, Live, Slides } from "./blocks.ts";
 import type { Pixels } from "./mosaic.ts";
 
 /** The place of the frame that slides show first. */
@@ -49,4 +49,8 @@ export function pixelsWithin(blocks: Iterable<Block>, still: boolean): Set<Pixel
 
 export function chartsWithin(blocks: Iterable<Block>): Chart[] {
   return [...within(blocks)].filter((block) => block.kind === "chart");
+}
+
+export function liveWithin(blocks: Iterable<Block>, still: boolean): Live[] {
+  return [...within(blocks, still)].filter((block) => block.kind === "live");
 }

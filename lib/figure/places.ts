@@ -59,7 +59,7 @@ export interface PlaceMap {
   alt: string;
   rows: number;
   columns: number;
-  /** How large the photo is shown, in pixels of its longer side: the map is about as large. */
+  /** How large the map is, in pixels of its longer side, at most. */
   shown: number;
   /** RGB of each cell, row by row. */
   colors: Uint8Array;
@@ -71,7 +71,7 @@ export interface PlaceMap {
   bar?: Palette;
 }
 
-/** Paints one cell a place, as large as the photo, with a colour bar under it. */
+/** Paints one cell a place, with a colour bar under the map. */
 export function placePicture(map: PlaceMap): Picture {
   const { heading, note, alt, rows, columns, shown, colors, labels, marks, bar } = map;
   const tile = Math.max(1, Math.floor(shown / Math.max(rows, columns)));

@@ -44,7 +44,7 @@ export interface DeconvnetOptions {
 
 /** Of a longer path so many steps are drawn: those where the signal changes its size first. */
 const MOST_STEPS = 24;
-const STEPS_IN_A_ROW = 6;
+const STEPS_IN_A_ROW = 5;
 /** Steps are drawn this wide, about. */
 const STEP_WIDTH = 140;
 /** What a unit sees is shown by itself, enlarged, where it takes less than this share of the image's side. */

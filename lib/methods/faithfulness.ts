@@ -15,8 +15,8 @@ import { Figure, Shown } from "../figure/figure.ts";
 import { withProgress } from "../figure/progress.ts";
 import type { Model } from "../model/model.ts";
 import { subjectsOf } from "../probe/attribute.ts";
-import type { ClassTarget, Target, UnitTarget } from "../probe/target.ts";
-import { type Baseline, CONTROL, controlMap, type Curve, walkCurves } from "../scan/faithfulness.ts";
+import type { Target } from "../probe/target.ts";
+import { type Baseline, baselineWarning, CONTROL, controlMap, type Curve, walkCurves } from "../scan/faithfulness.ts";
 
 /** A map to put to the test: an `Attribution`, or anything like it. */
 export interface MapToTest {
@@ -122,13 +122,15 @@ export class Faithfulness extends Shown {
     const score = this.target.layer === undefined
       ? "Probability"
       : "Activation, as a share of that for the whole image,";
-    const caption =
-      `${score} of ${text} as pixels come (insertion: from the baseline to the image) or go (deletion: from ` +
-      `the image to the baseline), the most important first, in ${
+    const caption = [
+      `${score} of ${text} as pixels come (insertion: from the baseline to the image) or go (deletion: from the image to`,
+      `the baseline), the most important first, in ${
         this.insertion.share.length - 1
-      } steps. A faithful map ` +
-      `has a large area under its insertion curve and a small one under its deletion curve; what is no better than the ` +
-      `random order tells nothing. Areas by the trapezoidal rule (Petsiuk et al. 2018).`;
+      } steps. A faithful map has a large`,
+      `area under its insertion curve and a small one under its deletion curve; what is no better than the random order`,
+      `tells nothing. Areas by the trapezoidal rule (Petsiuk et al. 2018).`,
+      baselineWarning(this.curves),
+    ].filter(Boolean).join(" ");
     const baselines = [...new Set(this.rows.map(({ baseline }) => baseline))];
     const blocks: Block[] = baselines.map((baseline) => ({
       kind: "row",
@@ -236,13 +238,16 @@ export async function faithfulness(
     options.target ?? targetOf(maps),
     run,
   );
+  if (target.kind === "function") {
+    throw new TypeError("faithfulness scores a class or a unit: received a function as the target.");
+  }
   const walked = [...maps.map(({ method = "map", map }) => ({ method, map })), controlMap(view.shape, seed)];
   const total = 2 * walked.length * baselines.length * (Math.min(steps, view.data.length / 3) + 1) + 1;
   const curves = await withProgress(
     `Insertion and deletion with ${model.name}`,
     total,
     (update) =>
-      walkCurves(model, view, walked, target as ClassTarget | UnitTarget, {
+      walkCurves(model, view, walked, target, {
         ...run,
         baselines,
         steps,

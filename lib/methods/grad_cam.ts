@@ -11,7 +11,7 @@ import type { ImageLike } from "../data/image.ts";
 import { Attribution } from "../figure/attribution.ts";
 import { withProgress } from "../figure/progress.ts";
 import type { Model } from "../model/model.ts";
-import { described, type RunOptions, subjectsOf } from "../probe/attribute.ts";
+import { described, pairsOf, type RunOptions } from "../probe/attribute.ts";
 import { camOf, type CamVariant, enlarge, lastMaps, layerGradients, requireMaps, scoreCam } from "../probe/cam.ts";
 import type { Target } from "../probe/target.ts";
 
@@ -83,12 +83,12 @@ export async function gradCam(
     );
   }
   requireMaps(model, layer);
-  const { subjects, many } = await subjectsOf(model, image, target, run);
-  const gradients = await layerGradients(model, subjects, layer, run);
+  const { pairs, many } = await pairsOf(model, image, target);
+  const gradients = await layerGradients(model, pairs, layer, run);
   const { method, about } = VARIANTS[variant];
   const results: Attribution[] = [];
-  for (const [i, subject] of subjects.entries()) {
-    const found = gradients[i];
+  for (const found of gradients) {
+    const { subject } = found;
     const [rows, columns, channels] = found.maps.shape;
     const cam = variant === "scorecam"
       ? await withProgress(

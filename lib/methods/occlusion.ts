@@ -127,6 +127,9 @@ interface OcclusionParts {
 /** The hover tells all of a place in maps of up to so many; in larger ones only the probability, or they grow large. */
 const MOST_TOLD = 2_500;
 
+/** Maps are this large at most, in pixels: four panels stand side by side in a cell. */
+const MAP_SHOWN = 200;
+
 const FILL_WORDS = {
   grey: "grey",
   zero: "what the network reads as zeros",
@@ -305,7 +308,7 @@ export class Occlusion extends Shown {
       );
       return [`${own} · ${numbers}`, ...likeliest].join("\n");
     });
-    const common = { rows, columns, shown: Math.max(photo.pixels.width, photo.pixels.height), labels, marks };
+    const common = { rows, columns, shown: MAP_SHOWN, labels, marks };
     const [least, most] = show === "probability" ? [0, 1] : extent(logit.data);
     const [quiet, loud] = [
       Math.min(0, extent(activity.data)[0]),
@@ -323,7 +326,7 @@ export class Occlusion extends Shown {
       }),
       placePicture({
         ...common,
-        heading: `${show === "probability" ? "probability" : "score"} of ${label}`,
+        heading: show === "probability" ? "probability" : "score",
         note: `${brief(least)} … ${brief(most)}`,
         alt: `${show === "probability" ? "Probability" : "Score"} of ${label} with the square at each place`,
         colors: placeColors(show === "probability" ? probability.data : logit.data, least, most, "inferno"),
@@ -406,9 +409,6 @@ function lastMaps(model: Model): string {
   return model.layers[at].name;
 }
 
-/** How large a map is while it fills, in pixels. */
-const PARTIAL_SHOWN = 224;
-
 /** What is seen while the map fills. */
 function partialFigure(model: Model, map: OcclusionMap, { target, probability }: Verdict, name: string): Figure {
   const [rows, columns] = map.probability.shape;
@@ -418,11 +418,11 @@ function partialFigure(model: Model, map: OcclusionMap, { target, probability }:
     caption: `${known} of ${rows * columns} places, from coarse to fine; probability from 0 (black) to 1.`,
     blocks: [
       placePicture({
-        heading: `probability of ${target.label}`,
+        heading: "probability",
         alt: `Probability of ${target.label}, so far`,
         rows,
         columns,
-        shown: PARTIAL_SHOWN,
+        shown: MAP_SHOWN,
         colors: placeColors(filledCoarsely(map.probability), 0, 1, "inferno"),
         bar: "inferno",
       }),

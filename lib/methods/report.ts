@@ -22,7 +22,7 @@ import {
   topDown,
 } from "../probe/sanity.ts";
 import type { ClassTarget } from "../probe/target.ts";
-import { type Baseline, CONTROL, controlMap, type Curve, walkCurves } from "../scan/faithfulness.ts";
+import { type Baseline, baselineWarning, CONTROL, controlMap, type Curve, walkCurves } from "../scan/faithfulness.ts";
 
 /** Methods to compare: as `saliency`, or functions that call one with options of their own. */
 export type Methods = readonly MapMethod<Attribution>[] | Readonly<Record<string, MapMethod<Attribution>>>;
@@ -83,10 +83,10 @@ export interface ReportRow {
 }
 
 const MOST_STOPS = 5;
-const IN_A_ROW = 4;
+const IN_A_ROW = 3;
 
 const brief = (value: number) => value.toFixed(3);
-const percent = (share: number) => `${Number((100 * share).toPrecision(2))} %`;
+const percent = (share: number) => share < 1e-4 ? "< 0.01 %" : `${Number((100 * share).toPrecision(2))} %`;
 
 /** What the map's sum misses of the score's difference, as a share of it. */
 function missedShare({ values, convergenceDelta }: Attribution): number | null {
@@ -143,19 +143,7 @@ export class Report extends Shown {
   override figure(): Figure {
     const [first] = this.attributions;
     const title = `${first.model} · attribution report · ${first.targetText} · ${first.name}`;
-    const baselines = [...new Set(this.curves.map(({ baseline }) => baseline))];
-    const caption =
-      `Insertion and deletion: areas under the probability of ${first.target.text} as pixels come and go in ` +
-      `the order of the map, in ${this.#steps} steps, mean over the baselines ${
-        baselines.join(", ")
-      } (bars in the chart: ` +
-      `least and greatest); a map that is no better than the random order tells nothing (Petsiuk et al. 2018). Left: how ` +
-      `much of the map is left when the layers from the top down to ${
-        this.#layers.join(", ")
-      } are randomised, the mean ` +
-      `of SSIM and of rank correlations with and without signs; a method fails from ${FAILS_FROM} on (Adebayo et al. ` +
-      `2018; the threshold is ours). Missed: what the sum of the map lacks of the score's difference to the baseline, for ` +
-      `methods that share it out. Each map is painted on its own scale, clipped as the method's own figure says.`;
+    const caption = this.#caption();
     const pictures: Picture[] = this.attributions.map((attribution, i) => ({
       ...attribution.picture(),
       heading: this.rows[i].method,
@@ -163,14 +151,15 @@ export class Report extends Shown {
     const all = [first.photo(), ...pictures];
     const blocks: Block[] = [];
     for (let i = 0; i < all.length; i += IN_A_ROW) blocks.push({ kind: "row", blocks: all.slice(i, i + IN_A_ROW) });
-    const columns = ["insertion ↑", "deletion ↓", "left ↓", "sanity check", "missed ↓"];
+    const shares = this.#shares();
+    const columns = ["insertion ↑", "deletion ↓", "left ↓", "sanity check", ...shares ? ["missed ↓"] : []];
     const cells = this.rows.map(({ method, insertion, deletion, left, passed, missed }) => [
       method,
       brief(insertion),
       brief(deletion),
       left === null ? "" : brief(left),
       passed === null ? "" : passed ? "passes" : "fails",
-      missed === null ? "" : percent(missed),
+      ...shares ? [missed === null ? "" : percent(missed)] : [],
     ]);
     blocks.push(
       {
@@ -182,9 +171,35 @@ export class Report extends Shown {
     );
     const text = cells.map(([method, insertion, deletion, left, passed, missed]) =>
       `  ${method.padEnd(24)} insertion ${insertion}  deletion ${deletion}` +
-      (left && `  left ${left}, ${passed}`) + (missed && `  missed ${missed}`)
+      (left && `  left ${left}, ${passed}`) + (missed ? `  missed ${missed}` : "")
     );
     return new Figure({ title, caption, blocks, text: [title, ...text].join("\n") });
+  }
+
+  /** Whether a method shares the score out among the pixels. */
+  #shares(): boolean {
+    return this.rows.some(({ missed }) => missed !== null);
+  }
+
+  #caption(): string {
+    const baselines = [...new Set(this.curves.map(({ baseline }) => baseline))].join(", ");
+    return [
+      `Insertion and deletion: areas under the probability of ${
+        this.attributions[0].target.text
+      } as pixels come and go`,
+      `in the order of the map, in ${this.#steps} steps, mean over the baselines ${baselines} (bars in the chart: least`,
+      `and greatest); a map that is no better than the random order tells nothing (Petsiuk et al. 2018).`,
+      baselineWarning(this.curves),
+      `Left: how much of the map is left when the layers from the top down to ${
+        this.#layers.join(", ")
+      } are randomised,`,
+      `the mean of SSIM and of rank correlations with and without signs; a method fails from ${FAILS_FROM} on (Adebayo`,
+      `et al. 2018; the threshold is ours).`,
+      this.#shares()
+        ? "Missed: what the sum of the map lacks of the score's difference to the method's own baseline, as a share of it."
+        : "",
+      "Each map is painted on its own scale, clipped as the method's own figure says.",
+    ].filter(Boolean).join(" ");
   }
 
   #chart(): Block {

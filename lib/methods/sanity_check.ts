@@ -78,9 +78,9 @@ const RANDOM_LABELS = "random labels";
 /** With the trained model's map they fill the rows of the figure. */
 const MOST_STOPS = 11;
 /** So many maps stand in a row of the figure. */
-const IN_A_ROW = 4;
+const IN_A_ROW = 3;
 
-const brief = (value: number) => value.toFixed(2).replace("-", "−");
+const brief = (value: number) => value.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "−");
 
 /** How a method's map changes while a network forgets; in a cell, the maps and the curves of their similarity. */
 export class SanityCheck extends Shown {
@@ -125,7 +125,7 @@ export class SanityCheck extends Shown {
       `the trained model's map. What is left is the mean of the three over all stages; a method fails from ` +
       `${FAILS_FROM} on (Adebayo et al. 2018; the threshold is ours).`;
     const maps: Picture[] = [
-      { ...this.trained.picture(), heading: "as trained", note: "what the others are compared with" },
+      { ...this.trained.picture(), heading: "as trained", note: "ρ 1 · SSIM 1" },
       ...this.attributions.map((attribution, i): Picture => ({
         ...attribution.picture(),
         heading: `${this.#mode === "cascading" && this.rows[i].layer !== RANDOM_LABELS ? "down to " : ""}${

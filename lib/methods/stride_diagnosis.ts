@@ -12,11 +12,11 @@
 import type { NdArray } from "../array.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
-import type { Block, Picture } from "../figure/blocks.ts";
-import { colorize } from "../figure/color.ts";
+import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { filterPicture } from "../figure/history.ts";
 import { startProgress } from "../figure/progress.ts";
+import { spectrumPicture } from "../figure/spectrum.ts";
 import type { Model } from "../model/model.ts";
 import { BAND_EDGES, filterSpectrum, measureAliasing } from "../probe/spectrum.ts";
 import { ensureBackend } from "../runtime/backend.ts";
@@ -77,36 +77,6 @@ export interface StrideSpectra {
 }
 
 const percent = (share: number | null) => share === null ? "–" : `${(100 * share).toFixed(1)} %`;
-
-/** Decades that a spectrum's palette spans. */
-const DECADES = 3;
-const ENLARGED = 3;
-
-/** A spectrum with zero frequency in the middle; `edge` tells which cells are painted over. */
-function spectrumPicture(power: NdArray, edge: (fx: number, fy: number) => boolean, alt: string): Picture {
-  const side = power.shape[0];
-  const greatest = power.data.reduce((a, b) => Math.max(a, b), 0) || 1;
-  const wide = side * ENLARGED;
-  const at = (pixel: number) => (pixel / ENLARGED - side / 2 + 0.5 - 0.5 / ENLARGED) / side;
-  const values = new Float32Array(wide * wide);
-  for (let y = 0; y < wide; y++) {
-    for (let x = 0; x < wide; x++) {
-      const [fy, fx] = [Math.floor(y / ENLARGED), Math.floor(x / ENLARGED)].map((i) => (i + side / 2) % side);
-      values[y * wide + x] = Math.log10(power.data[fy * side + fx] / greatest + 1e-12);
-    }
-  }
-  const data = colorize(values, -DECADES, 0, "inferno");
-  for (let y = 0; y < wide; y++) {
-    for (let x = 0; x < wide; x++) {
-      // A line runs where the next cell to the right or below is on its other side.
-      const inside = edge(at(x), at(y));
-      if (inside !== edge(at(x + 1), at(y)) || inside !== edge(at(x), at(y + 1))) {
-        data.set([120, 220, 255], (y * wide + x) * 3);
-      }
-    }
-  }
-  return { kind: "picture", pixels: { data, width: wide, height: wide }, alt };
-}
 
 /** Networks side by side; in a cell, their first filters, spectra and numbers. */
 export class StrideDiagnosis extends Shown {

@@ -104,7 +104,8 @@ export async function train(
   { live = true, ...options }: TrainOptions = {},
 ): Promise<History> {
   const { order } = model.preprocess;
-  const reading = live ? startProgress(`Reading ${dataset.name}`, dataset.size) : undefined;
+  const validated = typeof options.validation === "object" ? options.validation.size : 0;
+  const reading = live ? startProgress(`Reading ${dataset.name}`, dataset.size + validated) : undefined;
   const button = live && inKernel() ? startStopButton("Stop training") : undefined;
   const signals = [options.signal, button?.signal].filter((signal) => signal !== undefined);
   let view: LiveTraining | undefined;

@@ -71,7 +71,7 @@ export async function catsVsDogsConvnet(
     name,
     labels,
     seed,
-    preprocess: { mean: [0, 0, 0], deviation: [255, 255, 255], fit: "squash" },
+    preprocess: "unit",
     layers: (tf, seed) => {
       const draw = glorot(tf, seed);
       const padding = size < 100 ? "same" : "valid";

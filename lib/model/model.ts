@@ -59,7 +59,7 @@ export class Model extends Shown {
   readonly layers: readonly LayerInfo[];
   /** `[height, width, channels]` of the input; `null` for a side that may have any length. */
   readonly inputShape: readonly (number | null)[];
-  /** The TensorFlow.js model itself. convlens never changes it. */
+  /** The TensorFlow.js model itself. convlens never changes it, but for its weights when it is trained. */
   readonly network: LayersModel;
 
   /**

@@ -18,7 +18,15 @@ import { FOLD_FROM } from "./forward.ts";
 import { inputGradient, type ReluRule } from "./gradient.ts";
 import { along, type Head, headOf, probabilityOf } from "./head.ts";
 import { execute, foldAll, type Folded, makePlan, type Plan, type Step } from "./plan.ts";
-import { predictedClass, type ResolvedTarget, resolveTarget, type Target, unitTarget } from "./target.ts";
+import {
+  type ClassTarget,
+  predictedClass,
+  type ResolvedTarget,
+  resolveTarget,
+  type Target,
+  type UnitTarget,
+  unitTarget,
+} from "./target.ts";
 
 /** How long work runs: the same for every attribution method. */
 export interface RunOptions {
@@ -58,7 +66,7 @@ const BYTES_PER_FLOAT = 4;
 const GRADIENT_ROOM = 1.5;
 
 /** The way to the score of one kind of target. */
-class Route {
+export class Route {
   readonly plan: Plan;
   /** What the plan leads to. */
   readonly output: SymbolicTensor;
@@ -133,20 +141,6 @@ class Route {
     }
     return tf.reshape(value, [1]);
   }
-}
-
-/**
- * Where the score of a target is read, for a batch of one image.
- *
- * @returns the tensor of the network that it is made of, and what makes it, `[1]`
- */
-export function scoreOf(
-  tf: TF,
-  model: Model,
-  target: ResolvedTarget,
-): { tap: SymbolicTensor; score: (tap: Tensor) => Tensor } {
-  const route = new Route(tf, model, target, false);
-  return { tap: route.output, score: (tap) => route.score(tap, [target]) };
 }
 
 /** All samples in their order, in batches that share a route and a shape. */
@@ -311,31 +305,37 @@ export async function eachScore(
   return scores;
 }
 
+/** What a target comes to for an image. */
+export type Settled = Pick<Subject, "target" | "probability">;
+
+/** A target before the image was looked at; the predicted class stands in as the first. */
+export const unsettled = (model: Model, target: Target): ResolvedTarget =>
+  target === "predicted" ? resolveTarget(model, 0) : resolveTarget(model, target);
+
+/** What a class comes to: the one that is predicted, its probability. */
+export async function settleClass(model: Model, route: Route, tap: Tensor, target: Target): Promise<Settled> {
+  const scores = route.tf.tidy(() => route.classScores(tap));
+  try {
+    const values = await scores.data() as Float32Array;
+    const found = target === "predicted" ? predictedOf(model, values) : resolveTarget(model, target) as ClassTarget;
+    return { target: found, probability: probabilityOf(values, found.index, route.activation) };
+  } finally {
+    scores.dispose();
+  }
+}
+
 /** What the image and its target come to: the class that is predicted, the cell that is strongest, the probability. */
-async function settle(
-  tf: TF,
-  model: Model,
-  input: NdArray,
-  target: Target,
-): Promise<Pick<Subject, "target" | "probability">> {
-  const wanted = target === "predicted" ? resolveTarget(model, 0) : resolveTarget(model, target);
+async function settle(tf: TF, model: Model, input: NdArray, target: Target): Promise<Settled> {
+  const wanted = unsettled(model, target);
   const open = wanted.kind === "class" ||
     (wanted.kind === "unit" && !wanted.cell && model.layer(wanted.layer).outputShape.length === 3);
-  if (!open) return { target: wanted };
+  let settled: Settled = { target: wanted };
+  if (!open) return settled;
   const route = new Route(tf, model, wanted, false);
-  const sample = { input, target: wanted };
-  let settled: Pick<Subject, "target" | "probability"> = { target: wanted };
-  await execute(tf, route.plan, [() => pack(tf, [sample], input.shape)], async ([tap]) => {
-    if (wanted.kind === "class") {
-      const scores = tf.tidy(() => route.classScores(tap));
-      const values = await scores.data() as Float32Array;
-      scores.dispose();
-      const { activation } = route;
-      const found = target === "predicted" ? predictedOf(model, values) : wanted;
-      settled = { target: found, probability: probabilityOf(values, found.index, activation) };
-    } else if (wanted.kind === "unit") {
-      settled = { target: strongest(wanted, await tap.data() as Float32Array, tap.shape) };
-    }
+  await execute(tf, route.plan, [() => pack(tf, [{ input, target: wanted }], input.shape)], async ([tap]) => {
+    settled = wanted.kind === "class"
+      ? await settleClass(model, route, tap, target)
+      : { target: strongest(wanted as UnitTarget, await tap.data() as Float32Array, tap.shape) };
   });
   return settled;
 }
@@ -347,7 +347,7 @@ function predictedOf(model: Model, scores: Float32Array) {
 
 /** A unit with the cell of its map that holds the greatest value. */
 function strongest(
-  { layer, channel }: { layer: string; channel: number },
+  { layer, channel }: UnitTarget,
   maps: Float32Array,
   [, , width, channels]: number[],
 ): ResolvedTarget {
@@ -357,24 +357,27 @@ function strongest(
   return unitTarget(layer, channel, [Math.floor(cell / width), cell % width]);
 }
 
+/** One image and what is asked about it. */
+export interface Pair extends Pick<Subject, "name" | "view" | "input"> {
+  readonly wanted: Target;
+}
+
 /**
- * Pairs images with targets, and settles what each target means for its image.
+ * Pairs images with targets.
  *
  * @param images one image, or many
  * @param targets one target for all images; or many: one for each image, or all for the one image
- * @returns one subject a pair; `many` tells whether an array was given
- * @throws {RangeError} if the numbers of images and of targets do not go together, or a target does not exist
+ * @returns the pairs; `many` tells whether an array was given
+ * @throws {RangeError} if the numbers of images and of targets do not go together
  */
-export async function subjectsOf(
+export async function pairsOf(
   model: Model,
   images: ImageLike | readonly ImageLike[],
   targets: Target | readonly Target[] = "predicted",
-  { signal }: Pick<RunOptions, "signal"> = {},
-): Promise<{ subjects: Subject[]; many: boolean }> {
+): Promise<{ pairs: Pair[]; many: boolean }> {
   const many = Array.isArray(images) || Array.isArray(targets);
   const given = (Array.isArray(images) ? images : [images]) as readonly ImageLike[];
   const wanted = (Array.isArray(targets) ? targets : [targets]) as readonly Target[];
-  const count = Math.max(given.length, wanted.length);
   if (given.length === 0 || wanted.length === 0) {
     throw new RangeError(`There is no ${given.length === 0 ? "image" : "target"}; wanted at least one.`);
   }
@@ -386,13 +389,39 @@ export async function subjectsOf(
   const sources = await Promise.all(given.map(toImage));
   const views = await Promise.all(sources.map((source) => model.view(source)));
   const inputs = views.map((view) => model.input(view));
-  const tf = await ensureBackend();
-  const subjects: Subject[] = [];
-  for (let i = 0; i < count; i++) {
-    signal?.throwIfAborted();
+  const pairs = Array.from({ length: Math.max(given.length, wanted.length) }, (_, i) => {
     const image = given.length === 1 ? 0 : i;
-    const settled = await settle(tf, model, inputs[image], wanted[wanted.length === 1 ? 0 : i]);
-    subjects.push({ name: sources[image].name, view: views[image], input: inputs[image], ...settled });
+    return {
+      name: sources[image].name,
+      view: views[image],
+      input: inputs[image],
+      wanted: wanted[wanted.length === 1 ? 0 : i],
+    };
+  });
+  return { pairs, many };
+}
+
+/** Settles what a pair's target means for its image. */
+export async function subjectOf(model: Model, { wanted, ...pair }: Pair): Promise<Subject> {
+  return { ...pair, ...await settle(await ensureBackend(), model, pair.input, wanted) };
+}
+
+/**
+ * Pairs images with targets as {@linkcode pairsOf}, and settles what each target means for its image.
+ *
+ * @throws {RangeError} if the numbers of images and of targets do not go together, or a target does not exist
+ */
+export async function subjectsOf(
+  model: Model,
+  images: ImageLike | readonly ImageLike[],
+  targets: Target | readonly Target[] = "predicted",
+  { signal }: Pick<RunOptions, "signal"> = {},
+): Promise<{ subjects: Subject[]; many: boolean }> {
+  const { pairs, many } = await pairsOf(model, images, targets);
+  const subjects: Subject[] = [];
+  for (const pair of pairs) {
+    signal?.throwIfAborted();
+    subjects.push(await subjectOf(model, pair));
   }
   return { subjects, many };
 }

@@ -8,13 +8,23 @@ import type { LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4
 import { type NdArray, ndarray } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
 import { ensureBackend } from "../runtime/backend.ts";
-import { eachScore, type RunOptions, scoreOf, type Subject } from "./attribute.ts";
+import {
+  eachScore,
+  type Pair,
+  Route,
+  type RunOptions,
+  settleClass,
+  type Subject,
+  subjectOf,
+  unsettled,
+} from "./attribute.ts";
 import { inputGradient } from "./gradient.ts";
 import { along } from "./head.ts";
 import { execute, makePlan, type Plan } from "./plan.ts";
 
 /** A layer's maps for an image, and the gradient of the score to them. */
 export interface LayerGradient {
+  readonly subject: Subject;
   /** `[h, w, c]` */
   readonly maps: NdArray;
   /** `[h, w, c]` */
@@ -76,56 +86,79 @@ function besides(plan: Plan, id: number): number[] {
 }
 
 /**
- * The maps of a layer and the gradient of each subject's score to them. The network is differentiated from the layer on
- * only, and run once.
+ * The maps of a layer and the gradient of each pair's score to them. The network runs once up to the layer, and is
+ * differentiated from there on only.
  *
  * @throws {TypeError} if the score does not depend on the layer
  */
 export async function layerGradients(
   model: Model,
-  subjects: readonly Subject[],
+  pairs: readonly Pair[],
   layer: string,
   { signal }: RunOptions = {},
 ): Promise<LayerGradient[]> {
-  const tf = await ensureBackend();
-  const { network } = model;
-  const maps = outputOf(network, network.getLayer(layer));
   const results: LayerGradient[] = [];
-  for (const { input, target } of subjects) {
+  for (const pair of pairs) {
     signal?.throwIfAborted();
-    const { tap, score } = scoreOf(tf, model, target);
-    const tail = makePlan(network, [maps, tap], { fold: false });
-    const beside = besides(tail, maps.id);
-    const known = tensorsTo(network, [maps, tap]);
-    const front = makePlan(network, [maps, ...beside.map((id) => known.get(id)!)], { fold: false });
-    const depends = tail.steps.reduce(
-      (reached, { inputs, output }) => inputs.some((id) => reached.has(id)) ? reached.add(output) : reached,
-      new Set([maps.id]),
-    ).has(tap.id);
-    if (!depends) {
-      throw new TypeError(
-        `The score of ${target.text} does not depend on the layer ${JSON.stringify(layer)}; choose a layer before it.`,
-      );
-    }
-    const start = () => tf.tensor(input.data, [1, ...input.shape]);
-    await execute(tf, front, [start], async ([at, ...others]) => {
-      const given = new Map(beside.map((id, i) => [id, others[i]]));
-      const f = (x: Tensor) => score(along(tf, tail, new Map([...given, [maps.id, x]]))[1]);
-      const { value, gradient } = inputGradient(tf, f, at);
-      try {
-        const [values, gradients, [own]] = await Promise.all([at.data(), gradient.data(), value.data()]);
-        const shape = at.shape.slice(1);
-        results.push({
-          maps: ndarray(values as Float32Array, shape),
-          gradient: ndarray(gradients as Float32Array, shape),
-          score: own,
-        });
-      } finally {
-        tf.dispose([value, gradient]);
-      }
-    });
+    results.push(await layerGradient(model, pair, layer));
   }
   return results;
+}
+
+async function layerGradient(model: Model, pair: Pair, layer: string): Promise<LayerGradient> {
+  const tf = await ensureBackend();
+  const { network } = model;
+  const { wanted, ...image } = pair;
+  const maps = outputOf(network, network.getLayer(layer));
+  const kind = unsettled(model, wanted);
+  const route = new Route(tf, model, kind, false);
+  const tail = makePlan(network, [maps, route.output], { fold: false });
+  if (!dependsOn(tail, maps.id, route.output.id)) {
+    throw new TypeError(
+      `The score of ${kind.text} does not depend on the layer ${JSON.stringify(layer)}; choose a layer before it.`,
+    );
+  }
+  // A class is settled by the way that is left from the layer on; a unit's strongest cell is looked for before.
+  const before = kind.kind === "class" ? null : await subjectOf(model, pair);
+  const beside = besides(tail, maps.id);
+  const known = tensorsTo(network, [maps, route.output]);
+  const front = makePlan(network, [maps, ...beside.map((id) => known.get(id)!)], { fold: false });
+  const start = () => tf.tensor(image.input.data, [1, ...image.input.shape]);
+  let result: LayerGradient | undefined;
+  await execute(tf, front, [start], async ([at, ...others]) => {
+    const given = new Map(beside.map((id, i) => [id, others[i]]));
+    const onward = (x: Tensor) => along(tf, tail, new Map([...given, [maps.id, x]]))[1];
+    const made: Tensor[] = [];
+    try {
+      let subject = before;
+      if (!subject) {
+        const tap = tf.tidy(() => tf.clone(onward(at)));
+        made.push(tap);
+        subject = { ...image, ...await settleClass(model, route, tap, wanted) };
+      }
+      const { target } = subject;
+      const { value, gradient } = inputGradient(tf, (x) => route.score(onward(x), [target]), at);
+      made.push(value, gradient);
+      const [values, gradients, [score]] = await Promise.all([at.data(), gradient.data(), value.data()]);
+      const shape = at.shape.slice(1);
+      result = {
+        subject,
+        maps: ndarray(values as Float32Array, shape),
+        gradient: ndarray(gradients as Float32Array, shape),
+        score,
+      };
+    } finally {
+      tf.dispose(made);
+    }
+  });
+  return result!;
+}
+
+/** Whether one tensor of a plan is made of another. */
+function dependsOn(plan: Plan, from: number, to: number): boolean {
+  const reached = new Set([from]);
+  for (const { inputs, output } of plan.steps) if (inputs.some((id) => reached.has(id))) reached.add(output);
+  return reached.has(to);
 }
 
 /** How the channels of a layer become one map. */

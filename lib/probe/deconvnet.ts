@@ -22,7 +22,7 @@
  * @module
  */
 
-import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, LayersModel, SymbolicTensor, Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
@@ -219,19 +219,28 @@ function strongestCell(map: ArrayLike<number>, channel: number, [, width, channe
   return [Math.floor(cell / width), cell % width];
 }
 
+/** Global max-pooling as one window, which has one switch; the maximum of tfjs would give all equal cells the signal. */
+function oneWindow(tf: TF, x: Tensor): Tensor {
+  const [count, height, ...rest] = x.shape as [number, number, ...number[]];
+  const [width, channels] = rest.length === 2 ? rest : [1, rest[0]];
+  const maps = tf.reshape(x, [count, height, width, channels]) as Tensor4D;
+  return tf.reshape(tf.maxPool(maps, [height, width], 1, "valid"), [count, channels]);
+}
+
 /** What a layer without its activation function hands back to its inputs. */
 function handBack(tf: TF, { layer, inputs }: Step, signal: Tensor): Tensor[] {
-  if (NORMALIZES_RESPONSE.has(layer.getClassName())) return [tf.clone(signal)];
+  const kind = layer.getClassName();
+  if (NORMALIZES_RESPONSE.has(kind)) return [tf.clone(signal)];
   // All that is left is linear, given the switches: its transpose is its gradient.
   const bare = withoutActivation(tf, layer);
+  const call = kind.startsWith("GlobalMaxPooling")
+    ? ([x]: Tensor[]) => oneWindow(tf, x)
+    : (x: Tensor[]) => bare.call(x.length === 1 ? x[0] : x, { training: false }) as Tensor;
   const tensors = inputs.map(({ tensor }) => tensor);
   return tensors.map((tensor, i) => {
     // What comes in twice gets all of it back the first time.
     if (tensors.indexOf(tensor) < i) return tf.zerosLike(tensor);
-    const there = (x: Tensor) => {
-      const all = tensors.map((other) => other === tensor ? x : other);
-      return tf.sum(tf.mul(bare.call(all.length === 1 ? x : all, { training: false }) as Tensor, signal));
-    };
+    const there = (x: Tensor) => tf.sum(tf.mul(call(tensors.map((other) => other === tensor ? x : other)), signal));
     const { value, gradient } = inputGradient(tf, there, tensor);
     value.dispose();
     return gradient;
@@ -295,7 +304,8 @@ export async function deconvolve(
         keep([signal]);
         if (path) steps.push({ layer: name, kind: "rectify", values: await plain(signal) });
       }
-      const parts = FUNCTIONS.has(layer.getClassName()) ? [tf.clone(signal)] : handBack(tf, step, signal);
+      const isFunction = FUNCTIONS.has(layer.getClassName());
+      const parts = tf.tidy(() => isFunction ? [tf.clone(signal)] : handBack(tf, step, signal));
       keep(parts);
       const rule = RULES[layer.getClassName()] ?? "hand on";
       if (path && rule !== "hand on") steps.push({ layer: name, kind: rule, values: await plain(parts[0]) });

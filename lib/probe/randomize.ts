@@ -70,7 +70,9 @@ function fresh(tf: TF, name: string, shape: number[], key: number[]): Tensor {
   if (shape.length < 2) return tf.zeros(shape);
   const deviation = Math.sqrt(2 / fanIn(name, shape));
   const normal = normalStream(...key);
-  return tf.tensor(Float32Array.from({ length: sizeOf(shape) }, () => deviation * normal()), shape);
+  const values = new Float32Array(sizeOf(shape));
+  for (let i = 0; i < values.length; i++) values[i] = deviation * normal();
+  return tf.tensor(values, shape);
 }
 
 /**

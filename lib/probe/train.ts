@@ -120,7 +120,7 @@ export interface TrainingView {
 
 /** Who watches a run. The run waits for what these return. */
 export interface TrainingWatcher {
-  /** While images are read before training. */
+  /** While images are read before training, those of the validation too. */
   onRead?: (done: number, total: number) => void;
   /** A few times a second, between two steps. */
   onMoment?: (view: TrainingView) => Promise<void> | void;
@@ -268,8 +268,11 @@ export async function runTraining(
   const trained = trainedWeights(model, all);
 
   const opened: Samples[] = [];
+  const toRead = dataset.size + (typeof settled.validation === "number" ? 0 : settled.validation.size);
   const open = async (from: Dataset) => {
-    const samples = await readSamples(model, from, labels, { signal, onProgress: onRead });
+    const before = opened.reduce((sum, { count }) => sum + count, 0);
+    const onProgress = (done: number) => onRead?.(before + done, toRead);
+    const samples = await readSamples(model, from, labels, { signal, onProgress });
     opened.push(samples);
     return samples;
   };
@@ -525,7 +528,7 @@ export async function runTraining(
         await onEpoch?.(history());
       }
     }
-    await take(epoch + Math.round(share * 100) / 100);
+    await take(share === 0 ? epoch : epoch + Math.min(0.99, Math.max(0.01, Number(share.toFixed(2)))));
     return history();
   } finally {
     running.dispose();

@@ -190,3 +190,14 @@ export async function walkCurves(
     return { method, baseline, kind, share, score, area: areaUnder(share, score) };
   });
 }
+
+/** In words, which baselines keep so much of the image that maps cannot be told apart by them: more than half the score. */
+export function baselineWarning(curves: readonly Curve[]): string {
+  const kept = new Map(
+    curves.filter(({ kind, score }) => kind === "insertion" && score[0] > score.at(-1)! / 2)
+      .map(({ baseline, score }) => [baseline, score[0]]),
+  );
+  return [...kept].map(([baseline, score]) =>
+    `The baseline ${baseline} alone still scores ${score.toFixed(2)}: its areas tell maps apart badly.`
+  ).join(" ");
+}

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { KernelConfig, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -19,7 +19,8 @@ import { loadModel } from "../../lib/model/load.ts";
 import { FOLD_FROM, forward } from "../../lib/probe/forward.ts";
 import { inputGradient } from "../../lib/probe/gradient.ts";
 import { makePlan, withPlan } from "../../lib/probe/plan.ts";
-import { BackendError, type BackendName, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
+import { BackendError, type BackendName, ensureBackend, type TF, useBackend } from "../../lib/runtime/backend.ts";
+import { stockKernels } from "../../lib/runtime/gradients/wasm_kernels.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";
 
 /** The class whose probability is differentiated: a tabby. */
@@ -189,6 +190,23 @@ function noise(seed: number): NdArray {
   return { data, shape: [224, 224, 3] };
 }
 
+/** Runs with tfjs's own kernels on wasm. */
+async function withStockKernels<T>(tf: TF, run: () => Promise<T>): Promise<T> {
+  const own = [...stockKernels.keys()].map((name) => tf.getKernel(name, "wasm"));
+  const use = (kernels: Iterable<KernelConfig>) => {
+    for (const kernel of kernels) {
+      tf.unregisterKernel(kernel.kernelName, "wasm");
+      tf.registerKernel(kernel);
+    }
+  };
+  use(stockKernels.values());
+  try {
+    return await run();
+  } finally {
+    use(own);
+  }
+}
+
 /** The tasks of one backend, by name. */
 async function tasksOf(batch: number): Promise<Record<string, () => Promise<unknown>>> {
   const tf = await ensureBackend();
@@ -213,10 +231,11 @@ async function tasksOf(batch: number): Promise<Record<string, () => Promise<unkn
       await spend(gradient, value, x);
     },
     ...tf.getBackend() === "wasm" && {
-      "predict of tfjs": async () => {
-        const x = upload();
-        await spend(network.predict(x) as Tensor, x);
-      },
+      "predict of tfjs": () =>
+        withStockKernels(tf, async () => {
+          const x = upload();
+          await spend(network.predict(x) as Tensor, x);
+        }),
     },
   };
 }

@@ -17,10 +17,13 @@ import { progressHtml, progressText } from "../../lib/figure/progress.ts";
 import { activations } from "../../lib/methods/activations.ts";
 import { DeadFilters } from "../../lib/methods/dead_filters.ts";
 import { deconvnet } from "../../lib/methods/deconvnet.ts";
+import { faithfulness } from "../../lib/methods/faithfulness.ts";
 import { filters } from "../../lib/methods/filters.ts";
 import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
 import { occlusion } from "../../lib/methods/occlusion.ts";
 import { predict } from "../../lib/methods/predict.ts";
+import { sanityCheck } from "../../lib/methods/sanity_check.ts";
+import { report } from "../../lib/methods/report.ts";
 import { compare } from "../../lib/methods/compare.ts";
 import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
@@ -379,4 +382,17 @@ export async function attributionsCompared(): Promise<Figure> {
     await guidedBackprop(model, scene, { target }),
     await gradCam(model, scene, { target, variant: "layercam" }),
   ]).figure();
+}
+
+export async function faithfulnessOfMaps(): Promise<Figure> {
+  const maps = [await saliency(await waves(), scene), await integratedGradients(await waves(), scene)];
+  return (await faithfulness(await waves(), scene, maps, { steps: 16 })).figure();
+}
+
+export async function sanityCheckOfGradient(): Promise<Figure> {
+  return (await sanityCheck(await waves(), scene, saliency)).figure();
+}
+
+export async function attributionReport(): Promise<Figure> {
+  return (await report(await waves(), scene, [saliency, integratedGradients, guidedBackprop], { steps: 8 })).figure();
 }

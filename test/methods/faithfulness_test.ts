@@ -5,6 +5,7 @@ import { faithfulness } from "../../lib/methods/faithfulness.ts";
 import { saliency } from "../../lib/methods/saliency.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
+import type { Target } from "../../lib/probe/target.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { landscape, uniforms, wavesNet } from "../nets.ts";
 
@@ -102,6 +103,15 @@ describe("refused", () => {
       await saliency(model, landscape(), { target: 1 }),
     ];
     await expect(faithfulness(model, landscape(), maps, { steps })).rejects.toThrow("one target");
+  });
+
+  test("maps of a function of the outputs, unless a target is given", async () => {
+    const first: Target = (outputs) => outputs.slice([0, 0], [1, 1]);
+    const map = await saliency(model, landscape(), { target: first });
+    await expect(faithfulness(model, landscape(), map, { steps })).rejects.toThrow("Give a target to score");
+    const options = { steps, target: first as never };
+    await expect(faithfulness(model, landscape(), map, options)).rejects.toThrow("received a function");
+    expect((await faithfulness(model, landscape(), map, { steps, target: 0 })).target.index).toBe(0);
   });
 
   test("what is no map", async () => {

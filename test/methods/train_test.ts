@@ -72,6 +72,16 @@ describe("in a terminal", () => {
     model.dispose();
   });
 
+  test("a validation set of its own is read and told of, too", async () => {
+    const { error } = fakeOutput();
+    vi.spyOn(Deno.stderr, "isTerminal").mockReturnValue(true);
+    const model = await loadModel(stripesNet(tf));
+    const history = await train(model, stripes(16), { ...options, epochs: 1, validation: stripes(8, 8, 9) });
+    expect(error.join("")).toMatch(/Reading stripes · 0 of 24 /);
+    expect(history.rows[0].validationAccuracy).toBeGreaterThanOrEqual(0);
+    model.dispose();
+  });
+
   test("says nothing where that is not wanted", async () => {
     const { out, error } = fakeOutput();
     const model = await loadModel(stripesNet(tf));

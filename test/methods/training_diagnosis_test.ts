@@ -4,7 +4,13 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { cifar10, type Dataset } from "../../lib/data/dataset.ts";
 import { activations } from "../../lib/methods/activations.ts";
 import { type DeadFilters, deadFilters } from "../../lib/methods/dead_filters.ts";
+import { filters } from "../../lib/methods/filters.ts";
 import { predict } from "../../lib/methods/predict.ts";
+import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
+import { loadModel } from "../../lib/model/load.ts";
+import type { Model } from "../../lib/model/model.ts";
+import { smallZfnet } from "../../lib/model/zfnet.ts";
+import { runTraining } from "../../lib/probe/train.ts";
 import runs from "./fixtures/training.json" with { type: "json" };
 import { type Frozen, thaw } from "./fixtures/training.ts";
 
@@ -71,5 +77,53 @@ describe("a healthy run", () => {
       });
     expect(await right(runs.healthy)).toBeGreaterThan(0.35);
     expect(await right(runs.before)).toBeLessThan(0.2);
+  });
+});
+
+/** A network of `data/small-zfnet`. */
+const trained = (name: string) => loadModel(new URL(`../../data/small-zfnet/${name}/model.json`, import.meta.url));
+
+describe("noise in the first filters", () => {
+  test("tells an under-trained, an unregularised and a well-trained network apart", async () => {
+    const under = await smallZfnet({ kernelSize: 11, stride: 4, weights: "he", seed: 1, labels: images.labels });
+    await runTraining(under, await cifar10({ limit: 300 }), { epochs: 1, batchSize: 64, validation: 0, snapshots: [] });
+    const models = [under, await trained("unregularised"), await trained("coarse")];
+    const found = await Promise.all(models.map(async (model) => {
+      const { rows } = await filters(model, { layer: "conv1" });
+      const mean = (value: (row: typeof rows[number]) => number) =>
+        rows.reduce((sum, row) => sum + value(row), 0) / rows.length;
+      model.dispose();
+      return {
+        noise: mean((row) => row.noise),
+        high: mean((row) => row.highFrequency),
+        noisy: mean((row) => Number(row.noisy)),
+      };
+    }));
+    const [first, second, third] = found;
+    expect(first.noise).toBeGreaterThan(0.96);
+    expect(first.noisy).toBeGreaterThan(0.9);
+    expect(second.noise).toBeLessThan(first.noise - 0.05);
+    expect(third.noise).toBeLessThan(second.noise - 0.01);
+    expect(second.high).toBeLessThan(first.high - 0.2);
+    expect(third.high).toBeLessThan(second.high - 0.02);
+    expect(third.noisy).toBe(0);
+  });
+});
+
+describe("a first layer of 7×7 and stride 2 instead of 11×11 and stride 4", () => {
+  const models: Model[] = [];
+  beforeAll(async () => {
+    models.push(await trained("coarse"), await trained("fine"));
+  });
+
+  test("covers more of the middle frequencies, and its second layer aliases less", async () => {
+    const { rows: [coarse, fine] } = await strideDiagnosis(models, await cifar10({ split: "test", limit: 20 }), {
+      images: 2,
+    });
+    models.forEach((model) => model.dispose());
+    expect([coarse.stride2, fine.stride2]).toEqual([8, 4]);
+    expect(fine.mid).toBeGreaterThan(coarse.mid + 0.1);
+    expect(fine.aliasing1).toBeLessThan(coarse.aliasing1 / 1.5);
+    expect(fine.aliasing2).toBeLessThan(coarse.aliasing2 / 1.5);
   });
 });

@@ -152,7 +152,7 @@ describe("what is refused, with no tensor left behind", () => {
 
   test("names that are neither in the catalogue nor files", async () => {
     await expect(loadModel("resnet5")).rejects.toThrow(
-      /There is no model "resnet5": it is not a name of the catalogue \(which has "resnet50"\), and there is no file/,
+      /There is no model "resnet5": it is not a name of the catalogue \(which has "resnet50", "cifar-convnet"\), and there is no file/,
     );
   });
 

@@ -9,8 +9,7 @@ both sides compute with the same numbers. Xplique's metrics take what the networ
 
 Xplique 2.0.2 asks for TensorFlow at most 2.20 with CUDA; it runs with tensorflow-cpu 2.21 as well:
 
-    pip install -r requirements.txt deprecated==1.3.1 einops==0.8.2 matplotlib opencv-python-headless scikit-learn \
-        tensorflow-probability==0.25.0 tf-keras==2.21.0 scipy==1.17.1 scikit-image==0.26.0
+    pip install -r requirements.txt -r requirements-xplique.txt
     pip install --no-deps xplique==2.0.2
 """
 

@@ -265,6 +265,32 @@ describe.each(Object.keys(GRAPHS))("%s", (name) => {
   });
 });
 
+test(`a global max-pooling has one switch, as one window has, on ${backends.join(", ")}`, async () => {
+  const build = (pool: tfLayers.Layer[]) => {
+    const first = conv2d(4, { inputShape: [SIDE, SIDE, 3], activation: "relu" });
+    const net = fill(tf.sequential({ layers: [first, ...pool, tf.layers.dense({ units: 3 })] }), 8);
+    // The ReLU lets nothing of channel 1 through, so that all of its cells are equal.
+    tf.tidy(() => first.setWeights([first.getWeights()[0], tf.tensor1d([0, -99, 0, 0])]));
+    return loadModel(net, { preprocess: "none" });
+  };
+  const global = await build([tf.layers.globalMaxPooling2d({})]);
+  const window = await build([tf.layers.maxPooling2d({ poolSize: SIDE, strides: 1 }), tf.layers.flatten()]);
+  for (const backend of backends) {
+    await useBackend(backend);
+    const unit = (model: { layers: readonly { name: string }[] }) => ({ layer: model.layers.at(-1)!.name, channel: 1 });
+    const [found, wanted] = [
+      await deconvolve(global, input, unit(global)),
+      await deconvolve(window, input, unit(window)),
+    ];
+    expectClose(found.values.data, wanted.values.data, backend);
+    // One cell of each channel sends one 3 by 3 kernel back.
+    expect(found.values.data.filter((value) => value !== 0).length).toBeLessThanOrEqual(4 * 27);
+  }
+  await useBackend("cpu");
+  global.dispose();
+  window.dispose();
+});
+
 describe("by hand", () => {
   test("one pixel of the strongest window takes all that a unit behind a pooling sends back", async () => {
     const net = await tinyNet();
@@ -346,6 +372,51 @@ describe("refused and cleaned up", () => {
     net.dispose();
   });
 });
+
+/** Hands its input on, and fails when it is called the second time: on the way back. */
+class FailsLater extends tf.layers.Layer {
+  static className = "Dropout";
+  calls = 0;
+  override call(x: Tensor | Tensor[]): Tensor {
+    if (++this.calls === 2) throw new Error("no room");
+    return tf.mul(Array.isArray(x) ? x[0] : x, 1);
+  }
+  override getClassName(): string {
+    return "Dropout";
+  }
+}
+
+test.each(backends)(
+  "a failure on the way back leaves nothing, and the next plain gradient is right, on %s",
+  async (backend) => {
+    await useBackend(backend);
+    const failing = new FailsLater({});
+    const layers = [
+      conv2d(3, { inputShape: [SIDE, SIDE, 3], activation: "relu" }),
+      failing as tfLayers.Layer,
+      conv2d(2),
+    ];
+    const net = fill(tf.sequential({ layers }), 6);
+    const model = await loadModel(net, { preprocess: "none" });
+    const gradient = async () => {
+      failing.calls = 2;
+      const x = tf.tensor(pixels, [1, SIDE, SIDE, 3]);
+      const { value, gradient } = inputGradient(tf, (x) => tf.sum(net.apply(x) as Tensor), x);
+      const data = await gradient.data();
+      tf.dispose([x, value, gradient]);
+      return Array.from(data);
+    };
+    const wanted = await gradient();
+    const before = tf.memory().numTensors;
+    failing.calls = 0;
+    await expect(deconvolve(model, input, { layer: model.layers.at(-1)!.name, channel: 0 })).rejects.toThrow("no room");
+    expect(failing.calls).toBe(2);
+    expect(tf.memory().numTensors).toBe(before);
+    expect(await gradient()).toEqual(wanted);
+    await useBackend("cpu");
+    net.dispose();
+  },
+);
 
 /** As AlexNet's, without weights. */
 class LRN extends tf.layers.Layer {

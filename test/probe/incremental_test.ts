@@ -136,7 +136,8 @@ function randomNet(next: () => number): { input: SymbolicTensor; output: Symboli
       apply(tf.layers.averagePooling2d({ poolSize: pick(2, 3), strides: pick(1, 2), padding: padding() }), x),
     zeroPadding: (x) => apply(tf.layers.zeroPadding2d({ padding: [[2, 0], [1, 3]] }), x),
     cropping: (x) => apply(tf.layers.cropping2D({ cropping: [[1, 0], [0, 2]] }), x),
-    residual: (x) => apply(pick(tf.layers.add(), tf.layers.maximum()), x, convolution(convolution(x, true), true)),
+    residual: (x) =>
+      apply(pick<tfLayers.Layer>(tf.layers.add(), tf.layers.maximum()), x, convolution(convolution(x, true), true)),
     concatenate: (x) => apply(tf.layers.concatenate(), convolution(x, true), x),
     dropout: (x) => apply(tf.layers.dropout({ rate: 0.5 }), x),
     squeeze: (x) => {

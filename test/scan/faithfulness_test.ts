@@ -7,7 +7,14 @@ import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { resolveTarget, resolveUnit } from "../../lib/probe/target.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
-import { areaUnder, type Baseline, pixelOrder, walkCurves } from "../../lib/scan/faithfulness.ts";
+import {
+  areaUnder,
+  type Baseline,
+  baselineWarning,
+  type Curve,
+  pixelOrder,
+  walkCurves,
+} from "../../lib/scan/faithfulness.ts";
 import { redImage } from "../nets.ts";
 
 const tf = await ensureBackend();
@@ -150,3 +157,18 @@ test("equal values stand in a random order that repeats with the seed", () => {
 });
 
 test("the area by hand", () => expect(areaUnder([0, 0.5, 1], [0, 1, 0.5])).toBe(0.25 + 0.375));
+
+test("a baseline that keeps more than half of the score is told of", () => {
+  const curve = (baseline: string, first: number): Curve => ({
+    method: "a",
+    baseline,
+    kind: "insertion",
+    share: [0, 1],
+    score: [first, 0.8],
+    area: 0,
+  });
+  const warning = baselineWarning([curve("blurred", 0.5), curve("grey", 0.3)]);
+  expect(warning).toContain("The baseline blurred alone still scores 0.50");
+  expect(warning).not.toContain("grey");
+  expect(baselineWarning([curve("grey", 0.4)])).toBe("");
+});

@@ -1,0 +1,101 @@
+/**
+ * Processes that compute what they are asked to, each with a heap of its own: convlens on a backend, or Python.
+ *
+ * A process says first what it is, as a line of JSON, and answers each line, the name of a task, with another.
+ *
+ * @module
+ */
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
+
+/** What a process says first. */
+export interface Introduction {
+  /** What computes; absent where it cannot. */
+  about?: string;
+  /** Why it cannot. */
+  missing?: string;
+  tasks: string[];
+}
+
+/** What a task took. */
+export interface Answer {
+  ms: number;
+  /** The most bytes that the process held meanwhile, where the system tells. */
+  peak?: number;
+}
+
+/** A running process. */
+export interface Peer extends Introduction {
+  name: string;
+  /** Does a task once and waits for its end. */
+  ask(task: string): Promise<Answer>;
+  end(): void;
+}
+
+/** Starts a process and waits for its introduction. */
+export async function startPeer(name: string, command: string, args: string[]): Promise<Peer> {
+  const process = new Deno.Command(command, { args, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
+  const errors = new Response(process.stderr).text();
+  // deno-lint-ignore no-explicit-any -- Node's and the web's types of one stream
+  const lines = createInterface({ input: Readable.fromWeb(process.stdout as any) })[Symbol.asyncIterator]();
+  const writer = process.stdin.getWriter();
+  const next = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${name} ended: ${(await errors).trim().split("\n").slice(-3).join(" ")}`);
+    return JSON.parse(value);
+  };
+  const introduction: Introduction = await next();
+  return {
+    ...introduction,
+    name,
+    async ask(task) {
+      await writer.write(new TextEncoder().encode(`${task}\n`));
+      return await next();
+    },
+    end: () => process.kill(),
+  };
+}
+
+/** Is such a process: introduces itself, then does the tasks that it is asked for. */
+export async function servePeer(
+  introduction: Omit<Introduction, "tasks">,
+  tasks: Record<string, () => Promise<unknown>>,
+): Promise<void> {
+  console.log(JSON.stringify({ ...introduction, tasks: Object.keys(tasks) } satisfies Introduction));
+  // One task is asked for at a time, so every piece is one line.
+  for await (const line of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
+    forgetPeak();
+    const start = performance.now();
+    await tasks[line.trim()]();
+    console.log(JSON.stringify({ ms: performance.now() - start, peak: peakBytes() } satisfies Answer));
+  }
+}
+
+/** Lets the system count the most memory held from here on. */
+function forgetPeak(): void {
+  if (existsSync("/proc/self/clear_refs")) Deno.writeTextFileSync("/proc/self/clear_refs", "5");
+}
+
+/** The most memory that this process has held, where the system tells. */
+function peakBytes(): number | undefined {
+  if (!existsSync("/proc/self/status")) return undefined;
+  const line = Deno.readTextFileSync("/proc/self/status").match(/^VmHWM:\s+(\d+) kB$/m);
+  return line ? 1024 * Number(line[1]) : undefined;
+}
+
+/** The Python that has a module, if there is one: that of the active virtual environment, else the first on the path. */
+export function pythonWith(module: string): string | undefined {
+  const environment = Deno.env.get("VIRTUAL_ENV");
+  const inside = environment && join(environment, "bin", "python3");
+  return [...(inside && existsSync(inside) ? [inside] : []), "python3"].find((python) => {
+    try {
+      return new Deno.Command(python, { args: ["-c", `import ${module}`], stdout: "null", stderr: "null" })
+        .outputSync().success;
+    } catch {
+      return false;
+    }
+  });
+}

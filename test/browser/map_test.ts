@@ -1,0 +1,206 @@
+/// <reference lib="dom" />
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runNotebook } from "../../lib/figure/jupyter/kernel.ts";
+import { type Notebook, notebookText } from "../../lib/figure/jupyter/notebook.ts";
+import { notebookPage } from "../../lib/figure/page.ts";
+import { root } from "../notebooks/nbconvert.ts";
+import { browserIsReady, type Lab, openBrowser, openNotebook, runAll, startLab } from "./browser.ts";
+
+const ready = await browserIsReady();
+const out = `${root}out`;
+
+/**
+ * Thirty points in three rows of ten, a class each; the true neighbours of a point are those beside it in its row, but
+ * for the first one, whose neighbours lie at the far end.
+ */
+const CELL = `
+import { mapFigure } from "../lib/figure/map.ts";
+const points = { data: new Float32Array(60).map((_, i) => i % 2 ? Math.floor(i / 20) * 5 : (i / 2) % 10), shape: [30, 2] };
+const names = ["bird", "cat", "dog"];
+const labels = Array.from({ length: 30 }, (_, i) => names[Math.floor(i / 10)]);
+const side = 16;
+const data = new Uint8Array(30 * side * side * 3).map((_, i) => 8 * Math.floor(i / (side * side * 3)));
+const indices = Array.from({ length: 60 }, (_, e) => e < 2 ? 9 - e : e % 2 ? (e >> 1) - 1 : ((e >> 1) + 1) % 30);
+mapFigure({ title: "rows", points, labels, ids: labels.map((_, i) => "image-" + i), neighbors: { k: 2, indices },
+  thumbnails: { side, data }, columns: { answer: labels.map((_, i) => i % 10 ? "right" : "wrong"), place: labels.map((_, i) => i) } })`;
+
+const notebook = (): Notebook => ({
+  cells: [{ cell_type: "code", id: "map", source: CELL, metadata: {}, execution_count: null, outputs: [] }],
+  metadata: { kernelspec: { name: "deno", display_name: "Deno", language: "typescript" } },
+  nbformat: 4,
+  nbformat_minor: 5,
+});
+
+/** What Plotly keeps of a plot. */
+interface Plot extends HTMLElement {
+  _fullLayout: Record<"xaxis" | "yaxis", { l2p(value: number): number; _offset: number }>;
+  data: { name: string; visible?: string; x: number[]; selectedpoints?: number[] | null }[];
+}
+
+/** Where a point of the map lies on the screen. */
+async function place(page: Page, x: number, y: number): Promise<[number, number]> {
+  const plot = page.locator(".convlens-plot").first();
+  await plot.scrollIntoViewIfNeeded();
+  return await plot.evaluate((plot, [x, y]) => {
+    const box = plot.getBoundingClientRect();
+    const { xaxis, yaxis } = (plot as Plot)._fullLayout;
+    return [box.left + xaxis._offset + xaxis.l2p(x), box.top + yaxis._offset + yaxis.l2p(y)] as [number, number];
+  }, [x, y]);
+}
+const tip = (page: Page) => page.locator(".convlens-map-tip");
+const panel = (page: Page) => page.locator(".convlens-panel").first();
+const plotData = (page: Page) =>
+  page.locator(".convlens-plot").first().evaluate((plot) =>
+    (plot as Plot).data.map(({ name, visible, x, selectedpoints }) => ({
+      name,
+      visible,
+      x: [...x],
+      selected: selectedpoints?.length,
+    }))
+  );
+
+/** The whole walk; the map must be drawn. */
+async function walk(page: Page) {
+  await page.locator(".convlens-map[data-live=drawn]").waitFor({ timeout: 60_000 });
+  expect(await page.locator(".convlens-map img").count()).toBe(0);
+
+  // Hover: the picture and the words of the point.
+  const middle = await place(page, 4, 5);
+  await page.mouse.move(middle[0] - 40, middle[1] - 40);
+  await page.mouse.move(...middle, { steps: 4 });
+  await tip(page).waitFor({ state: "visible" });
+  expect(await tip(page).innerText()).toBe("image-14\nlabel: cat\nanswer: right\nplace: 14");
+  expect(
+    await tip(page).locator(".convlens-thumbnail").evaluate(async (thumbnail) => {
+      const style = getComputedStyle(thumbnail);
+      const sheet = new Image();
+      sheet.src = style.backgroundImage.slice(5, -2);
+      await sheet.decode();
+      return [sheet.naturalWidth, style.backgroundPosition];
+    }),
+  ).toEqual([480, "-1344px 0px"]);
+  await page.mouse.move(middle[0] + 25, middle[1] + 30, { steps: 4 });
+  await tip(page).waitFor({ state: "hidden" });
+
+  // Click: the true neighbours.
+  await page.mouse.move(...await place(page, 4, 5), { steps: 4 });
+  await page.mouse.click(...await place(page, 4, 5));
+  await expect.poll(() => panel(page).innerText()).toContain("image-14 and its 2 true neighbours");
+  expect(await panel(page).innerText()).toContain("the map keeps all of them near");
+  expect((await plotData(page)).slice(-2).map(({ x }) => x)).toEqual([[5, 3], [4]]);
+  await page.mouse.move(...await place(page, 0, 0), { steps: 4 });
+  await page.mouse.click(...await place(page, 0, 0));
+  await expect.poll(() => panel(page).innerText()).toContain("2 of them the map has put far away");
+  expect(await panel(page).locator(".convlens-listed").allInnerTexts()).toEqual([
+    "bird\nchosen",
+    "bird\nfar",
+    "bird\nfar",
+  ]);
+  await panel(page).getByRole("button", { name: "clear" }).click();
+  expect(await panel(page).innerText()).toBe("");
+
+  // Lasso: what it holds.
+  await page.locator(".modebar-btn[data-val=lasso]").first().click();
+  const corners: [number, number][] = [];
+  for (const [x, y] of [[-0.5, 4], [2.5, 4], [2.5, 6], [-0.5, 6], [-0.5, 4]]) corners.push(await place(page, x, y));
+  await page.mouse.move(...corners[0]);
+  await page.mouse.down();
+  for (const corner of corners.slice(1)) await page.mouse.move(...corner, { steps: 6 });
+  await page.mouse.up();
+  await expect.poll(() => panel(page).innerText()).toContain("3 of 30 images in the lasso: cat 3");
+  expect(
+    await panel(page).locator(".convlens-listed").evaluateAll((tiles) =>
+      tiles.map((tile) => tile.title[6] + tile.title[7])
+    ),
+  )
+    .toEqual(["10", "11", "12"]);
+  await panel(page).getByRole("button", { name: "clear" }).click();
+
+  // Legend: a click hides a class.
+  await page.locator(".convlens-plot .legendtoggle").nth(1).click();
+  await expect.poll(async () => (await plotData(page)).slice(0, 3).map(({ visible }) => visible)).toEqual([
+    undefined,
+    "legendonly",
+    undefined,
+  ]);
+  await page.locator(".convlens-plot .legendtoggle").nth(1).click();
+
+  // Search, then other colours.
+  await page.locator(".convlens-search").fill("DOG");
+  await expect.poll(() => panel(page).innerText()).toContain("10 of 30 images with “DOG”: dog 10");
+  expect((await plotData(page)).slice(0, 3).map(({ selected }) => selected)).toEqual([0, 0, 10]);
+  await page.locator(".convlens-search").fill("");
+  await expect.poll(async () => (await plotData(page))[0].selected).toBeUndefined();
+  await page.locator(".convlens-color").selectOption({ label: "answer" });
+  await expect.poll(async () => (await plotData(page)).slice(0, 2).map(({ name, x }) => [name, x.length])).toEqual([
+    ["right", 27],
+    ["wrong", 3],
+  ]);
+  await page.locator(".convlens-color").selectOption({ label: "place" });
+  await expect.poll(async () => (await plotData(page))[0].x.length).toBe(30);
+}
+
+describe.skipIf(!ready)("a map", () => {
+  let browser: Browser;
+  let executed: Notebook;
+  let own: string;
+  let lab: Lab | undefined;
+  beforeAll(async () => {
+    own = await Deno.makeTempDir();
+    await Deno.mkdir(out, { recursive: true });
+    browser = await openBrowser();
+    const run = await runNotebook(notebook(), { folder: out });
+    expect(run.failures).toEqual([]);
+    executed = run.notebook;
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await lab?.stop();
+    await Deno.remove(own, { recursive: true });
+  });
+  const newPage = async () => {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 1100 } });
+    // A lone page has no network at all; JupyterLab its own machine's only.
+    await page.route(
+      /^https?:/,
+      (route) => new URL(route.request().url()).hostname === "127.0.0.1" ? route.continue() : route.abort(),
+    );
+    return page;
+  };
+
+  test("in the exported page: hover, click, lasso, legend, search, colours", async () => {
+    const page = await newPage();
+    const refused: string[] = [];
+    page.on("console", (message) => /Content Security Policy/.test(message.text()) && refused.push(message.text()));
+    page.on("pageerror", (error) => refused.push(error.message));
+    await Deno.writeTextFile(`${out}/map.html`, await notebookPage(executed));
+    await page.goto(`file://${out}/map.html`);
+    await walk(page);
+    expect(refused).toEqual([]);
+    await page.close();
+  });
+
+  test("in JupyterLab: hover, click, lasso, legend, search, colours", async () => {
+    lab = await startLab(out, own);
+    const page = await newPage();
+    await Deno.writeTextFile(`${out}/lab-map.ipynb`, notebookText(notebook()));
+    await openNotebook(page, lab.address("lab-map.ipynb"));
+    await runAll(page, 60_000);
+    await walk(page);
+    await page.close();
+  });
+
+  test("where the notebook is not trusted, the picture stays", async () => {
+    lab ??= await startLab(out, own);
+    const page = await newPage();
+    await Deno.writeTextFile(`${out}/untrusted-map.ipynb`, notebookText(executed));
+    await openNotebook(page, lab.address("untrusted-map.ipynb"));
+    const picture = page.locator(".jp-OutputArea img");
+    await picture.waitFor();
+    expect(await picture.getAttribute("alt")).toBe("A map of 30 points, coloured by label");
+    expect(await picture.evaluate((image) => (image as HTMLImageElement).naturalWidth)).toBeGreaterThan(500);
+    expect(await page.locator(".convlens-plot").count()).toBe(0);
+    await page.close();
+  });
+});
