@@ -9,6 +9,7 @@ import { completeWasmKernels } from "./gradients/wasm_kernels.ts";
 import { guardWasm } from "./memory.ts";
 import { messageOf } from "./message.ts";
 import { selfCheck } from "./self_check.ts";
+import { useFastConvolutions } from "./wasm_convolution/kernels.ts";
 
 const WASM = "npm:@tensorflow/tfjs-backend-wasm@4.22.0";
 
@@ -26,6 +27,7 @@ export const wasm: Candidate = {
       await withoutNewListeners(() => makeReady(tf, "wasm"));
       guardWasm(tf);
       completeWasmKernels(tf);
+      await useFastConvolutions(tf);
     } catch (error) {
       const remedy = "Its package must be in Deno's cache: run once with a network, or use another backend.";
       throw new BackendError("wasm", messageOf(error), remedy, { cause: error });

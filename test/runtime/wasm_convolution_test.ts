@@ -1,0 +1,110 @@
+/** The convolutions of the wasm backend that are ours. */
+
+import fc from "fast-check";
+import type { Tensor4D } from "@tensorflow/tfjs";
+import { beforeEach, expect, test } from "vitest";
+import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
+import { CONVOLUTION } from "../../lib/runtime/convolution.ts";
+import { MemoryError } from "../../lib/runtime/memory.ts";
+import { compileConvolutions } from "../../lib/runtime/wasm_convolution/build.ts";
+
+const tf = await ensureBackend();
+beforeEach(async () => void await useBackend("wasm"));
+
+/** The largest difference, relative to the largest wanted value. */
+function deviation(found: ArrayLike<number>, wanted: ArrayLike<number>): number {
+  expect(found).toHaveLength(wanted.length);
+  let [scale, worst] = [0, 0];
+  for (let i = 0; i < wanted.length; i++) {
+    scale = Math.max(scale, Math.abs(wanted[i]));
+    worst = Math.max(worst, Math.abs(found[i] - wanted[i]));
+  }
+  return scale === 0 ? worst : worst / scale;
+}
+
+test("are in use, and their binary is what its source makes", async () => {
+  expect(tf.getKernel(CONVOLUTION, "wasm")).toBeDefined();
+  const there = await Deno.readFile(new URL("../../lib/runtime/wasm_convolution/kernels.wasm", import.meta.url));
+  const made = await compileConvolutions();
+  expect(made.length).toBe(there.length);
+  expect(made.every((byte, i) => byte === there[i])).toBe(true);
+});
+
+test("equal the cpu backend's, whatever the shape, window and padding", async () => {
+  const cases = fc.record({
+    batch: fc.integer({ min: 1, max: 5 }),
+    height: fc.integer({ min: 1, max: 14 }),
+    width: fc.integer({ min: 1, max: 14 }),
+    channels: fc.integer({ min: 3, max: 21 }),
+    eights: fc.integer({ min: 1, max: 4 }),
+    rows: fc.integer({ min: 1, max: 4 }),
+    columns: fc.integer({ min: 1, max: 4 }),
+    stride: fc.integer({ min: 1, max: 3 }),
+    dilation: fc.integer({ min: 1, max: 3 }),
+    pad: fc.constantFrom<"same" | "valid" | number>("same", "valid", 1, 2),
+    activation: fc.constantFrom("linear" as const, "relu" as const),
+    seed: fc.nat(1e6),
+  }).filter(({ stride, dilation, rows, columns, height, width }) =>
+    (stride === 1 || dilation === 1) && (rows - 1) * dilation < height && (columns - 1) * dilation < width
+  );
+  // Winograd's algorithm takes 3×3 windows without a stride only: it is asked for more often than chance would.
+  const windows = fc.oneof(cases, cases.map((c) => ({ ...c, rows: 3, columns: 3, stride: 1, dilation: 1 })))
+    .filter(({ rows, columns, height, width }) => rows <= height && columns <= width);
+  await fc.assert(
+    fc.asyncProperty(windows, async (c) => {
+      const compute = async (backend: "wasm" | "cpu") => {
+        await useBackend(backend);
+        const before = tf.memory().numTensors;
+        const output = tf.tidy(() => {
+          const x = tf.randomUniform([c.batch, c.height, c.width, c.channels], -1, 1, "float32", c.seed) as Tensor4D;
+          const shape: [number, number, number, number] = [c.rows, c.columns, c.channels, 8 * c.eights];
+          const filter = tf.randomUniform(shape, -1, 1, "float32", c.seed + 1) as Tensor4D;
+          return tf.fused.conv2d({
+            x,
+            filter,
+            strides: c.stride,
+            dilations: c.dilation,
+            pad: c.pad,
+            bias: tf.randomUniform([8 * c.eights], -1, 1, "float32", c.seed + 2) as never,
+            activation: c.activation,
+            ...typeof c.pad === "number" && { dimRoundingMode: "floor" as const },
+          });
+        });
+        const values = await output.data();
+        output.dispose();
+        expect(tf.memory().numTensors).toBe(before);
+        return values;
+      };
+      const [found, wanted] = [await compute("wasm"), await compute("cpu")];
+      expect(deviation(found, wanted)).toBeLessThan(5e-6);
+    }),
+    { numRuns: 150, seed: 31 },
+  );
+});
+
+test("give the same numbers to an image whatever batch it is in, and free what they took", () => {
+  const memory = () => (tf.backend() as unknown as { wasm: { HEAPU8: Uint8Array } }).wasm.HEAPU8.length;
+  const run = (count: number) =>
+    tf.tidy(() => {
+      const images = tf.randomUniform([16, 20, 20, 16], -1, 1, "float32", 1) as Tensor4D;
+      const filter = tf.randomUniform([3, 3, 16, 24], -1, 1, "float32", 2) as Tensor4D;
+      return tf.slice(tf.conv2d(tf.slice(images, 0, count), filter, 1, "same"), 0, 1).dataSync();
+    });
+  const [one, all] = [run(1), run(16)];
+  expect(one.every((value, i) => value === all[i])).toBe(true);
+  const before = memory();
+  for (let i = 0; i < 50; i++) run(16);
+  expect(memory()).toBe(before);
+});
+
+test("that find no room tell so by name, and the next one works", async () => {
+  const image = tf.zeros([1, 1000, 1000, 8]) as Tensor4D;
+  const many = tf.zeros([1, 1, 8, 1200]) as Tensor4D;
+  const before = tf.memory().numTensors;
+  // 4.8 GB, more than WASM can address.
+  expect(() => tf.conv2d(image, many, 1, "same")).toThrow(MemoryError);
+  expect(tf.memory().numTensors).toBe(before);
+  const output = tf.conv2d(tf.ones([1, 2, 2, 8]) as Tensor4D, tf.ones([1, 1, 8, 8]) as Tensor4D, 1, "same");
+  expect((await output.data()).every((value) => value === 8)).toBe(true);
+  tf.dispose([image, many, output]);
+});
