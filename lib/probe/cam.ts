@@ -122,7 +122,7 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
   const before = kind.kind === "class" ? null : await subjectOf(model, pair);
   const beside = besides(tail, maps.id);
   const known = tensorsTo(network, [maps, route.output]);
-  const front = makePlan(network, [maps, ...beside.map((id) => known.get(id)!)], { fold: false });
+  const front = makePlan(network, [maps, ...beside.map((id) => known.get(id)!)], { fold: true, sums: true });
   const start = () => tf.tensor(image.input.data, [1, ...image.input.shape]);
   let result: LayerGradient | undefined;
   await execute(tf, front, [start], async ([at, ...others]) => {

@@ -22,7 +22,7 @@
  * @module
  */
 
-import type { layers, LayersModel, SymbolicTensor, Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
@@ -219,23 +219,13 @@ function strongestCell(map: ArrayLike<number>, channel: number, [, width, channe
   return [Math.floor(cell / width), cell % width];
 }
 
-/** Global max-pooling as one window, which has one switch; the maximum of tfjs would give all equal cells the signal. */
-function oneWindow(tf: TF, x: Tensor): Tensor {
-  const [count, height, ...rest] = x.shape as [number, number, ...number[]];
-  const [width, channels] = rest.length === 2 ? rest : [1, rest[0]];
-  const maps = tf.reshape(x, [count, height, width, channels]) as Tensor4D;
-  return tf.reshape(tf.maxPool(maps, [height, width], 1, "valid"), [count, channels]);
-}
-
 /** What a layer without its activation function hands back to its inputs. */
 function handBack(tf: TF, { layer, inputs }: Step, signal: Tensor): Tensor[] {
   const kind = layer.getClassName();
   if (NORMALIZES_RESPONSE.has(kind)) return [tf.clone(signal)];
   // All that is left is linear, given the switches: its transpose is its gradient.
   const bare = withoutActivation(tf, layer);
-  const call = kind.startsWith("GlobalMaxPooling")
-    ? ([x]: Tensor[]) => oneWindow(tf, x)
-    : (x: Tensor[]) => bare.call(x.length === 1 ? x[0] : x, { training: false }) as Tensor;
+  const call = (x: Tensor[]) => bare.call(x.length === 1 ? x[0] : x, { training: false }) as Tensor;
   const tensors = inputs.map(({ tensor }) => tensor);
   return tensors.map((tensor, i) => {
     // What comes in twice gets all of it back the first time.

@@ -27,7 +27,7 @@ async function epoch(images: Dataset, watcher: TrainingWatcher = {}, epochs = 1)
 }
 
 /** How many images make an epoch that can be measured in a few seconds. */
-const IMAGES: Record<BackendName, number> = { tensorflow: 1024, webgpu: 32, wasm: 256, cpu: 4 };
+const IMAGES: Record<BackendName, number> = { tensorflow: 1024, webgpu: 16, wasm: 256, cpu: 4 };
 
 async function rates(): Promise<Line[]> {
   const lines: Line[] = [];
@@ -81,7 +81,7 @@ async function overhead(): Promise<Line[]> {
     return await compare(
       ["2 epochs of 512 images on wasm, unseen", () => epoch(images, {}, 2)],
       ["2 epochs of 512 images on wasm, live in a cell", () => watched(images, 2)],
-      { goal: 1.05, runs: 4, warmUp: 1 },
+      { goal: 1.05, runs: 3, warmUp: 1 },
     );
   } finally {
     await useBackend();

@@ -245,6 +245,20 @@ describe("every method", () => {
     await useBackend(former as "cpu");
   });
 
+  test("more steps, samples or images take no more memory, and smaller batches take less", async () => {
+    const tf = await ensureBackend();
+    const peak = async (run: () => Promise<unknown>) => (await tf.profile(run as never)).peakBytes;
+    const integrated = (steps: number, batchSize: number) =>
+      peak(() => integratedGradients(model, scene, { target: 0, steps, batchSize }));
+    const few = await integrated(8, 4);
+    expect(await integrated(24, 4)).toBe(few);
+    expect(await integrated(24, 8)).toBeGreaterThan(1.5 * few);
+    const smooth = (samples: number) => peak(() => smoothGrad(model, scene, { target: 0, samples, batchSize: 4 }));
+    expect(await smooth(16)).toBe(await smooth(8));
+    const many = (images: number) => peak(() => saliency(model, new Array(images).fill(scene), { batchSize: 4 }));
+    expect(await many(12)).toBe(await many(8));
+  });
+
   test("figures tell the target, the scale and the percentile", async () => {
     const result = await saliency(model, scene, { target: "b" });
     const figure = result.figure();

@@ -10,7 +10,7 @@ both sides compute with the same numbers. Xplique's metrics take what the networ
 Xplique 2.0.2 asks for TensorFlow at most 2.20 with CUDA; it runs with tensorflow-cpu 2.21 as well:
 
     pip install -r requirements.txt -r requirements-xplique.txt
-    pip install --no-deps xplique==2.0.2
+    pip install --no-deps xplique==2.0.2 tf-keras==2.21.0
 """
 
 import argparse

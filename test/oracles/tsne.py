@@ -29,7 +29,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import openTSNE
 import sklearn.manifold._utils as utils
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -87,6 +86,8 @@ def quality(points: np.ndarray, labels: np.ndarray, embedding: np.ndarray, diver
 
 
 def by_open_tsne(points: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict:
+    import openTSNE  # not needed for --check
+
     embedding = openTSNE.TSNE(neighbors="exact", random_state=seed, n_jobs=1).fit(points)
     return quality(points, labels, np.asarray(embedding), float(embedding.kl_divergence))
 

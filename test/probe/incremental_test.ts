@@ -192,6 +192,35 @@ describe("what boxes change equals what the network itself puts out", () => {
   });
 });
 
+test("a model that stands in another one is computed whole, and its work is counted", async () => {
+  const inner = tf.sequential({
+    layers: [
+      tf.layers.conv2d({ inputShape: [6, 6, 2], filters: 4, kernelSize: 3 }),
+      tf.layers.globalAveragePooling2d({}) as tfLayers.Layer,
+    ],
+  });
+  const net = tf.sequential({
+    layers: [
+      tf.layers.conv2d({ inputShape: [8, 8, 3], filters: 2, kernelSize: 3 }),
+      inner,
+      tf.layers.dense({ units: 5, activation: "softmax" }),
+    ],
+  });
+  const next = uniforms(9);
+  const model = await loadModel(net, { preprocess: "none" });
+  for (const layer of [...net.layers, ...inner.layers]) {
+    tf.tidy(() => layer.setWeights(layer.getWeights().map(({ shape }) => tf.tensor(noise(shape, next).data, shape))));
+  }
+  const [input, fill] = [noise([8, 8, 3], next), noise([8, 8, 3], next)];
+  const boxes: Box[] = [[[0, 2], [0, 2]], [[3, 6], [5, 9]]];
+  const { found, work } = await incremental({ model, input, fill, boxes, costOfMoving: 0 });
+  expect(worst(found, await naive(model, input, fill, boxes))).toBeLessThan(1e-5);
+  // 36 cells of 3·3·3·2, 16 cells of 3·3·2·4, then 4·5; the boxes reach 5×3 cells of the first convolution at most.
+  expect(work.full).toBe(3 * (36 * 54 + 16 * 72 + 20));
+  expect(work.done).toBeLessThan(work.full - 2 * 54 * 10);
+  model.dispose();
+});
+
 test("classes keep like with like", () => {
   expect(classesOf([1, 9, 2, 8, 1, 9], 2)).toEqual([0, 1, 0, 1, 0, 1]);
   expect(classesOf([5, 5, 5], 3)).toEqual([0, 0, 0]);

@@ -68,7 +68,7 @@ test("a VGG-16-shaped network takes a fifth of the multiply-adds, and gives the 
     which.forEach((place, i) => to[place] = rows[i]);
   };
   // With an eighth of the filters, moving a number costs as much as an eighth of the multiply-adds.
-  const work = await runChanges(tf, plan, { input, fill, boxes, batchSize: 16, costOfMoving: 150 / 8 }, collect(found));
+  const work = await runChanges(tf, plan, { input, fill, boxes, batchSize: 16, costOfMoving: 60 / 8 }, collect(found));
   expect(work.full / work.done).toBeGreaterThan(5);
   const some = [0, 24, 312, 313, 600, 624];
   const wanted: number[][] = [];

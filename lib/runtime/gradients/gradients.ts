@@ -12,7 +12,7 @@ import { convolutionFilterGradient, convolutionInputGradient } from "./convoluti
 import { depthwiseFilterGradient, depthwiseInputGradient } from "./convolution.ts";
 import { makeFusedGradientsLazy } from "./fused.ts";
 import { batchNormalizationGradient } from "./normalization.ts";
-import { averageCorrection, maxPoolGradientByTaps } from "./pooling.ts";
+import { averageCorrection, maximumGradient, maxPoolGradientByTaps } from "./pooling.ts";
 import { useNativeReluGradient } from "./relu.ts";
 
 type GradientFunction = GradConfig["gradFunc"];
@@ -25,6 +25,7 @@ const STEPS = ["Any", "Equal", "Greater", "Less", "LessEqual", "NotEqual"];
  * - dilated convolutions, in two and three dimensions, plain, depthwise and fused;
  * - transposed convolutions in three dimensions;
  * - max pooling with ties, on WebGPU and, in three dimensions, on cpu (on wasm the kernels are replaced);
+ * - maxima over whole axes with ties, as in global max pooling (tfjs: each of the equal cells gets all);
  * - enlarging by whole numbers to the nearest neighbour (tfjs: wrong on the cpu backend);
  * - average pooling whose windows reach over the border (tfjs: too small there, but on native TensorFlow);
  * - comparisons, so that thresholded ReLUs and masks do not stop a gradient;
@@ -39,6 +40,7 @@ export function completeGradients(tf: TF): void {
   for (const kernel of ["AvgPool", "AvgPool3D"]) correctAverage(tf, kernel);
   decideTies(tf, "MaxPool", "webgpu");
   decideTies(tf, "MaxPool3D", "cpu");
+  decideTiesOfMaximum(tf);
   replaceEnlarging(tf);
   tf.registerGradient({ ...tf.getGradient("FusedBatchNorm"), gradFunc: batchNormalizationGradient(tf) });
   tf.registerGradient({
@@ -88,6 +90,17 @@ function decideTies(tf: TF, kernelName: string, backend: string): void {
     const [x, y] = saved;
     const axes = poolingAxes(tf, x.shape, attrs as unknown as PoolingAttributes);
     return { x: () => maxPoolGradientByTaps(tf, x, y, dy as Tensor, axes) };
+  };
+  tf.registerGradient({ ...stock, gradFunc });
+}
+
+/** Gives ties of a maximum over whole axes to the first cell, as poolings do. */
+function decideTiesOfMaximum(tf: TF): void {
+  const stock = tf.getGradient("Max");
+  const gradFunc: GradientFunction = (dy, saved, attrs) => {
+    const [x] = saved;
+    const axes = tf.util.parseAxisParam(attrs.reductionIndices as number[], x.shape);
+    return { x: () => maximumGradient(tf, x, dy as Tensor, axes) };
   };
   tf.registerGradient({ ...stock, gradFunc });
 }

@@ -79,6 +79,28 @@ export function maxPoolGradientByTaps(tf: TF, x: Tensor, y: Tensor, dy: Tensor, 
   return tf.transpose(together, [0, ...spatial.map((axis) => axis + 1), 1]);
 }
 
+/**
+ * The gradient of a maximum over whole axes, as in global max pooling, by the rule of {@linkcode maxPoolGradient}.
+ *
+ * @param x what the maximum is taken of
+ * @param dy gradient to the maxima, with or without the axes that went
+ * @param axes over which the maximum is taken, each ≥ 0
+ * @returns of the shape of `x`
+ */
+export function maximumGradient(tf: TF, x: Tensor, dy: Tensor, axes: readonly number[]): Tensor {
+  const all = x.shape.map((_, axis) => axis);
+  const order = [...all.filter((axis) => !axes.includes(axis)), ...all.filter((axis) => axes.includes(axis))];
+  const turned = tf.transpose(x, order);
+  const cells = axes.reduce((product, axis) => product * x.shape[axis], 1);
+  const apart = tf.reshape(turned, [-1, cells]);
+  // Not by argMax, which on WebGPU finds any of the equal cells.
+  const places = tf.range(0, cells);
+  const greatest = tf.equal(apart, tf.max(apart, 1, true));
+  const first = tf.min(tf.where(greatest, tf.broadcastTo(places, apart.shape), cells), 1, true);
+  const passed = tf.mul(tf.cast(tf.equal(places, first), "float32"), tf.reshape(dy, [-1, 1]));
+  return tf.transpose(tf.reshape(passed, turned.shape), all.map((axis) => order.indexOf(axis)));
+}
+
 /** The lowest finite value in single precision. */
 const LOWEST = -(2 - 2 ** -23) * 2 ** 127;
 
