@@ -148,6 +148,8 @@ export interface Live extends BlockText {
   html: () => Promise<string>;
   /** The name of the class by which the script finds the drawing. */
   className: string;
+  /** With how many pixels to one of the page the drawing is made. @default 2 */
+  fine?: number;
   /** The same as a Plotly figure, for viewers that draw these themselves. @default none */
   plotly?: () => unknown;
 }

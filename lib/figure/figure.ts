@@ -41,7 +41,7 @@ async function chartImage(chart: Chart): Promise<ChartImage> {
 async function liveImage(block: Live, still: Still): Promise<LiveImage> {
   const { svg, width, height } = still;
   const drawing = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${svg}</svg>`;
-  const [png, html] = await Promise.all([renderSvg(drawing, { width: width * FINE }), block.html()]);
+  const [png, html] = await Promise.all([renderSvg(drawing, { width: width * (block.fine ?? FINE) }), block.html()]);
   return { png, width, height, html };
 }
 

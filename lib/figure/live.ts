@@ -37,6 +37,8 @@ export function startLive(): Live {
       if (!inKernel() || busy || performance.now() < next) return;
       busy = true;
       painted = paint(make());
+      // What goes wrong is told by end, which waits for it.
+      painted.catch(() => {});
     },
     async end() {
       await painted;

@@ -111,7 +111,7 @@ async function walk(page: Page) {
   await expect.poll(() => panel(page).innerText()).toContain("3 of 30 images in the lasso: cat 3");
   expect(
     await panel(page).locator(".convlens-listed").evaluateAll((tiles) =>
-      tiles.map((tile) => tile.title[6] + tile.title[7])
+      tiles.map((tile) => (tile as HTMLElement).title.slice(6, 8))
     ),
   )
     .toEqual(["10", "11", "12"]);

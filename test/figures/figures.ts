@@ -24,10 +24,16 @@ import { occlusion } from "../../lib/methods/occlusion.ts";
 import { predict } from "../../lib/methods/predict.ts";
 import { sanityCheck } from "../../lib/methods/sanity_check.ts";
 import { report } from "../../lib/methods/report.ts";
+import { codes } from "../../lib/methods/codes.ts";
 import { compare } from "../../lib/methods/compare.ts";
 import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
 import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
+import { mapFigure } from "../../lib/figure/map.ts";
+import { embeddingGrid } from "../../lib/methods/embedding_grid.ts";
+import { linearProbes } from "../../lib/methods/linear_probes.ts";
+import { neighbors } from "../../lib/methods/neighbors.ts";
+import { pca } from "../../lib/methods/pca.ts";
 import { saliency } from "../../lib/methods/saliency.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
@@ -395,4 +401,84 @@ export async function sanityCheckOfGradient(): Promise<Figure> {
 
 export async function attributionReport(): Promise<Figure> {
   return (await report(await waves(), scene, [saliency, integratedGradients, guidedBackprop], { steps: 8 })).figure();
+}
+
+/** The landscape, each time in another light. */
+function lights(): Dataset {
+  const random = uniforms(11);
+  const { data, shape } = landscape();
+  const items = Array.from({ length: 24 }, (_, i) => {
+    const light = [0, 1, 2].map(() => 0.3 + 0.9 * random());
+    const pixels = ndarray(data.map((value, j) => Math.min(255, value * light[j % 3])), shape);
+    const image = new Image(pixels, { name: `light ${i}`, source: "a formula" });
+    return { id: `light ${i}`, image, label: light[0] > light[2] ? "evening" : "noon" };
+  });
+  return {
+    name: "24 lights",
+    size: 24,
+    async *[Symbol.asyncIterator]() {
+      yield* items;
+    },
+  };
+}
+
+export async function codesOfImages(): Promise<Figure> {
+  return (await codes(await waves(), lights())).figure();
+}
+
+export async function neighborsOfImages(): Promise<Figure> {
+  return (await neighbors(await codes(await waves(), lights()), { k: 5 })).figure({ of: ["light 0", "light 7", 12] });
+}
+
+/** Points of three kinds, in four dimensions. */
+function kinds() {
+  const random = uniforms(5);
+  const labels = Array.from({ length: 150 }, (_, i) => ["meadow", "desert", "open sea"][i % 3]);
+  const data = Float32Array.from(
+    { length: 600 },
+    (_, i) => (i % 4 === (i >> 2) % 3 ? 3 : 0) + (random() + random() + random() - 1.5) * 2 / (1 + i % 4),
+  );
+  return { data, shape: [150, 4], labels, about: "landscapes" };
+}
+
+export function principalComponents(): Figure {
+  return pca(kinds(), { components: 4 }).figure();
+}
+
+/** A map of the kinds, with pictures of one colour each. */
+export function mapOfPoints(): Figure {
+  const { data, shape, labels } = kinds();
+  const shades = { meadow: [80, 160, 70], desert: [220, 180, 110], "open sea": [50, 90, 160] };
+  const pictures = labels.flatMap((label) =>
+    Array.from({ length: 64 }, () => shades[label as keyof typeof shades]).flat()
+  );
+  return mapFigure({
+    title: "A map of landscapes",
+    caption: "Near points are alike.",
+    points: { data, shape },
+    labels,
+    columns: { height: Float32Array.from({ length: 150 }, (_, i) => data[4 * i + 2]) },
+    neighbors: { k: 2, indices: Int32Array.from({ length: 300 }, (_, i) => (i + 3) % 150) },
+    thumbnails: { side: 8, data: Uint8Array.from(pictures) },
+  });
+}
+
+export function mapOfNumbers(): Figure {
+  const { data } = kinds();
+  const height = Float32Array.from({ length: 150 }, (_, i) => i === 7 ? NaN : data[4 * i]);
+  return mapFigure({
+    title: "A map by height",
+    points: { data, shape: [300, 2] },
+    columns: { height: [...height, ...height] },
+  });
+}
+
+export async function gridOfImages(): Promise<Figure> {
+  const images = await codes(await waves(), lights());
+  const map = pca(images, { components: 2 }).points;
+  return embeddingGrid(images, map, { columns: 6 }).figure();
+}
+
+export async function linearProbesOfLayers(): Promise<Figure> {
+  return (await linearProbes(await waves(), lights(), { layers: ["conv1", "pool1", "flat"], map: "pca" })).figure();
 }

@@ -7,7 +7,9 @@
 
 import { decodeBytes } from "../../lib/codec.ts";
 import { CONTROLS_SCRIPT } from "../../lib/figure/controls.ts";
+import { GRID_SCRIPT } from "../../lib/figure/grid_script.ts";
 import { HOVER_SCRIPT } from "../../lib/figure/hover.ts";
+import { MAP_SCRIPT } from "../../lib/figure/map_script.ts";
 
 /** How far a picture may be from its snapshot: rounding in another build of the libraries, and no more. */
 export const TOLERANCE = {
@@ -58,6 +60,10 @@ export function readable(html: string): string {
   return html
     .replaceAll(HOVER_SCRIPT, "[hover script]")
     .replaceAll(CONTROLS_SCRIPT, "[controls script]")
+    .replaceAll(MAP_SCRIPT, "[map script]")
+    .replaceAll(GRID_SCRIPT, "[grid script]")
+    .replace(/(class="convlens-plotly">)[^<]*/g, "$1[Plotly]")
+    .replace(/("(?:sheets":\["|picture":"))[A-Za-z0-9+/=]*/g, "$1[WebP]")
     .replace(
       /(halves\\*":\\*")([A-Za-z0-9+/=]{80,})/g,
       (_, name: string, base64: string) => `${name}[${base64.length} characters]`,

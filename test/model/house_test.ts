@@ -50,8 +50,8 @@ describe("cifar-convnet", () => {
     }
     const predictions = await predict(model, images, { top: 1 });
     const right = predictions.filter(({ rows }, i) => rows[0].label === labels[i]).length;
-    // 88 % of all 10,000, by data/cifar-convnet/measure.ts; of 300, one in a thousand draws would miss 81 %.
-    expect(right / 300).toBeGreaterThan(0.81);
+    // Of all 10,000 it is 89.60 %, by data/cifar-convnet/measure.ts.
+    expect(right / 300).toBeGreaterThan(0.85);
     model.dispose();
   });
 

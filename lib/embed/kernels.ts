@@ -1,0 +1,42 @@
+/**
+ * What `kernels.wasm` exports; `kernels/*.as` says what each of them does. Numbers are addresses in bytes, counts and
+ * indices, unless their name tells otherwise.
+ *
+ * @module
+ */
+
+export interface Kernels {
+  forward(x: number, length: number, w: number, width: number, half: boolean): void;
+  inverse(x: number, length: number, w: number, width: number, half: boolean): void;
+  // deno-fmt-ignore
+  spread(points: number, from: number, to: number, grid: number, side: number, left: number, top: number, perUnit: number): void;
+  // deno-fmt-ignore
+  gather(points: number, from: number, to: number, potential: number, side: number, left: number, top: number, perUnit: number, repulsion: number): number;
+  // deno-fmt-ignore
+  columnsForward(x0: number, length: number, grids: number, threads: number, scratch: number, w: number, order: number, middle: number): void;
+  rows(block: number, length: number, middle: number, kernel: number, scratch: number, w: number): void;
+  // deno-fmt-ignore
+  columnsInverse(x0: number, length: number, potential: number, scratch: number, w: number, order: number, middle: number): void;
+  // deno-fmt-ignore
+  kernelColumns(x0: number, length: number, spacing: number, near: boolean, scratch: number, w: number, order: number, middle: number): void;
+  // deno-fmt-ignore
+  kernelRows(block: number, length: number, middle: number, kernel: number, scratch: number, w: number, order: number, correction: number): void;
+  // deno-fmt-ignore
+  attract(points: number, from: number, to: number, starts: number, neighbors: number, affinities: number, out: number): void;
+  repelExact(points: number, count: number, from: number, to: number, out: number): number;
+  // deno-fmt-ignore
+  move(points: number, from: number, to: number, attraction: number, repulsion: number, steps: number, gains: number, exaggeration: number, perZ: number, rate: number, momentum: number, extent: number): void;
+  // deno-fmt-ignore
+  logDistances(points: number, from: number, to: number, starts: number, neighbors: number, affinities: number): number;
+  // deno-fmt-ignore
+  nearest(queries: number, dimensions: number, list: number, listed: number, own: number, panels: number, halves: number, ids: number, first: number, last: number, k: number, scores: number, indices: number, room: number): void;
+  sort(scores: number, indices: number, k: number): void;
+  // deno-fmt-ignore
+  squares(query: number, candidates: number, dimensions: number, scores: number, indices: number, k: number): void;
+}
+
+/** The kernels on a memory. */
+export async function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Kernels> {
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+  return exports as unknown as Kernels;
+}

@@ -1,0 +1,37 @@
+/**
+ * Where arrays stand in a memory that Workers share.
+ *
+ * @module
+ */
+
+/** A place in the shared memory, in bytes. */
+export type Address = number;
+
+/** What one WebAssembly memory can hold: 4 GB, less one page. */
+const LIMIT = 2 ** 32 - 2 ** 16;
+
+/** Where the Workers meet: counters of the barrier, at the start of the memory. */
+export const CONTROL_BYTES = 256;
+
+/** Lays arrays one behind the other into a memory. The first 256 bytes are the Workers' own. */
+export class Layout {
+  bytes = CONTROL_BYTES;
+
+  /** @throws {RangeError} if it is more than a memory can hold */
+  check(): void {
+    if (this.bytes <= LIMIT) return;
+    throw new RangeError(
+      `This takes ${
+        (this.bytes / 1e9).toFixed(1)
+      } GB, and one WebAssembly memory holds 4.3 GB: take fewer points, fewer ` +
+        "dimensions (see pca), or a smaller perplexity or k.",
+    );
+  }
+
+  /** Takes so many bytes, at an address that SIMD likes. */
+  take(bytes: number): Address {
+    const at = this.bytes;
+    this.bytes = Math.ceil((at + bytes) / 128) * 128;
+    return at;
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Points in a space: one a row.
+ *
+ * @module
+ */
+
+import { isNdArray, type NdArray } from "../array.ts";
+
+/**
+ * Checks that an array holds points.
+ *
+ * @param least how many there must be
+ * @returns how many there are, and of how many dimensions
+ * @throws {TypeError} if it is no array of shape [n, d]
+ * @throws {RangeError} if there are too few, they have no dimension, or a number is not finite
+ */
+export function checkPoints(points: NdArray, least = 1): [count: number, dimensions: number] {
+  if (!isNdArray(points) || points.shape.length !== 2) {
+    const found = isNdArray(points) ? `an array of shape [${points.shape.join(", ")}]` : typeof points;
+    throw new TypeError(
+      `Points are an array of shape [n, d], one point a row (as codes makes it from a model): received ${found}.`,
+    );
+  }
+  const [count, dimensions] = points.shape;
+  if (count < least || dimensions < 1) {
+    throw new RangeError(
+      `Wanted at least ${least} point${least === 1 ? "" : "s"} of at least 1 dimension: received [${count}, ` +
+        `${dimensions}].`,
+    );
+  }
+  const odd = points.data.findIndex((value) => !Number.isFinite(value));
+  if (odd >= 0) {
+    throw new RangeError(
+      `Points must be finite numbers: row ${Math.floor(odd / dimensions)}, column ${odd % dimensions} holds ` +
+        `${points.data[odd]}. Leave that row out, or find out why the layer puts it out.`,
+    );
+  }
+  return [count, dimensions];
+}
+
+/** The mean of each column. */
+export function meanOf({ data, shape: [count, dimensions] }: NdArray): Float64Array {
+  const mean = new Float64Array(dimensions);
+  for (let i = 0, at = 0; i < count; i++) {
+    for (let j = 0; j < dimensions; j++, at++) mean[j] += data[at];
+  }
+  return mean.map((sum) => sum / count);
+}
+
+/** Points that may know who they are. Results that are made of points carry this on. */
+export interface KnownPoints extends NdArray {
+  /** The name of each point. */
+  readonly ids?: readonly string[];
+  /** What each point is; undefined where that is not known. */
+  readonly labels?: readonly (string | undefined)[];
+  /** What a model takes each point for. */
+  readonly predictions?: readonly string[];
+  /** Small RGB pictures, `[n, side, side, 3]`, one byte a value. */
+  readonly thumbnails?: { readonly data: Uint8Array; readonly side: number };
+  /** What they are, in a few words, for titles. */
+  readonly about?: string;
+}
+
+/** Other coordinates of the same points. */
+export function sameAs(
+  { ids, labels, predictions, thumbnails, about }: KnownPoints,
+  { data, shape }: NdArray,
+): KnownPoints {
+  return { data, shape, ids, labels, predictions, thumbnails, about };
+}

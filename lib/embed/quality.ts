@@ -1,0 +1,142 @@
+/**
+ * How far a map can be trusted.
+ *
+ * @module
+ */
+
+import type { NdArray } from "../array.ts";
+import { type CrewOptions, nearestNeighbors, type Neighbors } from "./neighbors.ts";
+import { checkPoints } from "./points.ts";
+import { uniforms } from "./random.ts";
+
+export interface TrustOptions {
+  /**
+   * How many neighbours are looked at.
+   * @default 5
+   */
+  k?: number;
+  /**
+   * Of more points than this, so many are drawn, and stand for all.
+   * @default 2000
+   */
+  sample?: number;
+  /**
+   * Of the drawing.
+   * @default 0
+   */
+  seed?: number;
+}
+
+/** The squared distances from point `i` to all points. */
+function squaresFrom({ data, shape: [count, dimensions] }: NdArray, i: number, into: Float64Array): void {
+  for (let j = 0, at = 0; j < count; j++) {
+    let sum = 0;
+    for (let c = i * dimensions; c < (i + 1) * dimensions; c++, at++) {
+      const difference = data[c] - data[at];
+      sum += difference * difference;
+    }
+    into[j] = sum;
+  }
+}
+
+/** The places of the k least numbers, but that of `own`. */
+function leastOf(values: Float64Array, k: number, own: number): number[] {
+  const kept: number[] = [];
+  for (let j = 0; j < values.length; j++) {
+    if (j === own || (kept.length === k && values[j] >= values[kept[k - 1]])) continue;
+    let place = Math.min(kept.length, k - 1);
+    for (; place > 0 && values[kept[place - 1]] > values[j]; place--) kept[place] = kept[place - 1];
+    kept[place] = j;
+  }
+  return kept;
+}
+
+/**
+ * Trustworthiness: whether neighbours on the map are neighbours in truth (Venna and Kaski 2001, "Neighborhood
+ * preservation in nonlinear projection methods"; as scikit-learn has it). 1 is best; what is drawn at random gets about
+ * 0.5. With the two arrays exchanged it is continuity: whether true neighbours are neighbours on the map.
+ *
+ * @param points `[n, d]`
+ * @param map `[n, c]`
+ * @throws {RangeError} if they are not equally many, or k is not a whole number from 1 to less than n / 2
+ */
+export function trustworthiness(
+  points: NdArray,
+  map: NdArray,
+  { k = 5, sample = 2000, seed = 0 }: TrustOptions = {},
+): number {
+  const [count] = checkPoints(points);
+  const [mapped] = checkPoints(map);
+  if (count !== mapped) throw new RangeError(`There are ${count} points: received a map of ${mapped}.`);
+  if (!Number.isInteger(k) || k < 1 || k >= count / 2) {
+    throw new RangeError(
+      `Trustworthiness looks at 1 neighbour or more, and at less than half of the ${count} points: received k = ${k}.`,
+    );
+  }
+  if (!Number.isInteger(sample) || sample < 1) {
+    throw new RangeError(`sample must be a whole number ≥ 1: received ${sample}.`);
+  }
+  const drawn = Array.from({ length: count }, (_, i) => i);
+  if (count > sample) {
+    const uniform = uniforms(seed);
+    for (let i = 0; i < sample; i++) {
+      const other = i + Math.floor(uniform() * (count - i));
+      [drawn[i], drawn[other]] = [drawn[other], drawn[i]];
+    }
+    drawn.length = sample;
+  }
+  const far = new Float64Array(count);
+  const near = new Float64Array(count);
+  let penalty = 0;
+  for (const i of drawn) {
+    squaresFrom(points, i, far);
+    squaresFrom(map, i, near);
+    for (const neighbor of leastOf(near, k, i)) {
+      const square = far[neighbor];
+      let rank = 1;
+      for (let j = 0; j < count; j++) {
+        if (j !== i && (far[j] < square || (far[j] === square && j < neighbor))) rank++;
+      }
+      penalty += Math.max(0, rank - k);
+    }
+  }
+  return 1 - penalty * 2 / (drawn.length * k * (2 * count - 3 * k - 1));
+}
+
+/** Continuity: {@linkcode trustworthiness} with the points and the map exchanged. */
+export function continuity(points: NdArray, map: NdArray, options: TrustOptions = {}): number {
+  return trustworthiness(map, points, options);
+}
+
+/**
+ * For each point, which share of its neighbours are neighbours on the map too.
+ *
+ * @param neighbors those of the points
+ * @param onMap those of the map; at least as many
+ * @returns `[n]`, from 0 to 1
+ */
+export function preservation(neighbors: Neighbors, onMap: Neighbors): Float32Array {
+  const k = Math.min(neighbors.k, onMap.k);
+  return Float32Array.from({ length: neighbors.count }, (_, i) => {
+    const those = new Set(neighbors.indices.subarray(i * neighbors.k, i * neighbors.k + k));
+    let kept = 0;
+    for (let j = 0; j < k; j++) if (those.has(onMap.indices[i * onMap.k + j])) kept++;
+    return kept / k;
+  });
+}
+
+/**
+ * How often the nearest other point has the same label: one class drawn by lot gets its share, a perfect map 1.
+ *
+ * @throws {RangeError} if there are not as many labels as points
+ */
+export async function nearestAccuracy(
+  points: NdArray,
+  labels: readonly unknown[],
+  options: CrewOptions = {},
+): Promise<number> {
+  const [count] = checkPoints(points, 2);
+  if (labels.length !== count) throw new RangeError(`There are ${count} points: received ${labels.length} labels.`);
+  const { indices } = await nearestNeighbors(points, 1, options);
+  return indices.reduce((right, other, i) => right + (labels[other] === labels[i] ? 1 : 0), 0) / count;
+}

@@ -1,0 +1,143 @@
+/**
+ * Thumbnails in sheets that keep to a budget, for the pictures under the pointer.
+ *
+ * @module
+ */
+
+import { encodeWebp } from "../codec.ts";
+import { base64 } from "./base64.ts";
+
+/** Small square pictures, all of one size. */
+export interface Thumbnails {
+  /** The side in pixels. */
+  readonly side: number;
+  /** RGB bytes, `[n, side, side, 3]`. */
+  readonly data: Uint8Array;
+}
+
+/** Thumbnails, encoded. */
+export interface Sprites {
+  /** The side of a tile in pixels, at most that of the thumbnails. */
+  tile: number;
+  /** Tiles in a row of a sheet, and rows in a full sheet. */
+  columns: number;
+  /** Of every `step`-th thumbnail there is a tile, from the first one on. */
+  step: number;
+  /** The sheets as WebP, in base64. */
+  sheets: string[];
+  /** The size of all sheets, before base64. */
+  bytes: number;
+}
+
+/** All sheets of a figure together are at most so large. */
+export const SPRITE_BUDGET = 6_000_000;
+
+/** A sheet's side in pixels. */
+const SHEET = 1024;
+/** Smaller tiles show nothing: rather fewer of them. */
+const SIZES = [48, 32, 24, 16, 12];
+/** Larger ones are shrunk: nothing shows more of them. */
+const LARGEST = 64;
+const FEWER = 16;
+/** Tiles that the size of all is told from. */
+const SAMPLE = 1024;
+
+/** Shrinks a square picture by the mean of what each new pixel covers. */
+export function shrink(from: Uint8Array, start: number, side: number, to: number, into: Uint8Array): void {
+  if (side === to) {
+    into.set(from.subarray(start, start + side * side * 3));
+    return;
+  }
+  const scale = side / to;
+  for (let y = 0; y < to; y++) {
+    for (let x = 0; x < to; x++) {
+      const sums = [0, 0, 0];
+      for (let v = Math.floor(y * scale); v < (y + 1) * scale; v++) {
+        const high = Math.min(v + 1, (y + 1) * scale) - Math.max(v, y * scale);
+        for (let u = Math.floor(x * scale); u < (x + 1) * scale; u++) {
+          const area = high * (Math.min(u + 1, (x + 1) * scale) - Math.max(u, x * scale));
+          const at = start + (Math.min(v, side - 1) * side + Math.min(u, side - 1)) * 3;
+          for (let c = 0; c < 3; c++) sums[c] += area * from[at + c];
+        }
+      }
+      for (let c = 0; c < 3; c++) into[(y * to + x) * 3 + c] = Math.round(sums[c] / scale ** 2);
+    }
+  }
+}
+
+/** A sheet with the given thumbnails, as many in a row as fit. */
+async function encodeSheet(
+  { side: size, data }: Thumbnails,
+  chosen: readonly number[],
+  tile: number,
+): Promise<Uint8Array> {
+  const columns = Math.floor(SHEET / tile);
+  const width = Math.min(columns, chosen.length) * tile;
+  const height = Math.ceil(chosen.length / columns) * tile;
+  const pixels = new Uint8Array(width * height * 3).fill(255);
+  const small = new Uint8Array(tile * tile * 3);
+  chosen.forEach((index, place) => {
+    shrink(data, index * size * size * 3, size, tile, small);
+    const left = (place % columns) * tile;
+    const top = Math.floor(place / columns) * tile;
+    for (let y = 0; y < tile; y++) {
+      pixels.set(small.subarray(y * tile * 3, (y + 1) * tile * 3), ((top + y) * width + left) * 3);
+    }
+  });
+  return await encodeWebp(pixels, width, height, { quality: tile < 20 ? 60 : 75 });
+}
+
+/** Every `step`-th number below `count`. */
+const every = (step: number, count: number) => Array.from({ length: Math.ceil(count / step) }, (_, i) => i * step);
+
+async function encodeAll(
+  thumbnails: Thumbnails,
+  count: number,
+  { tile, step, budget }: { tile: number; step: number; budget: number },
+): Promise<Sprites | undefined> {
+  const columns = Math.floor(SHEET / tile);
+  const chosen = every(step, count);
+  const sheets: string[] = [];
+  let bytes = 0;
+  for (let start = 0; start < chosen.length; start += columns ** 2) {
+    const sheet = await encodeSheet(thumbnails, chosen.slice(start, start + columns ** 2), tile);
+    bytes += sheet.length;
+    if (bytes > budget) return undefined;
+    sheets.push(base64(sheet));
+  }
+  return { tile, columns, step, sheets, bytes };
+}
+
+/**
+ * Encodes thumbnails as sheets of at most `budget` bytes: at their own size (64 pixels at most), smaller where that
+ * would be too much, and fewer where even 12 pixels would.
+ *
+ * @throws {RangeError} if there are not `count` thumbnails
+ */
+export async function encodeSprites(
+  thumbnails: Thumbnails,
+  count: number,
+  { budget = SPRITE_BUDGET }: { budget?: number } = {},
+): Promise<Sprites> {
+  const { side: size, data } = thumbnails;
+  if (data.length !== count * size * size * 3) {
+    throw new RangeError(
+      `${count} thumbnails of ${size} × ${size} pixels take ${count * size * size * 3} bytes: received ${data.length}.`,
+    );
+  }
+  const largest = Math.min(size, LARGEST);
+  const sizes = [largest, ...SIZES.filter((tile) => tile < largest)];
+  const sample = every(Math.max(1, Math.floor(count / SAMPLE)), count).slice(0, SAMPLE);
+  for (const tile of sizes) {
+    const estimate = (await encodeSheet(thumbnails, sample.slice(0, Math.floor(SHEET / tile) ** 2), tile)).length /
+      Math.min(sample.length, Math.floor(SHEET / tile) ** 2) * count;
+    if (estimate > 1.1 * budget) continue;
+    const sprites = await encodeAll(thumbnails, count, { tile, step: 1, budget });
+    if (sprites) return sprites;
+  }
+  const tile = Math.min(size, FEWER);
+  for (let step = 2;; step *= 2) {
+    const sprites = await encodeAll(thumbnails, count, { tile, step, budget });
+    if (sprites) return sprites;
+  }
+}

@@ -1,0 +1,112 @@
+import { describe, expect, test } from "vitest";
+import type { NdArray } from "../../lib/array.ts";
+import { nearestNeighbors } from "../../lib/embed/neighbors.ts";
+import { normals } from "../../lib/embed/random.ts";
+import { digits, maxDifference } from "./digits.ts";
+
+function noise(count: number, dimensions: number, seed = 1): NdArray {
+  const normal = normals(seed);
+  return { data: Float32Array.from({ length: count * dimensions }, normal), shape: [count, dimensions] };
+}
+
+/** Sorts all distances of one query. */
+function naive(points: NdArray, query: ArrayLike<number>, own: number, k: number) {
+  const [count, dimensions] = points.shape;
+  const all = Array.from({ length: count }, (_, index) => {
+    let square = 0;
+    for (let j = 0; j < dimensions; j++) square += (points.data[index * dimensions + j] - query[j]) ** 2;
+    return { index, distance: Math.sqrt(square) };
+  });
+  return all.filter(({ index }) => index !== own).sort((a, b) => a.distance - b.distance || a.index - b.index).slice(
+    0,
+    k,
+  );
+}
+
+describe("nearest neighbours", () => {
+  test.each([[9, 1, 8], [131, 3, 7], [300, 65, 90], [257, 4096, 4]])(
+    "of %i points in %i dimensions are the %i that a sort finds",
+    async (count, dimensions, k) => {
+      const points = noise(count, dimensions);
+      const { indices, distances } = await nearestNeighbors(points, k, { threads: 2 });
+      for (let i = 0; i < count; i++) {
+        const wanted = naive(points, points.data.subarray(i * dimensions, (i + 1) * dimensions), i, k);
+        expect([...indices.subarray(i * k, (i + 1) * k)]).toEqual(wanted.map(({ index }) => index));
+        expect(maxDifference(distances.subarray(i * k, (i + 1) * k), wanted.map(({ distance }) => distance)))
+          .toBeLessThan(1e-4);
+      }
+    },
+  );
+
+  test("of other queries may be the points that they equal", async () => {
+    const points = noise(50, 5);
+    const queries = { data: points.data.slice(35, 45), shape: [2, 5] };
+    const { count, indices, distances } = await nearestNeighbors(points, 50, { queries });
+    expect(count).toBe(2);
+    expect([indices[0], indices[50]]).toEqual([7, 8]);
+    expect([distances[0], distances[50]]).toEqual([0, 0]);
+    expect(new Set(indices.subarray(0, 50)).size).toBe(50);
+  });
+
+  test("that are equal points are at distance 0, in the order of their places, and nobody is its own", async () => {
+    // Far from 0, where a product of lengths would lose everything.
+    const points = { data: new Float32Array(12 * 3).fill(1e4), shape: [12, 3] };
+    points.data.fill(1.1e4, 33);
+    const { indices, distances } = await nearestNeighbors(points, 10);
+    expect([...indices.subarray(0, 10)]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(Math.max(...distances.subarray(0, 10))).toBe(0);
+    expect(distances[110]).toBeCloseTo(1000 * Math.sqrt(3), 2);
+  });
+
+  test("in cells are nearly all of them, the same with every number of threads and each time", async () => {
+    const { points } = await digits();
+    const whole = await nearestNeighbors(points, 15);
+    const once = await nearestNeighbors(points, 15, { exact: false, threads: 1 });
+    const again = await nearestNeighbors(points, 15, { exact: false, threads: 3 });
+    expect(once.indices.every((index, i) => index === again.indices[i])).toBe(true);
+    let found = 0;
+    for (let i = 0; i < whole.indices.length; i += 15) {
+      const those = new Set(whole.indices.subarray(i, i + 15));
+      for (let j = i; j < i + 15; j++) if (those.has(once.indices[j])) found++;
+    }
+    expect(found / whole.indices.length).toBeGreaterThan(0.998);
+    // Neighbours that are found are at the right distance.
+    expect(once.distances[0]).toBe(whole.distances[0]);
+  });
+
+  test("tell how far they are", async () => {
+    const told: number[] = [];
+    await nearestNeighbors(noise(1000, 4), 3, { onProgress: (done, total) => told.push(done / total) });
+    expect(told.at(-1)).toBe(1);
+    expect(told).toEqual(told.toSorted((a, b) => a - b));
+  });
+
+  test("end when they are told to", async () => {
+    const stop = new AbortController();
+    const points = noise(4000, 100);
+    const run = nearestNeighbors(points, 50, {
+      signal: stop.signal,
+      onProgress: () => stop.abort(new Error("enough")),
+    });
+    await expect(run).rejects.toThrow("enough");
+    await expect(nearestNeighbors(points, 50, { signal: stop.signal })).rejects.toThrow("enough");
+  });
+
+  test("refuse what is none", async () => {
+    const points = noise(10, 3);
+    await expect(nearestNeighbors(points, 10)).rejects.toThrow(
+      "Of 10 points each has 1 to 9 neighbours: received k = 10",
+    );
+    await expect(nearestNeighbors(points, 1.5)).rejects.toThrow(RangeError);
+    await expect(nearestNeighbors(noise(1, 3), 1)).rejects.toThrow("1 to 0 neighbours");
+    await expect(nearestNeighbors(points, 2, { queries: noise(3, 4) })).rejects.toThrow("queries of 4");
+    await expect(nearestNeighbors(points, 2, { threads: 0 })).rejects.toThrow("threads must be");
+    await expect(nearestNeighbors({ data: points.data, shape: [30] }, 2)).rejects.toThrow("of shape [n, d]");
+    const odd = { data: points.data.slice(), shape: [10, 3] };
+    odd.data[17] = NaN;
+    await expect(nearestNeighbors(odd, 2)).rejects.toThrow("row 5, column 2 holds NaN");
+    await expect(nearestNeighbors({ data: new Float32Array(0), shape: [0, 256] }, 2)).rejects.toThrow(
+      "at least 1 point",
+    );
+  });
+});

@@ -1,0 +1,195 @@
+import { describe, expect, test } from "vitest";
+import { mapFigure } from "../../lib/figure/map.ts";
+import { columnOf, mapPoints, shapeOf } from "../../lib/figure/map_columns.ts";
+import { notebookPage } from "../../lib/figure/page.ts";
+import { onlyOnce, plotlyElement } from "../../lib/figure/plotly.ts";
+import { encodeSprites, type Thumbnails } from "../../lib/figure/sprites.ts";
+import { decodeBytes } from "../../lib/codec.ts";
+import { uniforms } from "../nets.ts";
+
+/** Points on a ring, with thumbnails of one shade each. */
+function ring(count: number, side = 8) {
+  const data = new Float32Array(2 * count).map((_, i) => Math[i % 2 ? "sin" : "cos"](2 * Math.PI * (i >> 1) / count));
+  const pictures = new Uint8Array(count * side * side * 3).map((_, i) =>
+    (Math.floor(i / (side * side * 3)) * 40) % 256
+  );
+  return { points: { data, shape: [count, 2] }, thumbnails: { side, data: pictures } };
+}
+
+/** What the page's script reads. */
+function dataOf(html: string) {
+  const json = html.match(/<script type="application\/json">([\s\S]*?)<\/script>/)![1];
+  const data = JSON.parse(json);
+  const bytes = (text: string) => Uint8Array.fromBase64(text);
+  return { ...data, floats: (text: string) => new Float32Array(bytes(text).buffer), bytes };
+}
+
+describe("a map", () => {
+  test("hands on coordinates, columns, neighbours and ids to the last bit", async () => {
+    const { points, thumbnails } = ring(5);
+    const figure = mapFigure({
+      title: "ring",
+      points,
+      thumbnails,
+      ids: ["a", "b", "c", "d", "</script>"],
+      labels: ["dog", "cat", undefined, "dog", "10"],
+      columns: { size: [3, 1, NaN, 2, 5] },
+      neighbors: { k: 12, indices: Int32Array.from({ length: 60 }, (_, i) => i % 5) },
+    });
+    const html = await figure.html();
+    const data = dataOf(html);
+    expect([...data.floats(data.x)]).toEqual([0, 1, 2, 3, 4].map((i) => points.data[2 * i]));
+    expect([...data.floats(data.y)]).toEqual([0, 1, 2, 3, 4].map((i) => points.data[2 * i + 1]));
+    expect(data.ids[4]).toBe("</script>");
+    const [label, size] = data.columns;
+    expect(label).toMatchObject({ kind: "classes", name: "label", names: ["10", "cat", "dog", "no label"] });
+    expect([...data.bytes(label.color)]).toEqual([2, 1, 3, 2, 0]);
+    expect(size).toMatchObject({ kind: "numbers", low: 1, high: 5 });
+    expect([...data.floats(size.values)]).toEqual([3, 1, NaN, 2, 5]);
+    expect(data.neighbors).toMatchObject({ k: 10, wide: false });
+    expect([...new Uint16Array(data.bytes(data.neighbors.indices).buffer)].slice(10, 14)).toEqual([2, 3, 4, 0]);
+    expect(html).toContain('alt="A map of 5 points, coloured by label"');
+    expect(html.indexOf("<img")).toBeLessThan(html.indexOf("<script"));
+    const bundle = await figure.bundle();
+    const plotly = bundle["application/vnd.plotly.v1+json"] as { data: { name: string; text: string[] }[] };
+    expect(plotly.data.map(({ name }) => name)).toEqual(["10", "cat", "dog", "no label"]);
+    expect(plotly.data[2].text).toEqual(["a", "d"]);
+  });
+
+  test("of more than 20,000 points is not written down twice, and counts its neighbours in 32 bits above 65,536", async () => {
+    const { points } = ring(70_000);
+    const indices = new Int32Array(70_000).map((_, i) => 69_999 - i);
+    const figure = mapFigure({ title: "many", points, neighbors: { k: 1, indices } });
+    expect(Object.keys(await figure.bundle())).toEqual(["text/html", "image/png", "text/plain"]);
+    const data = dataOf(await figure.html());
+    expect(new Uint32Array(data.bytes(data.neighbors.indices).buffer)[0]).toBe(69_999);
+  });
+
+  test("draws each point where it lies, in its colour", async () => {
+    const points = { data: Float32Array.of(-1, -1, 1, 1), shape: [2, 2] };
+    const figure = mapFigure({ title: "two", points, columns: { answer: ["right", "wrong"] } });
+    const png = await decodeBytes(await figure.png(), { name: "map" });
+    const red: number[][] = [];
+    const blue: number[][] = [];
+    for (let i = 0; i < png.width * png.height; i++) {
+      const [r, g, b] = png.data.subarray(3 * i, 3 * i + 3);
+      // Left of the legend.
+      if (i % png.width > 580) continue;
+      if (r > 150 && g < 90 && b < 90) red.push([i % png.width, Math.floor(i / png.width)]);
+      if (b > 180 && r < 150) blue.push([i % png.width, Math.floor(i / png.width)]);
+    }
+    expect(red.length).toBeGreaterThan(30);
+    expect(blue.length).toBeGreaterThan(30);
+    // The wrong one is right and above: y grows upwards.
+    expect(Math.min(...red.map(([x]) => x))).toBeGreaterThan(Math.max(...blue.map(([x]) => x)));
+    expect(Math.max(...red.map(([, y]) => y))).toBeLessThan(Math.min(...blue.map(([, y]) => y)));
+  });
+
+  test("refuses what does not go with its points, and says what it wants", () => {
+    const { points } = ring(5);
+    const make = (more: object) => () => mapFigure({ title: "", points, ...more });
+    expect(make({ ids: ["a"] })).toThrow("wants an id for each: received 1");
+    expect(make({ labels: ["a", "b"] })).toThrow('column "label" of a map wants one value for each of its 5 points');
+    expect(make({ columns: { size: [1] } })).toThrow('column "size"');
+    expect(make({ neighbors: { k: 3, indices: [0] } })).toThrow("wants 3 neighbours for each");
+    expect(make({ thumbnails: { side: 8, data: new Uint8Array(7) } })).toThrow("960 bytes: received 7");
+    expect(() => mapPoints({ data: new Float32Array(0), shape: [0, 2] })).toThrow("received [0, 2]");
+    expect(() => mapPoints({ data: Float32Array.of(0, NaN), shape: [1, 2] })).toThrow("point 0 is (0, NaN)");
+  });
+
+  test("makes a third coordinate a column", async () => {
+    const figure = mapFigure({ title: "", points: { data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [2, 3] } });
+    const data = dataOf(await figure.html());
+    expect([...data.floats(data.y)]).toEqual([2, 5]);
+    expect(data.columns[0]).toMatchObject({ name: "third coordinate", low: 3, high: 6 });
+  });
+});
+
+describe("a column of classes", () => {
+  test("gives each a colour and, from the eleventh on, another shape", () => {
+    const column = columnOf("label", Array.from({ length: 20 }, (_, i) => `class ${i}`), 20);
+    expect(column.kind === "classes" && column.names).toEqual(Array.from({ length: 20 }, (_, i) => `class ${i}`));
+    expect(new Set(column.palette.map((color, i) => color + shapeOf(i))).size).toBe(20);
+  });
+
+  test("of more than 20 keeps the 19 most frequent, and says how many others there are", () => {
+    const values = Array.from({ length: 3000 }, (_, i) => `class ${i < 1900 ? i % 19 : 100 + i % 50}`);
+    const column = columnOf("label", values, 3000);
+    if (column.kind !== "classes") throw new Error("wanted classes");
+    expect(column.names).toHaveLength(20);
+    expect(column.names.at(-1)).toBe("50 others");
+    expect(column.counts.at(-1)).toBe(1100);
+    expect(column.counts.reduce((a, b) => a + b)).toBe(3000);
+  });
+});
+
+describe("sprites", () => {
+  const random = uniforms(5);
+  const noisy = (count: number, side: number): Thumbnails => ({
+    side,
+    data: new Uint8Array(count * side * side * 3).map(() => 256 * random()),
+  });
+
+  test("lay thumbnails out row by row", async () => {
+    const { thumbnails } = ring(6, 16);
+    const { tile, columns, step, sheets } = await encodeSprites(thumbnails, 6);
+    expect([tile, columns, step, sheets.length]).toEqual([16, 64, 1, 1]);
+    const sheet = await decodeBytes(Uint8Array.fromBase64(sheets[0]), { name: "sheet" });
+    expect([sheet.width, sheet.height]).toEqual([96, 16]);
+    for (let i = 0; i < 6; i++) {
+      expect(Math.abs(sheet.data[(8 * 96 + 16 * i + 8) * 3] - 40 * i)).toBeLessThan(4);
+    }
+  });
+
+  test("keep to the budget: smaller first, then fewer", async () => {
+    const thumbnails = noisy(2000, 32);
+    const full = await encodeSprites(thumbnails, 2000);
+    expect([full.tile, full.step]).toEqual([32, 1]);
+    let last = 32;
+    for (const budget of [1_000_000, 400_000, 60_000]) {
+      const { tile, step, bytes, sheets } = await encodeSprites(thumbnails, 2000, { budget });
+      expect(bytes).toBeLessThanOrEqual(budget);
+      expect(sheets.reduce((sum, sheet) => sum + Uint8Array.fromBase64(sheet).length, 0)).toBe(bytes);
+      expect(tile < last || step > 1).toBe(true);
+      last = tile;
+      if (budget === 60_000) expect(step).toBeGreaterThan(1);
+    }
+    const html = await mapFigure({
+      title: "",
+      points: ring(2000).points,
+      thumbnails,
+      budget: 60_000,
+    }).html();
+    expect(html).toMatch(/Pictures, shrunk from 32 to 16 pixels, of every \d+th image only: \d\d kB\./);
+  });
+
+  test("shrink by the mean", async () => {
+    const data = new Uint8Array(96 * 96 * 3).map((_, i) => i % 2 ? 255 : 1);
+    const { tile, sheets } = await encodeSprites({ side: 96, data }, 1);
+    expect(tile).toBe(64);
+    const sheet = await decodeBytes(Uint8Array.fromBase64(sheets[0]), { name: "sheet" });
+    // 1.5 pixels of alternating shades each way.
+    expect(Math.min(...sheet.data)).toBeGreaterThan(70);
+    expect(Math.max(...sheet.data)).toBeLessThan(190);
+  });
+});
+
+describe("Plotly", () => {
+  test("stands in each map, and once in an exported page", async () => {
+    const element = await plotlyElement();
+    expect(element.length).toBeLessThan(750_000);
+    const html = await mapFigure({ title: "ring", points: ring(5).points }).html();
+    expect(html.split(element)).toHaveLength(2);
+    expect(onlyOnce(html + html).split(element)).toHaveLength(2);
+    const output = { output_type: "display_data" as const, data: { "text/html": html }, metadata: {} };
+    const cell = { cell_type: "code" as const, source: "", metadata: {}, execution_count: 1, outputs: [output] };
+    const page = await notebookPage({
+      cells: [{ id: "a", ...cell }, { id: "b", ...cell }],
+      metadata: {},
+      nbformat: 4,
+      nbformat_minor: 5,
+    });
+    expect(page.split('class="convlens-plotly"')).toHaveLength(2);
+    expect(page.split('class="convlens-map"')).toHaveLength(3);
+  });
+});

@@ -1,0 +1,103 @@
+import { describe, expect, test } from "vitest";
+import { neighbors } from "../../lib/methods/neighbors.ts";
+import { pca } from "../../lib/methods/pca.ts";
+import { tsne } from "../../lib/methods/tsne.ts";
+import { digits } from "../embed/digits.ts";
+
+async function some(count: number) {
+  const { points, labels } = await digits();
+  return {
+    data: points.data.slice(0, count * 64),
+    shape: [count, 64],
+    labels: labels.slice(0, count).map(String),
+    ids: labels.slice(0, count).map((_, i) => `digit ${i}`),
+    about: "digits",
+  };
+}
+
+describe("tsne", () => {
+  test("carries ids and labels from points over their components to the map, and tells its quality", async () => {
+    const points = await some(300);
+    const small = pca(points, { components: 20 });
+    const told: number[] = [];
+    const map = await tsne(small.points, { perplexity: 15, iterations: 400, onProgress: (i) => told.push(i) });
+    expect(map.points.shape).toEqual([300, 2]);
+    expect(map.points.ids).toBe(points.ids);
+    expect(told.at(-1)).toBe(400);
+    const { trustworthiness, continuity, accuracy, preservation } = map.quality;
+    expect(trustworthiness).toBeGreaterThan(0.97);
+    expect(continuity).toBeGreaterThan(0.95);
+    expect(accuracy).toBeGreaterThan(0.93);
+    expect(preservation).toHaveLength(300);
+    expect(preservation.reduce((a, b) => a + b) / 300).toBeGreaterThan(0.4);
+    const [first] = map.rows;
+    expect(first).toEqual({
+      id: "digit 0",
+      x: map.points.data[0],
+      y: map.points.data[1],
+      label: points.labels[0],
+      preservation: preservation[0],
+    });
+    expect((await map.table).shape).toEqual({ height: 300, width: 5 });
+    expect(map.figure().text).toContain("KL divergence");
+    expect(map.figure().caption).toContain("trustworthiness");
+  });
+
+  test("says nothing of labels where one is not known", async () => {
+    const points = await some(60);
+    const labels = points.labels.map((label, i) => i === 7 ? undefined : label);
+    const map = await tsne({ ...points, labels }, { perplexity: 5, iterations: 50 });
+    expect("accuracy" in map.quality).toBe(false);
+    expect(map.rows[7].label).toBeNull();
+    expect((await tsne({ data: points.data, shape: points.shape }, { perplexity: 5, iterations: 10 })).rows[3].id).toBe(
+      "3",
+    );
+  });
+
+  test("takes the fewest points that there may be", async () => {
+    const map = await tsne(await some(4), { perplexity: 1.5, iterations: 20 });
+    expect(Number.isFinite(map.quality.trustworthiness)).toBe(true);
+  });
+
+  test("refuses codes that are none, and ends when it is told to", async () => {
+    await expect(tsne({} as never)).rejects.toThrow("received object");
+    await expect(tsne(await some(3))).rejects.toThrow("at least 4 points");
+    await expect(tsne(await some(50), { perplexity: 5, signal: AbortSignal.abort(new Error("enough")) })).rejects
+      .toThrow("enough");
+  });
+});
+
+describe("pca", () => {
+  test("tells how much its components hold", async () => {
+    const found = pca(await some(300), { components: 3 });
+    expect(found.points.labels).toHaveLength(300);
+    const sum = found.explainedVarianceRatio.reduce((a, b) => a + b);
+    expect(found.figure().caption).toContain(`3 components hold ${(100 * sum).toFixed(1)} %`);
+    expect(found.figure().blocks.map(({ kind }) => kind)).toEqual(["chart", "chart"]);
+    expect(pca(await some(300), { components: 1 }).figure().blocks).toHaveLength(1);
+  });
+
+  test("says which points are drawn, of many", async () => {
+    const { points, labels } = await digits();
+    const twice = new Float32Array(2 * points.data.length);
+    twice.set(points.data);
+    twice.set(points.data, points.data.length);
+    const found = pca({ data: twice, shape: [3594, 64], labels: [...labels, ...labels].map((_, i) => String(i % 30)) });
+    expect(found.figure().caption).toContain("One of every 2 points is drawn. There are 30 labels, too many");
+    const [chart] = found.figure().blocks;
+    if (chart.kind !== "chart") throw new Error("The first block is no chart.");
+    expect(chart.series.map(({ x }) => x.length)).toEqual([1797]);
+  });
+});
+
+describe("neighbors", () => {
+  test("of points without pictures are a table", async () => {
+    const points = await some(80);
+    const near = await neighbors(points, { k: 4 });
+    expect(near.figure().blocks[0].kind).toBe("table");
+    expect(near.sameLabel).toBeGreaterThan(0.7);
+    expect((await neighbors({ data: points.data, shape: points.shape }, { k: 1 })).sameLabel).toBeNaN();
+    await expect(neighbors(points, { k: 80 })).rejects.toThrow("1 to 79 neighbours: received k = 80");
+    await expect(neighbors({} as never)).rejects.toThrow("received object");
+  });
+});
