@@ -50,8 +50,8 @@ export { alexnet, catsVsDogsConvnet, tinyVgg, vgg16, vgg19 } from "./lib/model/b
 export { loadModel, ModelError } from "./lib/model/load.ts";
 export { type LayerInfo, type Model } from "./lib/model/model.ts";
 export { smallZfnet, zfnet, zfnetRecipe } from "./lib/model/zfnet.ts";
-export { CheckpointError } from "./lib/probe/checkpoint.ts";
+export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Target } from "./lib/probe/target.ts";
-export { TrainingError } from "./lib/probe/train.ts";
+export { TrainingError } from "./lib/probe/training/train.ts";
 export { BackendError, type BackendInfo, doctor, useBackend } from "./lib/runtime/backend.ts";
 export { MemoryError } from "./lib/runtime/memory.ts";

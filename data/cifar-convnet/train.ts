@@ -14,8 +14,8 @@
 
 import { cifar10 } from "../../lib/data/dataset.ts";
 import { loadModel } from "../../lib/model/load.ts";
-import type { HistoryData } from "../../lib/probe/history.ts";
-import { runTraining, type TrainingOptions } from "../../lib/probe/train.ts";
+import type { HistoryData } from "../../lib/probe/training/history.ts";
+import { runTraining, type TrainingOptions } from "../../lib/probe/training/train.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { PREPROCESS, trainingNetwork } from "./network.ts";
 

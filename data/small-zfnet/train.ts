@@ -18,7 +18,7 @@
 import type { io } from "npm:@tensorflow/tfjs@4.22.0";
 import { cifar10, CIFAR10_CLASSES } from "../../lib/data/dataset.ts";
 import { smallZfnet } from "../../lib/model/zfnet.ts";
-import { runTraining, type TrainingOptions } from "../../lib/probe/train.ts";
+import { runTraining, type TrainingOptions } from "../../lib/probe/training/train.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 
 const COARSE = { kernelSize: 11, stride: 4 };

@@ -15,8 +15,8 @@ import { Figure } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
 import { startProgress } from "../figure/progress.ts";
 import type { Model } from "../model/model.ts";
-import { described, eachScore, greatestMagnitude, subjectsOf, toPixels } from "../probe/attribute.ts";
-import { deconvolve, type DeconvStep } from "../probe/deconvnet.ts";
+import { described, eachScore, greatestMagnitude, subjectsOf, toPixels } from "../probe/attribution/attribute.ts";
+import { deconvolve, type DeconvStep } from "../probe/attribution/deconvnet.ts";
 import { type ClassTarget, resolveUnit, type Target, type Unit, type UnitTarget } from "../probe/target.ts";
 
 export interface DeconvnetOptions {
@@ -256,7 +256,7 @@ function unitOfClass({ network }: Model, { index }: ClassTarget): Unit {
  *
  * The unit starts with 1. The paper starts with its activation, which is the result's `score`: `values` times `score`
  * are the paper's numbers, and the picture is the same. How each type of layer is gone through, and what was chosen
- * where the paper is silent (ties and overlaps of poolings), stands in `lib/probe/deconvnet.ts`.
+ * where the paper is silent (ties and overlaps of poolings), stands in `lib/probe/attribution/deconvnet.ts`.
  *
  * @param model the model; nothing on it changes
  * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these

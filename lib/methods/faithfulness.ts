@@ -14,7 +14,7 @@ import type { Block, Chart } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { withProgress } from "../figure/progress.ts";
 import type { Model } from "../model/model.ts";
-import { subjectsOf } from "../probe/attribute.ts";
+import { subjectsOf } from "../probe/attribution/attribute.ts";
 import type { Target } from "../probe/target.ts";
 import { type Baseline, baselineWarning, CONTROL, controlMap, type Curve, walkCurves } from "../scan/faithfulness.ts";
 

@@ -11,8 +11,16 @@ import type { ImageLike } from "../data/image.ts";
 import { Attribution } from "../figure/attribution.ts";
 import { withProgress } from "../figure/progress.ts";
 import type { Model } from "../model/model.ts";
-import { described, pairsOf, type RunOptions } from "../probe/attribute.ts";
-import { camOf, type CamVariant, enlarge, lastMaps, layerGradients, requireMaps, scoreCam } from "../probe/cam.ts";
+import { described, pairsOf, type RunOptions } from "../probe/attribution/attribute.ts";
+import {
+  camOf,
+  type CamVariant,
+  enlarge,
+  lastMaps,
+  layerGradients,
+  requireMaps,
+  scoreCam,
+} from "../probe/attribution/cam.ts";
 import type { Target } from "../probe/target.ts";
 
 export interface GradCamOptions extends RunOptions {

@@ -16,8 +16,8 @@ import {
   type RunOptions,
   subjectsOf,
   toPixels,
-} from "../probe/attribute.ts";
-import { requireRelus } from "../probe/rectifiers.ts";
+} from "../probe/attribution/attribute.ts";
+import { requireRelus } from "../probe/attribution/rectifiers.ts";
 import type { Target, Unit } from "../probe/target.ts";
 
 export interface GuidedBackpropOptions extends RunOptions, Partial<Unit> {

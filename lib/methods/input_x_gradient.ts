@@ -10,7 +10,14 @@
 import type { ImageLike } from "../data/image.ts";
 import { Attribution } from "../figure/attribution.ts";
 import type { Model } from "../model/model.ts";
-import { described, eachGradient, type RunOptions, subjectsOf, sumOfColors, toPixels } from "../probe/attribute.ts";
+import {
+  described,
+  eachGradient,
+  type RunOptions,
+  subjectsOf,
+  sumOfColors,
+  toPixels,
+} from "../probe/attribution/attribute.ts";
 import type { Target } from "../probe/target.ts";
 
 export interface InputXGradientOptions extends RunOptions {

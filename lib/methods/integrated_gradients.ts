@@ -20,10 +20,10 @@ import {
   subjectsOf,
   sumOfColors,
   toPixels,
-} from "../probe/attribute.ts";
-import { type BaselineName, baselineOf, BASELINES } from "../probe/baselines.ts";
-import { integrate, integrateAdaptively } from "../probe/path_integral.ts";
-import { type Quadrature, quadrature } from "../probe/quadrature.ts";
+} from "../probe/attribution/attribute.ts";
+import { type BaselineName, baselineOf, BASELINES } from "../probe/attribution/baselines.ts";
+import { integrate, integrateAdaptively } from "../probe/attribution/path_integral.ts";
+import { type Quadrature, quadrature } from "../probe/attribution/quadrature.ts";
 import type { Target } from "../probe/target.ts";
 
 /** What an image is compared with: a name, or an image of its own. */

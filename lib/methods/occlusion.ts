@@ -26,8 +26,8 @@ import {
 import { inKernel } from "../figure/jupyter/display.ts";
 import { withProgress } from "../figure/progress.ts";
 import type { LayerInfo, Model } from "../model/model.ts";
-import type { Work } from "../probe/incremental.ts";
-import { type Fill, occlude, type OcclusionMap, placesAlong, type Verdict } from "../probe/occlude.ts";
+import type { Work } from "../probe/occlusion/incremental.ts";
+import { type Fill, occlude, type OcclusionMap, placesAlong, type Verdict } from "../probe/occlusion/occlude.ts";
 import { labelOf, resolveClass } from "../probe/target.ts";
 import { readingsOnAllCores } from "../scan/readings.ts";
 

@@ -11,7 +11,7 @@ import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { withProgress } from "../figure/progress.ts";
 import type { Model } from "../model/model.ts";
-import { subjectsOf } from "../probe/attribute.ts";
+import { subjectsOf } from "../probe/attribution/attribute.ts";
 import {
   FAILS_FROM,
   type Likeness,
@@ -20,7 +20,7 @@ import {
   sanityScore,
   stops,
   topDown,
-} from "../probe/sanity.ts";
+} from "../probe/attribution/sanity.ts";
 import type { ClassTarget } from "../probe/target.ts";
 import { type Baseline, baselineWarning, CONTROL, controlMap, type Curve, walkCurves } from "../scan/faithfulness.ts";
 

@@ -17,7 +17,7 @@ import {
   type RunOptions,
   subjectsOf,
   toPixels,
-} from "../probe/attribute.ts";
+} from "../probe/attribution/attribute.ts";
 import type { Target } from "../probe/target.ts";
 
 export interface SaliencyOptions extends RunOptions {

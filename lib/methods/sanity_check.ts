@@ -13,7 +13,7 @@ import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { withProgress } from "../figure/progress.ts";
 import type { Model } from "../model/model.ts";
-import { subjectsOf } from "../probe/attribute.ts";
+import { subjectsOf } from "../probe/attribution/attribute.ts";
 import {
   FAILS_FROM,
   likeness,
@@ -24,7 +24,7 @@ import {
   stops,
   topDown,
   untrained,
-} from "../probe/sanity.ts";
+} from "../probe/attribution/sanity.ts";
 
 /** An attribution method, as `saliency`, or a function that calls one with options of its own. */
 export type AttributionMethod = MapMethod<Attribution>;

@@ -21,8 +21,8 @@ import {
   type RunOptions,
   subjectsOf,
   toPixels,
-} from "../probe/attribute.ts";
-import { normalStream } from "../probe/noise.ts";
+} from "../probe/attribution/attribute.ts";
+import { normalStream } from "../probe/attribution/noise.ts";
 import type { Target } from "../probe/target.ts";
 
 export interface SmoothGradOptions extends RunOptions {

@@ -14,8 +14,8 @@ import { inKernel } from "../figure/jupyter/display.ts";
 import { startStopButton } from "../figure/jupyter/stop_button.ts";
 import { startProgress } from "../figure/progress.ts";
 import type { Model } from "../model/model.ts";
-import type { Ending, EpochRow, HistoryData, LayerRow, Snapshot } from "../probe/history.ts";
-import { runTraining, type TrainingOptions } from "../probe/train.ts";
+import type { Ending, EpochRow, HistoryData, LayerRow, Snapshot } from "../probe/training/history.ts";
+import { runTraining, type TrainingOptions } from "../probe/training/train.ts";
 
 export interface TrainOptions extends TrainingOptions {
   /**

@@ -10,6 +10,7 @@ import { type KnownPoints, sameAs } from "../embed/points.ts";
 import { embed, type EmbedOptions } from "../embed/tsne.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { type Figure, Shown } from "../figure/figure.ts";
+import { startLiveMap } from "../figure/live_map.ts";
 import { mapFigure } from "../figure/map.ts";
 import { withProgress } from "../figure/progress.ts";
 
@@ -147,13 +148,15 @@ const KEPT = 10;
 export async function tsne(points: KnownPoints, options: TsneOptions = {}): Promise<Embedding> {
   const { perplexity = 30, iterations = 750, threads, signal, seed, onProgress } = options;
   return await withProgress("t-SNE", iterations, async (update) => {
+    const live = startLiveMap({ labels: points.labels });
     const { points: map, klDivergence, neighbors } = await embed(points, {
       ...options,
       onProgress: (iteration, divergence, now) => {
         update(iteration);
+        live.update(now, `iteration ${iteration} of ${iterations} · KL divergence ${divergence.toFixed(3)}`);
         onProgress?.(iteration, divergence, now);
       },
-    });
+    }).finally(() => live.finish());
     const [count, dimensions] = points.shape;
     const k = Math.min(KEPT, neighbors.k);
     const onMap = await nearestNeighbors(map, k, { threads, signal, seed });

@@ -19,7 +19,7 @@ import { type Model, outputOf } from "../model/model.ts";
 import { FOLD_FROM, planTo } from "../probe/forward.ts";
 import { checkMemory } from "../probe/memory.ts";
 import { execute } from "../probe/plan.ts";
-import type { ReadingsJob } from "../probe/readings.ts";
+import type { ReadingsJob } from "../probe/occlusion/readings.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 
 /** Inputs of one shape, as `model.input` returns them: an array, or anything to walk whose number is known before. */

@@ -6,8 +6,8 @@
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
-import type { Work } from "../probe/incremental.ts";
-import { type Reading, readings, type ReadingsJob, type Receive } from "../probe/readings.ts";
+import type { Work } from "../probe/occlusion/incremental.ts";
+import { type Reading, readings, type ReadingsJob, type Receive } from "../probe/occlusion/readings.ts";
 import type { TF } from "../runtime/backend.ts";
 import { jobOf, WorkerError } from "./pool.ts";
 

@@ -9,7 +9,7 @@ import type { LayersModel, Sequential } from "npm:@tensorflow/tfjs@4.22.0";
 import { registerResponseNormalization } from "../model/normalization.ts";
 import { ensureBackend, useBackend } from "../runtime/backend.ts";
 import { messageOf } from "../runtime/message.ts";
-import { readings } from "../probe/readings.ts";
+import { readings } from "../probe/occlusion/readings.ts";
 import { type Batch, type Job, type Reply, runBatches } from "./pool.ts";
 import type { ReadingsReply } from "./readings.ts";
 

@@ -26,11 +26,25 @@ mapFigure({ title: "rows", points, labels, ids: labels.map((_, i) => "image-" + 
   thumbnails: { side, data }, columns: { answer: labels.map((_, i) => i % 10 ? "right" : "wrong"), place: labels.map((_, i) => i) } })`;
 
 const notebook = (): Notebook => ({
-  cells: [{ cell_type: "code", id: "map", source: CELL, metadata: {}, execution_count: null, outputs: [] }],
+  cells: [CELL, GRID].map((source, i) => ({
+    cell_type: "code",
+    id: `cell-${i}`,
+    source,
+    metadata: {},
+    execution_count: null,
+    outputs: [],
+  })),
   metadata: { kernelspec: { name: "deno", display_name: "Deno", language: "typescript" } },
   nbformat: 4,
   nbformat_minor: 5,
 });
+
+/** A grid of 6 × 6 shades. */
+const GRID = `
+import { embeddingGrid } from "../lib/methods/embedding_grid.ts";
+const places = { data: new Float32Array(72).map((_, i) => i % 2 ? -Math.floor(i / 12) : (i / 2) % 6), shape: [36, 2] };
+const shades = new Uint8Array(36 * 768).map((_, i) => 7 * Math.floor(i / 768));
+embeddingGrid({ ...places, ids: shades.filter((_, i) => i % 768 === 0).map(String), thumbnails: { side: 16, data: shades } }, places)`;
 
 /** What Plotly keeps of a plot. */
 interface Plot extends HTMLElement {
@@ -141,6 +155,32 @@ async function walk(page: Page) {
   await expect.poll(async () => (await plotData(page))[0].x.length).toBe(30);
 }
 
+/** Scrolling zooms, dragging moves, a double click goes back, hovering names the image. */
+async function zoom(page: Page) {
+  const view = page.locator(".convlens-grid-view");
+  await view.waitFor();
+  await view.scrollIntoViewIfNeeded();
+  const box = (await view.boundingBox())!;
+  const [x, y] = [box.x + box.width * 1.5 / 6, box.y + box.height * 1.5 / 6];
+  const tip = page.locator(".convlens-grid-tip");
+  await page.mouse.move(x, y);
+  expect(await tip.innerText()).toBe("49");
+  const scale = () => page.locator(".convlens-grid").evaluate((grid) => Number((grid as HTMLElement).dataset.scale));
+  expect(await scale()).toBe(1);
+  await page.mouse.wheel(0, -200);
+  await expect.poll(scale).toBeGreaterThan(1.5);
+  // The image under the pointer stays there; dragging brings another one.
+  await page.mouse.move(x + 1, y);
+  expect(await tip.innerText()).toBe("49");
+  await page.mouse.down();
+  await page.mouse.move(x - box.width / 6 * await scale(), y, { steps: 4 });
+  await page.mouse.up();
+  await page.mouse.move(x, y, { steps: 3 });
+  expect(await tip.innerText()).toBe("56");
+  await page.mouse.dblclick(x, y);
+  await expect.poll(scale).toBe(1);
+}
+
 describe.skipIf(!ready)("a map", () => {
   let browser: Browser;
   let executed: Notebook;
@@ -177,6 +217,7 @@ describe.skipIf(!ready)("a map", () => {
     await Deno.writeTextFile(`${out}/map.html`, await notebookPage(executed));
     await page.goto(`file://${out}/map.html`);
     await walk(page);
+    await zoom(page);
     expect(refused).toEqual([]);
     await page.close();
   });
@@ -188,6 +229,7 @@ describe.skipIf(!ready)("a map", () => {
     await openNotebook(page, lab.address("lab-map.ipynb"));
     await runAll(page, 60_000);
     await walk(page);
+    await zoom(page);
     await page.close();
   });
 
@@ -196,11 +238,12 @@ describe.skipIf(!ready)("a map", () => {
     const page = await newPage();
     await Deno.writeTextFile(`${out}/untrusted-map.ipynb`, notebookText(executed));
     await openNotebook(page, lab.address("untrusted-map.ipynb"));
-    const picture = page.locator(".jp-OutputArea img");
+    const picture = page.locator(".jp-OutputArea img").first();
     await picture.waitFor();
     expect(await picture.getAttribute("alt")).toBe("A map of 30 points, coloured by label");
     expect(await picture.evaluate((image) => (image as HTMLImageElement).naturalWidth)).toBeGreaterThan(500);
-    expect(await page.locator(".convlens-plot").count()).toBe(0);
+    expect(await page.locator(".jp-OutputArea img").count()).toBe(2);
+    expect(await page.locator(".convlens-plot, .convlens-grid-view").count()).toBe(0);
     await page.close();
   });
 });

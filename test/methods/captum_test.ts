@@ -8,8 +8,8 @@ import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
 import { saliency } from "../../lib/methods/saliency.ts";
 import { smoothGrad } from "../../lib/methods/smooth_grad.ts";
 import { doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
-import type { BaselineName } from "../../lib/probe/baselines.ts";
-import type { Quadrature } from "../../lib/probe/quadrature.ts";
+import type { BaselineName } from "../../lib/probe/attribution/baselines.ts";
+import type { Quadrature } from "../../lib/probe/attribution/quadrature.ts";
 import { buildCaptumNet, captumNets, imageOf, inRgb, layerName } from "./captum_nets.ts";
 
 // This suite goes through the backends itself.

@@ -4,6 +4,7 @@ import { Image } from "../../lib/data/image.ts";
 import { activations } from "../../lib/methods/activations.ts";
 import { codes } from "../../lib/methods/codes.ts";
 import { neighbors } from "../../lib/methods/neighbors.ts";
+import { predict } from "../../lib/methods/predict.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { landscape, redImage, tinyNet, uniforms, wavesNet } from "../nets.ts";
@@ -66,6 +67,20 @@ describe("codes", () => {
     }
     expect((await codes(model, images, { thumbnail: 0 })).thumbnails).toBeUndefined();
     expect((await codes(model, images, { thumbnail: 8 })).thumbnails!.data.length).toBe(7 * 8 * 8 * 3);
+    model.dispose();
+  });
+
+  test("keep what the model takes each image for, where that costs little", async () => {
+    const model = await loadModel(await wavesNet(), { name: "waves" });
+    const images = noisy(5);
+    const { predictions } = await codes(model, images);
+    let i = 0;
+    for await (const { image } of images) {
+      expect(predictions![i++]).toBe((await predict(model, image)).rows[0].label);
+    }
+    expect((await codes(model, images, { layer: "conv1" })).predictions).toBeUndefined();
+    const last = model.layers.at(-1)!.name;
+    expect((await codes(model, images, { layer: last })).predictions).toEqual(predictions);
     model.dispose();
   });
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { History, train } from "../../lib/methods/train.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
-import { datasetOf, stripes, stripesNet } from "../probe/toys.ts";
+import { datasetOf, stripes, stripesNet } from "../probe/training/toys.ts";
 
 const tf = await ensureBackend();
 const options = { optimizer: "adam", learningRate: 0.02, epochs: 3, batchSize: 8, validation: 0.25 } as const;

@@ -10,7 +10,7 @@ import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { smallZfnet } from "../../lib/model/zfnet.ts";
-import { runTraining } from "../../lib/probe/train.ts";
+import { runTraining } from "../../lib/probe/training/train.ts";
 import runs from "./fixtures/training.json" with { type: "json" };
 import { type Frozen, thaw } from "./fixtures/training.ts";
 

@@ -43,6 +43,28 @@ describe("tsne", () => {
     expect(map.figure().caption).toContain("trustworthiness");
   });
 
+  test("shows a map of the images: colours by prediction and right or wrong, true neighbours, thumbnails", async () => {
+    const points = await some(100);
+    const predictions = points.labels.map((label, i) => i % 10 ? label : "7");
+    const thumbnails = { side: 2, data: new Uint8Array(1200) };
+    const map = await tsne({ ...points, predictions, thumbnails }, { perplexity: 5, iterations: 50 });
+    const html = await map.figure({ columns: { place: points.labels.map((_, i) => i) } }).html();
+    const data = JSON.parse(html.match(/application\/json">([\s\S]*?)<\/script>/)![1]);
+    expect(data.columns.map(({ name }: { name: string }) => name)).toEqual([
+      "label",
+      "prediction",
+      "right or wrong",
+      "neighbours kept",
+      "place",
+    ]);
+    const wrong = predictions.filter((prediction, i) => prediction !== points.labels[i]).length;
+    expect(Uint8Array.fromBase64(data.columns[2].color).reduce((sum, place) => sum + place, 0)).toBe(wrong);
+    const near = new Uint16Array(Uint8Array.fromBase64(data.neighbors.indices).buffer);
+    const { indices } = await neighbors(points, { k: 10 });
+    expect([...near.subarray(0, 3)]).toEqual([...indices.subarray(0, 3)]);
+    expect(data.sprites).toMatchObject({ tile: 2, step: 1 });
+  });
+
   test("says nothing of labels where one is not known", async () => {
     const points = await some(60);
     const labels = points.labels.map((label, i) => i === 7 ? undefined : label);

@@ -26,7 +26,7 @@ describe.skipIf(!onProcessor)("native TensorFlow on the processor", () => {
   test.skipIf(!findAddon()?.made?.libraries)("convolves in one step, with an addon that was built here", async () => {
     const tf = await on("tensorflow");
     expect(tf.getKernel(CONVOLUTION, "tensorflow")).toBeDefined();
-    expect(tf.getKernel(CONVOLUTION, "wasm")).toBeUndefined();
+    expect(tf.getKernel(CONVOLUTION, "cpu")).toBeUndefined();
   });
 
   test("a fused convolution equals the cpu backend's, whatever its bias and activation", async () => {

@@ -2,7 +2,7 @@ import type { LayersModel } from "@tensorflow/tfjs";
 import { afterAll, describe, expect, test } from "vitest";
 import { type NdArray, ndarray, sizeOf } from "../../lib/array.ts";
 import type { Box } from "../../lib/model/geometry.ts";
-import { type Reading, readings, type ReadingsJob } from "../../lib/probe/readings.ts";
+import { type Reading, readings, type ReadingsJob } from "../../lib/probe/occlusion/readings.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { readingsOnAllCores } from "../../lib/scan/readings.ts";
 import { uniforms } from "../nets.ts";

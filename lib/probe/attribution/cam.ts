@@ -1,0 +1,273 @@
+/**
+ * Class activation maps: a layer's maps, each weighted by what it does for a score.
+ *
+ * @module
+ */
+
+import type { LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { type NdArray, ndarray } from "../../array.ts";
+import { type Model, outputOf } from "../../model/model.ts";
+import { ensureBackend } from "../../runtime/backend.ts";
+import {
+  eachScore,
+  type Pair,
+  Route,
+  type RunOptions,
+  settleClass,
+  type Subject,
+  subjectOf,
+  unsettled,
+} from "./attribute.ts";
+import { inputGradient } from "../gradient.ts";
+import { along } from "./head.ts";
+import { execute, makePlan, type Plan } from "../plan.ts";
+
+/** A layer's maps for an image, and the gradient of the score to them. */
+export interface LayerGradient {
+  readonly subject: Subject;
+  /** `[h, w, c]` */
+  readonly maps: NdArray;
+  /** `[h, w, c]` */
+  readonly gradient: NdArray;
+  readonly score: number;
+}
+
+/** Layers that only hand maps on, smaller or with other borders: a layer before them says the same, more finely. */
+const HANDS_ON = /Pooling|Dropout|Noise|^(ZeroPadding2D|Cropping2D|UpSampling2D|Flatten|Reshape|Permute|InputLayer)$/;
+
+/**
+ * The layer that a class activation map is made of by default: the last that makes maps of more than one cell.
+ *
+ * @throws {TypeError} if there is none
+ */
+export function lastMaps(model: Model): string {
+  const found = model.layers.findLast(({ kind, outputShape: [height, width], outputShape }) =>
+    outputShape.length === 3 && !HANDS_ON.test(kind) && height !== 1 && width !== 1
+  );
+  if (found) return found.name;
+  throw new TypeError(
+    `${JSON.stringify(model.name)} has no layer that puts out maps [h, w, c], so there is no class activation map.`,
+  );
+}
+
+/** @throws {TypeError} if the layer does not put out maps */
+export function requireMaps(model: Model, layer: string): void {
+  const { outputShape } = model.layer(layer);
+  if (outputShape.length === 3) return;
+  throw new TypeError(
+    `Layer ${JSON.stringify(layer)} puts out [${outputShape.map((n) => n ?? "?").join(", ")}]; ` +
+      `a class activation map is made of maps [h, w, c].`,
+  );
+}
+
+/** All tensors on the ways to some outputs, by their ids. */
+function tensorsTo(network: LayersModel, outputs: readonly SymbolicTensor[]): Map<number, SymbolicTensor> {
+  const found = new Map<number, SymbolicTensor>();
+  const visit = (tensor: SymbolicTensor) => {
+    if (found.has(tensor.id)) return;
+    found.set(tensor.id, tensor);
+    if (network.inputs.some(({ id }) => id === tensor.id)) return;
+    tensor.sourceLayer.inboundNodes[tensor.nodeIndex].inputTensors.forEach(visit);
+  };
+  outputs.forEach(visit);
+  return found;
+}
+
+/** The tensors that the steps behind one tensor read besides it and what they make of it. */
+function besides(plan: Plan, id: number): number[] {
+  const behind = new Set([id]);
+  const others = new Set<number>();
+  for (const { inputs, output } of plan.steps) {
+    if (!inputs.some((input) => behind.has(input))) continue;
+    behind.add(output);
+    for (const input of inputs) if (!behind.has(input)) others.add(input);
+  }
+  return [...others];
+}
+
+/**
+ * The maps of a layer and the gradient of each pair's score to them. The network runs once up to the layer, and is
+ * differentiated from there on only.
+ *
+ * @throws {TypeError} if the score does not depend on the layer
+ */
+export async function layerGradients(
+  model: Model,
+  pairs: readonly Pair[],
+  layer: string,
+  { signal }: RunOptions = {},
+): Promise<LayerGradient[]> {
+  const results: LayerGradient[] = [];
+  for (const pair of pairs) {
+    signal?.throwIfAborted();
+    results.push(await layerGradient(model, pair, layer));
+  }
+  return results;
+}
+
+async function layerGradient(model: Model, pair: Pair, layer: string): Promise<LayerGradient> {
+  const tf = await ensureBackend();
+  const { network } = model;
+  const { wanted, ...image } = pair;
+  const maps = outputOf(network, network.getLayer(layer));
+  const kind = unsettled(model, wanted);
+  const route = new Route(tf, model, kind, false);
+  const tail = makePlan(network, [maps, route.output], { fold: false });
+  if (!dependsOn(tail, maps.id, route.output.id)) {
+    throw new TypeError(
+      `The score of ${kind.text} does not depend on the layer ${JSON.stringify(layer)}; choose a layer before it.`,
+    );
+  }
+  // A class is settled by the way that is left from the layer on; a unit's strongest cell is looked for before.
+  const before = kind.kind === "class" ? null : await subjectOf(model, pair);
+  const beside = besides(tail, maps.id);
+  const known = tensorsTo(network, [maps, route.output]);
+  const front = makePlan(network, [maps, ...beside.map((id) => known.get(id)!)], { fold: true, sums: true });
+  const start = () => tf.tensor(image.input.data, [1, ...image.input.shape]);
+  let result: LayerGradient | undefined;
+  await execute(tf, front, [start], async ([at, ...others]) => {
+    const given = new Map(beside.map((id, i) => [id, others[i]]));
+    const onward = (x: Tensor) => along(tf, tail, new Map([...given, [maps.id, x]]))[1];
+    const made: Tensor[] = [];
+    try {
+      let subject = before;
+      if (!subject) {
+        const tap = tf.tidy(() => tf.clone(onward(at)));
+        made.push(tap);
+        subject = { ...image, ...await settleClass(model, route, tap, wanted) };
+      }
+      const { target } = subject;
+      const { value, gradient } = inputGradient(tf, (x) => route.score(onward(x), [target]), at);
+      made.push(value, gradient);
+      const [values, gradients, [score]] = await Promise.all([at.data(), gradient.data(), value.data()]);
+      const shape = at.shape.slice(1);
+      result = {
+        subject,
+        maps: ndarray(values as Float32Array, shape),
+        gradient: ndarray(gradients as Float32Array, shape),
+        score,
+      };
+    } finally {
+      tf.dispose(made);
+    }
+  });
+  return result!;
+}
+
+/** Whether one tensor of a plan is made of another. */
+function dependsOn(plan: Plan, from: number, to: number): boolean {
+  const reached = new Set([from]);
+  for (const { inputs, output } of plan.steps) if (inputs.some((id) => reached.has(id))) reached.add(output);
+  return reached.has(to);
+}
+
+/** How the channels of a layer become one map. */
+export type CamVariant = "gradcam" | "gradcam++" | "layercam" | "scorecam";
+
+/** One number a cell: the sum over the channels of what `weigh` makes of a map's value. */
+function weighted({ data, shape: [height, width, channels] }: NdArray, weigh: (i: number, channel: number) => number) {
+  const cam = new Float32Array(height * width);
+  for (let cell = 0; cell < cam.length; cell++) {
+    let sum = 0;
+    for (let c = 0; c < channels; c++) sum += weigh(cell * channels + c, c) * data[cell * channels + c];
+    cam[cell] = Math.max(0, sum);
+  }
+  return ndarray(cam, [height, width]);
+}
+
+/** Sums over all cells, one a channel. */
+function perChannel(channels: number, size: number, value: (i: number) => number): Float64Array {
+  const sums = new Float64Array(channels);
+  for (let i = 0; i < size; i++) sums[i % channels] += value(i);
+  return sums;
+}
+
+/**
+ * The map of a variant that needs only the gradient. What is negative is cut off, as in each of the papers.
+ *
+ * @returns `[h, w]`
+ */
+export function camOf(variant: Exclude<CamVariant, "scorecam">, { maps, gradient }: LayerGradient): NdArray {
+  const { data, shape: [height, width, channels] } = maps;
+  const g = gradient.data;
+  const cells = height * width;
+  if (variant === "layercam") return weighted(maps, (i) => Math.max(0, g[i]));
+  if (variant === "gradcam") {
+    const sums = perChannel(channels, g.length, (i) => g[i]);
+    return weighted(maps, (_, c) => sums[c] / cells);
+  }
+  // The second and third derivatives are those of the exponential of a score that is linear in the maps.
+  const total = perChannel(channels, data.length, (i) => data[i]);
+  const sums = perChannel(channels, g.length, (i) => {
+    const below = 2 * g[i] ** 2 + total[i % channels] * g[i] ** 3;
+    return below === 0 ? 0 : (g[i] ** 2 / below) * Math.max(0, g[i]);
+  });
+  return weighted(maps, (_, c) => sums[c]);
+}
+
+/**
+ * The map of Score-CAM: each channel counts by how much of the score is left when the image is masked by it.
+ *
+ * @returns `[h, w]`
+ */
+export async function scoreCam(
+  model: Model,
+  { input, target }: Subject,
+  maps: NdArray,
+  run: RunOptions = {},
+): Promise<NdArray> {
+  const [rows, columns, channels] = maps.shape;
+  const [height, width, depth] = input.shape;
+  const masks: { channel: number; low: number; high: number }[] = [];
+  for (let channel = 0; channel < channels; channel++) {
+    let [low, high] = [Infinity, -Infinity];
+    for (let i = channel; i < maps.data.length; i += channels) {
+      low = Math.min(low, maps.data[i]);
+      high = Math.max(high, maps.data[i]);
+    }
+    // A flat map masks nothing.
+    if (high > low) masks.push({ channel, low, high });
+  }
+  if (masks.length === 0) return ndarray(new Float32Array(rows * columns), [rows, columns]);
+  const masked = (index: number): NdArray => {
+    const { channel, low, high } = masks[index];
+    const plane = Float32Array.from(
+      { length: rows * columns },
+      (_, i) => (maps.data[i * channels + channel] - low) / (high - low),
+    );
+    const mask = enlarge(ndarray(plane, [rows, columns]), [height, width]).data;
+    return ndarray(input.data.map((value, i) => value * mask[Math.floor(i / depth)]), input.shape);
+  };
+  const scores = await eachScore(model, target, masks.length, masked, run);
+  const most = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+  const raised = scores.map((score) => Math.exp(score - most));
+  const sum = raised.reduce((a, b) => a + b, 0);
+  const weights = new Float64Array(channels);
+  masks.forEach(({ channel }, i) => weights[channel] = raised[i] / sum);
+  return weighted(maps, (_, c) => weights[c]);
+}
+
+/**
+ * A map enlarged by bilinear interpolation between the middles of its cells; beyond the outermost middles it is flat, as
+ * PyTorch's `interpolate` does without `align_corners`.
+ *
+ * @param map `[h, w]`
+ */
+export function enlarge({ data, shape: [rows, columns] }: NdArray, [height, width]: readonly number[]): NdArray {
+  const places = (cells: number, pixels: number) =>
+    Array.from({ length: pixels }, (_, i) => {
+      const at = Math.min(cells - 1, Math.max(0, ((i + 0.5) * cells) / pixels - 0.5));
+      const first = Math.min(Math.floor(at), Math.max(0, cells - 2));
+      return { first, second: Math.min(cells - 1, first + 1), share: at - first };
+    });
+  const across = places(columns, width);
+  const out = new Float32Array(height * width);
+  places(rows, height).forEach(({ first, second, share }, y) => {
+    across.forEach((x, i) => {
+      const row = (at: number) =>
+        data[at * columns + x.first] * (1 - x.share) + data[at * columns + x.second] * x.share;
+      out[y * width + i] = row(first) * (1 - share) + row(second) * share;
+    });
+  });
+  return ndarray(out, [height, width]);
+}

@@ -1,0 +1,317 @@
+/**
+ * The deconvolutional network of Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (2013), §2.1:
+ * from one unit back to the pixels, layer by layer, against the direction of the forward pass.
+ *
+ * What each layer does to the signal on its way back:
+ * - convolutions and dense layers filter it with their weights transposed, whatever the stride, padding or dilation; no
+ *   bias is added;
+ * - ReLUs rectify it: its positive part passes, whatever went through the ReLU on the way there;
+ * - max-poolings unpool it: each value goes to the place of its window's maximum (the "switch"; of equal maxima, the
+ *   first in row-major order). Where windows overlap and share a maximum, their values are added, as the transpose of
+ *   the pooling does and as Captum does; the paper does not say;
+ * - average poolings spread it evenly over each window;
+ * - batch normalisations scale it by γ / √(variance + ε), as the linear layers that they are at inference;
+ * - sums hand it to all of their branches and concatenations each branch its part; where branches part on the way there,
+ *   their signals are added;
+ * - local response normalisations pass it on unchanged: the paper does not invert them.
+ *
+ * The unit starts with 1 and all others with 0. The paper starts with the unit's own activation; as each of the steps
+ * above is linear or keeps a positive factor, that is the same picture times the activation. What activation function
+ * the unit's own layer ends with plays no part: a class of a softmax layer starts at its logit.
+ *
+ * @module
+ */
+
+import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { type NdArray, sizeOf } from "../../array.ts";
+import { type Model, outputOf } from "../../model/model.ts";
+import { ensureBackend, type TF } from "../../runtime/backend.ts";
+import { asMemoryError } from "../../runtime/memory.ts";
+import { inputGradient } from "../gradient.ts";
+import type { UnitTarget } from "../target.ts";
+
+/** What happened to the signal in one step of its way back. */
+export type DeconvKind = "unpool" | "rectify" | "filter" | "spread" | "scale";
+
+/** One step of the way back. */
+export interface DeconvStep {
+  /** The layer's name; for a layer inside a nested model `"model/layer"`. */
+  readonly layer: string;
+  /**
+   * What the layer did: `"unpool"` (max-pooling), `"rectify"` (ReLU), `"filter"` (convolution, dense), `"spread"`
+   * (average pooling) or `"scale"` (batch normalisation).
+   */
+  readonly kind: DeconvKind;
+  /** The signal afterwards: `[h, w, c]`, or `[n]` between dense layers. */
+  readonly values: NdArray;
+}
+
+/** What came back to the pixels, and where it started. */
+export interface Deconvolution {
+  /** The signal at the network's input, `[h, w, c]`, channels in the network's own order. */
+  readonly values: NdArray;
+  /** The unit's activation on the forward pass. */
+  readonly activation: number;
+  /** The unit's cell; absent for a layer that puts out a vector. */
+  readonly cell?: readonly [y: number, x: number];
+  /** The way back, in its own order; empty unless it was asked for. */
+  readonly steps: readonly DeconvStep[];
+}
+
+export interface DeconvolveOptions {
+  /**
+   * Whether to keep the signal after each step.
+   * @default false
+   */
+  path?: boolean;
+  /** Stops between layers. */
+  signal?: AbortSignal;
+  /** Called after each layer of the way back with the number of layers done. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+/** What each type of layer does to the signal, its activation function apart. */
+const RULES: Readonly<Record<string, DeconvKind | "hand on">> = {
+  Conv1D: "filter",
+  Conv2D: "filter",
+  Conv2DTranspose: "filter",
+  DepthwiseConv2D: "filter",
+  SeparableConv2D: "filter",
+  Dense: "filter",
+  MaxPooling1D: "unpool",
+  MaxPooling2D: "unpool",
+  GlobalMaxPooling1D: "unpool",
+  GlobalMaxPooling2D: "unpool",
+  AveragePooling1D: "spread",
+  AveragePooling2D: "spread",
+  GlobalAveragePooling1D: "spread",
+  GlobalAveragePooling2D: "spread",
+  BatchNormalization: "scale",
+  Rescaling: "scale",
+  Activation: "hand on",
+  ReLU: "hand on",
+  Add: "hand on",
+  Average: "hand on",
+  Concatenate: "hand on",
+  Cropping2D: "hand on",
+  Dropout: "hand on",
+  Flatten: "hand on",
+  GaussianDropout: "hand on",
+  GaussianNoise: "hand on",
+  Permute: "hand on",
+  Reshape: "hand on",
+  SpatialDropout1D: "hand on",
+  UpSampling2D: "hand on",
+  ZeroPadding2D: "hand on",
+};
+
+/** Local response normalisations, under the names that converted models give them. */
+const NORMALIZES_RESPONSE = new Set(["LRN", "LRN2D", "LocalResponseNormalization", "LocalResponseNormalization2D"]);
+
+/** One layer of the way there. */
+interface Step {
+  /** For errors and the path. */
+  name: string;
+  layer: layers.Layer;
+  inputs: Value[];
+  output: Value;
+}
+
+/** A tensor of the way there, and what has come back to it so far. */
+interface Value {
+  tensor: Tensor;
+  signal?: Tensor;
+}
+
+/** The name of a layer's activation function, `"linear"` for none; that of a ReLU layer is `"relu"`. */
+function activationOf(layer: layers.Layer): string {
+  if (layer.getClassName() === "ReLU") return "relu";
+  return String(layer.getConfig()["activation"] ?? "linear");
+}
+
+const RECTIFIES = new Set(["relu", "relu6"]);
+
+/** Layers that are nothing but an activation function. */
+const FUNCTIONS = new Set(["Activation", "ReLU", "Softmax", "ELU", "LeakyReLU", "PReLU", "ThresholdedReLU"]);
+
+/** @throws {TypeError} if it is not defined what the layer does to the signal */
+function checkRule({ name, layer }: Pick<Step, "name" | "layer">, isStart: boolean): void {
+  const kind = layer.getClassName();
+  const named = `the layer ${JSON.stringify(name)} of type ${kind}`;
+  // Any activation function may stand at the start, where it is passed over.
+  if (!(kind in RULES) && !NORMALIZES_RESPONSE.has(kind) && !(isStart && FUNCTIONS.has(kind))) {
+    throw new TypeError(
+      `DeconvNet has no rule for ${named}. It goes back through convolutions, dense layers, poolings, ReLUs, batch and ` +
+        `local response normalisation, sums and concatenations. Name a layer before this one, or use saliency.`,
+    );
+  }
+  const activation = activationOf(layer);
+  if (!isStart && activation !== "linear" && !RECTIFIES.has(activation)) {
+    throw new TypeError(
+      `DeconvNet rectifies where the network does, and ${named} has the activation ${JSON.stringify(activation)}; ` +
+        `wanted "relu" or "linear". Name a layer before this one, or use saliency.`,
+    );
+  }
+}
+
+/** The functional graph of a nested model, or null for a plain layer. */
+function graphOf(layer: layers.Layer): LayersModel | null {
+  const graph = (layer as unknown as { model?: LayersModel }).model ?? layer;
+  return "containerNodes" in graph ? graph as LayersModel : null;
+}
+
+/** A layer as it would be without its activation function. The layer itself stays as it is. */
+function withoutActivation(tf: TF, layer: layers.Layer): layers.Layer {
+  const linear = (tf.layers.activation({ activation: "linear" }) as unknown as { activation: unknown }).activation;
+  return "activation" in layer ? Object.create(layer, { activation: { value: linear } }) : layer;
+}
+
+const asList = <T>(values: T | T[]): T[] => Array.isArray(values) ? values : [values];
+
+/**
+ * Runs a network up to some of its outputs, layer by layer and into nested models, and keeps all tensors.
+ *
+ * @param keep takes each tensor that is made, as soon as it is
+ */
+function runThere(
+  tf: TF,
+  graph: { inputs: SymbolicTensor[]; outputs: SymbolicTensor[]; prefix: string; start?: layers.Layer },
+  inputs: readonly Value[],
+  steps: Step[],
+  keep: (tensors: Tensor[]) => void,
+): Value[] {
+  const values = new Map(graph.inputs.map(({ id }, i) => [id, inputs[i]]));
+  const visit = (symbol: SymbolicTensor): Value => {
+    const known = values.get(symbol.id);
+    if (known) return known;
+    const layer = symbol.sourceLayer;
+    const node = layer.inboundNodes[symbol.nodeIndex];
+    const incoming = node.inputTensors.map(visit);
+    const inner = graphOf(layer);
+    const name = graph.prefix + layer.name;
+    let outgoing: Value[];
+    if (inner) {
+      const isStart = layer === graph.start;
+      const start = isStart ? inner.outputs[0].sourceLayer : undefined;
+      const { inputs, outputs } = inner;
+      outgoing = runThere(tf, { inputs, outputs, prefix: `${name}/`, start }, incoming, steps, keep);
+    } else {
+      checkRule({ name, layer }, layer === graph.start);
+      const tensors = tf.tidy(() => {
+        const x = incoming.map(({ tensor }) => tensor);
+        return layer.call(x.length === 1 ? x[0] : x, { training: false });
+      });
+      keep(asList(tensors));
+      outgoing = asList(tensors).map((tensor) => ({ tensor }));
+      steps.push({ name, layer, inputs: incoming, output: outgoing[0] });
+    }
+    node.outputTensors.forEach(({ id }, i) => values.set(id, outgoing[i]));
+    return values.get(symbol.id)!;
+  };
+  return graph.outputs.map(visit);
+}
+
+/** Where a map is strongest: the first of equal cells, in row-major order. */
+function strongestCell(map: ArrayLike<number>, channel: number, [, width, channels]: readonly number[]): number[] {
+  let best = channel;
+  for (let i = channel; i < map.length; i += channels) if (map[i] > map[best]) best = i;
+  const cell = Math.floor(best / channels);
+  return [Math.floor(cell / width), cell % width];
+}
+
+/** What a layer without its activation function hands back to its inputs. */
+function handBack(tf: TF, { layer, inputs }: Step, signal: Tensor): Tensor[] {
+  const kind = layer.getClassName();
+  if (NORMALIZES_RESPONSE.has(kind)) return [tf.clone(signal)];
+  // All that is left is linear, given the switches: its transpose is its gradient.
+  const bare = withoutActivation(tf, layer);
+  const call = (x: Tensor[]) => bare.call(x.length === 1 ? x[0] : x, { training: false }) as Tensor;
+  const tensors = inputs.map(({ tensor }) => tensor);
+  return tensors.map((tensor, i) => {
+    // What comes in twice gets all of it back the first time.
+    if (tensors.indexOf(tensor) < i) return tf.zerosLike(tensor);
+    const there = (x: Tensor) => tf.sum(tf.mul(call(tensors.map((other) => other === tensor ? x : other)), signal));
+    const { value, gradient } = inputGradient(tf, there, tensor);
+    value.dispose();
+    return gradient;
+  });
+}
+
+/**
+ * Sends one unit of a network back to the pixels through its deconvolutional network.
+ *
+ * @param model the model; nothing on it changes
+ * @param input what `model.input` returned, `[h, w, c]`
+ * @param unit a layer, a channel and perhaps a cell; without one the strongest cell of the map is taken
+ * @throws {TypeError} if a layer on the way has no rule; the message names it
+ * @throws {MemoryError} if the backend runs out of memory
+ */
+export async function deconvolve(
+  model: Model,
+  input: NdArray,
+  unit: Pick<UnitTarget, "layer" | "channel" | "cell">,
+  { path = false, signal: abort, onProgress }: DeconvolveOptions = {},
+): Promise<Deconvolution> {
+  const tf = await ensureBackend();
+  const { network } = model;
+  abort?.throwIfAborted();
+  const kept = new Set<Tensor>();
+  const keep = (tensors: Tensor[]) => tensors.forEach((tensor) => kept.add(tensor));
+  const plain = async (tensor: Tensor): Promise<NdArray> => {
+    const data = await tensor.data() as Float32Array;
+    return { data, shape: tensor.shape.slice(1) };
+  };
+  try {
+    const start = network.getLayer(unit.layer);
+    const image: Value = { tensor: tf.tensor(input.data, [1, ...input.shape]) };
+    keep([image.tensor]);
+    const there: Step[] = [];
+    const graph = { inputs: network.inputs, outputs: [outputOf(network, start)], prefix: "", start };
+    const [top] = runThere(tf, graph, [image], there, keep);
+
+    const maps = await plain(top.tensor);
+    const { layer, channel } = unit;
+    const cell = maps.shape.length === 3
+      ? unit.cell ?? strongestCell(maps.data, channel, maps.shape) as [number, number]
+      : undefined;
+    const place = cell ? (cell[0] * maps.shape[1] + cell[1]) * maps.shape[2] + channel : channel;
+    if (place >= maps.data.length) {
+      throw new RangeError(`Layer ${JSON.stringify(layer)} put out [${maps.shape}]: there is no cell [${cell}].`);
+    }
+    const one = new Float32Array(sizeOf(maps.shape));
+    one[place] = 1;
+    top.signal = tf.tensor(one, top.tensor.shape);
+    keep([top.signal]);
+
+    const steps: DeconvStep[] = [];
+    for (const [i, step] of there.toReversed().entries()) {
+      abort?.throwIfAborted();
+      const { layer, name, inputs, output } = step;
+      if (!output.signal) continue;
+      let signal = output.signal;
+      if (RECTIFIES.has(activationOf(layer))) {
+        signal = tf.relu(signal);
+        keep([signal]);
+        if (path) steps.push({ layer: name, kind: "rectify", values: await plain(signal) });
+      }
+      const isFunction = FUNCTIONS.has(layer.getClassName());
+      const parts = tf.tidy(() => isFunction ? [tf.clone(signal)] : handBack(tf, step, signal));
+      keep(parts);
+      const rule = RULES[layer.getClassName()] ?? "hand on";
+      if (path && rule !== "hand on") steps.push({ layer: name, kind: rule, values: await plain(parts[0]) });
+      inputs.forEach((value, k) => {
+        value.signal = value.signal ? tf.add(value.signal, parts[k]) : parts[k];
+        keep([value.signal]);
+      });
+      onProgress?.(i + 1, there.length);
+    }
+    const values = image.signal
+      ? await plain(image.signal)
+      : { data: new Float32Array(input.data.length), shape: input.shape };
+    return { values, activation: maps.data[place], ...cell && { cell }, steps };
+  } catch (error) {
+    throw asMemoryError(tf, error) ?? error;
+  } finally {
+    tf.dispose([...kept]);
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Whether a map depends on what the network learned: it is made again and again while the network's layers forget.
+ *
+ * Adebayo et al., "Sanity Checks for Saliency Maps" (2018), §3 and §4.
+ *
+ * @module
+ */
+
+import type { NdArray } from "../../array.ts";
+import type { ImageLike } from "../../data/image.ts";
+import type { Model } from "../../model/model.ts";
+import { ensureBackend } from "../../runtime/backend.ts";
+import { type Copy, copyOf, reinitialize } from "./randomize.ts";
+import { spearman, ssim } from "./similarity.ts";
+
+/** What a map must have to be compared. */
+export interface Comparable {
+  /** `[h, w]` */
+  readonly map: NdArray;
+  /** `[h, w, 3]` or `[h, w]`, with signs where the method has them. */
+  readonly values: NdArray;
+}
+
+/** How alike two maps are. */
+export interface Likeness {
+  /** Rank correlation of the maps' magnitudes, −1 … 1. */
+  readonly spearman: number;
+  /** Rank correlation of the values with their signs. */
+  readonly spearmanSigned: number;
+  /** Structural similarity of the maps' magnitudes, 0…1 after clipping at the 99th percentile, as figures paint them. */
+  readonly ssim: number;
+}
+
+/** A method's map at one stage of the network. */
+export interface Stage<A extends Comparable> extends Likeness {
+  /** The layer that was randomised last (with `"independent"`: alone). */
+  readonly layer: string;
+  readonly attribution: A;
+}
+
+/** What a method is told while it is checked. */
+export interface MethodOptions {
+  /** The class that the trained model's map explains, by its index; the same for every map. */
+  target: number;
+  signal?: AbortSignal;
+}
+
+/** A method that makes a map, as `saliency`, or a function that calls one with options of its own. */
+export type MapMethod<A extends Comparable> = (model: Model, image: ImageLike, options: MethodOptions) => Promise<A>;
+
+export interface SanityOptions {
+  mode: "cascading" | "independent";
+  /** The layers at which a map is made, from the top down. */
+  layers: readonly string[];
+  seed: number;
+  signal?: AbortSignal;
+  onProgress?: (done: number, total: number) => void;
+}
+
+/** Names of the layers that have kernels, the last one first; at most `most` of them, evenly spread, both ends in. */
+export function stops(model: Model, most: number): string[] {
+  const trained = model.network.layers
+    .filter(({ weights }) => weights.some(({ shape }) => shape.length > 1))
+    .map(({ name }) => name)
+    .reverse();
+  if (trained.length <= most) return trained;
+  return Array.from({ length: most }, (_, i) => trained[Math.round((i * (trained.length - 1)) / (most - 1))]);
+}
+
+/**
+ * The layers asked for, from the top down.
+ *
+ * @throws {RangeError} if there is none, or one does not exist or has no weights
+ */
+export function topDown(model: Model, layers: readonly string[]): string[] {
+  if (layers.length === 0) throw new RangeError("There is no layer to randomise; wanted at least one.");
+  for (const name of layers) {
+    if (model.layer(name).params > 0) continue;
+    throw new RangeError(
+      `Layer ${JSON.stringify(name)} has no weights that could be randomised; wanted layers with weights, as ` +
+        `${stops(model, 3).map((stop) => JSON.stringify(stop)).join(", ")}.`,
+    );
+  }
+  const order = model.layers.map(({ name }) => name);
+  return [...new Set(layers)].sort((a, b) => order.indexOf(b) - order.indexOf(a));
+}
+
+/** Magnitudes as 0…1, what is above the 99th percentile clipped. */
+function normalized({ data, shape }: NdArray): NdArray {
+  const magnitudes = data.map(Math.abs);
+  const sorted = magnitudes.filter((value) => value > 0).sort();
+  const top = sorted.length ? sorted[Math.ceil(0.99 * sorted.length) - 1] : 1;
+  return { data: magnitudes.map((value) => Math.min(1, value / top)), shape };
+}
+
+/** How alike two attributions are. A map that is the same everywhere has no order: it correlates with nothing. */
+export function likeness(a: Comparable, b: Comparable): Likeness {
+  return {
+    spearman: spearman(a.map.data.map(Math.abs), b.map.data.map(Math.abs)),
+    spearmanSigned: spearman(a.values.data, b.values.data),
+    ssim: ssim(normalized(a.map), normalized(b.map), 1),
+  };
+}
+
+/**
+ * Makes maps of a model, then of copies whose layers are randomised.
+ *
+ * @param makers each makes its map of a model; they are given copies, never the model after it was changed
+ * @returns of each maker the model's own map, and the stages
+ */
+export async function randomizeLayers<A extends Comparable>(
+  model: Model,
+  makers: readonly ((model: Model) => Promise<A>)[],
+  { mode, layers, seed, signal, onProgress }: SanityOptions,
+): Promise<{ trained: A; stages: Stage<A>[] }[]> {
+  const tf = await ensureBackend();
+  const total = makers.length * (layers.length + 1);
+  let done = 0;
+  const make = async (maker: (model: Model) => Promise<A>, of: Model) => {
+    signal?.throwIfAborted();
+    const attribution = await maker(of);
+    onProgress?.(++done, total);
+    return attribution;
+  };
+  const found: { trained: A; stages: Stage<A>[] }[] = [];
+  for (const maker of makers) found.push({ trained: await make(maker, model), stages: [] });
+  const copy = await copyOf(model);
+  try {
+    const below = copy.model.network.layers.toReversed();
+    let forgotten = 0;
+    for (const layer of layers) {
+      const end = below.findIndex(({ name }) => name === layer) + 1;
+      if (mode === "independent") {
+        copy.model.network.setWeights(model.network.getWeights());
+        forgotten = end - 1;
+      }
+      for (; forgotten < end; forgotten++) reinitialize(tf, below[forgotten], seed, below.length - forgotten);
+      for (const [i, maker] of makers.entries()) {
+        const attribution = await make(maker, copy.model);
+        found[i].stages.push({ layer, attribution, ...likeness(found[i].trained, attribution) });
+      }
+    }
+    return found;
+  } finally {
+    copy.dispose();
+  }
+}
+
+/**
+ * A copy of a model that has learned nothing: all of its weights as before training.
+ *
+ * @returns whoever asked disposes of it
+ */
+export async function untrained(model: Model, seed: number): Promise<Copy> {
+  const tf = await ensureBackend();
+  const copy = await copyOf(model);
+  copy.model.network.layers.forEach((layer, i) => reinitialize(tf, layer, seed, i + 1));
+  return copy;
+}
+
+/** A method fails if so much of its map is left. */
+export const FAILS_FROM = 0.5;
+
+/** How much of a map is left: the mean of all three measures over all stages, where less than 0 counts as 0. */
+export function sanityScore(rows: readonly Likeness[]): number {
+  const all = rows.flatMap(({ spearman, spearmanSigned, ssim }) => [spearman, spearmanSigned, ssim]);
+  return all.reduce((sum, value) => sum + Math.max(0, value), 0) / all.length;
+}

@@ -1,0 +1,413 @@
+/**
+ * Many images that differ from one only in a box each: only what the boxes can reach is computed.
+ *
+ * Each layer is computed on the patch of its map that a box reaches, cut with the margin that the layer's windows read
+ * out of the maps of the one image, which are computed once. The patches of a batch share one shape; where places mean
+ * nothing (dense layers, global pooling), or where a patch would cost as much as the whole map, whole maps are computed.
+ * The outputs equal those of full passes up to rounding.
+ *
+ * After Nakandala, Kumar and Papakonstantinou, "Incremental and approximate inference for faster occlusion-based deep CNN
+ * explanations" (SIGMOD 2019), §4.1; here with batches of any positions, and with branches that meet.
+ *
+ * @module
+ */
+
+import type { layers, Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
+import { type NdArray, sizeOf } from "../../array.ts";
+import { type Box, hull, type Interval, reached, seen, type Window, windowsOf } from "../../model/geometry.ts";
+import type { TF } from "../../runtime/backend.ts";
+import {
+  assemble,
+  cellsOf,
+  holds,
+  LOWEST,
+  type Patches,
+  type Place,
+  placeAround,
+  samePlace,
+  type Spans,
+  wholePlace,
+} from "./patches.ts";
+import { foldAll, type Folded, type Plan, type Step, weight } from "../plan.ts";
+
+/** Multiply-adds of the convolutions and dense layers: in full passes, and as it was done here. */
+export interface Work {
+  readonly full: number;
+  readonly done: number;
+}
+
+export interface IncrementalOptions {
+  /** What the one image is to the network, `[h, w, c]`. */
+  input: NdArray;
+  /** What stands in the boxes, `[h, w, c]`. */
+  fill: NdArray;
+  /** The box of each image, rows and columns of the input; it may hang over the edges. Some of it must be inside. */
+  boxes: readonly Box[];
+  /** The boxes to begin with, then those to go on with, and so on, each by its place in `boxes`. @default all at once */
+  stages?: readonly (readonly number[])[];
+  /** How many images are computed at once: what bounds memory. */
+  batchSize: number;
+  /**
+   * Computes all layers whole, as full passes do: for comparison.
+   * @default false
+   */
+  whole?: boolean;
+  /**
+   * How many multiply-adds take as long as moving one number: what decides between patches and whole maps.
+   * @default 60: natively 57 were measured, on wasm 71
+   */
+  costOfMoving?: number;
+  /** Stops between batches. */
+  signal?: AbortSignal;
+}
+
+/** See {@linkcode IncrementalOptions.costOfMoving}. */
+const COST_OF_MOVING = 60;
+
+/** A step of the plan with its geometry. */
+interface Link {
+  step: Step;
+  /** Null where only whole maps will do. */
+  windows: readonly [Window, Window] | null;
+  /** Whether each cell reads only the one below it. */
+  cellwise: boolean;
+  /** Runs on maps that bring the margin with them. */
+  run: (tf: TF, inputs: Tensor[], folded: ReadonlyMap<Step, Folded>, place: Place) => Tensor;
+  /** What stands in the margin beyond the map's edges. */
+  padding: number;
+  /** Multiply-adds for one cell of the output; for a vector, for all of it. */
+  work: number;
+}
+
+/** Whether a layer does the same at every cell, on the last axis. */
+function alikeEverywhere(layer: layers.Layer): boolean {
+  const { axis = -1, sharedAxes } = layer.getConfig() as { axis?: number | number[]; sharedAxes?: number[] | null };
+  if (layer.getClassName() === "PReLU") return [1, 2].every((side) => sharedAxes?.includes(side));
+  return [axis].flat().every((one) => one === -1 || one === 3);
+}
+
+/** Multiply-adds for a cell of a layer's output, or for its whole vector. */
+function workOf(layer: layers.Layer): number {
+  if ("layers" in layer) {
+    return (layer.layers as layers.Layer[]).reduce((sum, inner) => {
+      const shape = inner.outputShape as (number | null)[];
+      return sum + workOf(inner) * (shape.length === 4 ? (shape[1] ?? 1) * (shape[2] ?? 1) : 1);
+    }, 0);
+  }
+  const names = ["kernel", "depthwise_kernel", "pointwise_kernel"];
+  if (!/Conv2D|Dense/.test(layer.getClassName())) return 0;
+  return names.reduce((sum, name) => sum + sizeOf(weight(layer, name)?.shape ?? [0]), 0);
+}
+
+/** How a layer with windows runs on maps that bring their margin with them; null where it cannot. */
+function unpadded(step: Step, windows: readonly Window[], inputSides: readonly number[]): Link["run"] | null {
+  const config = step.layer.getConfig();
+  const strides = config["strides"] as [number, number];
+  const size = config["poolSize"] as [number, number];
+  switch (step.layer.getClassName()) {
+    case "Conv2D":
+      return step.unpadded ?? null;
+    case "DepthwiseConv2D":
+      // The layer of tfjs passes its dilation over; its geometry is not what it says.
+      return [config["dilationRate"]].flat().every((dilation) => dilation === 1) ? step.unpadded ?? null : null;
+    case "MaxPooling2D":
+      return (tf, [x]) => tf.maxPool(x as Tensor4D, size, strides, "valid");
+    case "AveragePooling2D":
+      return (tf, [x], _folded, { rows, columns }) => {
+        const means = tf.avgPool(x as Tensor4D, size, strides, "valid");
+        if (config["padding"] === "valid") return means;
+        // Padding does not count in a mean.
+        const count = rows.starts.length;
+        const inRows = tf.tensor(shares(windows[0], rows, inputSides[0]), [count, rows.length, 1, 1]);
+        const inColumns = tf.tensor(shares(windows[1], columns, inputSides[1]), [count, 1, columns.length, 1]);
+        return tf.div(tf.div(means, inRows), inColumns);
+      };
+    case "ZeroPadding2D":
+    case "Cropping2D":
+      return (_tf, [x]) => x;
+    default:
+      return null;
+  }
+}
+
+/** The share of each window that lies within the map, along one axis. */
+function shares(window: Window, { starts, length }: Spans, side: number): Float32Array {
+  return Float32Array.from({ length: starts.length * length }, (_, i) => {
+    const cell = starts[Math.floor(i / length)] + i % length;
+    const [start, end] = seen(window, [cell, cell + 1]);
+    return (Math.min(end, side) - Math.max(start, 0)) / window.kernel;
+  });
+}
+
+/** Puts a plan's steps together with what their layers read. */
+function linksOf(plan: Plan, base: ReadonlyMap<number, Tensor>): Link[] {
+  return plan.steps.map((step): Link => {
+    const shapes = step.inputs.map((id) => base.get(id)!.shape);
+    const sides = shapes[0].slice(1, 3);
+    const alike = shapes.every(([, height, width]) => height === sides[0] && width === sides[1]);
+    const windows = alike && base.get(step.output)!.shape.length === 4 ? windowsOf(step.layer, shapes[0]) : null;
+    const whole = { step, windows: null, cellwise: false, run: step.run, padding: 0, work: workOf(step.layer) };
+    if (!windows || !alikeEverywhere(step.layer)) return whole;
+    const cellwise = windows.every(({ kernel, stride, before }) => kernel === 1 && stride === 1 && before === 0);
+    if (cellwise) return { ...whole, windows, cellwise };
+    const run = unpadded(step, windows, sides);
+    const padding = step.layer.getClassName() === "MaxPooling2D" ? LOWEST : 0;
+    return run ? { ...whole, windows, run, padding } : whole;
+  });
+}
+
+/** The box of each image in each map: in the input the box itself, in a layer's map what it reaches. */
+interface Reach {
+  boxOf(id: number, image: number): Box;
+  /** Of each image how large its boxes are, along each axis, weighted by the layers' work. */
+  sizes: (readonly [rows: number, columns: number])[];
+}
+
+/** Follows the boxes through the layers, axis by axis: many boxes share their rows or their columns. */
+function reachOf(plan: Plan, links: readonly Link[], base: ReadonlyMap<number, Tensor>, boxes: readonly Box[]): Reach {
+  const along = ([0, 1] as const).map((axis) => {
+    const different = new Map<string, { index: number; interval: Interval }>();
+    const kinds = boxes.map((box) => {
+      const [start, end] = box[axis];
+      const key = `${start} ${end}`;
+      if (!different.has(key)) different.set(key, { index: different.size, interval: box[axis] });
+      return different.get(key)!.index;
+    });
+    const sideOf = (id: number) => base.get(id)!.shape[1 + axis]!;
+    const side = sideOf(plan.input);
+    const inside = different.values().map(({ interval: [start, end] }) =>
+      [Math.max(0, start), Math.min(side, end)] as const
+    );
+    const reach = new Map<number, readonly Interval[]>([[plan.input, inside.toArray()]]);
+    const sizes = new Array<number>(different.size).fill(0);
+    for (const { step: { inputs, output }, windows, work } of links) {
+      if (base.get(output)!.shape.length !== 4) continue;
+      const length = sideOf(output);
+      const intervals = sizes.map((_, kind): Interval =>
+        windows ? reached(windows[axis], hull(inputs.map((id) => reach.get(id)![kind])), length) : [0, length]
+      );
+      reach.set(output, intervals);
+      const other = base.get(output)!.shape[2 - axis]!;
+      if (windows) intervals.forEach(([start, end], kind) => sizes[kind] += work * other * (end - start));
+    }
+    return { kinds, reach, sizes };
+  });
+  const [rows, columns] = along;
+  return {
+    boxOf: (id, i) => [rows.reach.get(id)![rows.kinds[i]], columns.reach.get(id)![columns.kinds[i]]],
+    sizes: boxes.map((_, i) => [rows.sizes[rows.kinds[i]], columns.sizes[columns.kinds[i]]]),
+  };
+}
+
+/**
+ * Splits numbers into at most `most` classes, so that the sum over all numbers of the largest of their class is least.
+ *
+ * @returns the class of each number
+ */
+export function classesOf(values: readonly number[], most: number): number[] {
+  const sorted = [...new Set(values)].sort((a, b) => a - b);
+  const place = new Map(sorted.map((value, i) => [value, i]));
+  /** How many numbers are below each different one. */
+  const below = new Array<number>(sorted.length + 1).fill(0);
+  for (const value of values) below[place.get(value)! + 1]++;
+  for (let i = 0; i < sorted.length; i++) below[i + 1] += below[i];
+  // costs[i]: of the first i different numbers, in as many classes as rounds have passed; cuts: where the last begins.
+  let costs = below.map((count, i) => i === 0 ? 0 : count * sorted[i - 1]);
+  const cuts: number[][] = [];
+  for (let round = 1; round < most; round++) {
+    const before = costs;
+    const cut = before.map(() => -1);
+    costs = before.map((cost, i) => {
+      let least = cost;
+      for (let j = 1; j < i; j++) {
+        const sum = before[j] + (below[i] - below[j]) * sorted[i - 1];
+        if (sum < least) [least, cut[i]] = [sum, j];
+      }
+      return least;
+    });
+    cuts.push(cut);
+  }
+  const classes = new Array<number>(sorted.length).fill(0);
+  let end = sorted.length;
+  for (let round = cuts.length - 1; round >= 0; round--) {
+    const start = cuts[round][end];
+    if (start < 0) continue;
+    classes.fill(round + 1, start, end);
+    end = start;
+  }
+  return values.map((value) => classes[place.get(value)!]);
+}
+
+/** Puts images into batches of patches that are about as large, so that little is computed only to share one shape. */
+function batchesOf(
+  images: readonly number[],
+  sizes: readonly (readonly [rows: number, columns: number])[],
+  batchSize: number,
+): number[][] {
+  const kinds = Math.min(MOST_CLASSES, Math.max(1, Math.round(Math.sqrt(images.length / batchSize))));
+  const [rows, columns] = [0, 1].map((axis) => classesOf(images.map((i) => sizes[i][axis]), kinds));
+  const groups = Object.values(Object.groupBy(images.map((_, at) => at), (at) => rows[at] * kinds + columns[at]));
+  return groups.flatMap((group) => {
+    const count = Math.ceil(group!.length / batchSize);
+    const each = Math.ceil(group!.length / count);
+    return Array.from({ length: count }, (_, k) => group!.slice(k * each, (k + 1) * each).map((at) => images[at]));
+  });
+}
+
+/** Along each axis, patches come in at most so many sizes. */
+const MOST_CLASSES = 4;
+
+/**
+ * Runs images that differ from one in a box each along a plan.
+ *
+ * @param receive takes the outputs of the plan's taps for a batch, `[n, …output shape]`, and which boxes they belong to;
+ *   they are disposed afterwards. It is called first for the one image itself, which belongs to no box.
+ * @returns the multiply-adds, those for the one image counted in
+ *
+ * @example
+ * ```ts
+ * const plan = makePlan(model.network, [model.network.outputs[0]], { fold: true });
+ * const boxes: Box[] = [[[0, 32], [0, 32]], [[0, 32], [8, 40]]];
+ * const { full, done } = await runChanges(tf, plan, { input, fill, boxes, batchSize: 16 }, async ([output], which) => {
+ *   console.log(which, await output.array());
+ * });
+ * ```
+ */
+export async function runChanges(
+  tf: TF,
+  plan: Plan,
+  {
+    input,
+    fill,
+    boxes,
+    stages = [boxes.map((_, i) => i)],
+    batchSize,
+    whole = false,
+    costOfMoving = COST_OF_MOVING,
+    signal,
+  }: IncrementalOptions,
+  receive: (outputs: readonly Tensor[], which: readonly number[]) => Promise<void>,
+): Promise<Work> {
+  const folded = new Map<Step, Folded>();
+  const base = new Map<number, Tensor>();
+  const live = new Map<number, Patches>();
+  /** Disposes of a tensor of a batch, unless it goes on under another id (dropout hands its input on). */
+  const drop = (id: number) => {
+    const { tensor } = live.get(id)!;
+    live.delete(id);
+    if (!live.values().some((other) => other.tensor === tensor)) tensor.dispose();
+  };
+  try {
+    foldAll(tf, plan, folded);
+    base.set(plan.input, tf.tensor(input.data, [1, ...input.shape]));
+    for (const step of plan.steps) {
+      const inputs = step.inputs.map((id) => base.get(id)!);
+      base.set(step.output, tf.tidy(() => step.run(tf, inputs, folded)));
+    }
+    await receive(plan.taps.map((id) => base.get(id)!), []);
+    const links = linksOf(plan, base);
+    const sidesOf = (id: number) => base.get(id)!.shape.slice(1, 3) as [number, number];
+    const isMap = (id: number) => base.get(id)!.shape.length === 4;
+    const { boxOf, sizes } = reachOf(plan, links, base, boxes);
+    const hasHost = ["wasm", "cpu"].includes(tf.getBackend());
+    const host = new Map<number, Float32Array>();
+    const hostData = (id: number) => {
+      if (!host.has(id)) host.set(id, base.get(id)!.dataSync<"float32">());
+      return host.get(id)!;
+    };
+
+    /** A tensor of the batch at a place: as it is, or cut out anew. */
+    const at = (id: number, place: Place, padding: number): Tensor => {
+      const patches = live.get(id)!;
+      if (!isMap(id) || samePlace(patches, place)) return patches.tensor;
+      const baseData = hasHost ? () => hostData(id) : undefined;
+      return assemble(tf, { base: base.get(id) as Tensor4D, baseData, patches, place, padding });
+    };
+    const wholeOf = (id: number, count: number) => wholePlace(count, isMap(id) ? sidesOf(id) : [1, 1]);
+
+    /** Computes a step for a batch; returns its multiply-adds. */
+    const take = (link: Link, which: readonly number[]): number => {
+      const { step, windows, cellwise, padding, work } = link;
+      const all = wholeOf(step.output, which.length);
+      const moved = (id: number, place: Place) =>
+        !isMap(id) || samePlace(live.get(id)!, place) ? 0 : cellsOf(place) * base.get(id)!.shape[3]!;
+      const cost = (output: Place, read: (id: number) => Place) =>
+        work * cellsOf(output) + costOfMoving * step.inputs.reduce((sum, id) => sum + moved(id, read(id)), 0);
+      let best = { place: all, read: (id: number) => wholeOf(id, which.length), run: step.run as Link["run"] };
+      if (windows && !whole) {
+        const around = placeAround(which.map((i) => boxOf(step.output, i)), sidesOf(step.output));
+        const places = [around, ...cellwise ? step.inputs.map((id) => live.get(id)!) : []];
+        for (const place of places) {
+          const read = cellwise ? place : marginOf(place, windows);
+          const choice = { place, read: () => read, run: link.run };
+          if (holds(place, around) && cost(place, choice.read) < cost(best.place, best.read)) best = choice;
+        }
+      }
+      const { place, read, run } = best;
+      const tensor = tf.tidy(() =>
+        run(tf, step.inputs.map((id) => at(id, read(id), best.run === step.run ? 0 : padding)), folded, place)
+      );
+      live.set(step.output, { tensor, rows: place.rows, columns: place.columns });
+      return work * cellsOf(place) * which.length;
+    };
+
+    const each = links.reduce((sum, { step, work }) => sum + work * cellsOf(wholeOf(step.output, 1)), 0);
+    let done = each;
+    for (const stage of stages) {
+      for (const which of batchesOf(stage, sizes, batchSize)) {
+        signal?.throwIfAborted();
+        live.set(plan.input, changedInput(tf, { input, fill, boxes: which.map((i) => boxOf(plan.input, i)) }));
+        for (const link of links) {
+          done += take(link, which);
+          for (const id of link.step.spent) drop(id);
+        }
+        const outputs = plan.taps.map((id) => {
+          const tensor = tf.tidy(() => at(id, wholeOf(id, which.length), 0));
+          if (tensor !== live.get(id)!.tensor) {
+            drop(id);
+            live.set(id, { tensor, ...wholeOf(id, which.length) });
+          }
+          return tensor;
+        });
+        await receive(outputs, which);
+        for (const id of [...live.keys()]) drop(id);
+      }
+    }
+    return { full: each * (1 + boxes.length), done };
+  } finally {
+    tf.dispose([...new Set([...base.values(), ...live.values().map(({ tensor }) => tensor)])]);
+    for (const { kernel, bias } of folded.values()) tf.dispose([kernel, bias]);
+  }
+}
+
+/** What windows read to make a place. */
+function marginOf({ rows, columns }: Place, [down, across]: readonly [Window, Window]): Place {
+  const axis = ({ starts, length }: Spans, { kernel, stride, before }: Window): Spans => ({
+    starts: starts.map((start) => start * stride - before),
+    length: (length - 1) * stride + kernel,
+  });
+  return { rows: axis(rows, down), columns: axis(columns, across) };
+}
+
+/** The patches of the input: the one image, and within each box what fills it. */
+function changedInput(
+  tf: TF,
+  { input, fill, boxes }: { input: NdArray; fill: NdArray; boxes: readonly Box[] },
+): Patches {
+  const [height, width, channels] = input.shape;
+  const { rows, columns } = placeAround(boxes, [height, width]);
+  const each = rows.length * columns.length * channels;
+  const data = new Float32Array(boxes.length * each);
+  for (const [n, [[top, bottom], [left, right]]] of boxes.entries()) {
+    for (let i = 0; i < rows.length; i++) {
+      const y = rows.starts[n] + i;
+      const row = y * width + columns.starts[n];
+      const at = n * each + i * columns.length * channels;
+      data.set(input.data.subarray(row * channels, (row + columns.length) * channels), at);
+      if (y < top || y >= bottom) continue;
+      const [from, to] = [(y * width + left) * channels, (y * width + right) * channels];
+      data.set(fill.data.subarray(from, to), at + (left - columns.starts[n]) * channels);
+    }
+  }
+  return { tensor: tf.tensor4d(data, [boxes.length, rows.length, columns.length, channels]), rows, columns };
+}

@@ -1,0 +1,280 @@
+/**
+ * A square slid over an image: what the model says at each place.
+ *
+ * @module
+ */
+
+import { type NdArray, ndarray } from "../../array.ts";
+import type { Box, Interval } from "../../model/geometry.ts";
+import type { Model } from "../../model/model.ts";
+import { ensureBackend } from "../../runtime/backend.ts";
+import { asMemoryError, MemoryError } from "../../runtime/memory.ts";
+import { gaussianBlur } from "../attribution/baselines.ts";
+import { headOf, type OutputActivation } from "../attribution/head.ts";
+import type { Work } from "./incremental.ts";
+import { randomStream } from "../training/random.ts";
+import { type Reading, readings } from "./readings.ts";
+import { type ClassTarget, resolveClass } from "../target.ts";
+
+/**
+ * What stands in the square:
+ * - `"grey"`: 127.5;
+ * - `"zero"`: what the network reads as zeros, the mean that its preprocessing takes away (Captum's default);
+ * - `"mean"`: the image's mean colour;
+ * - `"blur"`: the image itself, blurred with a quarter of the square's side as standard deviation;
+ * - `"noise"`: each value drawn evenly from 0…255;
+ * - a colour `[r, g, b]` of 0…255.
+ */
+export type Fill = "grey" | "zero" | "mean" | "blur" | "noise" | readonly [number, number, number];
+
+const FILLS = ["grey", "zero", "mean", "blur", "noise"];
+
+/** A class with its probability. */
+export interface Guess {
+  readonly index: number;
+  readonly probability: number;
+}
+
+/** What the model says of one image. */
+export interface Verdict {
+  readonly target: ClassTarget;
+  /** Of the target, 0…1. */
+  readonly probability: number;
+  /** Of the target, before the softmax or sigmoid. */
+  readonly logit: number;
+  /** The likeliest classes, the likeliest first. */
+  readonly top: readonly Guess[];
+  /** The sum over the strongest map of the layer. */
+  readonly activity: number;
+  /** The channel of that map. */
+  readonly channel: number;
+}
+
+/** What one size of square gives, `[rows, columns]` of places each. */
+export interface OcclusionMap {
+  /** The square's side in pixels. */
+  readonly size: number;
+  /** Pixels from place to place. */
+  readonly stride: number;
+  /** The target's probability, 0…1. */
+  readonly probability: NdArray;
+  /** The target's score before the softmax or sigmoid. */
+  readonly logit: NdArray;
+  /** The sum over the map that is strongest without the square. */
+  readonly activity: NdArray;
+  /** The index of the most probable class. */
+  readonly predicted: NdArray;
+  /** The likeliest classes at each place, row by row. */
+  readonly top: readonly (readonly Guess[])[];
+  /** `[y0, x0, y1, x1]` of the square at each place, row by row, in pixels; the last ones may hang over the edge. */
+  readonly boxes: readonly (readonly [number, number, number, number])[];
+  /** What stood in the square, as an image `[h, w, 3]`. */
+  readonly fill: NdArray;
+}
+
+export interface OccludeOptions {
+  target: string | number;
+  size: number;
+  stride: number;
+  fill: Fill;
+  /** The layer whose strongest map is watched. */
+  layer: string;
+  /** How many of the likeliest classes are kept. */
+  top: number;
+  batchSize: number;
+  seed: number;
+  signal?: AbortSignal;
+  /** From coarse to fine, with the map so far after each batch: NaN where nothing is known yet. */
+  onPart?: (map: OcclusionMap, verdict: Verdict) => void;
+  onProgress?: (done: number) => void;
+  /**
+   * Reads off the network, here or elsewhere.
+   * @default in this thread
+   */
+  read?: typeof readings;
+}
+
+/**
+ * The places of a square along one side: every `stride` pixels from 0 on, the last so that it reaches the edge or hangs
+ * over it, as Captum's `Occlusion` has it.
+ *
+ * @throws {RangeError} if the square is larger than the side, or the numbers are no whole numbers ≥ 1
+ */
+export function placesAlong(side: number, size: number, stride: number): Interval[] {
+  for (const [name, value] of Object.entries({ size, stride })) {
+    if (!Number.isInteger(value) || value < 1) {
+      throw new RangeError(`${name} must be a whole number of pixels ≥ 1: received ${value}.`);
+    }
+  }
+  if (size > side) {
+    throw new RangeError(
+      `A square of ${size} pixels is larger than the image as the model sees it, which has a side of ${side}. ` +
+        "Use a smaller size.",
+    );
+  }
+  const count = Math.ceil((side - size) / stride) + 1;
+  return Array.from({ length: count }, (_, i) => [i * stride, i * stride + size]);
+}
+
+/** What stands in the square, as an image of the view's shape. */
+export function fillImage(model: Model, view: NdArray, fill: Fill, size: number, seed: number): NdArray {
+  const { data, shape } = view;
+  const flat = (color: readonly number[]) => ndarray(data.map((_, i) => color[i % 3]), shape);
+  if (typeof fill !== "string") {
+    if (fill.length === 3 && fill.every((value) => value >= 0 && value <= 255)) return flat(fill);
+    throw new RangeError(`A fill colour is [r, g, b], each 0 to 255: received [${[...fill].join(", ")}].`);
+  }
+  switch (fill) {
+    case "grey":
+      return flat([127.5, 127.5, 127.5]);
+    case "zero": {
+      const { mean, order } = model.preprocess;
+      return flat(order === "bgr" ? mean.toReversed() : mean);
+    }
+    case "mean": {
+      const sums = [0, 0, 0];
+      data.forEach((value, i) => sums[i % 3] += value);
+      return flat(sums.map((sum) => sum / (data.length / 3)));
+    }
+    case "blur":
+      return gaussianBlur(view, size / 4);
+    case "noise": {
+      const random = randomStream(seed);
+      return ndarray(data.map(() => 255 * random()), shape);
+    }
+    default:
+      throw new RangeError(
+        `There is no fill ${JSON.stringify(fill)}; wanted one of ${
+          FILLS.map((name) => JSON.stringify(name)).join(", ")
+        }, ` +
+          "or a colour [r, g, b].",
+      );
+  }
+}
+
+/** Scores before the last activation as probabilities; one score makes two classes. */
+function probabilitiesOf(scores: Float32Array, activation: OutputActivation): number[] {
+  if (activation === "sigmoid") {
+    const each = Array.from(scores, (score) => 1 / (1 + Math.exp(-score)));
+    return each.length === 1 ? [1 - each[0], each[0]] : each;
+  }
+  const most = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+  const raised = Array.from(scores, (score) => Math.exp(score - most));
+  const sum = raised.reduce((a, b) => a + b, 0);
+  return raised.map((value) => value / sum);
+}
+
+/** The likeliest of some classes, without sorting all of them. */
+function likeliest(probabilities: readonly number[], top: number): Guess[] {
+  const best: Guess[] = [];
+  probabilities.forEach((probability, index) => {
+    if (best.length === top && probability <= best[top - 1].probability) return;
+    const at = best.findIndex((guess) => guess.probability < probability);
+    best.splice(at < 0 ? best.length : at, 0, { index, probability });
+    if (best.length > top) best.pop();
+  });
+  return best;
+}
+
+/** From so many places along a side on, a map is filled from coarse to fine. */
+const FILLS_FROM = 8;
+
+/** The order in which a map is filled: every fourth place of each side, then every second, then the rest. */
+function coarseToFine(rows: number, columns: number): number[][] {
+  const all = Array.from({ length: rows * columns }, (_, i) => i);
+  if (Math.min(rows, columns) < FILLS_FROM) return [all];
+  const level = (i: number) => [4, 2, 1].findIndex((s) => Math.floor(i / columns) % s === 0 && (i % columns) % s === 0);
+  return [0, 1, 2].map((wanted) => all.filter((i) => level(i) === wanted));
+}
+
+/**
+ * Slides a square over an image.
+ *
+ * @param view the image as the model sees it, `[h, w, 3]`, RGB, 0…255
+ */
+export async function occlude(
+  model: Model,
+  view: NdArray,
+  { target, size, stride, fill, layer, top, batchSize, seed, signal, onPart, onProgress, read = readings }:
+    OccludeOptions,
+): Promise<{ map: OcclusionMap; unoccluded: Verdict; work: Work }> {
+  const [height, width] = view.shape;
+  const [down, across] = [placesAlong(height, size, stride), placesAlong(width, size, stride)];
+  const places: Box[] = down.flatMap((rows) => across.map((columns) => [rows, columns] as const));
+  const grid = () => ndarray(new Float32Array(places.length).fill(NaN), [down.length, across.length]);
+  const standIn = fillImage(model, view, fill, size, seed);
+  const guesses: Guess[][] = places.map(() => []);
+  const map: OcclusionMap = {
+    size,
+    stride,
+    probability: grid(),
+    logit: grid(),
+    activity: grid(),
+    predicted: grid(),
+    top: guesses,
+    boxes: places.map(([[y0, y1], [x0, x1]]) => [y0, x0, y1, x1] as const),
+    fill: standIn,
+  };
+
+  const tf = await ensureBackend();
+  const { activation } = headOf(model.network);
+  let unoccluded: Verdict | undefined;
+  let done = 0;
+
+  const logitOf = (scores: Float32Array, index: number) =>
+    scores.length === 1 ? (index === 1 ? scores[0] : -scores[0]) : scores[index];
+
+  const receive = ({ which, scores, sums }: Reading) => {
+    const count = Math.max(1, which.length);
+    const of = (values: Float32Array, i: number) =>
+      values.subarray(i * values.length / count, (i + 1) * values.length / count);
+    if (which.length === 0) {
+      const probabilities = probabilitiesOf(scores, activation);
+      const resolved = resolveClass(model, target, probabilities);
+      const channel = sums.reduce((best, sum, i) => sum > sums[best] ? i : best, 0);
+      unoccluded ??= {
+        target: resolved,
+        probability: probabilities[resolved.index],
+        logit: logitOf(scores, resolved.index),
+        top: likeliest(probabilities, top),
+        activity: sums[channel],
+        channel,
+      };
+      return;
+    }
+    const { target: { index }, channel } = unoccluded!;
+    which.forEach((place, i) => {
+      const probabilities = probabilitiesOf(of(scores, i), activation);
+      guesses[place] = likeliest(probabilities, top);
+      map.probability.data[place] = probabilities[index];
+      map.logit.data[place] = logitOf(of(scores, i), index);
+      map.activity.data[place] = of(sums, i)[channel];
+      map.predicted.data[place] = guesses[place][0].index;
+    });
+    done += which.length;
+    onProgress?.(done);
+    onPart?.(map, unoccluded!);
+  };
+  try {
+    const job = {
+      input: model.input(view),
+      fill: model.input(standIn),
+      boxes: places,
+      stages: onPart ? coarseToFine(down.length, across.length) : [places.map((_, i) => i)],
+      layer,
+      batchSize,
+    };
+    const work = await read(tf, model.network, job, receive, signal);
+    return { map, unoccluded: unoccluded!, work };
+  } catch (error) {
+    const memory = asMemoryError(tf, error);
+    if (!memory) throw error;
+    throw new MemoryError(
+      `A batch of ${batchSize} occluded images of ${
+        JSON.stringify(model.name)
+      } did not fit; use a smaller batchSize. ` +
+        memory.message,
+      { cause: error },
+    );
+  }
+}

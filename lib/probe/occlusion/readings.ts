@@ -1,0 +1,67 @@
+/**
+ * What occlusion reads off a network at each place of a square: the scores of all classes, and the sums over the maps of
+ * one layer. It needs nothing but the network, so that Workers can do it.
+ *
+ * @module
+ */
+
+import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { NdArray } from "../../array.ts";
+import type { Box } from "../../model/geometry.ts";
+import { outputOf } from "../../model/model.ts";
+import type { TF } from "../../runtime/backend.ts";
+import { headOf } from "../attribution/head.ts";
+import { runChanges, type Work } from "./incremental.ts";
+import { makePlan } from "../plan.ts";
+
+/** Where what is read. */
+export interface ReadingsJob {
+  /** What the image is to the network, `[h, w, c]`. */
+  input: NdArray;
+  /** What stands in the squares, `[h, w, c]`. */
+  fill: NdArray;
+  /** The places of the square; they may hang over the edges. */
+  boxes: readonly Box[];
+  /** The places to begin with, and so on, by their place in `boxes`. */
+  stages: readonly (readonly number[])[];
+  /** The layer whose maps are summed up. */
+  layer: string;
+  batchSize: number;
+}
+
+/** What was read for some places; for none, of the image itself. */
+export interface Reading {
+  which: readonly number[];
+  /** The scores before the last softmax or sigmoid, one image's behind the other's. */
+  scores: Float32Array;
+  /** The sum over each map of the layer, one image's behind the other's. */
+  sums: Float32Array;
+}
+
+/** Takes readings; the first one is of the image itself. */
+export type Receive = (reading: Reading) => void | Promise<void>;
+
+/**
+ * Reads off what the network makes of an image with a square at each place.
+ *
+ * @returns the multiply-adds that it took
+ */
+export async function readings(
+  tf: TF,
+  network: LayersModel,
+  { layer, ...options }: ReadingsJob,
+  receive: Receive,
+  signal?: AbortSignal,
+): Promise<Work> {
+  const head = headOf(network);
+  const plan = makePlan(network, [head.tap, outputOf(network, network.getLayer(layer))], { fold: true });
+  return await runChanges(tf, plan, { ...options, signal }, async ([tap, maps], which) => {
+    const tensors = tf.tidy(() => [tf.reshape(head.scores(tf, tap), [-1]), tf.reshape(tf.sum(maps, [1, 2]), [-1])]);
+    try {
+      const [scores, sums] = await Promise.all(tensors.map((tensor: Tensor) => tensor.data<"float32">()));
+      await receive({ which, scores, sums });
+    } finally {
+      tf.dispose(tensors);
+    }
+  });
+}

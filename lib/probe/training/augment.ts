@@ -1,0 +1,99 @@
+/**
+ * Augmentation: each epoch sees each image a little changed.
+ *
+ * @module
+ */
+
+import type { NdArray } from "../../array.ts";
+import { randomStream } from "./random.ts";
+import type { Samples } from "./samples.ts";
+
+/** How training images are changed, each time that they are seen. */
+export interface Augment {
+  /** Mirrors every second image, left to right. @default false */
+  flip?: boolean;
+  /**
+   * Shifts each image by up to so many pixels in each direction: it is padded on all sides and cut back to its size at a
+   * random place (Krizhevsky 2009; He et al. 2015, §4.2).
+   * @default 0
+   */
+  crop?: number;
+  /** What is padded with: black, or the image mirrored at its border. @default "black" */
+  pad?: "black" | "reflect";
+}
+
+/**
+ * Fills in what is not asked for.
+ *
+ * @throws {RangeError} if the crop does not fit into the images
+ */
+export function augmentation(
+  { flip = false, crop = 0, pad = "black" }: Augment,
+  { height, width }: Pick<Samples, "height" | "width">,
+): Required<Augment> {
+  if (!Number.isInteger(crop) || crop < 0 || crop >= Math.min(height, width)) {
+    throw new RangeError(
+      `augment.crop must be a whole number of pixels from 0 to ${Math.min(height, width) - 1}: received ${crop}.`,
+    );
+  }
+  if (pad !== "black" && pad !== "reflect") {
+    throw new RangeError(`augment.pad must be "black" or "reflect": received ${JSON.stringify(pad)}.`);
+  }
+  return { flip, crop, pad };
+}
+
+/** Where a position outside of 0…length − 1 lands when it is mirrored at the border, the border itself not repeated. */
+function mirrored(position: number, length: number): number {
+  const inside = position < 0 ? -position : position;
+  return inside < length ? inside : 2 * (length - 1) - inside;
+}
+
+/**
+ * A batch of images, changed at random. What happens to an image depends on the key and its index only.
+ *
+ * @param indexes which images
+ * @param key as `[seed, epoch]`; null for the images as they are
+ * @returns `[n, h, w, 3]`, RGB of 0…255
+ */
+export function batchOf(
+  samples: Samples,
+  indexes: ArrayLike<number>,
+  { flip, crop, pad }: Required<Augment>,
+  key: readonly number[] | null,
+): NdArray {
+  const { height, width } = samples;
+  const each = height * width * 3;
+  const data = new Float32Array(indexes.length * each);
+  const image = new Uint8Array(each);
+  const columns = new Int32Array(width);
+  for (let i = 0; i < indexes.length; i++) {
+    samples.read(indexes[i], image);
+    const start = i * each;
+    if (!key || (!flip && crop === 0)) {
+      data.set(image, start);
+      continue;
+    }
+    const random = randomStream(...key, indexes[i]);
+    const mirror = flip && random() < 0.5;
+    const down = crop && Math.floor(random() * (2 * crop + 1)) - crop;
+    const right = crop && Math.floor(random() * (2 * crop + 1)) - crop;
+    for (let x = 0; x < width; x++) {
+      const from = right + (mirror ? width - 1 - x : x);
+      columns[x] = pad === "reflect" ? mirrored(from, width) : from >= 0 && from < width ? from : -1;
+    }
+    for (let y = 0; y < height; y++) {
+      const row = pad === "reflect" ? mirrored(y + down, height) : y + down;
+      // What is left out is black already.
+      if (row < 0 || row >= height) continue;
+      for (let x = 0; x < width; x++) {
+        if (columns[x] < 0) continue;
+        const to = start + (y * width + x) * 3;
+        const from = (row * width + columns[x]) * 3;
+        data[to] = image[from];
+        data[to + 1] = image[from + 1];
+        data[to + 2] = image[from + 2];
+      }
+    }
+  }
+  return { data, shape: [indexes.length, height, width, 3] };
+}

@@ -1,0 +1,178 @@
+/**
+ * How well a network does on images with known classes, and what its layers do meanwhile.
+ *
+ * @module
+ */
+
+import { type NdArray, sizeOf } from "../../array.ts";
+import { type Model, outputOf } from "../../model/model.ts";
+import { ensureBackend } from "../../runtime/backend.ts";
+import { planTo } from "../forward.ts";
+import { execute } from "../plan.ts";
+
+/** How well a network does. */
+export interface Evaluation {
+  /** Mean cross-entropy. */
+  loss: number;
+  /** Share of images classified right. */
+  accuracy: number;
+}
+
+/** What a layer's maps did on some images. */
+export interface LayerState {
+  layer: string;
+  /** Share of values that are exactly 0. */
+  sparsity: number;
+  /** Share of channels that are 0 for every image. */
+  dead: number;
+  /** What it put out for the first image, if that was asked for. */
+  maps?: NdArray;
+}
+
+/** How many images run at once. */
+const BATCH = 64;
+
+/** Least probability of the right class in the loss, as in Keras. */
+const LEAST = 1e-7;
+
+/** Inputs in batches. */
+function* packed(inputs: Iterable<NdArray>): Generator<NdArray> {
+  let batch: NdArray[] = [];
+  const pack = (): NdArray => {
+    const each = batch[0].data.length;
+    const data = new Float32Array(batch.length * each);
+    batch.forEach((input, i) => data.set(input.data, i * each));
+    return { data, shape: [batch.length, ...batch[0].shape] };
+  };
+  for (const input of inputs) {
+    batch.push(input);
+    if (batch.length < BATCH) continue;
+    yield pack();
+    batch = [];
+  }
+  if (batch.length) yield pack();
+}
+
+/** The probability of the class `index`, from one image's outputs. */
+function probabilityOf(index: number, outputs: Float32Array, activation: string): number {
+  if (outputs.length === 1) return index === 1 ? outputs[0] : 1 - outputs[0];
+  if (activation === "softmax") return outputs[index];
+  const most = outputs.reduce((a, b) => Math.max(a, b), -Infinity);
+  return Math.exp(outputs[index] - most) / outputs.reduce((sum, value) => sum + Math.exp(value - most), 0);
+}
+
+/** The class that one image's outputs tell. */
+function classOf(outputs: Float32Array): number {
+  if (outputs.length === 1) return outputs[0] > 0.5 ? 1 : 0;
+  let best = 0;
+  outputs.forEach((value, i) => best = value > outputs[best] ? i : best);
+  return best;
+}
+
+/**
+ * Mean loss and accuracy over images.
+ *
+ * @param inputs what `model.input` returned, one after the other
+ * @param classes the number of each one's class
+ */
+export async function evaluate(
+  model: Model,
+  inputs: Iterable<NdArray>,
+  classes: Int32Array,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<Evaluation> {
+  const tf = await ensureBackend();
+  const last = model.network.outputs[0].sourceLayer;
+  const activation = last.getClassName() === "Softmax" ? "softmax" : String(last.getConfig()["activation"] ?? "linear");
+  let loss = 0;
+  let right = 0;
+  let done = 0;
+  const batches = function* () {
+    for (const { data, shape } of packed(inputs)) {
+      signal?.throwIfAborted();
+      yield () => tf.tensor(data, [...shape]);
+    }
+  };
+  await execute(tf, planTo(model.network, [last.name], true), batches(), async ([output]) => {
+    const [count, each] = output.shape;
+    const values = await output.data() as Float32Array;
+    for (let i = 0; i < count; i++) {
+      const outputs = values.subarray(i * each!, (i + 1) * each!);
+      loss -= Math.log(Math.max(LEAST, probabilityOf(classes[done + i], outputs, activation)));
+      right += Number(classOf(outputs) === classes[done + i]);
+    }
+    done += count;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  });
+  return { loss: loss / done, accuracy: right / done };
+}
+
+/** The layers whose outputs tell how training goes: after their activations, poolings too, the last layer left out. */
+export function watchedLayers({ network }: Model): string[] {
+  const last = network.outputs[0].sourceLayer;
+  const activations = /^(Activation|ReLU|LeakyReLU|PReLU|ELU|ThresholdedReLU)$/;
+  return network.layers.filter((layer) => {
+    const kind = layer.getClassName();
+    const rank = outputOf(network, layer).shape.length;
+    if (layer === last || (rank !== 4 && rank !== 2)) return false;
+    const next = layer.outboundNodes.map(({ outboundLayer }) => outboundLayer);
+    if (next.includes(last) && (last.getClassName() === "Softmax" || last.getClassName() === "Activation")) {
+      return false;
+    }
+    if (activations.test(kind) || /Pooling2D$/.test(kind)) return true;
+    // A linear convolution is told of by the activation behind it.
+    const linear = (layer.getConfig()["activation"] ?? "linear") === "linear";
+    return /Conv2D|Dense/.test(kind) && !linear;
+  }).map(({ name }) => name);
+}
+
+/** What layers do on some images. */
+export async function observe(
+  model: Model,
+  inputs: readonly NdArray[],
+  layers: readonly string[],
+  keep: boolean,
+): Promise<LayerState[]> {
+  if (layers.length === 0) return [];
+  const tf = await ensureBackend();
+  const states = layers.map(() => ({
+    zeros: 0,
+    values: 0,
+    alive: new Uint8Array(0),
+    maps: undefined as NdArray | undefined,
+  }));
+  const batches = function* () {
+    for (let i = 0; i < inputs.length; i += 16) {
+      for (const { data, shape } of packed(inputs.slice(i, i + 16))) yield () => tf.tensor(data, [...shape]);
+    }
+  };
+  await execute(tf, planTo(model.network, layers, false), batches(), async (outputs) => {
+    for (const [i, output] of outputs.entries()) {
+      const values = await output.data() as Float32Array;
+      const channels = output.shape.at(-1)!;
+      const state = states[i];
+      if (state.alive.length === 0) state.alive = new Uint8Array(channels);
+      const { alive } = state;
+      let zeros = 0;
+      for (let at = 0; at < values.length; at += channels) {
+        for (let c = 0; c < channels; c++) {
+          const zero = Number(values[at + c] === 0);
+          zeros += zero;
+          alive[c] |= 1 - zero;
+        }
+      }
+      state.zeros += zeros;
+      state.values += values.length;
+      if (keep && !state.maps) {
+        const shape = output.shape.slice(1) as number[];
+        state.maps = { data: values.slice(0, sizeOf(shape)), shape };
+      }
+    }
+  });
+  return states.map(({ zeros, values, alive, maps }, i) => ({
+    layer: layers[i],
+    sparsity: zeros / values,
+    dead: alive.reduce((sum, one) => sum + 1 - one, 0) / alive.length,
+    ...(maps && { maps }),
+  }));
+}

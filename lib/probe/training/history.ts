@@ -1,0 +1,68 @@
+/**
+ * What a training run leaves behind, in plain arrays.
+ *
+ * @module
+ */
+
+import type { NdArray } from "../../array.ts";
+
+/** One epoch in numbers. */
+export interface EpochRow {
+  /** From 1. */
+  readonly epoch: number;
+  /** Mean loss over the epoch's training images, with dropout and augmentation, weight decay left out. */
+  readonly loss: number;
+  /** Share of the epoch's training images that were classified right, as they were trained on. */
+  readonly accuracy: number;
+  /** Mean loss over the validation images after the epoch; NaN without validation. */
+  readonly validationLoss: number;
+  /** Share of the validation images classified right after the epoch; NaN without validation. */
+  readonly validationAccuracy: number;
+  /** The learning rate of the epoch's last step. */
+  readonly learningRate: number;
+  /** How long the epoch took, its validation and measurements included. */
+  readonly seconds: number;
+}
+
+/** What one layer's maps did on the images that the run watches, after one epoch. */
+export interface LayerRow {
+  /** The epoch after which it was measured; 0 is before training. */
+  readonly epoch: number;
+  readonly layer: string;
+  /** Share of its values that are exactly 0, after the activation. */
+  readonly sparsity: number;
+  /** Share of its channels that are 0 for every watched image. */
+  readonly dead: number;
+}
+
+/** The network at one moment of the run. */
+export interface Snapshot {
+  /** The epoch after which it was taken; 0 is before training. With a fraction where the run was aborted in between. */
+  readonly epoch: number;
+  /** Every weight by `"layer/weight"`, as `"conv1/kernel"`: `[kh, kw, cin, cout]`, `"conv1/bias"`: `[cout]`. */
+  readonly weights: Readonly<Record<string, NdArray>>;
+  /** What the watched layers put out for the probe image, `[h, w, c]` or `[n]`, by layer; empty without a probe. */
+  readonly activations: Readonly<Record<string, NdArray>>;
+}
+
+/** Why a run ended. */
+export type Ending = "done" | "stopped early" | "aborted";
+
+/** A training run as plain data: what its figures are drawn from. */
+export interface HistoryData {
+  /** The model's name. */
+  readonly model: string;
+  /** The data set's name. */
+  readonly dataset: string;
+  /** The class labels in the order of the outputs. */
+  readonly labels: readonly string[];
+  /** One row an epoch. */
+  readonly rows: readonly EpochRow[];
+  /** One row for each epoch (from 0 on) and watched layer: convolutions, poolings, dense layers but the last. */
+  readonly layers: readonly LayerRow[];
+  /** In the order of their epochs. */
+  readonly snapshots: readonly Snapshot[];
+  /** The probe image as the model saw it, `[h, w, 3]`, RGB of 0…255; null without a probe. */
+  readonly probe: NdArray | null;
+  readonly ending: Ending;
+}

@@ -1,0 +1,162 @@
+/**
+ * A data set made ready for training: every image at the model's size and at hand in any order.
+ *
+ * @module
+ */
+
+import type { Dataset } from "../../data/dataset.ts";
+import { unknownName } from "../../errors.ts";
+import type { Model } from "../../model/model.ts";
+
+/** Images as bytes, with the number of each one's class. */
+export interface Samples {
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
+  /** The number of each image's class among the labels, `[count]`. */
+  readonly classes: Int32Array;
+  /** Copies an image, `[height, width, 3]`, RGB of 0…255, into `into`. */
+  read(index: number, into: Uint8Array): void;
+  /** Frees what the images stand in. */
+  close(): void;
+}
+
+/** What is read stays in memory up to so many bytes; more goes to a file that is gone when the process is. */
+const IN_MEMORY = 1e9;
+
+interface ReadOptions {
+  /** Stops between two images. */
+  signal?: AbortSignal;
+  /** Called after each image with the number of images read so far and in all. */
+  onProgress?: (done: number, total: number) => void;
+  /** How many bytes stay in memory. @default 1 GB */
+  inMemoryUpTo?: number;
+}
+
+/** Bytes of one image after another, in memory or in a file. */
+interface Store {
+  write(index: number, bytes: Uint8Array): void;
+  read(index: number, into: Uint8Array): void;
+  close(): void;
+}
+
+function inMemory(count: number, each: number): Store {
+  const all = new Uint8Array(count * each);
+  return {
+    write: (index, bytes) => all.set(bytes, index * each),
+    read: (index, into) => into.set(all.subarray(index * each, (index + 1) * each)),
+    close: () => {},
+  };
+}
+
+function inFile(each: number): Store {
+  const path = Deno.makeTempFileSync({ prefix: "convlens-" });
+  const file = Deno.openSync(path, { read: true, write: true });
+  // Its name goes at once, its bytes when it is closed, also by a kill. Windows lets go of a name only afterwards.
+  const windows = Deno.build.os === "windows";
+  if (!windows) Deno.removeSync(path);
+  return {
+    write(index, bytes) {
+      file.seekSync(index * each, Deno.SeekMode.Start);
+      for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+    },
+    read(index, into) {
+      file.seekSync(index * each, Deno.SeekMode.Start);
+      for (let at = 0; at < each;) at += file.readSync(into.subarray(at, each)) ?? each;
+    },
+    close() {
+      file.close();
+      if (windows) Deno.removeSync(path);
+    },
+  };
+}
+
+/**
+ * The labels of a model's outputs for a data set: the model's own, else the data set's in their order.
+ *
+ * @throws {TypeError} if the data set has no labels
+ * @throws {RangeError} if they are not as many as the model's outputs
+ */
+export function labelsFor(model: Model, dataset: Dataset): readonly string[] {
+  if (!dataset.labels?.length) {
+    throw new TypeError(
+      `The data set ${JSON.stringify(dataset.name)} has no labels to train on; wanted a label for each image, as the ` +
+        `names of an image folder's sub-folders.`,
+    );
+  }
+  if (model.labels) return model.labels;
+  const outputs = model.network.outputs[0].shape.at(-1);
+  const classes = outputs === 1 ? 2 : outputs;
+  if (classes !== dataset.labels.length) {
+    throw new RangeError(
+      `The model ${JSON.stringify(model.name)} tells ${classes} classes apart; the data set ` +
+        `${JSON.stringify(dataset.name)} has ${dataset.labels.length}: ${dataset.labels.join(", ")}.`,
+    );
+  }
+  return dataset.labels;
+}
+
+/**
+ * Reads a whole data set, each image once: resized as the model sees it and rounded to bytes. Up to 1 GB stays in
+ * memory; more goes to a temporary file.
+ *
+ * @param labels the labels in the order of the model's outputs
+ * @throws {TypeError} if an image has no label, or the model's input has no fixed size
+ * @throws {RangeError} if a label is not one of the model's, or the data set is empty
+ */
+export async function readSamples(
+  model: Model,
+  dataset: Dataset,
+  labels: readonly string[],
+  { signal, onProgress, inMemoryUpTo = IN_MEMORY }: ReadOptions = {},
+): Promise<Samples> {
+  const [height, width] = model.inputShape;
+  if (!height || !width || model.inputShape.length !== 3) {
+    throw new TypeError(
+      `The model ${JSON.stringify(model.name)} takes an input of shape [${model.inputShape.join(", ")}]; train wants ` +
+        `images of one size, [height, width, 3 or 1].`,
+    );
+  }
+  if (dataset.size === 0) throw new RangeError(`The data set ${JSON.stringify(dataset.name)} holds no image.`);
+  const each = height * width * 3;
+  const numbers = new Map(labels.map((label, i) => [label, i]));
+  const classes = new Int32Array(dataset.size);
+  const store = dataset.size * each <= inMemoryUpTo ? inMemory(dataset.size, each) : inFile(each);
+  const bytes = new Uint8ClampedArray(each);
+  let count = 0;
+  try {
+    for await (const { id, image, label } of dataset) {
+      signal?.throwIfAborted();
+      const number = label === undefined ? undefined : numbers.get(label);
+      if (label === undefined) {
+        throw new TypeError(`The image ${JSON.stringify(id)} of ${JSON.stringify(dataset.name)} has no label.`);
+      }
+      if (number === undefined) throw unknownName("class", label, labels, `the model ${JSON.stringify(model.name)}`);
+      // Rounds to the nearest byte.
+      bytes.set((await model.view(image)).data);
+      store.write(count, new Uint8Array(bytes.buffer));
+      classes[count++] = number;
+      onProgress?.(count, dataset.size);
+    }
+    if (count !== dataset.size) {
+      throw new RangeError(
+        `The data set ${JSON.stringify(dataset.name)} says that it holds ${dataset.size} images, and gave ${count}.`,
+      );
+    }
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+  return { count, height, width, classes, read: store.read, close: store.close };
+}
+
+/** Some of the samples, in the order of `indexes`. Closing the whole closes them. */
+export function part(samples: Samples, indexes: Uint32Array): Samples {
+  return {
+    ...samples,
+    count: indexes.length,
+    classes: Int32Array.from(indexes, (index) => samples.classes[index]),
+    read: (index, into) => samples.read(indexes[index], into),
+    close: () => {},
+  };
+}

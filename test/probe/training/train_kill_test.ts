@@ -1,0 +1,60 @@
+/** A run that is killed at any moment and taken up again reaches the same weights, bit by bit. */
+
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { uniforms } from "../../nets.ts";
+
+const script = fileURLToPath(new URL("train_process.ts", import.meta.url));
+const config = fileURLToPath(new URL("../../../deno.json", import.meta.url));
+
+/**
+ * Starts or resumes the run, and kills it so many milliseconds after its first line.
+ *
+ * @returns the hash of the weights, or null if it was killed before it had one; and the epochs that it had at its start
+ *   and at its end
+ */
+async function run(checkpoint: string, killAfter?: number): Promise<{ hash: string | null; from: number; to: number }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "--config", config, script, checkpoint],
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let text = "";
+  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    if (killAfter !== undefined) timer ??= setTimeout(() => child.kill("SIGKILL"), killAfter);
+  }
+  clearTimeout(timer);
+  await child.status;
+  const epochs = [...text.matchAll(/epoch (\d+)\n/g)].map(([, number]) => Number(number));
+  return { hash: text.match(/weights (\w{64})\n/)?.[1] ?? null, from: epochs[0], to: epochs.at(-1)! };
+}
+
+test("kill -9 at 20 random moments", async () => {
+  const folder = await Deno.makeTempDir();
+  const { hash: whole } = await run(`${folder}/whole.ckpt`);
+  expect(whole).toMatch(/^\w{64}$/);
+  const random = uniforms(Date.now());
+  // Side by side, since most of the time is spent starting.
+  const chains = Array.from({ length: 4 }, async (_, chain) => {
+    const checkpoint = `${folder}/${chain}.ckpt`;
+    let kills = 0;
+    let reached = 0;
+    while (kills < 5) {
+      const { hash, from, to } = await run(checkpoint, 250 * random());
+      expect(from).toBeGreaterThanOrEqual(reached);
+      reached = to;
+      if (hash === null) kills++;
+      else {
+        // It was quicker than the killer: the next run starts anew.
+        expect(hash).toBe(whole);
+        await Deno.remove(checkpoint);
+        reached = 0;
+      }
+    }
+    return await run(checkpoint);
+  });
+  for (const { hash } of await Promise.all(chains)) expect(hash).toBe(whole);
+  await Deno.remove(folder, { recursive: true });
+}, 120_000);
