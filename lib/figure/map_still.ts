@@ -120,7 +120,11 @@ export function drawLegend(type: Typesetter, column: MapColumn): { svg: string; 
   };
 }
 
-/** Draws a map, coloured by a column, with its legend, on white. */
+/** Around a map that stands beside others. */
+const frame = (side: number) =>
+  `<rect x="0.5" y="0.5" width="${side - 1}" height="${side - 1}" rx="3" fill="none" stroke="#dfe3e8"/>`;
+
+/** Draws a map, coloured by a column, on white: with its legend, or else in a frame. */
 export async function drawMap(
   type: Typesetter,
   points: MapPoints,
@@ -137,6 +141,8 @@ export async function drawMap(
     width,
     height,
     svg: `<rect width="${width}" height="${height}" fill="#ffffff"/><image width="${side}" height="${side}" ` +
-      `href="data:image/png;base64,${base64(png)}"/><g transform="translate(${side} 0)">${beside.svg}</g>`,
+      `href="data:image/png;base64,${base64(png)}"/>${
+        legend ? "" : frame(side)
+      }<g transform="translate(${side} 0)">${beside.svg}</g>`,
   };
 }
