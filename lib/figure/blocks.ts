@@ -27,6 +27,11 @@ export interface Picture extends BlockText {
    * under the pointer and reads its numbers.
    */
   values?: NdArray;
+  /**
+   * While another picture marks a box on this one: what is seen around the box instead of `pixels`, and what in it, if
+   * that is no flat colour. Both are as large as this picture.
+   */
+  marked?: { around: Pixels; inside?: Pixels };
   /** What hovering over a tile of `grid`, or without one over a cell of `values`, marks on another picture. */
   marks?: Marks;
 }
@@ -37,7 +42,7 @@ export interface Marks {
   on: Picture;
   /** `[y0, x0, y1, x1]` in pixels of the other picture, one for each tile or cell; they may hang over its edge. */
   boxes: readonly (readonly [number, number, number, number])[];
-  /** What fills a box, as `"#808080"`. @default only its outline is drawn */
+  /** What fills a box, as `"#808080"`. @default what `marked.inside` of the other picture shows, or nothing: an outline */
   fill?: string;
 }
 

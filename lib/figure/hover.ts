@@ -19,7 +19,8 @@ export const HOVER_SCRIPT = String.raw`(() => {
   const ring = layer(99998, "outline:2px solid #ffb000");
   const mark = layer(99997, "box-sizing:border-box;");
   const line = layer(99996, "width:1px;background:#555");
-  const all = [tip, ring, mark, line];
+  const around = layer(99995, "");
+  const all = [tip, ring, mark, line, around];
   const hide = () => { for (const part of all) part.style.display = "none"; };
   const place = (part, left, top, width, height) => {
     if (!part.isConnected) document.body.append(part);
@@ -93,8 +94,17 @@ export const HOVER_SCRIPT = String.raw`(() => {
     const clip = (value, most) => Math.max(0, Math.min(most, value * zoom));
     const top = clip(box[0], on_.height);
     const left = clip(box[1], on_.width);
+    const paint = (part, image, x, y) => Object.assign(part.style, { backgroundImage: 'url("' + image + '")',
+      backgroundSize: on_.width + "px " + on_.height + "px", backgroundPosition: -x + "px " + -y + "px",
+      backgroundOrigin: "border-box", imageRendering: "pixelated" });
+    if (other.dataset.around) {
+      paint(around, other.dataset.around, 0, 0);
+      place(around, on_.left, on_.top, on_.width, on_.height);
+    }
+    const { inside } = other.dataset;
     mark.style.background = fill || "none";
-    mark.style.border = fill ? "1px solid #fff" : "2px solid #ffb000";
+    if (inside && !fill) paint(mark, inside, left, top);
+    mark.style.border = fill || inside ? "1px solid #fff" : "2px solid #ffb000";
     place(mark, on_.left + left, on_.top + top, clip(box[3], on_.width) - left, clip(box[2], on_.height) - top);
   };
 

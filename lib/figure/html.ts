@@ -133,18 +133,20 @@ const dataUri = (png: Uint8Array) => `data:image/png;base64,${base64(png)}`;
 
 /** An image of pixels, never blurred; `hover` is what the hover's script reads of it. */
 function imageHtml(
-  { pixels, png, alt, hover, number }: {
+  { pixels, png, alt, hover, number, marked = {} }: {
     pixels: Pixels;
     png: Uint8Array;
     alt: string;
     hover?: Record<string, unknown>;
     number?: number;
+    marked?: Record<string, Uint8Array>;
   },
 ): string {
   const { width, height } = pixels;
   return `<img src="${dataUri(png)}" alt="${escapeHtml(alt)}" width="${width}" height="${height}"` +
     (hover ? ` data-convlens='${jsonAttribute(hover)}'` : "") +
     (number === undefined ? "" : ` data-picture="${number}"`) +
+    Object.entries(marked).map(([where, png]) => ` data-${where}="${dataUri(png)}"`).join("") +
     ` style="image-rendering:pixelated;max-width:100%;height:auto;margin:0;display:block">`;
 }
 
@@ -166,6 +168,9 @@ function pictureHtml(picture: Picture, { pixels: encoded, marked }: Context): st
     alt,
     hover: grid || values ? hover : undefined,
     number: marked.get(picture),
+    marked: Object.fromEntries(
+      Object.entries(picture.marked ?? {}).map(([where, pixels]) => [where, encoded.get(pixels)!]),
+    ),
   });
 }
 

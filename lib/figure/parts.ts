@@ -39,7 +39,10 @@ export function* within(blocks: Iterable<Block>, still = false): Generator<Block
 export function pixelsWithin(blocks: Iterable<Block>, still: boolean): Set<Pixels> {
   const found = new Set<Pixels>();
   for (const block of within(blocks, still)) {
-    if (block.kind === "picture") found.add(block.pixels);
+    if (block.kind === "picture") {
+      found.add(block.pixels);
+      if (!still) Object.values(block.marked ?? {}).forEach((pixels) => found.add(pixels));
+    }
     if (block.kind !== "blend") continue;
     found.add(composite(block));
     if (!still) found.add(block.below).add(block.above);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Attribution, AttributionFigureOptions } from "../figure/attribution.ts";
+import { Attribution, type AttributionFigureOptions } from "../figure/attribution.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 
@@ -87,6 +87,7 @@ function rowsOf(blocks: readonly Block[]): Block[] {
  *
  * @param results of one image, in the order in which they are shown
  * @param options how the maps are painted, one for all: `clip`, `palette`, `opacity`
+ * @throws {TypeError} if it is not an array of attributions
  * @throws {RangeError} if there is no result, or they are of different images
  *
  * @example
@@ -96,6 +97,18 @@ function rowsOf(blocks: readonly Block[]): Block[] {
  * ```
  */
 export function compare(results: readonly Attribution[], options: AttributionFigureOptions = {}): Comparison {
+  const given: unknown = results;
+  if (!Array.isArray(given) || given.some((one) => !(one instanceof Attribution))) {
+    const promised = Array.isArray(given) && given.some((one) => one instanceof Promise);
+    const found = promised
+      ? "a promise; put await before it"
+      : Array.isArray(given)
+      ? "an array that holds something else"
+      : given instanceof Attribution
+      ? "an attribution by itself"
+      : typeof given;
+    throw new TypeError(`compare takes an array of attributions, as [await saliency(model, dog)]: received ${found}.`);
+  }
   if (results.length === 0) throw new RangeError("There is nothing to compare; wanted at least one attribution.");
   const [{ image, name }] = results;
   const other = results.find((result) =>

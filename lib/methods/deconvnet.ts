@@ -261,9 +261,8 @@ function unitOfClass({ network }: Model, { index }: ClassTarget): Unit {
  * @param model the model; nothing on it changes
  * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these
  * @returns `values` `[h, w, 3]` in RGB order, in units of the network's input; `map` `[h, w]`, the greatest magnitude of
- *   the three; `target` with the cell; `score`, the unit's activation (of a class its score
- *   before the softmax); `steps`. For several images or channels an array,
- *   one result a pair
+ *   the three; `target` with the cell; `score`, the unit's activation (of a class its score before the softmax);
+ *   `steps`; for several images or channels an array, one result a pair
  * @throws {RangeError} if there is no such layer, channel or cell
  * @throws {TypeError} if a layer on the way has no rule; the message names it
  *
@@ -285,7 +284,7 @@ export async function deconvnet(
 export async function deconvnet(
   model: Model,
   image: ImageLike | readonly ImageLike[],
-  options: DeconvnetOptions,
+  options: DeconvnetOptions = {},
 ): Promise<DeconvnetResult | DeconvnetResult[]> {
   const { path = false, signal, onProgress } = options;
   const units = targetsOf(options);
@@ -299,7 +298,7 @@ export async function deconvnet(
       const unit = subject.target.kind === "class"
         ? resolveUnit(model, unitOfClass(model, subject.target))
         : subject.target as UnitTarget;
-      const { values, activation, steps } = await deconvolve(model, subject.input, unit, {
+      const { values, activation, steps, unchanged } = await deconvolve(model, subject.input, unit, {
         path,
         signal,
         onProgress: onProgress && ((done, total) => onProgress(i * total + done, subjects.length * total)),
@@ -323,7 +322,8 @@ export async function deconvnet(
               isClass ? "score" : "activation"
             } is ` +
             `${Number(score.toPrecision(3))}, to 1; then back to the pixels: unpooled with the switches of the ` +
-            `forward pass, rectified, filtered with transposed weights (Zeiler and Fergus 2013).`,
+            `forward pass, rectified, filtered with transposed weights (Zeiler and Fergus 2013).` +
+            (unchanged.length ? ` Passed unchanged: the response normalisation of ${unchanged.join(", ")}.` : ""),
         }, steps),
       );
       bar?.update(i + 1);

@@ -26,6 +26,8 @@ export interface MapToTest {
   readonly method?: string;
   /** What it explains. */
   readonly target?: Partial<AttributionTarget>;
+  /** The image that it was made of, as the model saw it, `[h, w, 3]`; an `Attribution` has it. */
+  readonly image?: NdArray;
 }
 
 export interface FaithfulnessOptions {
@@ -175,6 +177,9 @@ export class Faithfulness extends Shown {
 
 const named = (baseline: string) => baseline === "custom" ? "an image of one's own" : baseline;
 
+const sameImage = (a: NdArray, b: NdArray) =>
+  a.shape.join() === b.shape.join() && a.data.every((value, i) => value === b.data[i]);
+
 /** What the maps say that they explain. */
 function targetOf(maps: readonly MapToTest[]): FaithfulnessOptions["target"] {
   const targets = maps.map(({ target }): NonNullable<FaithfulnessOptions["target"]> => {
@@ -208,7 +213,8 @@ function targetOf(maps: readonly MapToTest[]): FaithfulnessOptions["target"] {
  * @param image the image that the maps were made of
  * @param attribution the result of an attribution method, or any `{ map }`; or several of them, of one target
  * @returns `rows` `{ method, baseline, insertion, deletion }`; `curves`; `insertion` and `deletion`, the first map's
- * @throws {RangeError} if a map has not the sides that the model sees, or the maps explain different targets
+ * @throws {RangeError} if a map has not the sides that the model sees or was made of another image, or the maps explain
+ *   different targets
  *
  * @example
  * ```ts
@@ -238,6 +244,15 @@ export async function faithfulness(
     options.target ?? targetOf(maps),
     run,
   );
+  const foreign = maps.find(({ image }) => image && !sameImage(image, view));
+  if (foreign) {
+    throw new RangeError(
+      `The ${foreign.method ?? "map"} was made of another image than ${
+        JSON.stringify(source.name)
+      }, as the model sees ` +
+        `it. Give the image that it was made of.`,
+    );
+  }
   if (target.kind === "function") {
     throw new TypeError("faithfulness scores a class or a unit: received a function as the target.");
   }

@@ -92,7 +92,9 @@ export async function gradCam(
   }
   requireMaps(model, layer);
   const { pairs, many } = await pairsOf(model, image, target);
-  const gradients = await layerGradients(model, pairs, layer, run);
+  // Of Score-CAM the masked images are what takes long.
+  const onProgress = variant === "scorecam" ? undefined : run.onProgress;
+  const gradients = await layerGradients(model, pairs, layer, { ...run, onProgress });
   const { method, about } = VARIANTS[variant];
   const results: Attribution[] = [];
   for (const found of gradients) {

@@ -2,7 +2,7 @@
  * Which part of an image a class hangs on: a square slides over the image, and the probability of the class is watched.
  *
  * Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (2013), §4.2 and Fig. 7. Only what the square
- * can reach is computed anew at each place: see `probe/incremental.ts`.
+ * can reach is computed anew at each place: see `probe/occlusion/incremental.ts`.
  *
  * @module
  */
@@ -23,6 +23,7 @@ import {
   placeColors,
   placePicture,
 } from "../figure/places.ts";
+import { pixelsOf } from "../figure/mosaic.ts";
 import { inKernel } from "../figure/jupyter/display.ts";
 import { withProgress } from "../figure/progress.ts";
 import type { LayerInfo, Model } from "../model/model.ts";
@@ -49,7 +50,7 @@ export interface OcclusionOptions {
   stride?: number;
   /**
    * What stands in the square: `"grey"` (127.5), `"zero"` (what the network reads as zeros), `"mean"` (the image's mean
-   * colour), `"blur"` (the image itself, blurred), `"noise"`, or a colour `[r, g, b]` of 0…255.
+   * colour), `"blur"` (the image itself, blurred), `"noise"`, or a grey of 0…255 or a colour `[r, g, b]` of these.
    * @default "grey"
    */
   fill?: Fill;
@@ -138,6 +139,9 @@ const FILL_WORDS = {
   noise: "noise",
 };
 
+/** What the slider sets. */
+const SIZES = "side of the square";
+
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 const brief = (value: number) => Number(value.toPrecision(3)).toString().replace("-", "−");
 const times = (value: number) => `${value.toFixed(1)} times`;
@@ -216,7 +220,11 @@ export class Occlusion extends Shown {
     return toDataFrame(this.rows.map(({ box: [y0, x0, y1, x1], ...row }) => ({ ...row, y0, x0, y1, x1 })));
   }
 
+  /** @throws {RangeError} if `show` is neither `"probability"` nor `"logit"` */
   override figure({ show = "probability" }: OcclusionFigureOptions = {}): Figure {
+    if (show !== "probability" && show !== "logit") {
+      throw new RangeError(`show must be "probability" or "logit": received ${JSON.stringify(show)}.`);
+    }
     const { model, name, fill } = this.#parts;
     const { label } = this.target;
     const title = `${model.name} · occlusion · ${label} (${percent(this.unoccluded)}) · ${name}`;
@@ -226,12 +234,15 @@ export class Occlusion extends Shown {
       block: { kind: "row" as const, blocks: this.#panels(map, order, show) },
     }));
     const shares = order.shown.map(({ index, share }) => `${labelOf(model, index)} · ${percent(share)} of places`);
-    const legend = classLegend(shares, order.others > 0 ? `${order.others} other classes` : undefined);
+    const legend = classLegend(
+      shares,
+      order.others > 0 ? `${order.others} other ${order.others > 1 ? "classes" : "class"}` : undefined,
+    );
     const blocks: Block[] = frames.length === 1
       ? [frames[0].block, legend]
-      : [{ kind: "slides", label: "side of the square", frames, start: 0 }, legend];
+      : [{ kind: "slides", label: SIZES, frames, start: 0 }, legend];
     const { full, done } = this.flops;
-    const what = typeof fill === "string" ? FILL_WORDS[fill] : `the colour ${fill.join(", ")}`;
+    const what = typeof fill === "string" ? FILL_WORDS[fill] : `the colour ${[fill].flat().join(", ")}`;
     const caption =
       `A square filled with ${what} stands at places ${
         this.maps[0].stride
@@ -247,14 +258,22 @@ export class Occlusion extends Shown {
     return new Figure({ title, caption, blocks, text: [title, ...text, `  ${caption}`].join("\n") });
   }
 
-  /** The photo, and the map of probabilities beside it: a row of several images. */
-  panels(): Block[] {
-    const [map] = this.maps;
-    const [photo, , probability] = this.#panels(map, this.#classOrder(), "probability");
-    return [
-      { ...photo, heading: this.#parts.name, note: `${this.target.label} ${percent(this.unoccluded)}` },
-      probability,
-    ];
+  /** What the image is called. */
+  get name(): string {
+    return this.#parts.name;
+  }
+
+  /** The photo, and the map of probabilities beside it, for each size: a row of several images. */
+  panels(): Block {
+    const order = this.#classOrder();
+    const frames = this.maps.map((map) => {
+      const [photo, , probability] = this.#panels(map, order, "probability");
+      // The map's marks lie on the photo that stands beside it.
+      photo.heading = this.name;
+      photo.note = `${this.target.label} ${percent(this.unoccluded)}`;
+      return { label: `${map.size} pixels`, block: { kind: "row" as const, blocks: [photo, probability] } };
+    });
+    return frames.length === 1 ? frames[0].block : { kind: "slides", label: SIZES, frames, start: 0 };
   }
 
   #summary({ size, probability, boxes }: OcclusionMap): string {
@@ -294,10 +313,15 @@ export class Occlusion extends Shown {
       pixels: photoWithSquare(this.image, map.fill, boxes[lowest]),
     };
     const factor = photoFactor(this.image.shape);
+    const flat = fill !== "blur" && fill !== "noise";
+    photo.marked = {
+      around: pixelsOf(this.image, factor),
+      ...!flat && { inside: pixelsOf(map.fill, factor) },
+    };
     const marks: Marks = {
       on: photo,
       boxes: boxes.map((box) => box.map((side) => side * factor) as unknown as typeof box),
-      ...fill !== "blur" && fill !== "noise" && { fill: hexOf(map.fill) },
+      ...flat && { fill: hexOf(map.fill) },
     };
     const labels = boxes.map((_, i) => {
       const own = `${label} ${percent(probability.data[i])}`;
@@ -355,6 +379,16 @@ export class Occlusions extends Shown {
     this.#model = model;
   }
 
+  /** One row for each place, image after image. */
+  get rows(): ({ image: string } & OcclusionRow)[] {
+    return this.results.flatMap(({ name, rows }) => rows.map((row) => ({ image: name, ...row })));
+  }
+
+  /** The rows as a Polars DataFrame, made when asked for. */
+  get table(): Promise<DataFrame> {
+    return toDataFrame(this.rows.map(({ box: [y0, x0, y1, x1], ...row }) => ({ ...row, y0, x0, y1, x1 })));
+  }
+
   override figure(): Figure {
     const title = `${this.#model} · occlusion · ${this.results.length} images`;
     const caption = "Left, the photo with the square where the class is least probable, and the class's probability " +
@@ -362,7 +396,7 @@ export class Occlusions extends Shown {
     return new Figure({
       title,
       caption,
-      blocks: this.results.map((result) => ({ kind: "row", blocks: result.panels() })),
+      blocks: this.results.map((result) => result.panels()),
       text: [title, ...this.results.map((result) => result.figure().text)].join("\n"),
     });
   }
@@ -402,6 +436,14 @@ const isMap = ({ outputShape: [height, width], outputShape }: LayerInfo) =>
 function lastMaps(model: Model): string {
   let at = model.layers.findLastIndex((layer) => CONVOLVES.has(layer.kind) && isMap(layer));
   if (at < 0) at = model.layers.findLastIndex(isMap);
+  if (at < 0) {
+    throw new TypeError(
+      `The model ${
+        JSON.stringify(model.name)
+      } has no layer with maps, [h, w, c]; wanted a ConvNet, whose strongest map ` +
+        "is shown beside the probability.",
+    );
+  }
   const { outputShape } = model.layers[at];
   while (FOLLOWS.has(model.layers[at + 1]?.kind) && String(model.layers[at + 1].outputShape) === String(outputShape)) {
     at++;
@@ -443,13 +485,14 @@ function partialFigure(model: Model, map: OcclusionMap, { target, probability }:
  * @returns maps `[rows, columns]` of probability, score, activity and most probable class, one value a place
  * @throws {RangeError} if the square is larger than the image, `size` or `stride` is no whole number ≥ 1, or the target,
  *   the layer or the fill does not exist
- * @throws {TypeError} if the model does not read images or does not put out one number a class
+ * @throws {TypeError} if the model does not read images, has no layer with maps, or does not put out one number a class,
+ *   or if the target is neither a label nor an index
  * @throws {MemoryError} if a batch does not fit: use a smaller `batchSize`
  *
  * @example
  * ```ts
  * const model = await loadModel("resnet50");
- * const result = await occlusion(model, await photo("dog"), { target: "French_bulldog", size: [32, 64] });
+ * const result = await occlusion(model, await photo("dog"), { target: "French bulldog", size: [32, 64] });
  * result.probability.shape; // [25, 25]
  * ```
  */
@@ -469,6 +512,13 @@ export async function occlusion(
     if (!Number.isInteger(value) || value < 1) {
       throw new RangeError(`${name} must be a whole number ≥ 1: received ${value}.`);
     }
+  }
+  if (typeof target !== "string" && typeof target !== "number") {
+    throw new TypeError(
+      `Occlusion watches a class, by its label, its index or "predicted": received ${
+        target === null ? "null" : typeof target
+      }.`,
+    );
   }
   const many = Array.isArray(images);
   const sources = await Promise.all((many ? images as readonly ImageLike[] : [images as ImageLike]).map(toImage));

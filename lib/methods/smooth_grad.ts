@@ -103,8 +103,8 @@ export async function smoothGrad(
       (i) => {
         const which = Math.floor(i / samples);
         const { input, target } = subjects[which];
-        // Each copy has a stream of its own: what it is does not depend on the batches.
-        const normal = normalStream(seed, which, i % samples);
+        // Each copy has a stream of its own: what it is depends neither on the batches nor on the other images.
+        const normal = normalStream(seed, i % samples);
         return {
           input: { data: input.data.map((value) => value + deviations[which] * normal()), shape: input.shape },
           target,

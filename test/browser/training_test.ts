@@ -16,7 +16,7 @@ const endless = `
 import { train } from ${file("lib/methods/train.ts")};
 import { loadModel } from ${file("lib/model/load.ts")};
 import { ensureBackend, useBackend } from ${file("lib/runtime/backend.ts")};
-import { stripes, stripesNet } from ${file("test/probe/toys.ts")};
+import { stripes, stripesNet } from ${file("test/probe/training/toys.ts")};
 await useBackend("wasm");
 const model = await loadModel(stripesNet(await ensureBackend()));
 const { ending, rows } = await train(model, stripes(256), { epochs: 100_000, learningRate: 0.01 });
@@ -43,8 +43,8 @@ describe.skipIf(!ready)("in JupyterLab", () => {
     const page = await browser.newPage();
     await Deno.writeTextFile(`${out}/lab-training.ipynb`, notebookText(notebookOf([endless])));
     await openNotebook(page, lab.address("lab-training.ipynb"));
-    await page.getByText("Run", { exact: true }).first().click();
-    await page.getByText("Run All Cells", { exact: true }).click();
+    await page.getByRole("menuitem", { name: "Run", exact: true }).click();
+    await page.locator('[data-command="runmenu:run-all"]').click();
     const cell = codeCells(page).first();
     const button = cell.getByRole("button", { name: "Stop training" });
     await button.waitFor({ timeout: 60_000 });

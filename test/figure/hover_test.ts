@@ -1,4 +1,5 @@
 /// <reference lib="dom" />
+import sharp from "sharp";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ndarray } from "../../lib/array.ts";
@@ -226,6 +227,32 @@ describe.skipIf(!ready)("hovering in Chromium", () => {
     ({ mark } = await seen(page));
     expect(mark).toMatchObject({ left: other.left + 90, top: other.top, right: other.right, height: 20 });
     expect(mark!.fill).toBe("rgba(0, 0, 0, 0)");
+  });
+
+  test("while a box is marked, what is around it and in it can be other pictures", async () => {
+    const shade = (value: number) => ({ ...grey(100), data: grey(100).data.map(() => value) });
+    const photo: Picture = {
+      kind: "picture",
+      pixels: grey(100),
+      alt: "a photo",
+      marked: { around: shade(60), inside: shade(255) },
+    };
+    const tiles = { columns: 2, tile: [30, 30] as const, gutter: 0, labels: ["a", "b", "c", "d"] };
+    const boxes = [[10, 20, 40, 70], [0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10]] as const;
+    const map: Picture = { kind: "picture", pixels: grey(60), grid: tiles, alt: "tiles", marks: { on: photo, boxes } };
+    await open([{ kind: "row", blocks: [photo, map] }]);
+    const other = await pointAt(0, 0.5, 0.5);
+    await pointAt(1, 0.25, 0.25);
+    expect((await seen(page)).mark).toMatchObject({
+      left: other.left + 20,
+      top: other.top + 10,
+      width: 50,
+      height: 30,
+    });
+    const shot = await page.screenshot({ clip: { x: other.left, y: other.top, width: 100, height: 100 } });
+    const { data, info } = await sharp(shot).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+    const at = (y: number, x: number) => data[(y * info.width + x) * 3];
+    expect([at(5, 5), at(25, 45), at(90, 90)]).toEqual([60, 255, 60]);
   });
 
   test("the cell of a map without tiles marks its box too", async () => {

@@ -166,7 +166,6 @@ describe("every method", () => {
     const pairs = await method(model, [scene, other, scene], { target: ["a", 1, "predicted"], batchSize: 2 });
     expect(pairs.map(({ target }) => target.label).slice(0, 2)).toEqual(["a", "b"]);
     for (const [i, [image, target]] of ([[scene, "a"], [other, 1], [scene, "predicted"]] as const).entries()) {
-      if (name === "smoothGrad" && i > 0) continue; // each subject has noise of its own
       const alone = await METHODS[name](model, image, { target });
       expectNear(pairs[i].map, alone.map, 5);
       expect(pairs[i].score).toBeCloseTo(alone.score, 5);
@@ -177,6 +176,32 @@ describe("every method", () => {
       "2 images and 3 targets cannot be paired",
     );
     await expect(method(model, [], {})).rejects.toThrow("There is no image");
+  });
+
+  test("units of many images are each the strongest of its own image", async () => {
+    const target = { layer: "conv1", channel: 2 };
+    const images = [scene, other, scene, other];
+    const many = await saliency(model, images, { target: [target, target, "a", target], batchSize: 2 });
+    for (const [i, { target: { cell, text }, score }] of many.entries()) {
+      const alone = await saliency(model, images[i], { target: i === 2 ? "a" : target });
+      expect({ cell, text }).toEqual({ cell: alone.target.cell, text: alone.target.text });
+      expect(score).toBeCloseTo(alone.score, 5);
+    }
+    expect(many[0].target.cell).not.toEqual(many[1].target.cell);
+  });
+
+  test("images that fit into one batch, and targets of one image, run in as many steps as one alone", async () => {
+    const tf = await ensureBackend();
+    const steps = async (images: readonly NdArray[]) =>
+      (await tf.profile((() => saliency(model, images)) as never)).kernels.length;
+    expect(await steps([scene, other, scene])).toBe(await steps([scene]));
+  });
+
+  test("Grad-CAM tells of each image that is done, and checks batchSize", async () => {
+    const told: [number, number][] = [];
+    await gradCam(model, [scene, other], { onProgress: (...of) => told.push(of) });
+    expect(told).toEqual([[1, 2], [2, 2]]);
+    await expect(gradCam(model, scene, { batchSize: 0 })).rejects.toThrow("batchSize must be a whole number");
   });
 
   test.each(Object.keys(METHODS))(
@@ -374,6 +399,11 @@ describe("every method", () => {
     for (const { method } of results) expect(html).toContain(method);
     expect(html).toContain("99th percentile");
     expect(() => compare([])).toThrow("nothing to compare");
+    expect(() => compare(results[0] as never)).toThrow("an attribution by itself");
+    expect(() => compare([undefined as never])).toThrow("an array that holds something else");
+    const promise = saliency(model, scene);
+    expect(() => compare([promise as never])).toThrow("put await before it");
+    await promise;
     const elsewhere = await saliency(model, other);
     expect(() => compare([results[0], elsewhere])).toThrow("of one image");
   });

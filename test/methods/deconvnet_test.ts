@@ -3,6 +3,7 @@ import { loadImage } from "../../lib/data/image.ts";
 import { deconvnet } from "../../lib/methods/deconvnet.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
+import { smallZfnet } from "../../lib/model/zfnet.ts";
 import { doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { buildCaptumNet, captumNets, imageOf, inRgb } from "./captum_nets.ts";
 import { landscape, redImage, tinyNet, wavesNet } from "../nets.ts";
@@ -115,6 +116,24 @@ describe.each(Object.entries(captumNets))("Captum's %s network", (_, net) => {
       }
     }
   });
+});
+
+test("the caption tells of response normalisation, which is passed unchanged", async () => {
+  const model = await smallZfnet();
+  const layer = model.layers.findLast(({ kind }) => kind === "Conv2D")!.name;
+  const found = await deconvnet(model, landscape(), { layer, channel: 0 });
+  expect(found.caption()).toMatch(/Passed unchanged: the response normalisation of \w+/);
+  const first = await deconvnet(model, landscape(), { layer: model.layers[1].name, channel: 0 });
+  expect(first.caption()).not.toContain("Passed unchanged");
+  model.dispose();
+});
+
+test("what is asked for without a unit is told", async () => {
+  const model = await loadModel(await tinyNet());
+  await expect((deconvnet as unknown as (...of: unknown[]) => Promise<unknown>)(model, landscape())).rejects.toThrow(
+    "deconvnet wants a layer and a channel, or a target",
+  );
+  model.dispose();
 });
 
 test("colours come back in RGB order from a network that reads BGR", async () => {

@@ -114,6 +114,12 @@ describe("refused", () => {
     expect((await faithfulness(model, landscape(), map, { steps, target: 0 })).target.index).toBe(0);
   });
 
+  test("a map of another image", async () => {
+    const negative = { ...landscape(), data: landscape().data.map((value) => 255 - value) };
+    const map = await saliency(model, negative, { target: 0 });
+    await expect(faithfulness(model, landscape(), map, { steps })).rejects.toThrow("made of another image");
+  });
+
   test("what is no map", async () => {
     await expect(faithfulness(model, landscape(), [], { steps })).rejects.toThrow("no map");
     await expect(faithfulness(model, landscape(), {} as never, { steps })).rejects.toThrow(TypeError);

@@ -1,6 +1,7 @@
 import type { SymbolicTensor, Tensor } from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
 import { type NdArray, ndarray, sizeOf } from "../../lib/array.ts";
+import type { Picture, Row } from "../../lib/figure/blocks.ts";
 import { occlusion } from "../../lib/methods/occlusion.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
@@ -217,6 +218,9 @@ test("neither batches nor what is in them change the result; the fills differ", 
   expect([...again.probability.data]).toEqual([...maps[4]]);
   const other = await occlusion(model, image, { ...options, fill: "noise", seed: 1 });
   expect(worst(other.probability.data, maps[4])).toBeGreaterThan(1e-4);
+  // One number is a grey.
+  const number = await occlusion(model, image, { ...options, fill: 127.5 });
+  expect([...number.probability.data]).toEqual([...maps[0]]);
   // A square of the image itself changes nothing.
   const flat = ndarray(new Float32Array(32 * 32 * 3).fill(90), [32, 32, 3]);
   const none = await occlusion(model, flat, { ...options, fill: "mean" });
@@ -245,6 +249,18 @@ test("several sizes and several images", async () => {
   expect(worst(results[0].probability.data, alone.probability.data)).toBe(0);
   expect(worst(results[1].probability.data, alone.probability.data)).toBeGreaterThan(0);
   expect(results[1].target.label).toBe(labels[results[1].target.index]);
+  const four = await occlusion(model, [image, dark], { size: [8, 12], stride: 12 });
+  expect(four.rows).toHaveLength(2 * (9 + 9));
+  expect((await four.table).height).toBe(four.rows.length);
+  // A slider for each image, and every map's pointer marks the photo that stands beside it.
+  for (const block of four.figure().blocks) {
+    if (block.kind !== "slides") throw new Error(`a block of the kind ${block.kind}`);
+    expect(block.frames.map(({ label }) => label)).toEqual(["8 pixels", "12 pixels"]);
+    for (const { block: row } of block.frames) {
+      const [photo, map] = (row as Row).blocks as Picture[];
+      expect(map.marks!.on).toBe(photo);
+    }
+  }
   const table = await alone.table;
   expect(table.height).toBe(25);
   model.dispose();
@@ -276,7 +292,9 @@ describe("clear errors", () => {
       [{ layer: "conv9" }, /There is no layer "conv9"/],
       [{ layer: "classes" }, /Layer "classes" puts out \[5\]; wanted a layer with maps/],
       [{ fill: "gray" as "grey" }, /There is no fill "gray"; wanted one of "grey"/],
-      [{ fill: [300, 0, 0] }, /A fill colour is \[r, g, b\], each 0 to 255/],
+      [{ fill: [300, 0, 0] }, /A fill colour is \[r, g, b\] or one number for a grey, each 0 to 255/],
+      [{ fill: 256 }, /each 0 to 255: received \[256\]/],
+      [{ fill: null as unknown as "grey" }, /There is no fill null; wanted one of "grey"/],
       [{ batchSize: 0 }, /batchSize must be a whole number ≥ 1: received 0/],
     ];
     for (const [options, message] of wrong) {
@@ -298,6 +316,31 @@ describe("clear errors", () => {
     model.dispose();
   });
 
+  test("for a target that is no class", async () => {
+    const model = await waves();
+    const image = ndarray(landscape().data, landscape().shape);
+    for (const target of [null, { layer: "conv", channel: 1 }] as unknown as string[]) {
+      const error = await occlusion(model, image, { target }).catch((error) => error);
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toMatch(/Occlusion watches a class, by its label, its index or "predicted": received/);
+    }
+    model.dispose();
+  });
+
+  test("for a model without maps", async () => {
+    const net = tf.sequential({
+      layers: [
+        tf.layers.flatten({ inputShape: [8, 8, 3] }),
+        tf.layers.dense({ units: 2, activation: "softmax" }),
+      ],
+    });
+    const model = await loadModel(net, { preprocess: "none" });
+    const error = await occlusion(model, ndarray(landscape().data, landscape().shape)).catch((error) => error);
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toMatch(/has no layer with maps, \[h, w, c\]; wanted a ConvNet/);
+    model.dispose();
+  });
+
   test("for models that read no images", async () => {
     const net = tf.sequential({ layers: [tf.layers.dense({ inputShape: [4], units: 2, activation: "softmax" })] });
     const model = await loadModel(net, { preprocess: "none" });
@@ -315,5 +358,8 @@ test("in a terminal a result prints what there is to know", async () => {
   const text = Deno.inspect(result);
   expect(text).toMatch(/^waves · occlusion · .+ \(\d+\.\d %\) · array\n {2}8×8 square, 7×7 places: probability/);
   expect(result.figure().blocks).toHaveLength(2);
+  expect(() => result.figure({ show: "score" as "logit" })).toThrow(
+    /show must be "probability" or "logit": received "score"/,
+  );
   model.dispose();
 });

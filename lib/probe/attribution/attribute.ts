@@ -312,32 +312,73 @@ export type Settled = Pick<Subject, "target" | "probability">;
 export const unsettled = (model: Model, target: Target): ResolvedTarget =>
   target === "predicted" ? resolveTarget(model, 0) : resolveTarget(model, target);
 
-/** What a class comes to: the one that is predicted, its probability. */
+/** What a class comes to, given the scores of all: the one that is predicted, its probability. */
+function classOf(model: Model, { activation }: Route, scores: Float32Array, target: Target): Settled {
+  const found = target === "predicted" ? predictedOf(model, scores) : resolveTarget(model, target) as ClassTarget;
+  return { target: found, probability: probabilityOf(scores, found.index, activation) };
+}
+
+/** What a class comes to for one image, given what its route leads to. */
 export async function settleClass(model: Model, route: Route, tap: Tensor, target: Target): Promise<Settled> {
   const scores = route.tf.tidy(() => route.classScores(tap));
   try {
-    const values = await scores.data() as Float32Array;
-    const found = target === "predicted" ? predictedOf(model, values) : resolveTarget(model, target) as ClassTarget;
-    return { target: found, probability: probabilityOf(values, found.index, route.activation) };
+    return classOf(model, route, await scores.data() as Float32Array, target);
   } finally {
     scores.dispose();
   }
 }
 
-/** What the image and its target come to: the class that is predicted, the cell that is strongest, the probability. */
-async function settle(tf: TF, model: Model, input: NdArray, target: Target): Promise<Settled> {
-  const wanted = unsettled(model, target);
-  const open = wanted.kind === "class" ||
-    (wanted.kind === "unit" && !wanted.cell && model.layer(wanted.layer).outputShape.length === 3);
-  let settled: Settled = { target: wanted };
-  if (!open) return settled;
-  const route = new Route(tf, model, wanted, false);
-  await execute(tf, route.plan, [() => pack(tf, [{ input, target: wanted }], input.shape)], async ([tap]) => {
-    settled = wanted.kind === "class"
-      ? await settleClass(model, route, tap, target)
-      : { target: strongest(wanted as UnitTarget, await tap.data() as Float32Array, tap.shape) };
-  });
-  return settled;
+/** Whether the image has to be looked at: for the class that is predicted, a probability, the cell that is strongest. */
+const isOpen = (model: Model, target: ResolvedTarget): boolean =>
+  target.kind === "class" ||
+  (target.kind === "unit" && !target.cell && model.layer(target.layer).outputShape.length === 3);
+
+/** Settles what each pair's target means for its image. Each image runs once for all its targets on one route. */
+export async function settle(
+  model: Model,
+  pairs: readonly Pair[],
+  { batchSize = 8, signal }: Pick<RunOptions, "batchSize" | "signal"> = {},
+): Promise<Subject[]> {
+  checkCount("batchSize", batchSize);
+  const tf = await ensureBackend();
+  const targets = pairs.map(({ wanted }) => unsettled(model, wanted));
+  const subjects: Subject[] = pairs.map(({ wanted: _, ...image }, i) => ({ ...image, target: targets[i] }));
+  const open = [...pairs.keys()].filter((i) => isOpen(model, targets[i]));
+  const shared = Map.groupBy(open, (i) => `${Route.key(targets[i])} on ${pairs[i].input.shape}`);
+  for (const indices of shared.values()) {
+    const byInput = [...Map.groupBy(indices, (i) => pairs[i].input)];
+    const target = targets[indices[0]];
+    const route = new Route(tf, model, target, byInput.length >= FOLD_FROM);
+    const size = fitting(tf, route.plan, batchSize, 1);
+    const batches = function* () {
+      for (let start = 0; start < byInput.length; start += size) {
+        signal?.throwIfAborted();
+        const samples = byInput.slice(start, start + size).map(([input]) => ({ input, target }));
+        yield () => pack(tf, samples, samples[0].input.shape);
+      }
+    };
+    let done = 0;
+    await execute(tf, route.plan, batches(), async ([tap]) => {
+      const values = tf.tidy(() => target.kind === "class" ? route.classScores(tap) : tf.clone(tap));
+      try {
+        const data = await values.data() as Float32Array;
+        const each = data.length / values.shape[0];
+        for (let k = 0; k < values.shape[0]; k++) {
+          const own = data.subarray(k * each, (k + 1) * each);
+          for (const i of byInput[done + k][1]) {
+            const settled = target.kind === "class"
+              ? classOf(model, route, own, pairs[i].wanted)
+              : { target: strongest(targets[i] as UnitTarget, own, values.shape) };
+            subjects[i] = { ...subjects[i], ...settled };
+          }
+        }
+        done += values.shape[0];
+      } finally {
+        values.dispose();
+      }
+    });
+  }
+  return subjects;
 }
 
 /** The class with the greatest score; of one sigmoid unit, class 1 where its score is positive. */
@@ -401,11 +442,6 @@ export async function pairsOf(
   return { pairs, many };
 }
 
-/** Settles what a pair's target means for its image. */
-export async function subjectOf(model: Model, { wanted, ...pair }: Pair): Promise<Subject> {
-  return { ...pair, ...await settle(await ensureBackend(), model, pair.input, wanted) };
-}
-
 /**
  * Pairs images with targets as {@linkcode pairsOf}, and settles what each target means for its image.
  *
@@ -415,15 +451,11 @@ export async function subjectsOf(
   model: Model,
   images: ImageLike | readonly ImageLike[],
   targets: Target | readonly Target[] = "predicted",
-  { signal }: Pick<RunOptions, "signal"> = {},
+  run: Pick<RunOptions, "batchSize" | "signal"> = {},
 ): Promise<{ subjects: Subject[]; many: boolean }> {
   const { pairs, many } = await pairsOf(model, images, targets);
-  const subjects: Subject[] = [];
-  for (const pair of pairs) {
-    signal?.throwIfAborted();
-    subjects.push(await subjectOf(model, pair));
-  }
-  return { subjects, many };
+  run.signal?.throwIfAborted();
+  return { subjects: await settle(model, pairs, run), many };
 }
 
 /** What every attribution's result tells of its subject. */

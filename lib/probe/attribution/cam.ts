@@ -9,13 +9,14 @@ import { type NdArray, ndarray } from "../../array.ts";
 import { type Model, outputOf } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import {
+  checkCount,
   eachScore,
   type Pair,
   Route,
   type RunOptions,
+  settle,
   settleClass,
   type Subject,
-  subjectOf,
   unsettled,
 } from "./attribute.ts";
 import { inputGradient } from "../gradient.ts";
@@ -95,12 +96,14 @@ export async function layerGradients(
   model: Model,
   pairs: readonly Pair[],
   layer: string,
-  { signal }: RunOptions = {},
+  { batchSize = 1, signal, onProgress }: RunOptions = {},
 ): Promise<LayerGradient[]> {
+  checkCount("batchSize", batchSize);
   const results: LayerGradient[] = [];
   for (const pair of pairs) {
     signal?.throwIfAborted();
     results.push(await layerGradient(model, pair, layer));
+    onProgress?.(results.length, pairs.length);
   }
   return results;
 }
@@ -119,7 +122,7 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
     );
   }
   // A class is settled by the way that is left from the layer on; a unit's strongest cell is looked for before.
-  const before = kind.kind === "class" ? null : await subjectOf(model, pair);
+  const before = kind.kind === "class" ? null : (await settle(model, [pair]))[0];
   const beside = besides(tail, maps.id);
   const known = tensorsTo(network, [maps, route.output]);
   const front = makePlan(network, [maps, ...beside.map((id) => known.get(id)!)], { fold: true, sums: true });

@@ -56,6 +56,8 @@ export interface Deconvolution {
   readonly cell?: readonly [y: number, x: number];
   /** The way back, in its own order; empty unless it was asked for. */
   readonly steps: readonly DeconvStep[];
+  /** The local response normalisations that handed the signal on unchanged, in the order of the way back. */
+  readonly unchanged: readonly string[];
 }
 
 export interface DeconvolveOptions {
@@ -284,10 +286,12 @@ export async function deconvolve(
     keep([top.signal]);
 
     const steps: DeconvStep[] = [];
+    const unchanged: string[] = [];
     for (const [i, step] of there.toReversed().entries()) {
       abort?.throwIfAborted();
       const { layer, name, inputs, output } = step;
       if (!output.signal) continue;
+      if (NORMALIZES_RESPONSE.has(layer.getClassName())) unchanged.push(name);
       let signal = output.signal;
       if (RECTIFIES.has(activationOf(layer))) {
         signal = tf.relu(signal);
@@ -308,7 +312,7 @@ export async function deconvolve(
     const values = image.signal
       ? await plain(image.signal)
       : { data: new Float32Array(input.data.length), shape: input.shape };
-    return { values, activation: maps.data[place], ...cell && { cell }, steps };
+    return { values, activation: maps.data[place], ...cell && { cell }, steps, unchanged };
   } catch (error) {
     throw asMemoryError(tf, error) ?? error;
   } finally {

@@ -23,9 +23,9 @@ import { type ClassTarget, resolveClass } from "../target.ts";
  * - `"mean"`: the image's mean colour;
  * - `"blur"`: the image itself, blurred with a quarter of the square's side as standard deviation;
  * - `"noise"`: each value drawn evenly from 0…255;
- * - a colour `[r, g, b]` of 0…255.
+ * - a grey of 0…255, or a colour `[r, g, b]` of these.
  */
-export type Fill = "grey" | "zero" | "mean" | "blur" | "noise" | readonly [number, number, number];
+export type Fill = "grey" | "zero" | "mean" | "blur" | "noise" | number | readonly [number, number, number];
 
 const FILLS = ["grey", "zero", "mean", "blur", "noise"];
 
@@ -96,7 +96,8 @@ export interface OccludeOptions {
 
 /**
  * The places of a square along one side: every `stride` pixels from 0 on, the last so that it reaches the edge or hangs
- * over it, as Captum's `Occlusion` has it.
+ * over it, as Captum's `Occlusion` has it. Where the stride is larger than the square, which Captum refuses, pixels
+ * between the places are left out, and no place lies wholly outside.
  *
  * @throws {RangeError} if the square is larger than the side, or the numbers are no whole numbers ≥ 1
  */
@@ -112,7 +113,7 @@ export function placesAlong(side: number, size: number, stride: number): Interva
         "Use a smaller size.",
     );
   }
-  const count = Math.ceil((side - size) / stride) + 1;
+  const count = Math.min(Math.ceil((side - size) / stride) + 1, Math.ceil(side / stride));
   return Array.from({ length: count }, (_, i) => [i * stride, i * stride + size]);
 }
 
@@ -120,9 +121,10 @@ export function placesAlong(side: number, size: number, stride: number): Interva
 export function fillImage(model: Model, view: NdArray, fill: Fill, size: number, seed: number): NdArray {
   const { data, shape } = view;
   const flat = (color: readonly number[]) => ndarray(data.map((_, i) => color[i % 3]), shape);
-  if (typeof fill !== "string") {
-    if (fill.length === 3 && fill.every((value) => value >= 0 && value <= 255)) return flat(fill);
-    throw new RangeError(`A fill colour is [r, g, b], each 0 to 255: received [${[...fill].join(", ")}].`);
+  if (typeof fill === "number" || Array.isArray(fill)) {
+    const color = typeof fill === "number" ? [fill, fill, fill] : fill as readonly number[];
+    if (color.length === 3 && color.every((value) => value >= 0 && value <= 255)) return flat(color);
+    throw new RangeError(`A fill colour is [r, g, b] or one number for a grey, each 0 to 255: received [${fill}].`);
   }
   switch (fill) {
     case "grey":
@@ -147,7 +149,7 @@ export function fillImage(model: Model, view: NdArray, fill: Fill, size: number,
         `There is no fill ${JSON.stringify(fill)}; wanted one of ${
           FILLS.map((name) => JSON.stringify(name)).join(", ")
         }, ` +
-          "or a colour [r, g, b].",
+          "a number for a grey, or a colour [r, g, b].",
       );
   }
 }

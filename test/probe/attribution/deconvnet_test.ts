@@ -446,4 +446,5 @@ test("a local response normalisation hands the signal on unchanged", async () =>
   }));
   expect(results[0].activation).not.toBeCloseTo(results[1].activation, 3);
   expectClose(results[0].values.data, results[1].values.data, "pixels");
+  expect(results.map(({ unchanged }) => unchanged.length)).toEqual([1, 0]);
 });

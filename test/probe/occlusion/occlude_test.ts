@@ -8,10 +8,10 @@ import { occlusion } from "../../../lib/methods/occlusion.ts";
 import { loadModel } from "../../../lib/model/load.ts";
 import type { Box } from "../../../lib/model/geometry.ts";
 import { runChanges } from "../../../lib/probe/occlusion/incremental.ts";
-import { placesAlong } from "../../../lib/probe/occlusion/occlude.ts";
+import { occlude, placesAlong } from "../../../lib/probe/occlusion/occlude.ts";
 import { makePlan } from "../../../lib/probe/plan.ts";
 import { ensureBackend } from "../../../lib/runtime/backend.ts";
-import { uniforms } from "../../nets.ts";
+import { landscape, uniforms, wavesNet } from "../../nets.ts";
 
 const tf = await ensureBackend();
 
@@ -20,6 +20,39 @@ test("places stand as Captum's, the last one at the edge or over it", () => {
   expect(placesAlong(10, 4, 4)).toEqual([[0, 4], [4, 8], [8, 12]]);
   expect(placesAlong(10, 10, 1)).toEqual([[0, 10]]);
   expect(placesAlong(224, 32, 8)).toHaveLength(25);
+  // A stride larger than the square: none of the places lies wholly outside.
+  expect(placesAlong(10, 2, 5)).toEqual([[0, 2], [5, 7]]);
+  expect(placesAlong(240, 33, 50)).toHaveLength(5);
+});
+
+test("a map that is watched fills from coarse to fine, and becomes the same", async () => {
+  const model = await loadModel(await wavesNet(), { name: "waves" });
+  const view = ndarray(landscape().data, landscape().shape);
+  const options = {
+    target: 2,
+    size: 8,
+    stride: 3,
+    fill: "grey",
+    layer: "conv2",
+    top: 3,
+    batchSize: 5,
+    seed: 0,
+  } as const;
+  const whole = await occlude(model, view, options);
+  const known: number[][] = [];
+  const { map } = await occlude(model, view, {
+    ...options,
+    onPart: ({ probability: { data } }) => known.push([...data.keys()].filter((place) => !Number.isNaN(data[place]))),
+  });
+  const { shape: [rows, columns] } = map.probability;
+  expect([rows, columns]).toEqual([9, 9]);
+  const every = (step: number) =>
+    [...map.probability.data.keys()].filter((i) => Math.floor(i / columns) % step === 0 && (i % columns) % step === 0);
+  // 9 places four apart, 25 places two apart, then all 81.
+  for (const step of [4, 2, 1]) expect(known).toContainEqual(every(step));
+  const off = map.probability.data.map((value, i) => Math.abs(value - whole.map.probability.data[i]));
+  expect(off.reduce((a, b) => Math.max(a, b))).toBeLessThan(1e-6);
+  model.dispose();
 });
 
 /** VGG-16's convolutions and poolings with an eighth of its filters, at 224². */
