@@ -50,7 +50,7 @@ export interface HistoryFigureOptions {
    * - `"filters"`: the first layer's filters over time;
    * - `"activations"`: the probe image's maps over time;
    * - `"sparsity"`: each layer's share of zeros and of dead maps over time.
-   * @default "curves"
+   * @default "curves"; of a run that was stopped in its first epoch, what there is to see of it
    */
   view?: HistoryView;
   /**
@@ -82,11 +82,18 @@ const epochs: Axis = { title: "epoch", whole: true };
  * @throws {RangeError} if the view is unknown, or the run kept nothing to draw in it: says how it would have
  */
 export function historyFigure(history: DrawnHistory, options: HistoryFigureOptions = {}): Figure {
-  const { view = "curves" } = options;
+  const { view = defaultView(history) } = options;
   if (!VIEWS.includes(view)) {
     throw new RangeError(`There is no view ${JSON.stringify(view)} of a history; wanted one of ${VIEWS.join(", ")}.`);
   }
   return { curves, filters, activations, sparsity }[view](history, options);
+}
+
+/** A run that was stopped before its first epoch ended has no curves; its maps, or else their sparsity, it has. */
+function defaultView({ rows, layers, snapshots }: DrawnHistory): HistoryView {
+  if (rows.length > 0 || layers.length === 0) return "curves";
+  const kept = Object.values(snapshots.at(-1)?.activations ?? {});
+  return kept.some(({ shape }) => shape.length === 3) ? "activations" : "sparsity";
 }
 
 /** The curves alone, for a cell that shows them while the network learns. */

@@ -35,7 +35,7 @@ export interface LiveTraining {
   moment(moment: LiveMoment): Promise<void>;
   /** Paints the end of the run, which stays. */
   finish(history: DrawnHistory): Promise<void>;
-  /** Ends the view after a failure; what was painted last stays. */
+  /** Ends the view after a failure: what was seen last stays, without the control. */
   stop(): Promise<void>;
 }
 
@@ -118,6 +118,7 @@ export function startLiveTraining(label: string, { epochs, order, control = "" }
   let shown = false;
   let next = 0;
   let now: DrawnSnapshot | undefined;
+  let seen: DrawnHistory | undefined;
 
   /** Time passed and left, as text, when so many epochs are done. */
   const times = (done: number) => {
@@ -128,6 +129,7 @@ export function startLiveTraining(label: string, { epochs, order, control = "" }
 
   const paint = async (history: DrawnHistory, text: string, share: number, last: boolean) => {
     const begun = performance.now();
+    seen = history;
     const figure = trainingFigure(history, now, { title: text, order });
     const bundle = last
       ? await figure.bundle()
@@ -167,6 +169,10 @@ export function startLiveTraining(label: string, { epochs, order, control = "" }
       const done = history.rows.length;
       await paint(history, `${label} · ${done} of ${epochs} epochs${times(epochs)}`, 1, true);
     },
-    stop: () => Promise.resolve(),
+    async stop() {
+      if (seen) {
+        await paint(seen, `${label} · failed after ${seen.rows.length} of ${epochs} epochs${times(epochs)}`, 1, true);
+      }
+    },
   };
 }

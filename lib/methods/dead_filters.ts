@@ -251,6 +251,7 @@ const LARGEST_BATCH = 64;
  * @param model the model; nothing on it changes
  * @param dataset images to look at; they are read one batch at a time
  * @returns `rows`, one a filter: `{ layer, channel, max, mean, activeFraction, activeCells, dead, hardly }`
+ * @throws {TypeError} if `layers` is no array
  * @throws {RangeError} if a layer does not exist, there is none to watch, or the data set is empty
  *
  * @example
@@ -267,6 +268,9 @@ export async function deadFilters(
   if (!(hardly >= 0 && hardly <= 1)) throw new RangeError(`hardly is a share from 0 to 1: received ${hardly}.`);
   if (dataset.size < 1) {
     throw new RangeError(`The data set ${JSON.stringify(dataset.name)} holds no image; wanted at least one.`);
+  }
+  if (layers !== undefined && !Array.isArray(layers)) {
+    throw new TypeError(`layers must be an array of layers' names: received ${JSON.stringify(layers)}.`);
   }
   const names = [...new Set(layers ?? rectified(model))];
   names.forEach((name) => model.layer(name));

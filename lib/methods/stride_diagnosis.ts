@@ -238,7 +238,7 @@ async function accuracyOf(
  * @param dataset labelled images: aliasing is measured on the first of them, accuracy on all
  * @returns `rows`, one a network: `{ model, kernel, stride, low, mid, high, aliasing1, aliasing2, accuracy }`
  * @throws {RangeError} if there is no model or image, a layer does not exist, or a stride is no power of two
- * @throws {TypeError} if a model's first layer does not read a picture of one or three colours
+ * @throws {TypeError} if the models are no array, or a model's first layer does not read a picture of one or three colours
  *
  * @example
  * ```ts
@@ -250,6 +250,7 @@ export async function strideDiagnosis(
   dataset: Dataset,
   { layers, images = 16, batchSize, signal, onProgress }: StrideDiagnosisOptions = {},
 ): Promise<StrideDiagnosis> {
+  if (!Array.isArray(models)) throw new TypeError("strideDiagnosis compares models: wanted an array, as [model].");
   if (models.length === 0) throw new RangeError("There is no model to diagnose; wanted at least one.");
   if (!Number.isInteger(images) || images < 1) {
     throw new RangeError(`images must be a whole number ≥ 1: received ${images}.`);

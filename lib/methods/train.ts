@@ -87,7 +87,7 @@ export class History extends Shown implements HistoryData {
  *   the sparsity and the share of dead maps; `snapshots`; `ending`
  * @throws {TypeError} if the data set has no labels, or the model is no classifier of images that can be trained here
  * @throws {RangeError} if an option or a label does not fit
- * @throws {TrainingError} if the loss is no longer a number
+ * @throws {TrainingError} if the loss or the weights are no longer numbers
  * @throws {CheckpointError} if the checkpoint belongs to another run
  *
  * @example

@@ -88,6 +88,13 @@ describe("filmstrips", () => {
   });
 });
 
+test("a run that was stopped in its first epoch shows its maps, or else their sparsity", () => {
+  const stopped: DrawnHistory = { ...history, rows: [] };
+  expect(historyFigure(stopped).text).toBe(historyFigure(history, { view: "activations" }).text);
+  const mapless = { ...stopped, snapshots: history.snapshots.map((snapshot) => ({ ...snapshot, activations: {} })) };
+  expect(historyFigure(mapless).text).toBe(historyFigure(history, { view: "sparsity" }).text);
+});
+
 describe("what cannot be drawn", () => {
   const empty: DrawnHistory = { ...history, rows: [], layers: [], snapshots: [] };
   test("is told with the remedy", () => {

@@ -80,6 +80,9 @@ describe("a net worked out on paper", () => {
     const before = tf.memory().numTensors;
     const one = datasetOf([black()]);
     await expect(deadFilters(model, one, { layers: ["cnv"] })).rejects.toThrow('There is no layer "cnv"');
+    await expect(deadFilters(model, one, { layers: "pool" as never })).rejects.toThrow(
+      'layers must be an array of layers\' names: received "pool".',
+    );
     await expect(deadFilters(model, one, { layers: [] })).rejects.toThrow("layers is empty");
     await expect(deadFilters(model, one, { hardly: 2 })).rejects.toThrow("hardly is a share from 0 to 1: received 2.");
     await expect(deadFilters(model, datasetOf([]))).rejects.toThrow('The data set "samples" holds no image');

@@ -97,6 +97,7 @@ describe("samplers whose answers are known", () => {
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     const stopped = strideDiagnosis(models, some, { signal: AbortSignal.abort() });
     await expect(stopped).rejects.toThrow(/abort/i);
+    await expect(strideDiagnosis(models[0] as never, some)).rejects.toThrow("wanted an array, as [model]");
     await expect(strideDiagnosis([], some)).rejects.toThrow("There is no model to diagnose");
     await expect(strideDiagnosis(models, some, { images: 0 })).rejects.toThrow("images must be a whole number ≥ 1");
     await expect(strideDiagnosis(models, some, { layers: ["first", "secnd"] })).rejects.toThrow(

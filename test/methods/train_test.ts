@@ -121,6 +121,18 @@ describe("in a cell", () => {
     model.dispose();
   });
 
+  test("a run that fails leaves what was seen, and no button", async () => {
+    const shown = fakeCell();
+    const model = await loadModel(stripesNet(tf), { name: "net" });
+    const hot = { ...options, optimizer: "sgd", learningRate: 1e38 } as const;
+    await expect(train(model, stripes(48), hot)).rejects.toThrow("The loss became");
+    const { bundle } = shown.at(-1)!;
+    expect(bundle["text/plain"]).toMatch(/^Training net on stripes · failed after 0 of 3 epochs/);
+    expect(bundle["text/html"]).toContain("Filters of conv");
+    expect(bundle["text/html"]).not.toContain("Stop training");
+    model.dispose();
+  });
+
   test("its button ends the run; no other address does", async () => {
     const shown = fakeCell();
     const model = await loadModel(stripesNet(tf), { name: "net" });

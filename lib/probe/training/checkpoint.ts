@@ -4,6 +4,7 @@
  * @module
  */
 
+import { dirname } from "node:path";
 import { type NdArray, sizeOf } from "../../array.ts";
 
 /** A checkpoint that cannot be used, with the reason and the remedy. */
@@ -24,10 +25,11 @@ export interface Checkpoint {
 /** The first bytes of each checkpoint. */
 const MAGIC = "convlens checkpoint 1\n";
 
-/** Writes a checkpoint in the place of the former one. */
+/** Writes a checkpoint in the place of the former one; its folder is made if there is none. */
 export async function writeCheckpoint(path: string, { run, state, arrays }: Checkpoint): Promise<void> {
   const index = Object.entries(arrays).map(([name, { shape }]) => ({ name, shape }));
   const head = new TextEncoder().encode(`${MAGIC}${JSON.stringify({ run, state, index })}\n`);
+  await Deno.mkdir(dirname(path), { recursive: true });
   const temporary = `${path}.new`;
   const file = await Deno.open(temporary, { write: true, create: true, truncate: true });
   try {

@@ -89,7 +89,7 @@ export interface TrainingOptions {
    */
   snapshots?: readonly number[];
   /**
-   * A file to save the run in after each epoch. If it is there already, the run goes on from it.
+   * A file to save the run in after each epoch; its folder is made. If it is there already, the run goes on from it.
    * @default none
    */
   checkpoint?: string;
@@ -170,8 +170,35 @@ function assign(tf: TF, variables: ReadonlyMap<string, Variable>, arrays: Record
 
 const isWhole = (value: number, least: number) => Number.isInteger(value) && value >= least;
 
+/** @throws {RangeError} if something looks at validation images, which there are none of */
+function refuseUnvalidated({ earlyStop, schedule }: TrainingOptions, found: string): void {
+  const plateau = (typeof schedule === "object" ? schedule.kind : schedule) === "plateau";
+  if (earlyStop === undefined && !plateau) return;
+  throw new RangeError(
+    `${
+      earlyStop !== undefined ? "earlyStop" : 'The schedule "plateau"'
+    } looks at validation images: ${found}; wanted ` +
+      `a data set or a share that holds at least one.`,
+  );
+}
+
+/** A cell's code is not type-checked: @throws {TypeError} if an option is of a wrong kind. */
+function checkKinds({ validation, snapshots, augment }: TrainingOptions): void {
+  const isObject = (value: unknown) => typeof value === "object" && value !== null;
+  const checks: [string, unknown, boolean, string][] = [
+    ["validation", validation, typeof validation === "number" || isObject(validation), "a data set or a share"],
+    ["snapshots", snapshots, Array.isArray(snapshots), "an array of epochs, as [0, 1, 5]"],
+    ["augment", augment, isObject(augment), "an object, as { flip: true, crop: 4 }"],
+  ];
+  for (const [name, value, fits, wanted] of checks) {
+    if (value === undefined || fits) continue;
+    throw new TypeError(`${name} must be ${wanted}: received ${JSON.stringify(value)}.`);
+  }
+}
+
 /** All options with their defaults, checked. */
 function settle(model: Model, options: TrainingOptions) {
+  checkKinds(options);
   const optimizer = fullOptimizer(options.optimizer ?? "sgd");
   const { epochs = 10, batchSize = 32, seed = 0, weightDecay = 0, labelSmoothing = 0, validation = 0.1 } = options;
   const { learningRate = optimizer.kind === "sgd" ? 0.01 : 0.001, earlyStop, schedule = "constant" } = options;
@@ -195,14 +222,7 @@ function settle(model: Model, options: TrainingOptions) {
   for (const [name, value, fits, wanted] of checks) {
     if (!fits) throw new RangeError(`${name} must be ${wanted}: received ${value}.`);
   }
-  const needsValidation = earlyStop !== undefined ||
-    (typeof schedule === "string" ? schedule : schedule.kind) === "plateau";
-  if (validation === 0 && needsValidation) {
-    throw new RangeError(
-      `${earlyStop !== undefined ? "earlyStop" : 'The schedule "plateau"'} looks at validation images: received ` +
-        `validation: 0; wanted a data set or a share above 0.`,
-    );
-  }
+  if (validation === 0) refuseUnvalidated({ earlyStop, schedule }, "received validation: 0");
   const doubling = [0, ...Array.from({ length: 31 }, (_, i) => 2 ** i)];
   const wanted = options.snapshots ?? (model.params > SNAPSHOT_PARAMS ? [] : doubling);
   const odd = wanted.find((epoch) => !isWhole(epoch, 0));
@@ -250,7 +270,7 @@ const Use = { Split: 0, Shuffle: 1, Augment: 2, Dropout: 3 } as const;
  * Trains a network. It is the one place that changes a model: its weights. A run that is aborted, or that fails, leaves
  * them as they are by then.
  *
- * @throws {TrainingError} if the loss is no longer a number
+ * @throws {TrainingError} if the loss or the weights are no longer numbers
  */
 export async function runTraining(
   model: Model,
@@ -282,6 +302,9 @@ export async function runTraining(
     const { training, validation } = typeof settled.validation === "number"
       ? split(samples, settled.validation, randomStream(seed, Use.Split))
       : { training: samples, validation: await open(settled.validation) };
+    if (!validation) {
+      refuseUnvalidated(options, `a share of ${settled.validation} of ${samples.count} images is none`);
+    }
     const augment = augmentation(options.augment ?? {}, samples);
     const stepsPerEpoch = Math.ceil(training.count / batchSize);
     const schedule = startSchedule(settled.schedule, { epochs, stepsPerEpoch });
@@ -452,6 +475,13 @@ export async function runTraining(
       } finally {
         tf.dispose(pending);
       }
+      const spoilt = await firstSpoilt(tf, trained);
+      if (spoilt !== undefined) {
+        throw new TrainingError(
+          `The weights ${JSON.stringify(spoilt)} are no longer numbers after epoch ${epoch + 1}. Lower the ` +
+            `learningRate (${learningRate} here), and start again from a fresh model.`,
+        );
+      }
       let checked: Evaluation = { loss: NaN, accuracy: NaN };
       try {
         if (validation) checked = await evaluate(model, inputsIn(model, validation), validation.classes, { signal });
@@ -547,6 +577,17 @@ function trainedWeights(model: Model, all: ReadonlyMap<string, Variable>): Train
     throw new TypeError(`The model ${JSON.stringify(model.name)} has no weights that may be trained.`);
   }
   return trained;
+}
+
+/**
+ * The first of the weights that hold a NaN or an infinity. The loss alone does not tell: the ReLU of some backends makes
+ * a NaN 0.
+ */
+async function firstSpoilt(tf: TF, trained: readonly Trained[]): Promise<string | undefined> {
+  const sums = tf.tidy(() => tf.stack(trained.map(({ variable }) => tf.sum(variable))));
+  const values = await sums.data();
+  sums.dispose();
+  return trained.find((_, i) => !Number.isFinite(values[i]))?.name;
 }
 
 /** Some images apart from the others, in the order of the data set. */

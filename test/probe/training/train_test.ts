@@ -154,7 +154,7 @@ describe("a run", () => {
 
   test("taken up from its checkpoint after each epoch ends at the same weights and the same history", async () => {
     const folder = await Deno.makeTempDir();
-    const checkpoint = `${folder}/run.ckpt`;
+    const checkpoint = `${folder}/a folder yet to be made/run.ckpt`;
     const whole = await run();
     let rows = 0;
     for (let stop = 1; stop <= 4; stop++) {
@@ -273,6 +273,22 @@ describe("a run", () => {
     model.dispose();
   });
 
+  test.each(available.filter((name) => name !== "webgpu"))(
+    "weights that are no numbers are told on %s",
+    async (name) => {
+      await useBackend(name);
+      const model = await loadModel(stripesNet(tf));
+      // Behind the ReLU of WASM nothing is seen of a NaN.
+      tf.tidy(() => namedWeights(model.network).get("conv/kernel")!.assign(tf.fill([3, 3, 3, 4], NaN)));
+      const before = tf.memory().numTensors;
+      await expect(runTraining(model, stripes(16), { ...options, epochs: 1, augment: {} })).rejects.toThrow(
+        /(The weights "conv\/kernel" are no longer numbers after epoch 1|The loss became NaN)/,
+      );
+      expect(tf.memory().numTensors).toBe(before);
+      model.dispose();
+    },
+  );
+
   test("frozen layers stay as they are, frozen normalisations use their averages", async () => {
     const net = stripesNet(tf);
     const start = await weightsOf(net);
@@ -332,6 +348,11 @@ describe("what cannot be trained is told", () => {
     ["schedule", { schedule: "linear" as never }, /no schedule "linear"/],
     ["crop", { augment: { crop: 8 } }, /augment.crop must be a whole number of pixels from 0 to 7: received 8/],
     ["snapshots", { snapshots: [-1] }, /snapshots must hold whole numbers/],
+    ["snapshots as a number", { snapshots: 3 as never }, /snapshots must be an array of epochs.*: received 3/],
+    ["validation as text", { validation: "0.1" as never }, /validation must be a data set or a share: received "0.1"/],
+    ["augment as a switch", { augment: true as never }, /augment must be an object.*: received true/],
+    ["plateau with a share of none", { validation: 0.05, schedule: "plateau" }, /share of 0.05 of 8 images is none/],
+    ["earlyStop with a share of none", { validation: 0.05, earlyStop: 2 }, /earlyStop looks at validation images/],
   ])("%s", (_, options, message) => fail(tf.sequential({ layers: layers() }), options, message));
 
   test("models", async () => {
