@@ -76,6 +76,9 @@ export class History extends Shown implements HistoryData {
  * The weights of `model` change; nothing else of it does. A run that is aborted, by `signal` or by the button in the
  * cell, keeps what was learned by then. With `checkpoint` it can be taken up again later, also after the process was
  * killed, and then reaches the same weights as a run that was never stopped, bit by bit on the same backend and machine.
+ * A checkpoint belongs to one run: with other options, more epochs among them, it is refused.
+ *
+ * The button reaches a kernel on the browser's own machine; elsewhere, abort by `signal`.
  *
  * Images are brought to the model's size, once, and rounded to bytes. Up to 1 GB of them stays in memory; more goes to
  * a temporary file. The last layer's activation says what the loss is: softmax (or none, for logits) gives the
@@ -88,6 +91,7 @@ export class History extends Shown implements HistoryData {
  * @throws {TypeError} if the data set has no labels, or the model is no classifier of images that can be trained here
  * @throws {RangeError} if an option or a label does not fit
  * @throws {TrainingError} if the loss or the weights are no longer numbers
+ * @throws what `signal` was aborted with, if that happens while the images are still read
  * @throws {CheckpointError} if the checkpoint belongs to another run
  *
  * @example

@@ -1,7 +1,7 @@
 /**
  * Convolutions of the wasm backend, about twice as fast as tfjs's own.
  *
- * The kernels (`kernels.as`, compiled by `build.ts`) are a WASM module of their own that works on the memory of tfjs's,
+ * The kernels (`kernels.as`, compiled by `deno task kernels`) are a WASM module of their own that works on the memory of tfjs's,
  * so nothing is copied. They multiply and add in one instruction (relaxed SIMD), compute 3×3 windows by Winograd's
  * algorithm, and add bias and side input and rectify on the way out. Shapes that do not suit them stay with tfjs's own.
  *
