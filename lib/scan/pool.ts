@@ -21,6 +21,7 @@ import { checkMemory } from "../probe/memory.ts";
 import { execute } from "../probe/plan.ts";
 import type { ReadingsJob } from "../probe/occlusion/readings.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
+import { machineMemoryLeft } from "../runtime/memory.ts";
 
 /** Inputs of one shape, as `model.input` returns them: an array, or anything to walk whose number is known before. */
 export type Inputs =
@@ -37,7 +38,7 @@ export interface ForwardAllOptions {
   /**
    * Over how many Workers the batches are spread at most; with 1 they run here. It counts on WASM only: the other
    * backends use the whole processor or a graphics card by themselves, and everything runs here.
-   * @default as many as there are cores; 1 where the passes are over before Workers have started
+   * @default as many as there are cores and memory has room for; 1 where the passes are over before Workers have started
    */
   workers?: number;
   /** Ends the Workers at once; what runs here stops between batches. */
@@ -167,7 +168,7 @@ export async function forwardEach(
   try {
     if (tf.getBackend() === "wasm" && !unbuildable.has(network)) {
       const wanted = workers ??
-        (size * multiplications(network, layers) < WORTH_WORKERS ? 1 : navigator.hardwareConcurrency);
+        (size * multiplications(network, layers) < WORTH_WORKERS ? 1 : workersFor(network));
       const count = Math.min(wanted, Math.ceil(size / batchSize));
       if (count > 1) {
         const job = () => jobOf(network, layers, fold);
@@ -219,6 +220,13 @@ export async function runBatches(
     );
     batch = await read();
   });
+}
+
+/** Over how many Workers a network is spread: as many as there are cores, and as memory has room for its weights. */
+export function workersFor(network: Pick<LayersModel, "countParams">): number {
+  // Each holds the weights once as they came, once as tensors, once folded.
+  const room = Math.floor(machineMemoryLeft() / (3 * 4 * network.countParams()));
+  return Math.max(1, Math.min(navigator.hardwareConcurrency, room));
 }
 
 /** How many inputs there are, before they are walked. */

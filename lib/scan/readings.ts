@@ -9,7 +9,7 @@ import { sizeOf } from "../array.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
 import { type Reading, readings, type ReadingsJob, type Receive } from "../probe/occlusion/readings.ts";
 import type { TF } from "../runtime/backend.ts";
-import { jobOf, WorkerError } from "./pool.ts";
+import { jobOf, WorkerError, workersFor } from "./pool.ts";
 
 /** What a Worker answers to a job with readings. */
 export type ReadingsReply = { built: boolean } | { reading: Reading } | { work: Work } | { failure: string };
@@ -30,7 +30,7 @@ export async function readingsOnAllCores(
   receive: Receive,
   signal?: AbortSignal,
 ): Promise<Work> {
-  const count = Math.min(navigator.hardwareConcurrency, Math.ceil(job.boxes.length / job.batchSize));
+  const count = Math.min(workersFor(network), Math.ceil(job.boxes.length / job.batchSize));
   if (tf.getBackend() !== "wasm" || count < 2 || job.boxes.length * roughWork(network) < WORTH_WORKERS) {
     return await readings(tf, network, job, receive, signal);
   }

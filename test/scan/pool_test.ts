@@ -8,7 +8,7 @@ import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { forward } from "../../lib/probe/forward.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
-import { forwardAll, forwardEach, WorkerError } from "../../lib/scan/pool.ts";
+import { forwardAll, forwardEach, WorkerError, workersFor } from "../../lib/scan/pool.ts";
 import { uniforms } from "../nets.ts";
 import { notebookOf } from "../notebooks/samples.ts";
 
@@ -423,4 +423,11 @@ describe("in a process of its own", () => {
     expect(aborted).toContain("AbortError");
     expect(ratios).toContain("0,1,2,3");
   });
+});
+
+test("a network gets as many Workers as there are cores, but no more than memory holds its weights", () => {
+  const of = (params: number) => workersFor({ countParams: () => params });
+  expect(of(1000)).toBe(navigator.hardwareConcurrency);
+  expect(of(0)).toBe(navigator.hardwareConcurrency);
+  expect(of(1e12)).toBe(1);
 });
