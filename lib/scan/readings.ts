@@ -92,7 +92,8 @@ async function inWorkers(
       if (built === count) hand(reply.reading);
       else waiting.push(reply.reading);
     } else {
-      total.full += reply.work.full;
+      // Each tells what full passes over all places would take, whatever its share of them.
+      total.full = reply.work.full;
       total.done += reply.work.done;
       if (++ready === count) handing.then(() => over.resolve(total));
     }

@@ -53,7 +53,7 @@ const job: ReadingsJob = {
 };
 
 /** All readings, place by place, that of the image itself first. */
-async function collect(read: typeof readings): Promise<{ rows: number[][]; done: number }> {
+async function collect(read: typeof readings): Promise<{ rows: number[][]; full: number; done: number }> {
   const rows: number[][] = [];
   const take = ({ which, scores, sums }: Reading) => {
     const count = Math.max(1, which.length);
@@ -62,8 +62,8 @@ async function collect(read: typeof readings): Promise<{ rows: number[][]; done:
     if (rows.length === 0) expect(which).toEqual([]);
     for (let i = 0; i < count; i++) rows[which.length ? which[i] + 1 : 0] = [...part(scores, i), ...part(sums, i)];
   };
-  const { done } = await read(tf, network, job, take);
-  return { rows, done };
+  const { full, done } = await read(tf, network, job, take);
+  return { rows, full, done };
 }
 
 describe("readings on all cores", () => {
@@ -78,6 +78,7 @@ describe("readings on all cores", () => {
       row.map((value, k) => Math.abs(value - one.rows[i][k]) / (1 + Math.abs(one.rows[i][k])))
     );
     expect(off.reduce((a, b) => Math.max(a, b))).toBeLessThan(1e-4);
+    expect(all.full).toBe(one.full);
     // The image itself is read by each Worker: it was shared out, or there is one core.
     if (navigator.hardwareConcurrency > 1) expect(all.done).not.toBe(one.done);
   });
