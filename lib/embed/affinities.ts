@@ -41,9 +41,15 @@ export function conditionalAffinities({ count, k, distances }: Neighbors, perple
     // The least distance is taken off: that changes no affinity, and keeps one term at 1.
     const least = distances[i * k] ** 2;
     let mean = 0;
+    let equal = 0;
     for (let j = 0; j < k; j++) {
       squares[j] = distances[i * k + j] ** 2 - least;
       mean += squares[j] / k;
+      if (squares[j] === 0) equal++;
+    }
+    if (equal >= perplexity) {
+      for (let j = 0; j < k; j++) result[i * k + j] = squares[j] === 0 ? 1 / equal : 0;
+      continue;
     }
     // On ln β, Newton's steps inside a bracket.
     let [low, high] = [-Infinity, Infinity];
@@ -74,8 +80,7 @@ export function conditionalAffinities({ count, k, distances }: Neighbors, perple
       else if (high === Infinity) logBeta += 2;
       else if (low === -Infinity) logBeta -= 2;
       else logBeta = (low + high) / 2;
-      // Beyond that only the nearest count, however many they are.
-      if (logBeta > 300 || high - low < 1e-14) break;
+      if (high - low < 1e-14) break;
     }
     for (let j = 0; j < k; j++) result[i * k + j] = raised[j] / sum;
   }

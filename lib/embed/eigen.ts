@@ -37,13 +37,21 @@ export function eigenSymmetric(matrix: Float64Array, n: number): Eigen {
       e[i] = scale * g;
       h -= f * g;
       v[i * n + last] = f - g;
+      // Only the left half of each row is looked at: row j gives to its own sum and to those before it.
+      for (let j = 0; j < i; j++) {
+        const row = j * n;
+        const weight = v[i * n + j];
+        v[row + i] = weight / h;
+        let sum = 0;
+        for (let k = 0; k < j; k++) {
+          sum += v[row + k] * v[i * n + k];
+          e[k] += v[row + k] * weight;
+        }
+        e[j] = sum + v[row + j] * weight;
+      }
       let dot = 0;
       for (let j = 0; j < i; j++) {
-        v[j * n + i] = v[i * n + j] / h;
-        let sum = 0;
-        for (let k = 0; k <= j; k++) sum += v[j * n + k] * v[i * n + k];
-        for (let k = j + 1; k < i; k++) sum += v[k * n + j] * v[i * n + k];
-        e[j] = sum / h;
+        e[j] /= h;
         dot += e[j] * v[i * n + j];
       }
       const half = dot / (2 * h);
@@ -59,12 +67,15 @@ export function eigenSymmetric(matrix: Float64Array, n: number): Eigen {
   d[0] = 0;
   e[0] = 0;
   // The mirrors, multiplied together.
+  const sums = new Float64Array(n);
   for (let i = 0; i < n; i++) {
     if (d[i] !== 0) {
-      for (let j = 0; j < i; j++) {
-        let sum = 0;
-        for (let k = 0; k < i; k++) sum += v[i * n + k] * v[k * n + j];
-        for (let k = 0; k < i; k++) v[k * n + j] -= sum * v[k * n + i];
+      sums.fill(0, 0, i);
+      for (let k = 0; k < i; k++) {
+        for (let j = 0; j < i; j++) sums[j] += v[i * n + k] * v[k * n + j];
+      }
+      for (let k = 0; k < i; k++) {
+        for (let j = 0; j < i; j++) v[k * n + j] -= sums[j] * v[k * n + i];
       }
     }
     d[i] = v[i * n + i];

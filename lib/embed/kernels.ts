@@ -22,12 +22,40 @@ export interface Kernels {
   // deno-fmt-ignore
   kernelRows(block: number, length: number, middle: number, kernel: number, scratch: number, w: number, order: number, correction: number): void;
   // deno-fmt-ignore
+  spread3(points: number, from: number, to: number, grid: number, side: number, left: number, top: number, front: number, perUnit: number): void;
+  // deno-fmt-ignore
+  gather3(points: number, from: number, to: number, potential: number, side: number, left: number, top: number, front: number, perUnit: number, near: boolean, repulsion: number): number;
+  // deno-fmt-ignore
+  forwardZ(first: number, length: number, grids: number, threads: number, scratch: number, w: number, order: number, middle: number): void;
+  // deno-fmt-ignore
+  inverseZ(first: number, length: number, potential: number, scratch: number, w: number, order: number, middle: number): void;
+  forwardX(row: number, length: number, middle: number, w: number): void;
+  inverseX(row: number, length: number, middle: number, w: number): void;
+  // deno-fmt-ignore
+  convolveY(block: number, k: number, length: number, middle: number, kernel: number, scratch: number, w: number, order: number): void;
+  // deno-fmt-ignore
+  kernelZ(first: number, length: number, spacing: number, reach: number, near: boolean, scratch: number, w: number, order: number, middle: number): void;
+  kernelX(row: number, length: number, middle: number, scratch: number, w: number, order: number): void;
+  // deno-fmt-ignore
+  kernelY(block: number, k: number, length: number, middle: number, kernel: number, scratch: number, w: number, order: number, correction: number): void;
+  // deno-fmt-ignore
+  sortIntoCells(points: number, count: number, left: number, top: number, front: number, perUnit: number, cells: number, starts: number, sorted: number, list: number): void;
+  // deno-fmt-ignore
+  repelNear(row: number, cells: number, reach: number, starts: number, sorted: number, list: number, room: number, repulsion: number): void;
+  // deno-fmt-ignore
   attract(points: number, from: number, to: number, starts: number, neighbors: number, affinities: number, out: number): void;
   repelExact(points: number, count: number, from: number, to: number, out: number): number;
   // deno-fmt-ignore
   move(points: number, from: number, to: number, attraction: number, repulsion: number, steps: number, gains: number, exaggeration: number, perZ: number, rate: number, momentum: number, extent: number): void;
   // deno-fmt-ignore
   logDistances(points: number, from: number, to: number, starts: number, neighbors: number, affinities: number): number;
+  // deno-fmt-ignore
+  attract3(points: number, from: number, to: number, starts: number, neighbors: number, affinities: number, out: number): void;
+  repelExact3(points: number, count: number, from: number, to: number, out: number): number;
+  // deno-fmt-ignore
+  move3(points: number, from: number, to: number, attraction: number, repulsion: number, steps: number, gains: number, exaggeration: number, perZ: number, rate: number, momentum: number, extent: number): void;
+  // deno-fmt-ignore
+  logDistances3(points: number, from: number, to: number, starts: number, neighbors: number, affinities: number): number;
   // deno-fmt-ignore
   nearest(queries: number, dimensions: number, list: number, listed: number, own: number, panels: number, halves: number, ids: number, first: number, last: number, k: number, scores: number, indices: number, room: number): void;
   sort(scores: number, indices: number, k: number): void;

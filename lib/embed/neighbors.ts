@@ -114,12 +114,13 @@ export async function nearestIn(
   const asking = others ? centred(queries) : candidates;
   if (exact ?? count <= EXACT) return await searchAll(crew, candidates, asking, k, { onProgress });
 
-  const cellCount = Math.ceil(2 * Math.sqrt(count));
-  const centres = await centresOf(crew, candidates, cellCount, seed);
+  const { distinct, kept } = thin(candidates, others ? k : k + 1);
+  const cellCount = Math.min(distinct.length, Math.ceil(2 * Math.sqrt(distinct.length)));
+  const centres = await centresOf(crew, candidates, distinct, cellCount, seed);
   let probeCount = Math.min(probes, cellCount);
   let nearest = await searchAll(crew, centres, candidates, probeCount, { ordered: false });
   const members = Array.from({ length: cellCount }, (): number[] => []);
-  for (let i = 0; i < count; i++) {
+  for (const i of kept) {
     let home = i * probeCount;
     for (let j = home + 1; j < (i + 1) * probeCount; j++) if (nearest.distances[j] < nearest.distances[home]) home = j;
     members[nearest.indices[home]].push(i);
@@ -148,6 +149,41 @@ interface SearchOptions {
   ordered?: boolean;
   onProgress?: (done: number, total: number) => void;
   cells?: { members: readonly number[][]; probes: Int32Array; probeCount: number };
+}
+
+/**
+ * Which of equal points are candidates: of each heap of them no more than `most`, as no query has use for more. So they
+ * share a cell without making the search there take the square of their number.
+ *
+ * @returns the first point of each heap, and all candidates, in their order
+ */
+function thin({ data, count, dimensions }: Rows, most: number): { distinct: Int32Array; kept: Int32Array } {
+  const bits = new Int32Array(data.buffer, data.byteOffset, data.length);
+  // A hash table with open addresses: the first point of each heap, and how many there are of it.
+  const mask = 2 ** Math.ceil(Math.log2(2 * count + 1)) - 1;
+  const first = new Int32Array(mask + 1).fill(-1);
+  const sizes = new Int32Array(mask + 1);
+  const distinct = new Int32Array(count);
+  const kept = new Int32Array(count);
+  let [heaps, candidates] = [0, 0];
+  const same = (a: number, b: number) => {
+    for (let j = 0; j < dimensions; j++) if (bits[a * dimensions + j] !== bits[b * dimensions + j]) return false;
+    return true;
+  };
+  for (let i = 0; i < count; i++) {
+    let hash = 0;
+    for (let at = i * dimensions; at < (i + 1) * dimensions; at++) {
+      hash = Math.imul(hash ^ bits[at], 0x01000193) ^ hash >>> 15;
+    }
+    let place = (hash ^ hash >>> 13) & mask;
+    while (first[place] >= 0 && !same(first[place], i)) place = (place + 1) & mask;
+    if (first[place] < 0) {
+      first[place] = i;
+      distinct[heaps++] = i;
+    }
+    if (sizes[place]++ < most) kept[candidates++] = i;
+  }
+  return { distinct: distinct.slice(0, heaps), kept: kept.slice(0, candidates) };
 }
 
 /** Candidates one behind the other in panels of 8, each cell in panels of its own. */
@@ -242,16 +278,16 @@ async function searchAll(
   };
 }
 
-/** Centres of cells, by Lloyd's algorithm on a sample. */
-async function centresOf(crew: Crew, points: Rows, count: number, seed: number): Promise<Rows> {
+/** Centres of cells, by Lloyd's algorithm on a sample of the points that are `among` these. */
+async function centresOf(crew: Crew, points: Rows, among: Int32Array, count: number, seed: number): Promise<Rows> {
   const { dimensions } = points;
   const uniform = uniforms(seed);
-  const size = Math.min(points.count, SAMPLE * count);
+  const size = Math.min(among.length, SAMPLE * count);
   // The first ones of a shuffle.
-  const order = Int32Array.from({ length: points.count }, (_, i) => i);
+  const order = among.slice();
   const sample = { data: new Float32Array(size * dimensions), count: size, dimensions };
   for (let i = 0; i < size; i++) {
-    const other = i + Math.floor(uniform() * (points.count - i));
+    const other = i + Math.floor(uniform() * (order.length - i));
     [order[i], order[other]] = [order[other], order[i]];
     sample.data.set(points.data.subarray(order[i] * dimensions, (order[i] + 1) * dimensions), i * dimensions);
   }

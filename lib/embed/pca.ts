@@ -16,8 +16,7 @@ export interface PrincipalOptions {
    */
   components?: number;
   /**
-   * Where both sides of the array are longer than 512, components are found by a randomised method, which starts from
-   * here.
+   * Of the randomised method, for large arrays: it starts from here.
    * @default 0
    */
   seed?: number;
@@ -37,8 +36,10 @@ export interface Principal {
   readonly explainedVarianceRatio: readonly number[];
 }
 
-/** Up to this side a matrix's eigenvectors are computed in full. */
+/** Up to this side a matrix's eigenvectors are computed in full: the second where more than a few are wanted. */
 const EXACT = 512;
+const EXACT_FOR_MANY = 1024;
+const FEW = 16;
 /** Directions beside those wanted, and rounds, of the randomised method. */
 const SPARE = 10;
 const ROUNDS = 4;
@@ -46,8 +47,9 @@ const ROUNDS = 4;
 /**
  * Finds the directions in which points differ most.
  *
- * Exact (to rounding) where the points or their dimensions are at most 512; otherwise by the randomised method of Halko,
- * Martinsson and Tropp 2011, "Finding structure with randomness", with 4 power iterations.
+ * Exact (to rounding) where the points or their dimensions are at most 512, or 1024 if more than 16 components are
+ * wanted; otherwise by the randomised method of Halko, Martinsson and Tropp 2011, "Finding structure with randomness",
+ * with 4 power iterations.
  *
  * @param points `[n, d]`
  * @throws {RangeError} if there are fewer than 2 points, a number is not finite, or `components` is not a whole number
@@ -70,7 +72,7 @@ export function principalComponents(points: NdArray, { components = 2, seed = 0 
       total += centred[at] ** 2;
     }
   }
-  const { values, vectors } = most <= EXACT
+  const { values, vectors } = most <= (components > FEW ? EXACT_FOR_MANY : EXACT)
     ? dimensions <= count ? byColumns(centred, count, dimensions) : byRows(centred, count, dimensions, components)
     : randomised(centred, count, dimensions, components, seed);
 
@@ -81,11 +83,23 @@ export function principalComponents(points: NdArray, { components = 2, seed = 0 
     for (let j = 0; j < dimensions; j++) directions[c * dimensions + j] = greatest < 0 ? -vector[j] : vector[j];
   }
   const projected = new Float32Array(count * components);
-  for (let i = 0; i < count; i++) {
+  const point = pointsOf(centred, count, dimensions);
+  for (let i = 0; i < count; i += 4) {
+    const [p, q, r, s] = [point(i), point(i + 1), point(i + 2), point(i + 3)];
     for (let c = 0; c < components; c++) {
-      let sum = 0;
-      for (let j = 0; j < dimensions; j++) sum += centred[i * dimensions + j] * directions[c * dimensions + j];
-      projected[i * components + c] = sum;
+      let [sp, sq, sr, ss] = [0, 0, 0, 0];
+      for (let j = 0, at = c * dimensions; j < dimensions; j++, at++) {
+        const value = directions[at];
+        sp += p[j] * value;
+        sq += q[j] * value;
+        sr += r[j] * value;
+        ss += s[j] * value;
+      }
+      // What is beyond the last point is not kept.
+      projected[i * components + c] = sp;
+      projected[(i + 1) * components + c] = sq;
+      projected[(i + 2) * components + c] = sr;
+      projected[(i + 3) * components + c] = ss;
     }
   }
   const kept = Array.from(values.subarray(0, components), (value) => Math.max(0, value));
@@ -96,6 +110,35 @@ export function principalComponents(points: NdArray, { components = 2, seed = 0 
     explainedVariance: kept.map((value) => value / (count - 1)),
     explainedVarianceRatio: kept.map((value) => total > 0 ? value / total : 0),
   };
+}
+
+/**
+ * Where other points of the same space lie along principal components.
+ *
+ * @param points `[m, d]`
+ * @returns `[m, components]`
+ * @throws {TypeError} if it is no array of shape [m, d]
+ * @throws {RangeError} if the points have other dimensions, or a number is not finite
+ */
+export function projectOn({ components, mean }: Pick<Principal, "components" | "mean">, points: NdArray): NdArray {
+  const [kept, wanted] = components.shape;
+  const [count, dimensions] = checkPoints(points);
+  if (dimensions !== wanted) {
+    throw new RangeError(
+      `The principal components are those of points of ${wanted} dimensions: received points of ${dimensions}.`,
+    );
+  }
+  const projected = new Float32Array(count * kept);
+  const centred = new Float64Array(dimensions);
+  for (let i = 0; i < count; i++) {
+    for (let j = 0; j < dimensions; j++) centred[j] = points.data[i * dimensions + j] - mean.data[j];
+    for (let c = 0, at = 0; c < kept; c++) {
+      let sum = 0;
+      for (let j = 0; j < dimensions; j++, at++) sum += centred[j] * components.data[at];
+      projected[i * kept + c] = sum;
+    }
+  }
+  return ndarray(projected, [count, kept]);
 }
 
 interface Directions {

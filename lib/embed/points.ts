@@ -5,6 +5,7 @@
  */
 
 import { isNdArray, type NdArray } from "../array.ts";
+import { kindOf } from "../errors.ts";
 
 /**
  * Checks that an array holds points.
@@ -16,7 +17,7 @@ import { isNdArray, type NdArray } from "../array.ts";
  */
 export function checkPoints(points: NdArray, least = 1): [count: number, dimensions: number] {
   if (!isNdArray(points) || points.shape.length !== 2) {
-    const found = isNdArray(points) ? `an array of shape [${points.shape.join(", ")}]` : typeof points;
+    const found = isNdArray(points) ? `an array of shape [${points.shape.join(", ")}]` : kindOf(points);
     throw new TypeError(
       `Points are an array of shape [n, d], one point a row (as codes makes it from a model): received ${found}.`,
     );

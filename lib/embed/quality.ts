@@ -27,15 +27,30 @@ export interface TrustOptions {
   seed?: number;
 }
 
-/** The squared distances from point `i` to all points. */
-function squaresFrom({ data, shape: [count, dimensions] }: NdArray, i: number, into: Float64Array): void {
+/** The squared distances from four points to all points: one sum after the other would wait for itself. */
+function squaresFrom(
+  { data, shape: [count, dimensions] }: NdArray,
+  four: readonly number[],
+  into: readonly Float64Array[],
+): void {
+  const [a, b, c, d] = four.map((i) => i * dimensions);
+  const [p, q, r, s] = into;
   for (let j = 0, at = 0; j < count; j++) {
-    let sum = 0;
-    for (let c = i * dimensions; c < (i + 1) * dimensions; c++, at++) {
-      const difference = data[c] - data[at];
-      sum += difference * difference;
+    let sa = 0;
+    let sb = 0;
+    let sc = 0;
+    let sd = 0;
+    for (let x = 0; x < dimensions; x++, at++) {
+      const value = data[at];
+      sa += (data[a + x] - value) ** 2;
+      sb += (data[b + x] - value) ** 2;
+      sc += (data[c + x] - value) ** 2;
+      sd += (data[d + x] - value) ** 2;
     }
-    into[j] = sum;
+    p[j] = sa;
+    q[j] = sb;
+    r[j] = sc;
+    s[j] = sd;
   }
 }
 
@@ -49,6 +64,16 @@ function leastOf(values: Float64Array, k: number, own: number): number[] {
     kept[place] = j;
   }
   return kept;
+}
+
+/** How many are at most as far as `neighbor`, itself counted and `own` not; of equal ones those before it. */
+function rankOf(squares: Float64Array, neighbor: number, own: number): number {
+  const square = squares[neighbor];
+  let rank = squares[own] < square || (squares[own] === square && own < neighbor) ? 0 : 1;
+  // Without branches, which nobody could foresee.
+  for (let j = 0; j < neighbor; j++) rank += Number(squares[j] <= square);
+  for (let j = neighbor + 1; j < squares.length; j++) rank += Number(squares[j] < square);
+  return rank;
 }
 
 /**
@@ -85,19 +110,18 @@ export function trustworthiness(
     }
     drawn.length = sample;
   }
-  const far = new Float64Array(count);
-  const near = new Float64Array(count);
+  const fourRows = () => Array.from({ length: 4 }, () => new Float64Array(count));
+  const [far, near] = [fourRows(), fourRows()];
   let penalty = 0;
-  for (const i of drawn) {
-    squaresFrom(points, i, far);
-    squaresFrom(map, i, near);
-    for (const neighbor of leastOf(near, k, i)) {
-      const square = far[neighbor];
-      let rank = 1;
-      for (let j = 0; j < count; j++) {
-        if (j !== i && (far[j] < square || (far[j] === square && j < neighbor))) rank++;
+  for (let first = 0; first < drawn.length; first += 4) {
+    // The last ones stand in for those that are missing.
+    const four = [0, 1, 2, 3].map((t) => drawn[Math.min(first + t, drawn.length - 1)]);
+    squaresFrom(points, four, far);
+    squaresFrom(map, four, near);
+    for (let t = 0; t < 4 && first + t < drawn.length; t++) {
+      for (const neighbor of leastOf(near[t], k, four[t])) {
+        penalty += Math.max(0, rankOf(far[t], neighbor, four[t]) - k);
       }
-      penalty += Math.max(0, rank - k);
     }
   }
   return 1 - penalty * 2 / (drawn.length * k * (2 * count - 3 * k - 1));

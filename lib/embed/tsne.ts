@@ -10,9 +10,11 @@
  */
 
 import { type NdArray, ndarray } from "../array.ts";
+import { unknownName } from "../errors.ts";
 import { type Affinities, affinitiesOf } from "./affinities.ts";
 import { Crew, threadsFor } from "./crew.ts";
-import { type DescentNews, layDescent } from "./descent.ts";
+import { type Components, type DescentNews, layDescent, strideOf } from "./descent.ts";
+import { chooseEngine, type ChosenEngine, type Engine, ENGINES, type FindDevice } from "./engine.ts";
 import { Layout } from "./layout.ts";
 import { nearestIn, type Neighbors } from "./neighbors.ts";
 import { principalComponents } from "./pca.ts";
@@ -23,6 +25,11 @@ import { normals } from "./random.ts";
 export type OnIteration = (iteration: number, klDivergence: number, points: NdArray) => void;
 
 export interface EmbedOptions {
+  /**
+   * How many dimensions the map has.
+   * @default 2
+   */
+  components?: Components;
   /**
    * How many neighbours each point has, smoothly counted.
    * @default 30
@@ -58,6 +65,13 @@ export interface EmbedOptions {
    * @default 0
    */
   seed?: number;
+  /**
+   * What computes the descent: the processor (`"wasm"`), a graphics card over all pairs (`"webgpu"`), or by `"auto"` the
+   * card where there is a real one, the points are 10,000 to 250,000, and it takes less than half the time of the
+   * processor in a short trial. The result tells which it was: to repeat a map, ask for that one.
+   * @default "auto"
+   */
+  engine?: "auto" | Engine;
   /** @default one a core */
   threads?: number;
   /** Ends it at once. */
@@ -68,12 +82,16 @@ export interface EmbedOptions {
 
 /** A map of points. */
 export interface Embedded {
-  /** `[n, 2]`, around 0. */
+  /** `[n, components]`, around 0. */
   readonly points: NdArray;
   /** How far the map's neighbourhoods are from those of the points: Σ p ln(p/q), without exaggeration. */
   readonly klDivergence: number;
   readonly affinities: Affinities;
   readonly neighbors: Neighbors;
+  /** What computed the descent. */
+  readonly engine: Engine;
+  /** Why it did, as a sentence. */
+  readonly engineReason: string;
 }
 
 /** Below so many points all pairs are quicker than a mesh. */
@@ -87,28 +105,44 @@ const PROBES = 40;
 /** The spread of the start along its first component. */
 const START = 1e-4;
 
-/** The first two principal components, small, with a shift of a hundredth that tells equal points apart. */
-export function startOf(points: NdArray, seed: number): Float32Array {
+/** The first principal components, small, with a shift of a hundredth that tells equal points apart. */
+export function startOf(points: NdArray, seed: number, columns: Components = 2): Float32Array {
   const [count, dimensions] = points.shape;
-  const components = Math.min(2, count, dimensions);
+  const components = Math.min(columns, count, dimensions);
   const { points: { data }, explainedVariance } = principalComponents(points, { components, seed });
   const scale = explainedVariance[0] > 0 ? START / Math.sqrt(explainedVariance[0]) : 0;
   const normal = normals(seed);
-  return Float32Array.from({ length: 2 * count }, (_, i) => {
-    const value = i % 2 < components ? data[(i >> 1) * components + i % 2] * scale : 0;
+  return Float32Array.from({ length: columns * count }, (_, i) => {
+    const column = i % columns;
+    const value = column < components ? data[(i - column) / columns * components + column] * scale : 0;
     return value + START / 100 * normal();
   });
 }
 
-/** A map around 0. */
-function centred(map: Float32Array): NdArray {
-  const count = map.length / 2;
-  const mean = [0, 0];
-  map.forEach((value, i) => mean[i % 2] += value / count);
-  return ndarray(map.map((value, i) => value - mean[i % 2]), [count, 2]);
+/** The same points with {@linkcode strideOf} numbers each. */
+function strided(points: Float32Array, components: Components): Float32Array {
+  const stride = strideOf(components);
+  const result = new Float32Array(points.length / components * stride);
+  points.forEach((value, i) => result[Math.floor(i / components) * stride + i % components] = value);
+  return result;
 }
 
-/** Checks the options that are numbers. */
+/** A map around 0, from points that take {@linkcode strideOf} numbers each. */
+function centred(map: Float32Array, components: Components): NdArray {
+  const stride = strideOf(components);
+  const count = map.length / stride;
+  const mean = new Array<number>(stride).fill(0);
+  map.forEach((value, i) => mean[i % stride] += value / count);
+  const data = Float32Array.from({ length: count * components }, (_, i) => {
+    const column = i % components;
+    return map[(i - column) / components * stride + column] - mean[column];
+  });
+  return ndarray(data, [count, components]);
+}
+
+const noDevice = () => Promise.reject(new Error("No way to find a graphics device was given."));
+
+/** Checks the options. */
 function check(count: number, { perplexity = 30, iterations = 750, earlyIterations = 250, ...rest }: EmbedOptions) {
   if (count < 4) {
     throw new RangeError(
@@ -126,8 +160,20 @@ function check(count: number, { perplexity = 30, iterations = 750, earlyIteratio
       throw new RangeError(`${name} must be a whole number ≥ 0: received ${value}.`);
     }
   }
+  if (rest.components !== undefined && rest.components !== 2 && rest.components !== 3) {
+    throw new RangeError(`A map has 2 or 3 components: received ${JSON.stringify(rest.components)}.`);
+  }
   if (rest.repulsion !== undefined && rest.repulsion !== "exact" && rest.repulsion !== "mesh") {
     throw new RangeError(`repulsion is "exact" or "mesh": received ${JSON.stringify(rest.repulsion)}.`);
+  }
+  if (rest.engine !== undefined && !ENGINES.includes(rest.engine)) {
+    throw unknownName("engine", String(rest.engine), ENGINES, "t-SNE");
+  }
+  if (rest.engine === "webgpu" && rest.repulsion !== undefined && rest.repulsion !== "exact") {
+    throw new RangeError(
+      `A graphics card computes all pairs: with engine "webgpu", repulsion must be "exact" or left out: received ` +
+        `${JSON.stringify(rest.repulsion)}.`,
+    );
   }
   for (const name of ["exaggeration", "learningRate"] as const) {
     const value = rest[name];
@@ -140,65 +186,58 @@ function check(count: number, { perplexity = 30, iterations = 750, earlyIteratio
 /**
  * Makes a map of points.
  *
- * The same points, options and number of threads give the same map to the last bit on one machine.
+ * The same points, options and number of threads give the same map to the last bit on one machine and engine.
  *
  * @param points `[n, d]`; for more than about 50 dimensions take `pca` first
+ * @param findDevice finds a graphics device, which is given back at the end
  * @throws {RangeError} if there are fewer than 4 points, the perplexity does not go with their number, a number is not
  *   finite, or it does not fit into memory
+ * @throws {Error} if a graphics card was asked for and there is none, or it does not compute right; or if it fails on
+ *   the way
  */
-export async function embed(points: NdArray, options: EmbedOptions = {}): Promise<Embedded> {
+export async function embed(
+  points: NdArray,
+  options: EmbedOptions = {},
+  findDevice: FindDevice = noDevice,
+): Promise<Embedded> {
   const [count] = checkPoints(points);
   check(count, options);
   const { perplexity = 30, iterations = 750, earlyIterations = 250, exaggeration = 12, seed = 0, signal } = options;
-  const { learningRate = count, repulsion = count < MESH_FROM ? "exact" : "mesh", onProgress } = options;
+  const { components = 2, learningRate = count, repulsion = count < MESH_FROM ? "exact" : "mesh", onProgress } =
+    options;
   const threads = threadsFor(options.threads);
   const k = Math.min(count - 1, Math.max(Math.floor(3 * perplexity), 3));
   // At the least, before the long work: each neighbour counts once.
   const least = new Layout();
-  layDescent(least, { count, edges: count * k, threads, exact: true });
+  layDescent(least, { count, components, edges: count * k, threads, exact: true });
   least.check();
   const crew = new Crew(threads, signal);
+  let chosen: ChosenEngine | undefined;
   try {
-    const start = startOf(points, seed);
+    const start = startOf(points, seed, components);
     const neighbors = await nearestIn(crew, points, k, { seed, probes: PROBES });
     const affinities = affinitiesOf(neighbors, perplexity);
-    const layout = new Layout();
-    const edges = affinities.values.length;
-    const places = layDescent(layout, { count, edges, threads, exact: repulsion === "exact" });
-    const buffer = await crew.memory(layout);
-    const map = new Float32Array(buffer, places.points, 2 * count);
-    map.set(start);
-    new Float32Array(buffer, places.gains, 2 * count).fill(1);
-    new Uint32Array(buffer, places.starts, count + 1).set(affinities.starts);
-    new Uint32Array(buffer, places.neighbors, edges).set(affinities.neighbors);
-    new Float32Array(buffer, places.affinities, edges).set(affinities.values);
-    const extent = [Infinity, Infinity, -Infinity, -Infinity];
-    start.forEach((value, i) => {
-      extent[i % 2] = Math.min(extent[i % 2], value);
-      extent[2 + i % 2] = Math.max(extent[2 + i % 2], value);
-    });
-    for (let t = 0; t < threads; t++) new Float32Array(buffer, places.parts + 64 * t + 32, 4).set(extent);
+    // A mesh that is asked for by name is one of the processor.
+    const asked = options.repulsion === "mesh" ? "wasm" : options.engine ?? "auto";
+    chosen = await chooseEngine(crew, { components, affinities, repulsion, engine: asked, findDevice, signal });
+    const schedule = {
+      iterations,
+      early: Math.min(earlyIterations, iterations),
+      exaggeration,
+      momentum: { early: 0.8, late: 0.8 },
+      learningRate: { early: learningRate / exaggeration, late: learningRate },
+    };
     let last: DescentNews | undefined;
-    await crew.run({
-      kind: "descend",
-      places,
-      entropy: affinities.entropy,
-      tellEvery: TELL_EVERY,
-      schedule: {
-        iterations,
-        early: Math.min(earlyIterations, iterations),
-        exaggeration,
-        momentum: { early: 0.8, late: 0.8 },
-        learningRate: { early: learningRate / exaggeration, late: learningRate },
-      },
-    }, (news) => {
-      if (news.kind !== "iteration") return;
+    await chosen.descent.run({ start: strided(start, components), schedule, tellEvery: TELL_EVERY }, (news) => {
       last = news;
-      onProgress?.(news.iteration, news.klDivergence, centred(news.points));
+      onProgress?.(news.iteration, news.klDivergence, centred(news.points, components));
     });
     // There always is one: the end is told too.
-    return { points: centred(last!.points), klDivergence: last!.klDivergence, affinities, neighbors };
+    const { klDivergence } = last!;
+    const { engine, reason: engineReason } = chosen;
+    return { points: centred(last!.points, components), klDivergence, affinities, neighbors, engine, engineReason };
   } finally {
+    chosen?.end();
     crew.end();
   }
 }

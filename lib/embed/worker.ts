@@ -7,6 +7,7 @@
 import { descend, type DescentJob, type DescentNews } from "./descent.ts";
 import { instantiate } from "./kernels.ts";
 import { search, type SearchJob } from "./search.ts";
+import { settle, type SettleJob, type SettleNews } from "./settle.ts";
 import { Team } from "./team.ts";
 
 /** What a Worker is told first. */
@@ -18,10 +19,10 @@ interface Start {
 }
 
 /** What a crew can do. */
-export type Job = DescentJob | SearchJob;
+export type Job = DescentJob | SearchJob | SettleJob;
 
 /** What a Worker answers. */
-export type Message = { kind: "done" } | DescentNews | { kind: "searched"; count: number };
+export type Message = { kind: "done" } | DescentNews | { kind: "searched"; count: number } | SettleNews;
 
 /** The Worker's side of `postMessage`, which the types of a page do not know. */
 const scope = self as unknown as {
@@ -39,6 +40,7 @@ scope.onmessage = async ({ data }: MessageEvent<Start | Job>) => {
   }
   const tell = (message: Message) => scope.postMessage(message);
   if (data.kind === "descend") descend(await team, data, tell);
+  else if (data.kind === "settle") settle(await team, data, tell);
   else search(await team, data, tell);
   tell({ kind: "done" });
 };

@@ -39,10 +39,7 @@ export const webgpu: Candidate = {
 
   async start(tf) {
     const adapter = await findAdapter();
-    if (!adapter) {
-      const reason = navigator.gpu ? "no adapter" : "this Deno has no WebGPU";
-      throw new BackendError("webgpu", reason, "Install a Vulkan, Metal or DirectX 12 driver, or use another backend.");
-    }
+    if (!adapter) throw noAdapter();
     try {
       await import(WEBGPU);
       await makeReady(tf, "webgpu");
@@ -59,6 +56,41 @@ export const webgpu: Candidate = {
     };
   },
 };
+
+/** A device for kernels of one's own. */
+export interface GraphicsDevice {
+  /** With all the room that its adapter gives. Whoever asked for it destroys it. */
+  device: GPUDevice;
+  /** That of the graphics card. */
+  name: string;
+}
+
+/**
+ * Asks for a device of its own, beside that of the backend.
+ *
+ * @param options.software whether a driver that only imitates a graphics card on the processor will do @default false
+ * @throws {BackendError} if there is none: says why
+ */
+export async function graphicsDevice({ software = false } = {}): Promise<GraphicsDevice> {
+  const adapter = await findAdapter();
+  if (!adapter) throw noAdapter();
+  if (!software && isSoftwareAdapter(adapter.info)) {
+    throw new BackendError("webgpu", `software (${nameOf(adapter)})`, "Ask for it by name to use it all the same.");
+  }
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  try {
+    const device = await adapter.requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } });
+    return { device, name: nameOf(adapter) };
+  } catch (error) {
+    const remedy = "Update Deno and the graphics driver, or compute on the processor.";
+    throw new BackendError("webgpu", messageOf(error), remedy, { cause: error });
+  }
+}
+
+function noAdapter(): BackendError {
+  const reason = navigator.gpu ? "no adapter" : "this Deno has no WebGPU";
+  return new BackendError("webgpu", reason, "Install a Vulkan, Metal or DirectX 12 driver, or use another backend.");
+}
 
 /** The adapter that tfjs will be given: it asks with the same options. */
 async function findAdapter(): Promise<GPUAdapter | null> {

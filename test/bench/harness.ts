@@ -20,7 +20,8 @@ export interface Line {
   goal?: number;
 }
 
-export type Unit = "ms" | "bytes" | "per second";
+/** "" is a number without one. */
+export type Unit = "ms" | "bytes" | "per second" | "";
 
 /** One benchmark: everything that it measures, as lines of the table. */
 export interface Benchmark {
@@ -101,6 +102,7 @@ const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
 function quantity(value: number, unit: Unit): string {
   if (unit === "bytes") return `${WHOLE.format(value)} B`;
+  if (unit === "") return value.toPrecision(4);
   if (unit === "per second") return `${DIGITS.format(value)} /s`;
   return value >= 10_000 ? `${DIGITS.format(value / 1000)} s` : `${DIGITS.format(value)} ms`;
 }

