@@ -5,6 +5,7 @@
  */
 
 import { extent, type NdArray } from "../array.ts";
+import { checkOptions } from "../errors.ts";
 import type { Blend, Block, Picture } from "./blocks.ts";
 import { colorize, type Palette, paletteTable } from "./color.ts";
 import { Figure, Shown } from "./figure.ts";
@@ -46,6 +47,12 @@ export interface AttributionFigureOptions extends MapOptions {
    */
   opacity?: number;
 }
+
+/** The names of {@linkcode AttributionFigureOptions}. */
+export const ATTRIBUTION_FIGURE_OPTIONS = { clip: true, palette: true, opacity: true } satisfies Record<
+  keyof AttributionFigureOptions,
+  true
+>;
 
 /** What an {@linkcode Attribution} is made of. */
 export interface AttributionParts {
@@ -242,6 +249,7 @@ export class Attribution extends Shown {
   }
 
   override figure(options: AttributionFigureOptions = {}): Figure {
+    checkOptions("figure", options, ATTRIBUTION_FIGURE_OPTIONS);
     const title = `${this.model} · ${this.method} · ${this.targetText} · ${this.name}`;
     const caption = this.caption(options);
     const blocks: Block[] = [

@@ -12,13 +12,15 @@ import { Figure } from "./figure.ts";
 import { columnOf, type MapColumn, type MapPoints, mapPoints, shapeOf } from "./map_columns.ts";
 import { MAP_SCRIPT } from "./map_script.ts";
 import { dotSize, drawLegend, drawMap } from "./map_still.ts";
+import { thin } from "./map_thin.ts";
+import { bestView } from "./map_view.ts";
 import { plotlyElement } from "./plotly.ts";
 import { encodeSprites, SPRITE_BUDGET, type Sprites, type Thumbnails } from "./sprites.ts";
 import { typesetter } from "./text.ts";
 
 /** What a map shows. */
 export interface MapData {
-  /** Where the images lie, `[n, 2]`; a third coordinate becomes a column to colour by. */
+  /** Where the images lie, on a flat map `[n, 2]` or in space `[n, 3]`. */
   points: NdArray;
   /** What tells each image apart. @default its place */
   ids?: readonly string[];
@@ -29,6 +31,8 @@ export interface MapData {
   /** The true neighbours of each image, the nearest first: `[n, k]` places. At most 10 of each are kept. */
   neighbors?: { readonly k: number; readonly indices: ArrayLike<number> };
   thumbnails?: Thumbnails;
+  /** The first so many images are pale, as what the others are laid upon. @default 0 */
+  background?: number;
   /** The bytes that all thumbnails may take. @default 6 MB */
   budget?: number;
 }
@@ -46,13 +50,9 @@ const NEIGHBORS = 10;
 const PLOTLY_POINTS = 20_000;
 
 /** The columns of a map, that of the labels first. */
-function columnsOf({ points, labels, columns = {} }: MapData): MapColumn[] {
-  const [count, dimensions] = points.shape;
-  const third = dimensions > 2 && {
-    "third coordinate": Float32Array.from({ length: count }, (_, i) => points.data[i * dimensions + 2]),
-  };
+function columnsOf({ points: { shape: [count] }, labels, columns = {} }: MapData): MapColumn[] {
   const named = labels?.some((label) => label !== undefined) && { label: labels.map((label) => label ?? "no label") };
-  return Object.entries({ ...named, ...columns, ...third }).map(([name, values]) => columnOf(name, values, count));
+  return Object.entries({ ...named, ...columns }).map(([name, values]) => columnOf(name, values, count));
 }
 
 function packNeighbors({ k, indices }: { k: number; indices: ArrayLike<number> }, count: number) {
@@ -89,6 +89,7 @@ function packColumn(column: MapColumn) {
     name,
     palette,
     names: column.names,
+    counts: column.counts,
     shapes: column.names.map((_, i) => shapeOf(i)),
     color: base64(color),
     // Only where classes share a colour, the names do not say it all.
@@ -101,11 +102,12 @@ function plotlyFigure(title: string, points: MapPoints, column: MapColumn | unde
   const round = (value: number) => Number(value.toPrecision(5));
   const all = Array.from({ length: points.count }, (_, i) => i);
   const trace = (name: string, places: number[], marker: Record<string, unknown>) => ({
-    type: "scattergl",
+    type: points.kind === "flat" ? "scattergl" : "scatter3d",
     mode: "markers",
     name,
     x: places.map((i) => round(points.x[i])),
     y: places.map((i) => round(points.y[i])),
+    ...(points.kind === "space" && { z: places.map((i) => round(points.z[i])) }),
     ...(ids && { text: places.map((i) => ids[i]) }),
     marker: { size: dotSize(points.count), ...marker },
   });
@@ -114,15 +116,11 @@ function plotlyFigure(title: string, points: MapPoints, column: MapColumn | unde
       trace(name, all.filter((i) => column.color[i] === c), { color: column.palette[c], symbol: shapeOf(c) })
     )
     : [trace(column?.name ?? "", all, column ? { color: Array.from(column.values, round), showscale: true } : {})];
-  return {
-    data,
-    layout: {
-      title: { text: title },
-      hovermode: "closest",
-      xaxis: { visible: false },
-      yaxis: { visible: false, scaleanchor: "x" },
-    },
-  };
+  const hidden = { visible: false };
+  const axes = points.kind === "flat"
+    ? { xaxis: hidden, yaxis: { ...hidden, scaleanchor: "x" } }
+    : { scene: { xaxis: hidden, yaxis: hidden, zaxis: hidden, aspectmode: "data" } };
+  return { data, layout: { title: { text: title }, hovermode: "closest", ...axes } };
 }
 
 const sizeText = (bytes: number) => bytes < 1e5 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
@@ -134,19 +132,25 @@ function spriteText({ tile, step, bytes }: Sprites, size: number): string {
   return `Pictures${small}${fewer}: ${sizeText(bytes)}.`;
 }
 
+function thinText({ points: { shape: [count] }, neighbors }: MapData, step: number): string {
+  const lost = neighbors ? "; their true neighbours are not marked" : "";
+  return `One of every ${step} of the ${count.toLocaleString("en")} points is shown${lost}.`;
+}
+
 /**
- * A map as a block of a figure.
+ * A map as a block of a figure. Of more than 200,000 points every second, third … is shown, and the figure says so.
  *
  * @throws {RangeError} if there is no point, a coordinate is not finite, or ids, labels, a column, neighbours or
  *   thumbnails are not as many as the points
  */
-export function mapBlock(
-  data: MapData,
-  { title, heading, note }: { title: string; heading?: string; note?: string },
-): Live {
+export function mapBlock(all: MapData, { title, heading }: { title: string; heading?: string }): Live {
+  const { data, step } = thin(all);
   const points = mapPoints(data.points);
   const { count, x, y, box } = points;
-  const { ids, thumbnails, budget = SPRITE_BUDGET } = data;
+  const { ids, thumbnails, background = 0, budget = SPRITE_BUDGET } = data;
+  if (!Number.isInteger(background) || background < 0 || background > count) {
+    throw new RangeError(`The background of a map is some of its ${count} points: received ${background}.`);
+  }
   if (ids && ids.length !== count) {
     throw new RangeError(`A map of ${count} points wants an id for each: received ${ids.length}.`);
   }
@@ -158,22 +162,27 @@ export function mapBlock(
   }
   const columns = columnsOf(data);
   const neighbors = data.neighbors && packNeighbors(data.neighbors, count);
+  const view = points.kind === "space" ? bestView(points) : undefined;
   let still: ReturnType<Live["still"]> | undefined;
   return {
     kind: "live",
     heading,
-    note,
-    alt: `A map of ${count.toLocaleString("en")} points${columns[0] ? `, coloured by ${columns[0].name}` : ""}`,
+    note: step > 1 ? thinText(all, step) : undefined,
+    alt: `A map of ${count.toLocaleString("en")} points${view ? " in space" : ""}${
+      columns[0] ? `, coloured by ${columns[0].name}` : ""
+    }`,
     className: "convlens-map",
-    still: () => still ??= typesetter().then((type) => drawMap(type, points, columns[0])),
+    still: () => still ??= typesetter().then((type) => drawMap(type, points, columns[0], { background, view })),
     plotly: count > PLOTLY_POINTS ? undefined : () => plotlyFigure(title, points, columns[0], ids),
     async html() {
       const sprites = thumbnails && await encodeSprites(thumbnails, count, { budget });
       const json = scriptJson({
         x: packed(x),
         y: packed(y),
-        side: box.side,
+        ...(points.kind === "space" && { z: packed(points.z), view }),
+        box,
         dot: dotSize(count),
+        background,
         ids,
         columns: columns.map(packColumn),
         neighbors,
@@ -181,9 +190,8 @@ export function mapBlock(
       });
       const said = sprites &&
         `<div style="font-size:85%;opacity:.8">${spriteText(sprites, thumbnails.side)}</div>`;
-      return `<script type="application/json">${json}</script>${
-        said ?? ""
-      }${await plotlyElement()}<script>${MAP_SCRIPT}</script>`;
+      const plotly = points.kind === "flat" ? await plotlyElement() : "";
+      return `<script type="application/json">${json}</script>${said ?? ""}${plotly}<script>${MAP_SCRIPT}</script>`;
     },
   };
 }
@@ -222,8 +230,8 @@ export function smallMap(
 }
 
 /**
- * The figure of a map: a still picture, and where scripts run a map to walk in. Scrolling zooms and dragging moves;
- * hovering shows the picture of a point; a click lights its true neighbours up; a lasso lists what it holds; colours go by
+ * The figure of a map: a still picture, and where scripts run a map to walk in. Scrolling zooms; dragging moves a flat
+ * map and turns one in space; hovering shows the picture of a point; a click lights its true neighbours up; a lasso lists what it holds; colours go by
  * any column; a search leaves only what it finds; the legend switches classes off and on.
  *
  * The pictures keep to a budget of 6 MB: with many images they become smaller, then fewer, and the figure says so.
@@ -231,5 +239,11 @@ export function smallMap(
  * @throws {RangeError} as {@linkcode mapBlock}
  */
 export function mapFigure({ title, caption, text, ...data }: MapFigureOptions): Figure {
-  return new Figure({ title, caption, blocks: [mapBlock(data, { title })], text });
+  const depth = data.points.shape[1] === 3 ? "Farther points are smaller and paler." : undefined;
+  return new Figure({
+    title,
+    caption: [caption, depth].filter(Boolean).join(" "),
+    blocks: [mapBlock(data, { title })],
+    text,
+  });
 }

@@ -6,14 +6,28 @@
 
 import { extent, type NdArray } from "../array.ts";
 
-/** Where points lie on a map. */
-export interface MapPoints {
+/** Where points lie on a flat map. */
+export interface FlatPoints {
+  kind: "flat";
   count: number;
   x: Float32Array;
   y: Float32Array;
   /** The middle and the side of the square that holds all points. */
   box: { x: number; y: number; side: number };
 }
+
+/** Where points lie on a map in space. */
+export interface SpacePoints {
+  kind: "space";
+  count: number;
+  x: Float32Array;
+  y: Float32Array;
+  z: Float32Array;
+  /** The middle and the side of the cube that holds all points, and the radius of the ball around the same middle. */
+  box: { x: number; y: number; z: number; side: number; radius: number };
+}
+
+export type MapPoints = FlatPoints | SpacePoints;
 
 /** Classes, each with a colour of its own. */
 export interface ClassColumn {
@@ -139,24 +153,46 @@ export function columnOf(name: string, values: readonly string[] | ArrayLike<num
 }
 
 /**
- * The first two coordinates of points.
+ * Points and the room that they take.
  *
- * @param points `[n, 2]` or more columns
- * @throws {RangeError} if there is no point, or a number is not finite
+ * @param points `[n, 2]` or `[n, 3]`
+ * @throws {RangeError} if they are of another shape, there is none, or a number is not finite
  */
 export function mapPoints({ data, shape }: NdArray): MapPoints {
   const [count, columns] = shape;
-  if (shape.length !== 2 || count < 1 || columns < 2) {
-    throw new RangeError(`A map is drawn of points [n, 2], one at least: received [${shape.join(", ")}].`);
+  if (shape.length !== 2 || count < 1 || (columns !== 2 && columns !== 3)) {
+    throw new RangeError(`A map is drawn of points [n, 2] or [n, 3], one at least: received [${shape.join(", ")}].`);
   }
-  const x = Float32Array.from({ length: count }, (_, i) => data[i * columns]);
-  const y = Float32Array.from({ length: count }, (_, i) => data[i * columns + 1]);
-  const odd = [...x.keys()].find((i) => !Number.isFinite(x[i]) || !Number.isFinite(y[i]));
-  if (odd !== undefined) {
-    throw new RangeError(`The points of a map must be finite: point ${odd} is (${x[odd]}, ${y[odd]}).`);
+  const odd = data.findIndex((value) => !Number.isFinite(value));
+  if (odd >= 0) {
+    const point = Math.floor(odd / columns);
+    const place = [...data.subarray(point * columns, (point + 1) * columns)].join(", ");
+    throw new RangeError(`The points of a map must be finite: point ${point} is (${place}).`);
   }
-  const [left, right] = extent(x);
-  const [bottom, top] = extent(y);
-  const side = Math.max(right - left, top - bottom) || 1;
-  return { count, x, y, box: { x: (left + right) / 2, y: (bottom + top) / 2, side } };
+  const axes = Array.from(
+    { length: columns },
+    (_, axis) => Float32Array.from({ length: count }, (_, i) => data[i * columns + axis]),
+  );
+  const ends = axes.map(extent);
+  const side = Math.max(...ends.map(([low, high]) => high - low)) || 1;
+  const [x, y, z] = axes;
+  const [cx, cy, cz] = ends.map(([low, high]) => (low + high) / 2);
+  if (columns === 2) return { kind: "flat", count, x, y, box: { x: cx, y: cy, side } };
+  let radius = 0;
+  for (let i = 0; i < count; i++) radius = Math.max(radius, Math.hypot(x[i] - cx, y[i] - cy, z[i] - cz));
+  return { kind: "space", count, x, y, z, box: { x: cx, y: cy, z: cz, side, radius: radius || 1 } };
+}
+
+/** The columns of what a model takes the images for, and whether that is so where it is known of all. */
+export function predictionColumns(
+  predictions: readonly string[] | undefined,
+  labels: readonly (string | undefined)[] | undefined,
+): Record<string, readonly string[]> {
+  if (!predictions) return {};
+  return {
+    prediction: predictions,
+    ...(labels?.every((label) => label !== undefined) && {
+      "right or wrong": predictions.map((prediction, i) => prediction === labels[i] ? "right" : "wrong"),
+    }),
+  };
 }

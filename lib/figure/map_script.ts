@@ -1,11 +1,14 @@
 /**
- * The script behind maps: it puts Plotly's drawing of the points in the place of the still picture, and shows the
- * pictures of the points under the pointer, of a point and its true neighbours, of all within a lasso.
+ * The script behind maps: it puts a drawing of the points in the place of the still picture, by Plotly or in space, and
+ * shows the pictures of the points under the pointer, of a point and its true neighbours, of all within a lasso.
  *
  * One copy serves a whole page; a further copy only brings the maps to life that have come since.
  *
  * @module
  */
+
+import { FLAT_SCRIPT } from "./map_flat_script.ts";
+import { SPACE_SCRIPT } from "./map_space_script.ts";
 
 /** Plain JavaScript for the page. It reads the JSON that `map.ts` packs. */
 export const MAP_SCRIPT = String.raw`(() => {
@@ -25,23 +28,9 @@ export const MAP_SCRIPT = String.raw`(() => {
       return bytes;
     };
     const floats = (text) => new Float32Array(bytesOf(text).buffer);
-    const digits = (value) => Number.isFinite(value) ? String(Number(value.toPrecision(4))) : "none";
+    const digits = (value) => Number.isFinite(value) ? String(Number(value.toPrecision(4))).replace("-", "−") : "none";
 
-    let plotly;
-    const unpack = async () => {
-      const carrier = document.querySelector("script.convlens-plotly");
-      if (!carrier) throw new Error("this page has no Plotly");
-      const stream = new Blob([bytesOf(carrier.textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
-      const source = await new Response(stream).text();
-      // In a scope of its own, so that neither a loader of modules nor another Plotly of the page is met.
-      const script = document.createElement("script");
-      script.textContent = "(() => { const before = window.Plotly; const module = { exports: {} }; let define;\n" + source +
-        "\n;window.convlensPlotly = module.exports; window.Plotly = before; })();";
-      document.head.append(script);
-      script.remove();
-      return window.convlensPlotly;
-    };
-
+${FLAT_SCRIPT}${SPACE_SCRIPT}
     const tip = element("div", "position:fixed;pointer-events:none;display:none;z-index:99999;padding:6px;" +
       "border:1px solid #888;border-radius:4px;background:#111;color:#fff;font:12px/1.4 system-ui,sans-serif;" +
       "max-width:260px;overflow-wrap:anywhere;box-shadow:0 1px 4px rgba(0,0,0,.5)");
@@ -51,11 +40,10 @@ export const MAP_SCRIPT = String.raw`(() => {
       const script = root.querySelector("script[type='application/json']");
       const data = JSON.parse(script.textContent);
       script.remove();
-      plotly = plotly || unpack();
-      const Plotly = await plotly;
       const image = root.querySelector("img");
       const x = floats(data.x);
       const y = floats(data.y);
+      const z = data.z && floats(data.z);
       const count = x.length;
       const columns = data.columns.map((column) => ({ ...column, color: bytesOf(column.color),
         values: column.kind === "numbers" ? floats(column.values) : column.values }));
@@ -112,11 +100,7 @@ export const MAP_SCRIPT = String.raw`(() => {
       search.className = "convlens-search";
       searchLabel.append(search);
       bar.append(searchLabel);
-      const help = element("span", "opacity:.75", "scroll to zoom, drag to move" +
-        (data.neighbors ? ", click for neighbours" : "") + ", lasso (top right) to list");
-      bar.append(help);
-      const host = element("div", "position:relative;max-width:100%;width:" + image.getAttribute("width") + "px;height:" +
-        image.getAttribute("height") + "px;background:#fff");
+      const host = element("div", "position:relative;max-width:100%;background:#fff");
       host.className = "convlens-plot";
       host.setAttribute(quiet, "true");
       const panel = element("div", "font-size:90%;margin:4px 0 0 0;max-width:" + image.getAttribute("width") + "px");
@@ -131,66 +115,10 @@ export const MAP_SCRIPT = String.raw`(() => {
       Object.assign(image.style, { position: "absolute", left: 0, top: 0, zIndex: 1 });
       stage.append(image);
 
-      const size = data.dot;
-      let traces = [];
-      let members = [];
-      let traceOf = new Uint8Array(count);
-      let placeOf = new Uint32Array(count);
-      const gather = (from, chosen) => Float32Array.from(chosen, (i) => from[i]);
-      const marker = (more) => ({ size, opacity: count > 25000 ? 0.6 : 0.8, line: { width: 0 }, ...more });
-      const faded = { selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 0.08 } } };
-      const build = (column) => {
-        members = [];
-        traceOf = new Uint8Array(count);
-        placeOf = new Uint32Array(count);
-        if (column && column.kind === "classes") {
-          members = column.names.map(() => []);
-          for (let i = 0; i < count; i++) {
-            traceOf[i] = column.color[i];
-            placeOf[i] = members[column.color[i]].push(i) - 1;
-          }
-          traces = column.names.map((name, c) => ({ type: "scattergl", mode: "markers", name: name.slice(0, 24) ,
-            x: gather(x, members[c]), y: gather(y, members[c]), hoverinfo: "none",
-            marker: marker({ color: column.palette[c], symbol: column.shapes[c] }), ...faded }));
-        } else {
-          members = [Array.from({ length: count }, (_, i) => i)];
-          for (let i = 0; i < count; i++) placeOf[i] = i;
-          const scale = column && column.palette.slice(0, 64).map((color, i, all) => [i / (all.length - 1), color]);
-          traces = [{ type: "scattergl", mode: "markers", x, y, hoverinfo: "none", showlegend: false, ...faded,
-            marker: marker(column ? { color: column.values, cmin: column.low, cmax: column.high, colorscale: scale,
-              showscale: true, colorbar: { title: { text: column.name }, thickness: 14, len: 0.5, y: 0.75 } }
-              : { color: "#3f90da" }) }];
-        }
-        const mark = { type: "scattergl", x: [], y: [], hoverinfo: "skip", showlegend: false };
-        return [...traces,
-          { ...mark, mode: "lines", line: { color: "#333333", width: 1 } },
-          { ...mark, mode: "lines", line: { color: "#e76300", width: 1.5 } },
-          { ...mark, mode: "markers", marker: { size: size + 5, color: "rgba(0,0,0,0)", line: { width: 2, color: "#111111" } } },
-          { ...mark, mode: "markers", marker: { size: size + 9, color: "rgba(0,0,0,0)", line: { width: 3, color: "#d6006c" } } }];
-      };
-      const layout = {
-        dragmode: "pan", hovermode: "closest", hoverdistance: 12, autosize: true, paper_bgcolor: "#fff", plot_bgcolor: "#fff",
-        font: { color: "#1a1a1a", size: 12, family: "system-ui, sans-serif" }, margin: { l: 4, r: 4, t: 32, b: 4 },
-        xaxis: { visible: false }, yaxis: { visible: false, scaleanchor: "x" }, showlegend: true,
-        legend: { itemsizing: "constant", title: { text: columns[0] ? columns[0].name : "" } }, uirevision: "stay",
-      };
-      const config = { scrollZoom: true, displaylogo: false, responsive: false, doubleClick: "reset", displayModeBar: true,
-        modeBarButtons: [["pan2d", "zoom2d", "lasso2d"], ["resetScale2d", "toImage"]] };
+      // How the points are drawn, and what that calls.
+      let view;
+      const on = {};
       const shown = () => columns[select ? Number(select.value) : 0];
-      await Plotly.newPlot(host, build(shown()), layout, config);
-      image.remove();
-      root.dataset.live = "drawn";
-
-      const indexOf = (point) => members[point.curveNumber] && members[point.curveNumber][point.pointNumber];
-      const marks = () => [0, 1, 2, 3].map((i) => traces.length + i);
-      const clearMarks = () => Plotly.restyle(host, { x: [[], [], [], []], y: [[], [], [], []] }, marks());
-      /** Lets only these points stand out; none given, all. */
-      const only = (chosen) => {
-        const places = traces.map(() => []);
-        if (chosen) for (const i of chosen) places[traceOf[i]].push(placeOf[i]);
-        return Plotly.restyle(host, { selectedpoints: traces.map((_, t) => chosen ? places[t] : null) },
-          traces.map((_, t) => t));
-      };
       const tile = (i, note, border) => {
         const made = element("div", "width:76px;font-size:80%;line-height:1.25;overflow-wrap:anywhere;text-align:center" );
         made.className = "convlens-listed";
@@ -231,17 +159,13 @@ export const MAP_SCRIPT = String.raw`(() => {
 
       const neighbors = data.neighbors && { k: data.neighbors.k, indices: data.neighbors.wide
         ? new Uint32Array(bytesOf(data.neighbors.indices).buffer) : new Uint16Array(bytesOf(data.neighbors.indices).buffer) };
+      const apartOf = (i, j) => Math.hypot(x[j] - x[i], y[j] - y[i], z ? z[j] - z[i] : 0) / data.box.side;
       const choose = (i, report) => {
-        only(null);
+        view.only(null);
         const near = neighbors ? [...neighbors.indices.subarray(i * neighbors.k, (i + 1) * neighbors.k)] : [];
-        const apart = near.map((j) => Math.hypot(x[j] - x[i], y[j] - y[i]) / data.side);
+        const apart = near.map((j) => apartOf(i, j));
         const far = near.filter((_, n) => apart[n] > 0.1);
-        const rays = (to, from) => to.flatMap((j) => [from[i], from[j], null]);
-        const close = near.filter((j) => !far.includes(j));
-        Plotly.restyle(host, {
-          x: [rays(close, x), rays(far, x), near.map((j) => x[j]), [x[i]]],
-          y: [rays(close, y), rays(far, y), near.map((j) => y[j]), [y[i]]],
-        }, marks());
+        view.mark(i, near.filter((j) => !far.includes(j)), far);
         if (!report) return;
         list(neighbors ? idOf(i) + " and its " + near.length + " true neighbours, the nearest first" + (far.length
           ? "; " + far.length + " of them the map has put far away (more than a tenth of its width, in orange)"
@@ -251,13 +175,13 @@ export const MAP_SCRIPT = String.raw`(() => {
       const map = {
         count,
         choose,
-        only: (chosen) => { clearMarks(); only(chosen); },
+        only: (chosen) => { view.unmark(); view.only(chosen); },
         clear: () => {
           search.value = "";
           panel.replaceChildren();
-          clearMarks();
-          only(null);
-          if ((host.layout.selections || []).length) Plotly.relayout(host, { selections: [] });
+          view.unmark();
+          view.only(null);
+          view.endLasso();
         },
       };
       root.convlensMap = map;
@@ -275,30 +199,22 @@ export const MAP_SCRIPT = String.raw`(() => {
         tip.style.top = (below + tip.offsetHeight + 4 > innerHeight
           ? Math.max(4, event.clientY - 14 - tip.offsetHeight) : below) + "px";
       };
-      host.on("plotly_hover", ({ points, event }) => {
-        const i = indexOf(points[0]);
-        if (i === undefined || !event) return;
+      on.hover = (i, event) => {
         const picture = thumbnail(i, 96);
         if (picture) picture.style.margin = "0 0 4px 0";
         tip.replaceChildren(...(picture ? [picture] : []), ...wordsOf(i).map((line) => element("div", "", line)));
         tip.style.display = "block";
         if (!tip.isConnected) document.body.append(tip);
         place(event);
-      });
-      host.on("plotly_unhover", () => { tip.style.display = "none"; });
-      host.addEventListener("mouseleave", () => { tip.style.display = "none"; });
-      host.on("plotly_click", ({ points }) => {
-        const i = indexOf(points[0]);
-        if (i !== undefined) everyMap((map, own) => map.choose(i, own));
-      });
-      host.on("plotly_selected", (selection) => {
-        if (!selection || !(selection.lassoPoints || selection.range)) return;
-        const chosen = selection.points.map(indexOf).filter((i) => i !== undefined).sort((a, b) => a - b);
-        clearMarks();
+      };
+      on.leave = () => { tip.style.display = "none"; };
+      on.click = (i) => everyMap((map, own) => map.choose(i, own));
+      on.select = (chosen) => {
+        view.unmark();
         listAll("in the lasso", chosen);
-        everyMap((map, own) => { if (!own) map.only(chosen); });
-      });
-      host.on("plotly_deselect", () => everyMap((map) => map.clear()));
+        everyMap((map, own) => { if (!own || z) map.only(chosen); });
+      };
+      on.deselect = () => everyMap((map) => map.clear());
       let timer;
       search.addEventListener("input", () => {
         clearTimeout(timer);
@@ -318,11 +234,15 @@ export const MAP_SCRIPT = String.raw`(() => {
       if (select) {
         select.addEventListener("change", () => {
           panel.replaceChildren();
-          layout.legend.title.text = shown().name;
-          Plotly.react(host, build(shown()), layout, config);
+          view.color(shown());
         });
       }
-      new ResizeObserver(() => { if (host.isConnected && host.offsetWidth) Plotly.Plots.resize(host); }).observe(host);
+      view = (z ? space : flat)({ data: { ...data, columns }, x, y, z, host, image, bar, on });
+      bar.append(element("span", "opacity:.75", view.help + (data.neighbors ? ", click for neighbours" : "") +
+        view.lassoHelp));
+      await view.draw(shown());
+      image.remove();
+      root.dataset.live = "drawn";
     };
     return () => {
       for (const root of document.querySelectorAll(".convlens-map:not([data-live])")) {

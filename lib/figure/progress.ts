@@ -11,6 +11,12 @@ import { display, inKernel } from "./jupyter/display.ts";
 export interface Progress {
   /** Tells how much is done, of the total. */
   update(done: number): void;
+  /**
+   * Puts HTML under the bar, a picture of the work as it stands, and resolves when the cell has it. Both are one output:
+   * nothing is left of it when the work is done, and what was seen last stays when it is stopped. Outside a cell it does
+   * nothing.
+   */
+  show(html: string): Promise<void>;
   /** Ends the bar; a line with the time it took stays. */
   finish(): Promise<void>;
   /** Ends the bar after a failure or an abort; a line that says how far it came stays. */
@@ -19,6 +25,8 @@ export interface Progress {
 
 /** The bar is redrawn at most so often. */
 const EVERY_MS = 250;
+/** With a picture under it the bar alone is redrawn less often: the picture goes to the page each time. */
+const WITH_PICTURE_MS = 1000;
 
 /** A time in the units that fit it, rounded first, so that no minute has 60 seconds. */
 export function duration(ms: number): string {
@@ -62,6 +70,8 @@ export function startProgress(label: string, total?: number): Progress {
   const terminal = !cell && Deno.stderr.isTerminal();
   let done = 0;
   let shown = false;
+  let below = "";
+  let next = 0;
   let last: Promise<void> = Promise.resolve();
   const elapsed = () => performance.now() - start;
 
@@ -70,11 +80,13 @@ export function startProgress(label: string, total?: number): Progress {
     if (cell) {
       const update = shown;
       shown = true;
-      last = last.then(() => display({ "text/html": progressHtml(text, share), "text/plain": text }, { id, update }));
+      next = performance.now() + WITH_PICTURE_MS;
+      const html = progressHtml(text, share) + below;
+      last = last.then(() => display({ "text/html": html, "text/plain": text }, { id, update }));
     } else if (terminal) write(`\r\x1b[K${text}`);
   };
   const repaint = () => paint(progressText(label, done, total, elapsed()), total && Math.min(1, done / total));
-  const timer = setInterval(repaint, EVERY_MS);
+  const timer = setInterval(() => (below && performance.now() < next) || repaint(), EVERY_MS);
   // The bar alone must not keep a process alive.
   Deno.unrefTimer(timer);
   repaint();
@@ -90,7 +102,16 @@ export function startProgress(label: string, total?: number): Progress {
     update(now) {
       done = now;
     },
-    finish: () => end(`${label} · done in ${duration(elapsed())}`),
+    async show(html) {
+      if (!cell) return;
+      below = html;
+      repaint();
+      await last;
+    },
+    finish() {
+      below = "";
+      return end(`${label} · done in ${duration(elapsed())}`);
+    },
     stop: () =>
       end(`${label} · stopped after ${total === undefined ? "" : `${done} of ${total}, `}${duration(elapsed())}`),
   };
@@ -99,16 +120,16 @@ export function startProgress(label: string, total?: number): Progress {
 /**
  * Does work under a progress bar, which ends with it, also when it fails.
  *
- * @param work is given what tells the bar how much is done
+ * @param work is given what tells the bar how much is done, and what puts a picture under it ({@linkcode Progress.show})
  */
 export async function withProgress<T>(
   label: string,
   total: number,
-  work: (update: (done: number) => void) => Promise<T>,
+  work: (update: (done: number) => void, show: (html: string) => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const bar = startProgress(label, total);
   try {
-    const result = await work((done) => bar.update(done));
+    const result = await work((done) => bar.update(done), (html) => bar.show(html));
     await bar.finish();
     return result;
   } catch (error) {

@@ -4,16 +4,28 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
-import { type Principal, principalComponents, type PrincipalOptions } from "../embed/pca.ts";
+import { type NdArray, ndarray } from "../array.ts";
+import { type Principal, principalComponents, type PrincipalOptions, projectOn } from "../embed/pca.ts";
 import { type KnownPoints, sameAs } from "../embed/points.ts";
-import type { Block } from "../figure/blocks.ts";
+import { checkOptions } from "../errors.ts";
+import type { Chart } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
-import { scatter, scatterNote } from "../figure/scatter.ts";
+import { mapBlock } from "../figure/map.ts";
+import { predictionColumns } from "../figure/map_columns.ts";
 
 export type PcaOptions = PrincipalOptions;
 
-/** Points along their principal components; in a cell the first two of these. */
+export interface PcaFigureOptions {
+  /**
+   * How many components the map has.
+   * @default 3 where exactly three were asked for, else 2
+   */
+  dimensions?: 2 | 3;
+  /** What else the points can be coloured by: strings are classes, numbers a scale. */
+  columns?: Readonly<Record<string, readonly string[] | ArrayLike<number>>>;
+}
+
+/** Points along their principal components; in a cell a map of the first two or three of these. */
 export class PrincipalComponents extends Shown implements Principal {
   /** `[n, components]`, around 0, with the ids and labels of the points. */
   readonly points: KnownPoints;
@@ -35,20 +47,48 @@ export class PrincipalComponents extends Shown implements Principal {
     this.explainedVarianceRatio = explainedVarianceRatio;
   }
 
-  override figure(): Figure {
-    const { labels, about = "points", shape: [count, kept] } = this.points;
+  /**
+   * Where other points lie along these components: new codes, to place on a map that was made of the old ones.
+   *
+   * @param points `[m, d]`: codes of the same layer
+   * @returns `[m, components]`, with the ids and labels of the points
+   * @throws {TypeError} if it is no array of shape [m, d]
+   * @throws {RangeError} if the points have other dimensions, or a number is not finite
+   *
+   * @example
+   * ```ts
+   * const small = pca(await codes(model, images), { components: 50 });
+   * const map = await tsne(small.points);
+   * await map.place(small.project(await codes(model, newImages)));
+   * ```
+   */
+  project(points: KnownPoints): KnownPoints {
+    return sameAs(points, projectOn(this, points));
+  }
+
+  /**
+   * A map of the first components, and the share of the variance of each.
+   *
+   * @throws {RangeError} if the map is to have more components than there are, or other than 2 or 3
+   */
+  override figure(options: PcaFigureOptions = {}): Figure {
+    const { ids, labels, predictions, thumbnails, about = "points", shape: [count, kept] } = this.points;
+    const { columns, dimensions = kept === 3 ? 3 : 2 } = checkOptions("figure", options, {
+      columns: true,
+      dimensions: true,
+    });
+    if (dimensions !== 2 && dimensions !== 3 || options.dimensions !== undefined && dimensions > kept) {
+      throw new RangeError(
+        `A map of principal components has 2 or 3 dimensions, and no more than the components kept, here ${kept}: ` +
+          `received ${dimensions}.`,
+      );
+    }
     const shares = this.explainedVarianceRatio;
     const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
     const sum = (most: number) => shares.slice(0, most).reduce((a, b) => a + b, 0);
     const title = `PCA · ${about} · ${count}×${this.mean.shape[0]} → ${kept}`;
-    const told = `${kept} components hold ${percent(sum(kept))} of the variance.`;
-    const blocks: Block[] = kept < 2 ? [] : [scatter(this.points, {
-      labels,
-      x: { title: `component 1, ${percent(shares[0])}` },
-      y: { title: `component 2, ${percent(shares[1])}` },
-      alt: `${count} points along their first two principal components`,
-    })];
-    blocks.push({
+    const told = `${kept} ${kept === 1 ? "component holds" : "components hold"} ${percent(sum(kept))} of the variance.`;
+    const chart: Chart = {
       kind: "chart",
       series: [{
         label: "share of the variance",
@@ -58,24 +98,44 @@ export class PrincipalComponents extends Shown implements Principal {
       }],
       x: { title: "component", whole: true },
       y: { title: "share of the variance", min: 0 },
+      width: 560,
       height: 180,
       alt: `The share of the variance of each component: ${shares.slice(0, 5).map(percent).join(", ")}`,
-    });
+    };
+    const heading = dimensions === 2
+      ? `Component 1 (${percent(shares[0])}) across, component 2 (${percent(shares[1])}) upwards`
+      : `Components 1 to 3 (${shares.slice(0, 3).map(percent).join(", ")})`;
+    const map = kept >= 2 &&
+      mapBlock({
+        points: this.#first(dimensions),
+        ids,
+        labels,
+        thumbnails,
+        columns: { ...predictionColumns(predictions, labels), ...columns },
+      }, { title, heading });
     return new Figure({
       title,
-      caption: [told, kept < 2 ? "" : scatterNote(count, labels)].filter(Boolean).join(" "),
-      blocks,
+      caption: [told, map && dimensions === 3 ? "Farther points are smaller and paler." : ""].filter(Boolean).join(" "),
+      blocks: [...(map ? [map] : []), chart],
       text: [title, `  ${told}`, ...shares.slice(0, 10).map((share, i) => `  component ${i + 1}: ${percent(share)}`)]
         .join("\n"),
     });
+  }
+
+  /** The first components of each point. */
+  #first(count: number): NdArray {
+    const { data, shape: [rows, kept] } = this.points;
+    const from = (i: number) => data[Math.floor(i / count) * kept + i % count];
+    return ndarray(Float32Array.from({ length: rows * count }, (_, i) => from(i)), [rows, count]);
   }
 }
 
 /**
  * Finds the directions in which points differ most, and where the points lie along them.
  *
- * Exact (to rounding) where the points or their dimensions are at most 512; otherwise by the randomised method of Halko,
- * Martinsson and Tropp 2011, "Finding structure with randomness", with 4 power iterations.
+ * Exact (to rounding) where the points or their dimensions are at most 512, or 1024 if more than 16 components are
+ * wanted; otherwise by the randomised method of Halko, Martinsson and Tropp 2011, "Finding structure with randomness",
+ * with 4 power iterations.
  *
  * @param points `[n, d]`: what `codes` returned, or any array
  * @throws {TypeError} if it is no array of shape [n, d]
@@ -89,5 +149,6 @@ export class PrincipalComponents extends Shown implements Principal {
  * ```
  */
 export function pca(points: KnownPoints, options: PcaOptions = {}): PrincipalComponents {
+  checkOptions("pca", options, { components: true, seed: true });
   return new PrincipalComponents(points, principalComponents(points, options));
 }

@@ -1,10 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { mapFigure } from "../../lib/figure/map.ts";
+import { mapBlock, mapFigure } from "../../lib/figure/map.ts";
 import { columnOf, mapPoints, shapeOf } from "../../lib/figure/map_columns.ts";
+import { drawMap } from "../../lib/figure/map_still.ts";
+import { thin } from "../../lib/figure/map_thin.ts";
+import { bestView, project, WIDEST } from "../../lib/figure/map_view.ts";
 import { notebookPage } from "../../lib/figure/page.ts";
 import { onlyOnce, plotlyElement } from "../../lib/figure/plotly.ts";
 import { encodeSprites, type Thumbnails } from "../../lib/figure/sprites.ts";
 import { decodeBytes } from "../../lib/codec.ts";
+import { typesetter } from "../../lib/figure/text.ts";
 import { uniforms } from "../nets.ts";
 
 /** Points on a ring, with thumbnails of one shade each. */
@@ -94,14 +98,161 @@ describe("a map", () => {
     expect(make({ neighbors: { k: 3, indices: [0] } })).toThrow("wants 3 neighbours for each");
     expect(make({ thumbnails: { side: 8, data: new Uint8Array(7) } })).toThrow("960 bytes: received 7");
     expect(() => mapPoints({ data: new Float32Array(0), shape: [0, 2] })).toThrow("received [0, 2]");
+    expect(() => mapPoints({ data: new Float32Array(8), shape: [2, 4] })).toThrow("[n, 2] or [n, 3]");
     expect(() => mapPoints({ data: Float32Array.of(0, NaN), shape: [1, 2] })).toThrow("point 0 is (0, NaN)");
   });
 
-  test("makes a third coordinate a column", async () => {
-    const figure = mapFigure({ title: "", points: { data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [2, 3] } });
-    const data = dataOf(await figure.html());
-    expect([...data.floats(data.y)]).toEqual([2, 5]);
-    expect(data.columns[0]).toMatchObject({ name: "third coordinate", low: 3, high: 6 });
+  test("in space hands on all three coordinates and its view, and needs no Plotly", async () => {
+    const data = Float32Array.from({ length: 300 }, (_, i) => Math.sin(i) * (i % 3 + 1));
+    const figure = mapFigure({ title: "", points: { data, shape: [100, 3] }, ids: Array(100).fill("a") });
+    const html = await figure.html();
+    const packed = dataOf(html);
+    expect([...packed.floats(packed.z)]).toEqual(Array.from({ length: 100 }, (_, i) => data[3 * i + 2]));
+    const points = mapPoints({ data, shape: [100, 3] });
+    if (points.kind !== "space") throw new Error("wanted points in space");
+    expect(packed.view).toEqual(bestView(points));
+    expect(packed.columns).toEqual([]);
+    expect(html).toContain('alt="A map of 100 points in space"');
+    expect(html).not.toContain('class="convlens-plotly"');
+    expect(figure.caption).toBe("Farther points are smaller and paler.");
+    const plotly = (await figure.bundle())["application/vnd.plotly.v1+json"] as { data: Record<string, unknown>[] };
+    expect(plotly.data[0]).toMatchObject({ type: "scatter3d" });
+    expect(plotly.data[0].z).toHaveLength(100);
+  });
+
+  test("in space draws near points over far ones, larger and less pale", async () => {
+    // Seen from the first axis: the red one in front, the blue one behind it, a little to the right.
+    const points = mapPoints({ data: Float32Array.of(1, 0, 0, -1, 0.1, 0), shape: [2, 3] });
+    const column = columnOf("answer", ["wrong", "right"], 2);
+    const view = { azimuth: 0, elevation: 0 };
+    const { svg } = await drawMap(await typesetter(), points, column, { side: 200, legend: false, view });
+    const png = Uint8Array.fromBase64(svg.match(/base64,([^"]*)/)![1]);
+    const { data, width } = await decodeBytes(png, { name: "map" });
+    const places = (is: (r: number, g: number, b: number) => boolean) =>
+      Array.from({ length: width * width }, (_, i) => i).filter((i) =>
+        is(data[3 * i], data[3 * i + 1], data[3 * i + 2])
+      );
+    const red = places((r, _, b) => r > 180 && b < 60);
+    const blue = places((r, _, b) => b > 225 && r > 120 && r < 215);
+    expect(red.length).toBeGreaterThan(1.5 * blue.length);
+    expect(blue.length).toBeGreaterThan(20);
+    const middle = (found: number[]) => found.reduce((sum, i) => sum + i % width, 0) / found.length;
+    expect(middle(red)).toBeGreaterThan(width / 2 - 20);
+    expect(middle(blue)).toBeGreaterThan(middle(red));
+    // Blue at its palest: 0x3f and six tenths of the way to white.
+    expect(Math.min(...blue.map((i) => data[3 * i]))).toBeGreaterThan(150);
+  });
+
+  test("lays the last points on a pale background", async () => {
+    const points = { data: Float32Array.of(-1, -1, 1, 1, 0, 0), shape: [3, 2] };
+    const answer = ["wrong", "wrong", "wrong"];
+    const figure = mapFigure({ title: "", points, columns: { answer }, background: 2 });
+    const { data, width } = await decodeBytes(await figure.png(), { name: "map" });
+    const strong: number[] = [];
+    const pale: number[] = [];
+    for (let i = 0; i < data.length / 3; i++) {
+      if (i % width > 580) continue;
+      const green = data[3 * i + 1];
+      if (green < 80 && data[3 * i] > 150) strong.push(i % width);
+      else if (green > 190 && green < 230 && data[3 * i] > 235) pale.push(i % width);
+    }
+    expect(Math.max(...strong) - Math.min(...strong)).toBeLessThan(12);
+    expect(Math.max(...pale) - Math.min(...pale)).toBeGreaterThan(400);
+    expect(() => mapFigure({ title: "", points, background: 4 })).toThrow("some of its 3 points: received 4");
+  });
+});
+
+describe("a map of more points than a page holds", () => {
+  test("shows every second one, with all that belongs to it", () => {
+    const { points, thumbnails } = ring(5);
+    const { data, step } = thin({
+      points,
+      thumbnails,
+      ids: ["a", "b", "c", "d", "e"],
+      labels: ["1", undefined, "3", "4", "5"],
+      columns: { size: Float32Array.of(9, 8, 7, 6, 5) },
+      neighbors: { k: 1, indices: [1, 2, 3, 4, 0] },
+      background: 2,
+    }, 3);
+    expect(step).toBe(2);
+    expect(data).toMatchObject({
+      points: { shape: [3, 2] },
+      ids: ["a", "c", "e"],
+      labels: ["1", "3", "5"],
+      columns: { size: [9, 7, 5] },
+      neighbors: undefined,
+      background: 1,
+    });
+    expect([...data.points.data]).toEqual([0, 2, 4].flatMap((i) => [...points.data.slice(2 * i, 2 * i + 2)]));
+    expect(data.thumbnails!.data).toHaveLength(3 * 192);
+    expect(data.thumbnails!.data[192]).toBe(80);
+    expect(thin({ points }, 5)).toEqual({ data: { points }, step: 1 });
+  });
+
+  test("says so", () => {
+    const points = { data: new Float32Array(500_002), shape: [250_001, 2] };
+    expect(mapBlock({ points }, { title: "" }).note).toBe("One of every 2 of the 250,001 points is shown.");
+    expect(mapBlock({ points: ring(5).points }, { title: "" }).note).toBeUndefined();
+  });
+});
+
+describe("a view of points in space", () => {
+  const space = (values: number[]) => {
+    const points = mapPoints({ data: Float32Array.from(values), shape: [values.length / 3, 3] });
+    if (points.kind !== "space") throw new Error("wanted points in space");
+    return points;
+  };
+  const axes = space([1, 0, 0, 0, 1, 0, 0, 0, 1, -1, 0, 0, 0, -1, 0, 0, 0, -1]);
+  const rounded = (values: Float32Array) => Array.from(values, (value) => Math.round(100 * value) / 100 + 0);
+
+  test("at 0 has the first axis to the eye, the second to the right, the third upwards", () => {
+    const { u, v, depth, growth } = project(axes, { azimuth: 0, elevation: 0 });
+    const side = Math.round(100 / WIDEST) / 100;
+    expect(rounded(u)).toEqual([0, side, 0, 0, -side, 0]);
+    expect(rounded(v)).toEqual([0, 0, side, 0, 0, -side]);
+    expect(rounded(depth)).toEqual([1, 0, 0, -1, 0, 0]);
+    expect(growth[0]).toBeGreaterThan(growth[1]);
+    expect(growth[1]).toBe(1);
+    expect(growth[3]).toBeLessThan(1);
+  });
+
+  test("turns by the right hand, and from above looks down", () => {
+    expect(rounded(project(axes, { azimuth: 90, elevation: 0 }).depth)).toEqual([0, 1, 0, 0, -1, 0]);
+    expect(rounded(project(axes, { azimuth: 0, elevation: 90 }).depth)).toEqual([0, 0, 1, 0, 0, -1]);
+    expect(rounded(project(axes, { azimuth: 0, elevation: 90 }).v)[0]).toBeLessThan(0);
+  });
+
+  test("keeps all points within a circle, whichever way it looks", () => {
+    const random = uniforms(3);
+    const points = space(Array.from({ length: 600 }, () => random() ** 3));
+    for (const [azimuth, elevation] of [[0, 0], [77, 31], [200, -60], [311, 90]]) {
+      const { u, v } = project(points, { azimuth, elevation });
+      const far = u.reduce((most, value, i) => Math.max(most, Math.hypot(value, v[i])), 0);
+      expect(far).toBeLessThanOrEqual(1.0001);
+    }
+  });
+
+  test("that is best shows two heaps side by side, as near as they are all in sight", () => {
+    const random = uniforms(4);
+    // Behind one another when seen along the second axis.
+    const values = Array.from({ length: 400 }, (_, i) => [random(), random() + (i % 2 ? 6 : -6), random()]).flat();
+    const points = space(values);
+    const view = bestView(points);
+    const { u, v } = project(points, view);
+    const left = u.filter((_, i) => i % 2 === 0);
+    const right = u.filter((_, i) => i % 2 === 1);
+    expect(Math.max(...left) < Math.min(...right) || Math.max(...right) < Math.min(...left)).toBe(true);
+    const reach = Math.max(...u.map(Math.abs), ...v.map(Math.abs));
+    expect(reach).toBeLessThan(1.0001);
+    expect(view.zoom === 1.5 || reach > 0.999).toBe(true);
+    expect(bestView(points)).toEqual(view);
+  });
+
+  test("of a single point, or of points in one place, is a picture all the same", () => {
+    for (const values of [[2, 3, 4], [1, 1, 1, 1, 1, 1]]) {
+      const { u, v } = project(space(values), bestView(space(values)));
+      expect([...u, ...v].every((value) => value === 0)).toBe(true);
+    }
   });
 });
 

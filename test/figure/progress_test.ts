@@ -87,6 +87,51 @@ describe("startProgress", () => {
     expect(written).toEqual(["Work · stopped after 0.0 s\n"]);
   });
 
+  test(
+    "keeps a picture under the bar until the work is done, all in one output, and has none in a terminal",
+    async () => {
+      const shown: { html: string; id: string }[] = [];
+      const jupyter = {
+        display: (bundle: Record<string, string>, options: { display_id: string }) => {
+          shown.push({ html: bundle["text/html"], id: options.display_id });
+          return Promise.resolve();
+        },
+        broadcast: () => Promise.resolve(),
+      };
+      fakeError(true);
+      vi.stubGlobal("Deno", Object.create(Deno, { jupyter: { value: jupyter } }));
+      try {
+        const bar = startProgress("Work", 4);
+        await bar.show("<img alt=first>");
+        const before = shown.length;
+        bar.update(2);
+        await sleep(600);
+        // The picture goes to the page less often than the bar alone would.
+        expect(shown.length - before).toBeLessThanOrEqual(1);
+        await bar.show("<img alt=second>");
+        await bar.finish();
+        const stopped = startProgress("Other", 4);
+        await stopped.show("<img alt=kept>");
+        await stopped.stop();
+      } finally {
+        vi.unstubAllGlobals();
+      }
+      const work = shown.filter(({ id }) => id === shown[0].id);
+      const other = shown.filter(({ id }) => id !== shown[0].id);
+      expect(new Set(other.map(({ id }) => id)).size).toBe(1);
+      expect(work.some(({ html }) => html.endsWith("<img alt=first>") && html.includes("Work · "))).toBe(true);
+      expect(work.at(-2)!.html).toMatch(/2 of 4.*<img alt=second>$/);
+      expect(work.at(-1)!.html).toMatch(/Work · done in [\d.]+ s<\/div>$/);
+      expect(other.at(-1)!.html).toMatch(/Other · stopped after 0 of 4.*<img alt=kept>$/);
+      const { written } = fakeError(true);
+      const bar = startProgress("Work", 4);
+      await bar.show("<img>");
+      await bar.finish();
+      expect(written.join("")).not.toContain("<img>");
+    },
+    15_000,
+  );
+
   test("paints one output of the cell, whose last state says that it is done", async () => {
     const shown: { bundle: Record<string, string>; id: string; update: boolean }[] = [];
     const jupyter = {

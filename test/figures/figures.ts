@@ -445,9 +445,16 @@ export function principalComponents(): Figure {
   return pca(kinds(), { components: 4 }).figure();
 }
 
+/** The first coordinates of the kinds. */
+function kindsAlong(columns: number): NdArray {
+  const { data, shape: [count, all] } = kinds();
+  const from = (i: number) => data[Math.floor(i / columns) * all + i % columns];
+  return ndarray(Float32Array.from({ length: count * columns }, (_, i) => from(i)), [count, columns]);
+}
+
 /** A map of the kinds, with pictures of one colour each. */
 export function mapOfPoints(): Figure {
-  const { data, shape, labels } = kinds();
+  const { data, labels } = kinds();
   const shades = { meadow: [80, 160, 70], desert: [220, 180, 110], "open sea": [50, 90, 160] };
   const pictures = labels.flatMap((label) =>
     Array.from({ length: 64 }, () => shades[label as keyof typeof shades]).flat()
@@ -455,7 +462,7 @@ export function mapOfPoints(): Figure {
   return mapFigure({
     title: "A map of landscapes",
     caption: "Near points are alike.",
-    points: { data, shape },
+    points: kindsAlong(2),
     labels,
     columns: { height: Float32Array.from({ length: 150 }, (_, i) => data[4 * i + 2]) },
     neighbors: { k: 2, indices: Int32Array.from({ length: 300 }, (_, i) => (i + 3) % 150) },
@@ -471,6 +478,23 @@ export function mapOfNumbers(): Figure {
     points: { data, shape: [300, 2] },
     columns: { height: [...height, ...height] },
   });
+}
+
+export function mapInSpace(): Figure {
+  const { labels } = kinds();
+  return mapFigure({
+    title: "A map of landscapes in space",
+    caption: "Near points are alike.",
+    points: kindsAlong(3),
+    labels,
+    neighbors: { k: 2, indices: Int32Array.from({ length: 300 }, (_, i) => (i + 3) % 150) },
+  });
+}
+
+/** The last kind laid upon the others. */
+export function mapWithBackground(): Figure {
+  const { labels } = kinds();
+  return mapFigure({ title: "New landscapes on a map", points: kindsAlong(2), labels, background: 120 });
 }
 
 export async function gridOfImages(): Promise<Figure> {
