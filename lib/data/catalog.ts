@@ -49,6 +49,9 @@ export interface FetchOptions {
   catalog?: Catalog;
 }
 
+/** The names of {@linkcode FetchOptions}. */
+export const FETCH_OPTIONS = { onProgress: true, catalog: true } satisfies Record<keyof FetchOptions, true>;
+
 /** A catalogue entry that cannot be fetched, or whose files are not what they should be. */
 export class CatalogError extends Error {
   override name = "CatalogError";

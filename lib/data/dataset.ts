@@ -7,8 +7,8 @@
 import { basename, join } from "node:path";
 import { ndarray } from "../array.ts";
 import { decodeBytes, ImageError } from "../codec.ts";
-import { unknownName } from "../errors.ts";
-import { fetchEntry, type FetchOptions } from "./catalog.ts";
+import { checkArray, checkOptions, kindOf, unknownName } from "../errors.ts";
+import { FETCH_OPTIONS, fetchEntry, type FetchOptions } from "./catalog.ts";
 import { Image, loadImage } from "./image.ts";
 
 /** One image of a {@linkcode Dataset}. */
@@ -26,6 +26,19 @@ export interface Dataset extends AsyncIterable<DatasetItem> {
   readonly size: number;
   /** The labels that occur, each once, where the data set has labels. */
   readonly labels?: readonly string[];
+}
+
+/**
+ * @param asker the function that wants a data set, as `"train"`
+ * @throws {TypeError} if it is none
+ */
+export function checkDataset(asker: string, dataset: unknown): asserts dataset is Dataset {
+  const { size, [Symbol.asyncIterator]: walk } = (dataset ?? {}) as Partial<Dataset>;
+  if (typeof walk === "function" && typeof size === "number") return;
+  throw new TypeError(
+    `${asker} wants a data set, as await cifar10() or await imageFolder("photos") gives one, or any asynchronous ` +
+      `iterable of { id, image, label } with a size: received ${kindOf(dataset)}.`,
+  );
 }
 
 /** The classes of CIFAR-10, in the order of their numbers. */
@@ -68,8 +81,15 @@ const BATCH = 10_000;
  * @throws {RangeError} if the split or a class is unknown, or the limit is not a whole number ≥ 1
  * @throws {CatalogError} as {@linkcode fetchEntry} does
  */
-export async function cifar10({ split = "train", classes, limit, ...fetching }: Cifar10Options = {}): Promise<Dataset> {
+export async function cifar10(options: Cifar10Options = {}): Promise<Dataset> {
+  const { split = "train", classes, limit, ...fetching } = checkOptions("cifar10", options, {
+    split: true,
+    classes: true,
+    limit: true,
+    ...FETCH_OPTIONS,
+  });
   if (split !== "train" && split !== "test") throw unknownName("split", split, ["train", "test"], "CIFAR-10");
+  checkArray("classes", classes, "CIFAR-10's classes, as [\"cat\", \"dog\"]");
   const wrong = classes?.find((name) => !CIFAR10_CLASSES.includes(name));
   if (wrong !== undefined) throw unknownName("class", wrong, CIFAR10_CLASSES, "CIFAR-10");
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1)) {
@@ -140,6 +160,7 @@ async function list(folder: string): Promise<{ folders: string[]; images: string
  * sub-folders; while it is walked, as {@linkcode loadImage} does
  */
 export async function imageFolder(path: string): Promise<Dataset> {
+  if (typeof path !== "string") throw new TypeError(`imageFolder wants a path: received ${kindOf(path)}.`);
   const quoted = JSON.stringify(path);
   const info = await Deno.stat(path).catch((error: Error) => error);
   if (info instanceof Deno.errors.NotFound) throw new ImageError(`There is no folder ${quoted}.`);

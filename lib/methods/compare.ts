@@ -4,7 +4,8 @@
  * @module
  */
 
-import { Attribution, type AttributionFigureOptions } from "../figure/attribution.ts";
+import { checkOptions, kindOf } from "../errors.ts";
+import { Attribution, ATTRIBUTION_FIGURE_OPTIONS, type AttributionFigureOptions } from "../figure/attribution.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 
@@ -26,6 +27,7 @@ export class Comparison extends Shown {
   }
 
   override figure(options: AttributionFigureOptions = this.#options): Figure {
+    checkOptions("figure", options, ATTRIBUTION_FIGURE_OPTIONS);
     const [first] = this.results;
     const one = <T>(of: (result: Attribution) => T) => new Set(this.results.map(of)).size === 1;
     const sameTarget = one(({ targetText }) => targetText);
@@ -97,17 +99,15 @@ function rowsOf(blocks: readonly Block[]): Block[] {
  * ```
  */
 export function compare(results: readonly Attribution[], options: AttributionFigureOptions = {}): Comparison {
+  checkOptions("compare", options, ATTRIBUTION_FIGURE_OPTIONS);
   const given: unknown = results;
   if (!Array.isArray(given) || given.some((one) => !(one instanceof Attribution))) {
-    const promised = Array.isArray(given) && given.some((one) => one instanceof Promise);
-    const found = promised
-      ? "a promise; put await before it"
-      : Array.isArray(given)
-      ? "an array that holds something else"
-      : given instanceof Attribution
-      ? "an attribution by itself"
-      : typeof given;
-    throw new TypeError(`compare takes an array of attributions, as [await saliency(model, dog)]: received ${found}.`);
+    const odd = Array.isArray(given) ? given.find((one) => !(one instanceof Attribution)) : given;
+    throw new TypeError(
+      `compare takes an array of attributions, as [await saliency(model, dog)]: received ${
+        Array.isArray(given) ? "an array with " : ""
+      }${kindOf(odd)}.`,
+    );
   }
   if (results.length === 0) throw new RangeError("There is nothing to compare; wanted at least one attribution.");
   const [{ image, name }] = results;

@@ -9,13 +9,14 @@
  */
 
 import { type NdArray, sizeOf } from "../array.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { checkOptions } from "../errors.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
 import { startProgress } from "../figure/progress.ts";
-import { type Model, outputOf } from "../model/model.ts";
+import { checkModel, type Model, outputOf } from "../model/model.ts";
 import { forwardEach } from "../scan/pool.ts";
 
 export interface DeadFiltersOptions {
@@ -263,14 +264,20 @@ const LARGEST_BATCH = 64;
 export async function deadFilters(
   model: Model,
   dataset: Dataset,
-  { layers, hardly = 0.01, batchSize, signal, onProgress }: DeadFiltersOptions = {},
+  options: DeadFiltersOptions = {},
 ): Promise<DeadFilters> {
+  checkModel("deadFilters", model);
+  checkDataset("deadFilters", dataset);
+  const { layers, hardly = 0.01, batchSize, signal, onProgress } = checkOptions("deadFilters", options, {
+    layers: true,
+    hardly: true,
+    batchSize: true,
+    signal: true,
+    onProgress: true,
+  });
   if (!(hardly >= 0 && hardly <= 1)) throw new RangeError(`hardly is a share from 0 to 1: received ${hardly}.`);
   if (dataset.size < 1) {
     throw new RangeError(`The data set ${JSON.stringify(dataset.name)} holds no image; wanted at least one.`);
-  }
-  if (layers !== undefined && !Array.isArray(layers)) {
-    throw new TypeError(`layers must be an array of layers' names: received ${JSON.stringify(layers)}.`);
   }
   const names = [...new Set(layers ?? rectified(model))];
   names.forEach((name) => model.layer(name));

@@ -8,16 +8,17 @@
 
 import type { NdArray } from "../array.ts";
 import type { ImageLike } from "../data/image.ts";
+import { checkOptions } from "../errors.ts";
 import { Attribution, type AttributionFigureOptions, percentileOfMagnitudes } from "../figure/attribution.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { colorize } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
 import { startProgress } from "../figure/progress.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import { described, eachScore, greatestMagnitude, subjectsOf, toPixels } from "../probe/attribution/attribute.ts";
 import { deconvolve, type DeconvStep } from "../probe/attribution/deconvnet.ts";
-import { type ClassTarget, resolveUnit, type Target, type Unit, type UnitTarget } from "../probe/target.ts";
+import { type ClassTarget, resolveUnit, type Target, UNIT, type Unit, type UnitTarget } from "../probe/target.ts";
 
 export interface DeconvnetOptions {
   /** The unit's layer. */
@@ -286,7 +287,14 @@ export async function deconvnet(
   image: ImageLike | readonly ImageLike[],
   options: DeconvnetOptions = {},
 ): Promise<DeconvnetResult | DeconvnetResult[]> {
-  const { path = false, signal, onProgress } = options;
+  checkModel("deconvnet", model);
+  const { path = false, signal, onProgress } = checkOptions("deconvnet", options, {
+    ...UNIT,
+    target: true,
+    path: true,
+    signal: true,
+    onProgress: true,
+  });
   const units = targetsOf(options);
   const single = !Array.isArray(options.channel);
   const targets: Target | Target[] = single ? units[0] : units;

@@ -6,9 +6,9 @@
 
 import { isNdArray, type NdArray } from "../array.ts";
 import { type Assignment, assignToGrid, nearestOnGrid, OPTIMAL } from "../embed/assignment.ts";
-import type { KnownPoints } from "../embed/points.ts";
+import { checkPoints, type KnownPoints } from "../embed/points.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
-import { unknownName } from "../errors.ts";
+import { checkOptions, kindOf, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { gridBlock } from "../figure/grid.ts";
 
@@ -119,12 +119,17 @@ export class EmbeddingGrid extends Shown {
 export function embeddingGrid(
   codes: KnownPoints,
   embedding: NdArray | { readonly points: NdArray },
-  { columns, arrangement = "assigned" }: EmbeddingGridOptions = {},
+  options: EmbeddingGridOptions = {},
 ): EmbeddingGrid {
+  const { columns, arrangement = "assigned" } = checkOptions("embeddingGrid", options, {
+    columns: true,
+    arrangement: true,
+  });
+  checkPoints(codes);
   const points = isNdArray(embedding) ? embedding : embedding?.points;
   if (!isNdArray(points)) {
     throw new TypeError(
-      `embeddingGrid wants a map, as tsne returns it, or points [n, 2]: received ${typeof embedding}.`,
+      `embeddingGrid wants a map, as tsne returns it, or points [n, 2]: received ${kindOf(embedding)}.`,
     );
   }
   if (!codes.thumbnails) {

@@ -9,14 +9,23 @@
 import { isNdArray, type NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { checkOptions, kindOf } from "../errors.ts";
 import type { AttributionTarget } from "../figure/attribution.ts";
 import type { Block, Chart } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { withProgress } from "../figure/progress.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import { subjectsOf } from "../probe/attribution/attribute.ts";
 import type { Target } from "../probe/target.ts";
-import { type Baseline, baselineWarning, CONTROL, controlMap, type Curve, walkCurves } from "../scan/faithfulness.ts";
+import {
+  type Baseline,
+  baselinesOf,
+  baselineWarning,
+  CONTROL,
+  controlMap,
+  type Curve,
+  walkCurves,
+} from "../scan/faithfulness.ts";
 
 /** A map to put to the test: an `Attribution`, or anything like it. */
 export interface MapToTest {
@@ -38,10 +47,10 @@ export interface FaithfulnessOptions {
   target?: Exclude<Target, (...of: never) => unknown>;
   /**
    * What stands where a pixel is missing: `"blurred"`, `"grey"`, `"black"`, `"noise"`, or an image `[h, w, 3]` in the
-   * grid that the model sees. Each gives an insertion and a deletion curve.
+   * grid that the model sees; or several. Each gives an insertion and a deletion curve.
    * @default ["blurred", "grey"]
    */
-  baselines?: readonly Baseline[];
+  baselines?: Baseline | readonly Baseline[];
   /**
    * In how many steps the pixels come or go, at most one step a pixel. The paper takes as many as the image has rows.
    * @default 50
@@ -228,12 +237,19 @@ export async function faithfulness(
   attribution: MapToTest | readonly MapToTest[],
   options: FaithfulnessOptions = {},
 ): Promise<Faithfulness> {
-  const { baselines = ["blurred", "grey"], steps = 50, seed = 0, onProgress, ...run } = options;
+  checkModel("faithfulness", model);
+  const { target: asked, baselines = ["blurred", "grey"], steps = 50, seed = 0, onProgress, ...run } = checkOptions(
+    "faithfulness",
+    options,
+    { target: true, baselines: true, steps: true, seed: true, batchSize: true, signal: true, onProgress: true },
+  );
   const maps = (Array.isArray(attribution) ? attribution : [attribution]) as readonly MapToTest[];
   for (const map of maps) {
     if (isNdArray(map?.map)) continue;
     throw new TypeError(
-      "faithfulness takes the result of an attribution method, or an object whose map is an array [h, w].",
+      `faithfulness takes the result of an attribution method, or an object whose map is an array [h, w]: received ${
+        kindOf(map)
+      }.`,
     );
   }
   if (maps.length === 0) throw new RangeError("There is no map to test; wanted at least one.");
@@ -241,7 +257,7 @@ export async function faithfulness(
   const { subjects: [{ view, target, probability }] } = await subjectsOf(
     model,
     source,
-    options.target ?? targetOf(maps),
+    asked ?? targetOf(maps),
     run,
   );
   const foreign = maps.find(({ image }) => image && !sameImage(image, view));
@@ -256,15 +272,16 @@ export async function faithfulness(
   if (target.kind === "function") {
     throw new TypeError("faithfulness scores a class or a unit: received a function as the target.");
   }
+  const grounds = baselinesOf(view, baselines);
   const walked = [...maps.map(({ method = "map", map }) => ({ method, map })), controlMap(view.shape, seed)];
-  const total = 2 * walked.length * baselines.length * (Math.min(steps, view.data.length / 3) + 1) + 1;
+  const total = 2 * walked.length * grounds.length * (Math.min(steps, view.data.length / 3) + 1) + 1;
   const curves = await withProgress(
     `Insertion and deletion with ${model.name}`,
     total,
     (update) =>
       walkCurves(model, view, walked, target, {
         ...run,
-        baselines,
+        baselines: grounds,
         steps,
         seed,
         onProgress: (done, total) => {

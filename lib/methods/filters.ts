@@ -10,11 +10,12 @@
 import type { layers as tfLayers } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { checkOptions } from "../errors.ts";
 import { colorize } from "../figure/color.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
-import type { LayerInfo, Model } from "../model/model.ts";
+import { checkModel, type LayerInfo, type Model } from "../model/model.ts";
 import { ensureBackend } from "../runtime/backend.ts";
 import { diagnoseFilter, type FilterDiagnostics, FLAT_ENTROPY } from "../probe/filter_diagnostics.ts";
 
@@ -121,9 +122,13 @@ export class Filters extends Shown {
    *
    * @throws {RangeError} if `sort` is not a column of `rows`
    */
-  override figure(
-    { sort = "channel", descending = false, filters = 16, kernels = 64 }: FiltersFigureOptions = {},
-  ): Figure {
+  override figure(options: FiltersFigureOptions = {}): Figure {
+    const { sort = "channel", descending = false, filters = 16, kernels = 64 } = checkOptions("figure", options, {
+      sort: true,
+      descending: true,
+      filters: true,
+      kernels: true,
+    });
     if (!SORTS.includes(sort)) {
       throw new RangeError(`Filters cannot be sorted by ${JSON.stringify(sort)}; wanted one of ${SORTS.join(", ")}.`);
     }
@@ -354,7 +359,9 @@ async function weightsOf(model: Model, info: LayerInfo): Promise<NdArray> {
  * first.figure({ sort: "colorfulness" });
  * ```
  */
-export async function filters(model: Model, { layer, channels }: FiltersOptions): Promise<Filters> {
+export async function filters(model: Model, options: FiltersOptions): Promise<Filters> {
+  checkModel("filters", model);
+  const { layer, channels } = checkOptions("filters", options, { layer: true, channels: true });
   const info = model.layer(layer);
   const all = await weightsOf(model, info);
   const total = all.shape[3];

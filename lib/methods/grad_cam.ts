@@ -8,10 +8,11 @@
  */
 
 import type { ImageLike } from "../data/image.ts";
+import { checkOptions } from "../errors.ts";
 import { Attribution } from "../figure/attribution.ts";
 import { withProgress } from "../figure/progress.ts";
-import type { Model } from "../model/model.ts";
-import { described, pairsOf, type RunOptions } from "../probe/attribution/attribute.ts";
+import { checkModel, type Model } from "../model/model.ts";
+import { described, pairsOf, RUN_OPTIONS, type RunOptions } from "../probe/attribution/attribute.ts";
 import {
   camOf,
   type CamVariant,
@@ -83,8 +84,15 @@ export async function gradCam(
 export async function gradCam(
   model: Model,
   image: ImageLike | readonly ImageLike[],
-  { target, layer = lastMaps(model), variant = "gradcam", ...run }: GradCamOptions = {},
+  options: GradCamOptions = {},
 ): Promise<Attribution | Attribution[]> {
+  checkModel("gradCam", model);
+  const { target, layer = lastMaps(model), variant = "gradcam", ...run } = checkOptions("gradCam", options, {
+    target: true,
+    layer: true,
+    variant: true,
+    ...RUN_OPTIONS,
+  });
   if (!Object.hasOwn(VARIANTS, variant)) {
     throw new RangeError(
       `There is no variant ${JSON.stringify(variant)}; wanted one of ${Object.keys(VARIANTS).join(", ")}.`,

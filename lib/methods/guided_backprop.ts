@@ -7,18 +7,20 @@
  */
 
 import type { ImageLike } from "../data/image.ts";
+import { checkOptions } from "../errors.ts";
 import { Attribution } from "../figure/attribution.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import {
   described,
   eachGradient,
   greatestMagnitude,
+  RUN_OPTIONS,
   type RunOptions,
   subjectsOf,
   toPixels,
 } from "../probe/attribution/attribute.ts";
 import { requireRelus } from "../probe/attribution/rectifiers.ts";
-import type { Target, Unit } from "../probe/target.ts";
+import { type Target, UNIT, type Unit } from "../probe/target.ts";
 
 export interface GuidedBackpropOptions extends RunOptions, Partial<Unit> {
   /**
@@ -60,8 +62,14 @@ export async function guidedBackprop(
 export async function guidedBackprop(
   model: Model,
   image: ImageLike | readonly ImageLike[],
-  { target, layer, channel, cell, ...run }: GuidedBackpropOptions = {},
+  options: GuidedBackpropOptions = {},
 ): Promise<Attribution | Attribution[]> {
+  checkModel("guidedBackprop", model);
+  const { target, layer, channel, cell, ...run } = checkOptions("guidedBackprop", options, {
+    target: true,
+    ...UNIT,
+    ...RUN_OPTIONS,
+  });
   if (layer !== undefined && target !== undefined) {
     throw new TypeError("guidedBackprop takes either a target or a layer with a channel: received both.");
   }

@@ -8,11 +8,13 @@
  */
 
 import type { ImageLike } from "../data/image.ts";
+import { checkOptions } from "../errors.ts";
 import { Attribution } from "../figure/attribution.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import {
   described,
   eachGradient,
+  RUN_OPTIONS,
   type RunOptions,
   subjectsOf,
   sumOfColors,
@@ -57,8 +59,10 @@ export async function inputXGradient(
 export async function inputXGradient(
   model: Model,
   image: ImageLike | readonly ImageLike[],
-  { target, ...run }: InputXGradientOptions = {},
+  options: InputXGradientOptions = {},
 ): Promise<Attribution | Attribution[]> {
+  checkModel("inputXGradient", model);
+  const { target, ...run } = checkOptions("inputXGradient", options, { target: true, ...RUN_OPTIONS });
   const { subjects, many } = await subjectsOf(model, image, target, run);
   const results: Attribution[] = [];
   await eachGradient(model, subjects.length, (i) => subjects[i], (i, gradient, score) => {

@@ -8,20 +8,21 @@
 
 import type { NdArray } from "../array.ts";
 import type { ImageLike } from "../data/image.ts";
+import { checkOptions } from "../errors.ts";
 import { Attribution } from "../figure/attribution.ts";
 import { withProgress } from "../figure/progress.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import {
-  checkCount,
   described,
   eachScore,
+  RUN_OPTIONS,
   type RunOptions,
   type Subject,
   subjectsOf,
   sumOfColors,
   toPixels,
 } from "../probe/attribution/attribute.ts";
-import { type BaselineName, baselineOf, BASELINES } from "../probe/attribution/baselines.ts";
+import { type BaselineName, baselineOf, BASELINES, checkBaseline } from "../probe/attribution/baselines.ts";
 import { integrate, integrateAdaptively } from "../probe/attribution/path_integral.ts";
 import { type Quadrature, quadrature } from "../probe/attribution/quadrature.ts";
 import type { Target } from "../probe/target.ts";
@@ -119,13 +120,22 @@ export async function integratedGradients(
 export async function integratedGradients(
   model: Model,
   image: ImageLike | readonly ImageLike[],
-  { target, baseline = "black", steps, rule, seed = 0, ...run }: IntegratedGradientsOptions = {},
+  options: IntegratedGradientsOptions = {},
 ): Promise<Attribution | Attribution[]> {
-  if (steps !== undefined) checkCount("steps", steps);
+  checkModel("integratedGradients", model);
+  const { target, baseline = "black", steps, rule, seed = 0, ...run } = checkOptions("integratedGradients", options, {
+    target: true,
+    baseline: true,
+    steps: true,
+    rule: true,
+    seed: true,
+    ...RUN_OPTIONS,
+  });
   // An unknown rule is told before anything is computed.
   quadrature(rule ?? "gauss-legendre", steps ?? STEPS);
   const baselines = (Array.isArray(baseline) ? baseline : [baseline]) as readonly Baseline[];
   if (baselines.length === 0) throw new RangeError("baseline is empty; wanted at least one.");
+  baselines.filter((baseline) => typeof baseline === "string").forEach(checkBaseline);
   const { subjects, many } = await subjectsOf(model, image, target, run);
   const starts = await Promise.all(
     subjects.map((subject) => Promise.all(baselines.map((baseline) => startOf(model, subject, baseline, seed)))),

@@ -8,17 +8,17 @@
  */
 
 import { type NdArray, ndarray, sizeOf } from "../array.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { classify, fitLogistic } from "../embed/logistic.ts";
 import { principalComponents } from "../embed/pca.ts";
 import { uniforms } from "../embed/random.ts";
 import { embed } from "../embed/tsne.ts";
-import { unknownName } from "../errors.ts";
+import { checkOptions, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mapLegend, smallMap } from "../figure/map.ts";
 import { withProgress } from "../figure/progress.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import { forwardEach } from "../scan/pool.ts";
 
 export interface LinearProbesOptions {
@@ -116,7 +116,7 @@ export class LinearProbes extends Shown {
         `A linear classifier on each layer, trained on ${this.trained} images and tested on ${this.tested} others; ` +
         `bars of 95 %. Always the most frequent class would get ${
           percent(chance)
-        }. Under each layer its map by ${map}: ` +
+        }. Below, each layer's map by ${map}: ` +
         "near points are alike there.",
       blocks: [
         {
@@ -130,6 +130,11 @@ export class LinearProbes extends Shown {
               low: this.rows.map(({ low }) => low),
               high: this.rows.map(({ high }) => high),
               as: "bars",
+            }, {
+              label: "always the most frequent class",
+              x: [-0.5, this.rows.length - 0.5],
+              y: [chance, chance],
+              dashed: true,
             }],
             x: { title: "" },
             y: { title: "accuracy", min: 0, max: 1 },
@@ -235,8 +240,15 @@ function scaled(points: NdArray): NdArray {
 export async function linearProbes(
   model: Model,
   dataset: Dataset,
-  { layers = defaultLayers(model), map = "tsne", seed = 0, batchSize, signal, onProgress }: LinearProbesOptions = {},
+  options: LinearProbesOptions = {},
 ): Promise<LinearProbes> {
+  checkModel("linearProbes", model);
+  checkDataset("linearProbes", dataset);
+  const { layers = defaultLayers(model), map = "tsne", seed = 0, batchSize, signal, onProgress } = checkOptions(
+    "linearProbes",
+    options,
+    { layers: true, map: true, seed: true, batchSize: true, signal: true, onProgress: true },
+  );
   const order = model.layers.map(({ name }) => name);
   layers.forEach((name) => model.layer(name));
   const names = [...new Set(layers)].sort((a, b) => order.indexOf(a) - order.indexOf(b));

@@ -5,9 +5,9 @@
  */
 
 import { type CrewOptions, nearestNeighbors, type NeighborsOptions as SearchOptions } from "../embed/neighbors.ts";
-import type { KnownPoints } from "../embed/points.ts";
+import { checkPoints, type KnownPoints } from "../embed/points.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
-import { unknownName } from "../errors.ts";
+import { checkOptions, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
 import { withProgress } from "../figure/progress.ts";
@@ -92,7 +92,8 @@ export class NearestNeighbors extends Shown {
   }
 
   /** @throws {RangeError} if `of` names a point that does not exist */
-  override figure({ of }: NeighborsFigureOptions = {}): Figure {
+  override figure(options: NeighborsFigureOptions = {}): Figure {
+    const { of } = checkOptions("figure", options, { of: true });
     const { shape: [count, dimensions], labels, thumbnails, about = "points" } = this.#points;
     const shown = of?.map((name) => this.#placeOf(name)) ??
       Array.from({ length: Math.min(10, count) }, (_, i) => Math.floor(i * count / Math.min(10, count)));
@@ -173,9 +174,18 @@ export class NearestNeighbors extends Shown {
  */
 export async function neighbors(
   points: KnownPoints,
-  { k = 9, exact, seed, threads, signal, onProgress }: NeighborsOptions = {},
+  options: NeighborsOptions = {},
 ): Promise<NearestNeighbors> {
-  return await withProgress("Nearest neighbours", points.shape?.[0] ?? 0, async (update) => {
+  const { k = 9, exact, seed, threads, signal, onProgress } = checkOptions("neighbors", options, {
+    k: true,
+    exact: true,
+    seed: true,
+    threads: true,
+    signal: true,
+    onProgress: true,
+  });
+  const [count] = checkPoints(points);
+  return await withProgress("Nearest neighbours", count, async (update) => {
     const { indices, distances } = await nearestNeighbors(points, k, {
       exact,
       seed,

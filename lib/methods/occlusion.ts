@@ -10,6 +10,7 @@
 import { extent, type NdArray, ndarray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { checkOptions, kindOf } from "../errors.ts";
 import type { Block, Marks, Picture } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { startLive } from "../figure/live.ts";
@@ -26,7 +27,7 @@ import {
 import { pixelsOf } from "../figure/mosaic.ts";
 import { inKernel } from "../figure/jupyter/display.ts";
 import { withProgress } from "../figure/progress.ts";
-import type { LayerInfo, Model } from "../model/model.ts";
+import { checkModel, type LayerInfo, type Model } from "../model/model.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
 import { type Fill, occlude, type OcclusionMap, placesAlong, type Verdict } from "../probe/occlusion/occlude.ts";
 import { labelOf, resolveClass } from "../probe/target.ts";
@@ -221,7 +222,8 @@ export class Occlusion extends Shown {
   }
 
   /** @throws {RangeError} if `show` is neither `"probability"` nor `"logit"` */
-  override figure({ show = "probability" }: OcclusionFigureOptions = {}): Figure {
+  override figure(options: OcclusionFigureOptions = {}): Figure {
+    const { show = "probability" } = checkOptions("figure", options, { show: true });
     if (show !== "probability" && show !== "logit") {
       throw new RangeError(`show must be "probability" or "logit": received ${JSON.stringify(show)}.`);
     }
@@ -507,17 +509,23 @@ export async function occlusion(
   images: ImageLike | readonly ImageLike[],
   options: OcclusionOptions = {},
 ): Promise<Occlusion | Occlusions> {
+  checkModel("occlusion", model);
+  checkOptions("occlusion", options, {
+    target: true,
+    size: true,
+    stride: true,
+    fill: true,
+    layer: true,
+    top: true,
+    batchSize: true,
+    seed: true,
+    signal: true,
+    onProgress: true,
+  });
   const { target = "predicted", fill = "grey", top = 3, batchSize = 16, seed = 0, signal, onProgress } = options;
-  for (const [name, value] of Object.entries({ top, batchSize })) {
-    if (!Number.isInteger(value) || value < 1) {
-      throw new RangeError(`${name} must be a whole number ≥ 1: received ${value}.`);
-    }
-  }
   if (typeof target !== "string" && typeof target !== "number") {
     throw new TypeError(
-      `Occlusion watches a class, by its label, its index or "predicted": received ${
-        target === null ? "null" : typeof target
-      }.`,
+      `Occlusion watches a class, by its label, its index or "predicted": received ${kindOf(target)}.`,
     );
   }
   const many = Array.isArray(images);
@@ -546,8 +554,8 @@ export async function occlusion(
     );
   }
 
-  const results = await withProgress(`Occluding with ${model.name}`, total, async (update) => {
-    const live = startLive();
+  const results = await withProgress(`Occluding with ${model.name}`, total, async (update, show) => {
+    const live = startLive(show);
     let before = 0;
     try {
       const found: Occlusion[] = [];

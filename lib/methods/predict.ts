@@ -7,10 +7,11 @@
 import type { NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { checkOptions } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
 import { startProgress } from "../figure/progress.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import { item } from "../probe/forward.ts";
 import { forwardAll } from "../scan/pool.ts";
 
@@ -135,9 +136,10 @@ export async function predict(
 export async function predict(
   model: Model,
   images: ImageLike | readonly ImageLike[],
-  { top = 5, batchSize, signal }: PredictOptions = {},
+  options: PredictOptions = {},
 ): Promise<Prediction | Prediction[]> {
-  if (!Number.isInteger(top) || top < 1) throw new RangeError(`top must be a whole number ≥ 1: received ${top}.`);
+  checkModel("predict", model);
+  const { top = 5, batchSize, signal } = checkOptions("predict", options, { top: true, batchSize: true, signal: true });
   const last = model.layers.at(-1)!;
   if (last.outputShape.length !== 1) {
     throw new TypeError(

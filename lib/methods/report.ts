@@ -6,11 +6,12 @@
 
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { checkOptions, kindOf } from "../errors.ts";
 import type { Attribution } from "../figure/attribution.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { withProgress } from "../figure/progress.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import { subjectsOf } from "../probe/attribution/attribute.ts";
 import {
   FAILS_FROM,
@@ -22,7 +23,15 @@ import {
   topDown,
 } from "../probe/attribution/sanity.ts";
 import type { ClassTarget } from "../probe/target.ts";
-import { type Baseline, baselineWarning, CONTROL, controlMap, type Curve, walkCurves } from "../scan/faithfulness.ts";
+import {
+  type Baseline,
+  baselinesOf,
+  baselineWarning,
+  CONTROL,
+  controlMap,
+  type Curve,
+  walkCurves,
+} from "../scan/faithfulness.ts";
 
 /** Methods to compare: as `saliency`, or functions that call one with options of their own. */
 export type Methods = readonly MapMethod<Attribution>[] | Readonly<Record<string, MapMethod<Attribution>>>;
@@ -34,10 +43,10 @@ export interface ReportOptions {
    */
   target?: string | number;
   /**
-   * What stands where a pixel is missing; see `faithfulness`.
+   * What stands where a pixel is missing, one or several; see `faithfulness`.
    * @default ["blurred", "grey"]
    */
-  baselines?: readonly Baseline[];
+  baselines?: Baseline | readonly Baseline[];
   /**
    * In how many steps the pixels come or go.
    * @default 50
@@ -250,22 +259,37 @@ export async function report(
   methods: Methods,
   options: ReportOptions = {},
 ): Promise<Report> {
+  checkModel("report", model);
+  checkOptions("report", options, {
+    target: true,
+    baselines: true,
+    steps: true,
+    layers: true,
+    seed: true,
+    batchSize: true,
+    signal: true,
+    onProgress: true,
+  });
   const { target = "predicted", baselines = ["blurred", "grey"], steps = 50, seed = 0, batchSize, signal } = options;
+  if (typeof methods !== "object" || methods === null) {
+    throw new TypeError(`report wants attribution methods, as [saliency, gradCam]: received ${kindOf(methods)}.`);
+  }
   const entries: [name: string | undefined, method: MapMethod<Attribution>][] = Array.isArray(methods)
     ? methods.map((method) => [undefined, method])
     : Object.entries(methods);
   if (entries.length === 0) throw new RangeError("There is no method to report on; wanted at least one.");
   const odd = entries.find(([, method]) => typeof method !== "function");
-  if (odd) throw new TypeError(`report wants attribution methods, as saliency: received ${typeof odd[1]}.`);
+  if (odd) throw new TypeError(`report wants attribution methods, as saliency: received ${kindOf(odd[1])}.`);
   const layers = options.layers ? topDown(model, options.layers) : stops(model, MOST_STOPS);
   const source = await toImage(image);
   const { subjects: [{ view, target: settled }] } = await subjectsOf(model, source, target, { signal });
   const { index } = settled as ClassTarget;
+  const grounds = baselinesOf(view, baselines);
 
   const makers = entries.map(([, method]) => (of: Model) => method(of, source, { target: index, signal }));
   const maps = makers.length * (layers.length + 1);
   const pixels = view.shape[0] * view.shape[1];
-  const total = maps + 2 * (makers.length + 1) * baselines.length * (Math.min(steps, pixels) + 1) + 1;
+  const total = maps + 2 * (makers.length + 1) * grounds.length * (Math.min(steps, pixels) + 1) + 1;
   return await withProgress(`Attribution report of ${model.name}`, total, async (update) => {
     const progress = (done: number) => {
       update(done);
@@ -292,7 +316,7 @@ export async function report(
       controlMap(view.shape, seed),
     ];
     const curves = await walkCurves(model, view, walked, settled as ClassTarget, {
-      baselines,
+      baselines: grounds,
       steps,
       seed,
       batchSize,

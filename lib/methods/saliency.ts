@@ -7,13 +7,15 @@
  */
 
 import type { ImageLike } from "../data/image.ts";
+import { checkOptions } from "../errors.ts";
 import { Attribution } from "../figure/attribution.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import {
   described,
   eachGradient,
   greatestMagnitude,
   greatestSigned,
+  RUN_OPTIONS,
   type RunOptions,
   subjectsOf,
   toPixels,
@@ -64,8 +66,14 @@ export async function saliency(
 export async function saliency(
   model: Model,
   image: ImageLike | readonly ImageLike[],
-  { target, signed = false, ...run }: SaliencyOptions = {},
+  options: SaliencyOptions = {},
 ): Promise<Attribution | Attribution[]> {
+  checkModel("saliency", model);
+  const { target, signed = false, ...run } = checkOptions("saliency", options, {
+    target: true,
+    signed: true,
+    ...RUN_OPTIONS,
+  });
   const { subjects, many } = await subjectsOf(model, image, target, run);
   const results: Attribution[] = [];
   await eachGradient(model, subjects.length, (i) => subjects[i], (i, gradient, score) => {

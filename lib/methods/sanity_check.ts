@@ -8,11 +8,12 @@
 
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { checkOptions, kindOf } from "../errors.ts";
 import type { Attribution } from "../figure/attribution.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { withProgress } from "../figure/progress.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import { subjectsOf } from "../probe/attribution/attribute.ts";
 import {
   FAILS_FROM,
@@ -186,9 +187,19 @@ export async function sanityCheck(
   method: AttributionMethod,
   options: SanityCheckOptions = {},
 ): Promise<SanityCheck> {
+  checkModel("sanityCheck", model);
+  checkOptions("sanityCheck", options, {
+    target: true,
+    mode: true,
+    layers: true,
+    randomLabels: true,
+    seed: true,
+    signal: true,
+    onProgress: true,
+  });
   const { target = "predicted", mode = "cascading", randomLabels, seed = 0, signal, onProgress } = options;
   if (typeof method !== "function") {
-    throw new TypeError(`sanityCheck wants an attribution method, as saliency: received ${typeof method}.`);
+    throw new TypeError(`sanityCheck wants an attribution method, as saliency: received ${kindOf(method)}.`);
   }
   if (mode !== "cascading" && mode !== "independent") {
     throw new RangeError(`mode must be "cascading" or "independent": received ${JSON.stringify(mode)}.`);

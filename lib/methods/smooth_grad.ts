@@ -8,9 +8,10 @@
 
 import { extent } from "../array.ts";
 import type { ImageLike } from "../data/image.ts";
+import { checkOptions } from "../errors.ts";
 import { Attribution } from "../figure/attribution.ts";
 import { withProgress } from "../figure/progress.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import {
   checkCount,
   described,
@@ -18,6 +19,7 @@ import {
   eachScore,
   greatestMagnitude,
   greatestSigned,
+  RUN_OPTIONS,
   type RunOptions,
   subjectsOf,
   toPixels,
@@ -83,8 +85,17 @@ export async function smoothGrad(
 export async function smoothGrad(
   model: Model,
   image: ImageLike | readonly ImageLike[],
-  { target, samples = 50, noise = 0.15, seed = 0, signed = false, ...run }: SmoothGradOptions = {},
+  options: SmoothGradOptions = {},
 ): Promise<Attribution | Attribution[]> {
+  checkModel("smoothGrad", model);
+  const { target, samples = 50, noise = 0.15, seed = 0, signed = false, ...run } = checkOptions("smoothGrad", options, {
+    target: true,
+    samples: true,
+    noise: true,
+    seed: true,
+    signed: true,
+    ...RUN_OPTIONS,
+  });
   checkCount("samples", samples);
   if (!(noise >= 0 && Number.isFinite(noise))) {
     throw new RangeError(`noise must be a share of the input's range, 0 or more: received ${noise}.`);

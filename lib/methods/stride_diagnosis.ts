@@ -10,14 +10,15 @@
  */
 
 import type { NdArray } from "../array.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { checkOptions, checkWhole, kindOf } from "../errors.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { filterPicture } from "../figure/history.ts";
 import { startProgress } from "../figure/progress.ts";
 import { spectrumPicture } from "../figure/spectrum.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import { BAND_EDGES, filterSpectrum, measureAliasing } from "../probe/spectrum.ts";
 import { ensureBackend } from "../runtime/backend.ts";
 import { forwardEach } from "../scan/pool.ts";
@@ -248,13 +249,22 @@ async function accuracyOf(
 export async function strideDiagnosis(
   models: readonly Model[],
   dataset: Dataset,
-  { layers, images = 16, batchSize, signal, onProgress }: StrideDiagnosisOptions = {},
+  options: StrideDiagnosisOptions = {},
 ): Promise<StrideDiagnosis> {
-  if (!Array.isArray(models)) throw new TypeError("strideDiagnosis compares models: wanted an array, as [model].");
-  if (models.length === 0) throw new RangeError("There is no model to diagnose; wanted at least one.");
-  if (!Number.isInteger(images) || images < 1) {
-    throw new RangeError(`images must be a whole number ≥ 1: received ${images}.`);
+  if (!Array.isArray(models)) {
+    throw new TypeError(`strideDiagnosis compares models: wanted an array, as [model]; received ${kindOf(models)}.`);
   }
+  models.forEach((model) => checkModel("strideDiagnosis", model));
+  checkDataset("strideDiagnosis", dataset);
+  const { layers, images = 16, batchSize, signal, onProgress } = checkOptions("strideDiagnosis", options, {
+    layers: true,
+    images: true,
+    batchSize: true,
+    signal: true,
+    onProgress: true,
+  });
+  if (models.length === 0) throw new RangeError("There is no model to diagnose; wanted at least one.");
+  checkWhole("images", images, 1);
   const chosen = models.map((model) => layersOf(model, layers));
   models.forEach((model, i) => {
     const kernel = model.network.getLayer(chosen[i][0]).getWeights()[0]?.shape ?? [];

@@ -5,17 +5,18 @@
  */
 
 import type { NdArray } from "../array.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { checkOptions } from "../errors.ts";
 import { type Figure, Shown } from "../figure/figure.ts";
 import { historyFigure, type HistoryFigureOptions } from "../figure/history.ts";
 import { type LiveTraining, startLiveTraining } from "../figure/live_training.ts";
 import { inKernel } from "../figure/jupyter/display.ts";
 import { startStopButton } from "../figure/jupyter/stop_button.ts";
 import { startProgress } from "../figure/progress.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import type { Ending, EpochRow, HistoryData, LayerRow, Snapshot } from "../probe/training/history.ts";
-import { runTraining, type TrainingOptions } from "../probe/training/train.ts";
+import { runTraining, TRAINING_OPTIONS, type TrainingOptions } from "../probe/training/train.ts";
 
 export interface TrainOptions extends TrainingOptions {
   /**
@@ -65,6 +66,7 @@ export class History extends Shown implements HistoryData {
    * @throws {RangeError} if the view is unknown, or the run kept nothing to draw in it
    */
   override figure(options: Omit<HistoryFigureOptions, "order"> = {}): Figure {
+    checkOptions("figure", options, { view: true, layer: true, maps: true });
     return historyFigure(this, { ...options, order: this.#order });
   }
 }
@@ -105,23 +107,26 @@ export class History extends Shown implements HistoryData {
 export async function train(
   model: Model,
   dataset: Dataset,
-  { live = true, ...options }: TrainOptions = {},
+  options: TrainOptions = {},
 ): Promise<History> {
+  checkModel("train", model);
+  checkDataset("train", dataset);
+  const { live = true, ...how } = checkOptions("train", options, { ...TRAINING_OPTIONS, live: true });
   const { order } = model.preprocess;
-  const validated = typeof options.validation === "object" ? options.validation.size : 0;
+  const validated = typeof how.validation === "number" ? 0 : how.validation?.size ?? 0;
   const reading = live ? startProgress(`Reading ${dataset.name}`, dataset.size + validated) : undefined;
   const button = live && inKernel() ? startStopButton("Stop training") : undefined;
-  const signals = [options.signal, button?.signal].filter((signal) => signal !== undefined);
+  const signals = [how.signal, button?.signal].filter((signal) => signal !== undefined);
   let view: LiveTraining | undefined;
   try {
-    const data = await runTraining(model, dataset, { ...options, signal: AbortSignal.any(signals) }, {
+    const data = await runTraining(model, dataset, { ...how, signal: AbortSignal.any(signals) }, {
       onRead: (done) => reading?.update(done),
       async onEpoch(history) {
         if (!live) return;
         if (!view) {
           await reading?.finish();
           const label = `Training ${model.name} on ${dataset.name}`;
-          view = startLiveTraining(label, { order, epochs: options.epochs ?? 10, control: button?.html });
+          view = startLiveTraining(label, { order, epochs: how.epochs ?? 10, control: button?.html });
         }
         await view.epoch(history);
       },

@@ -5,9 +5,10 @@
  */
 
 import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
+import { checkOptions } from "../errors.ts";
 import type { TF } from "../runtime/backend.ts";
 import type { Model } from "./model.ts";
-import { type BuildOptions, type Draw, glorot, normal, outputsOf, stack } from "./stack.ts";
+import { BUILD_OPTIONS, type BuildOptions, type Draw, glorot, normal, outputsOf, stack } from "./stack.ts";
 
 /** Options of builders of classifiers. */
 export interface ClassifierOptions extends BuildOptions {
@@ -17,6 +18,9 @@ export interface ClassifierOptions extends BuildOptions {
    */
   classes?: number;
 }
+
+/** The names of {@linkcode ClassifierOptions}. */
+export const CLASSIFIER_OPTIONS = { classes: true, ...BUILD_OPTIONS } satisfies Record<keyof ClassifierOptions, true>;
 
 /** Options of {@linkcode catsVsDogsConvnet}. */
 export interface CatsVsDogsOptions extends BuildOptions {
@@ -58,9 +62,12 @@ function convolution(tf: TF, name: string, filters: number, draw: Draw, more: ob
  * await train(model, await cifar10({ classes: ["cat", "dog"] }), { optimizer: "adam", epochs: 4 });
  * ```
  */
-export async function catsVsDogsConvnet(
-  { size = 32, dropout = 0.5, labels = ["cat", "dog"], seed, name = "cats-vs-dogs" }: CatsVsDogsOptions = {},
-): Promise<Model> {
+export async function catsVsDogsConvnet(options: CatsVsDogsOptions = {}): Promise<Model> {
+  const { size = 32, dropout = 0.5, labels = ["cat", "dog"], seed, name = "cats-vs-dogs" } = checkOptions(
+    "catsVsDogsConvnet",
+    options,
+    { size: true, dropout: true, ...BUILD_OPTIONS },
+  );
   if (!Number.isInteger(size) || size < 16) {
     throw new RangeError(`catsVsDogsConvnet reads images of at least 16 pixels a side: received size ${size}.`);
   }
@@ -95,9 +102,8 @@ export async function catsVsDogsConvnet(
  *
  * @returns a model with 19,920 weights for its ten classes
  */
-export async function tinyVgg({ labels, classes = 10, seed, name = "tiny-vgg" }: ClassifierOptions = {}): Promise<
-  Model
-> {
+export async function tinyVgg(options: ClassifierOptions = {}): Promise<Model> {
+  const { labels, classes = 10, seed, name = "tiny-vgg" } = checkOptions("tinyVgg", options, CLASSIFIER_OPTIONS);
   const units = outputsOf(labels, classes);
   return await stack({
     name,
@@ -164,8 +170,9 @@ async function vgg(
  *
  * @returns a model with 138,357,544 weights for 1000 classes
  */
-export function vgg16({ name = "vgg16", ...options }: ClassifierOptions = {}): Promise<Model> {
-  return vgg({ name, ...options, convolutions: [2, 2, 3, 3, 3] });
+export async function vgg16(options: ClassifierOptions = {}): Promise<Model> {
+  const { name = "vgg16", ...rest } = checkOptions("vgg16", options, CLASSIFIER_OPTIONS);
+  return await vgg({ name, ...rest, convolutions: [2, 2, 3, 3, 3] });
 }
 
 /**
@@ -173,8 +180,9 @@ export function vgg16({ name = "vgg16", ...options }: ClassifierOptions = {}): P
  *
  * @returns a model with 143,667,240 weights for 1000 classes
  */
-export function vgg19({ name = "vgg19", ...options }: ClassifierOptions = {}): Promise<Model> {
-  return vgg({ name, ...options, convolutions: [2, 2, 4, 4, 4] });
+export async function vgg19(options: ClassifierOptions = {}): Promise<Model> {
+  const { name = "vgg19", ...rest } = checkOptions("vgg19", options, CLASSIFIER_OPTIONS);
+  return await vgg({ name, ...rest, convolutions: [2, 2, 4, 4, 4] });
 }
 
 /**
@@ -184,9 +192,8 @@ export function vgg19({ name = "vgg19", ...options }: ClassifierOptions = {}): P
  *
  * @returns a model with 62,378,344 weights for 1000 classes, on images of 227×227
  */
-export async function alexnet(
-  { labels, classes = 1000, seed, name = "alexnet" }: ClassifierOptions = {},
-): Promise<Model> {
+export async function alexnet(options: ClassifierOptions = {}): Promise<Model> {
+  const { labels, classes = 1000, seed, name = "alexnet" } = checkOptions("alexnet", options, CLASSIFIER_OPTIONS);
   const units = outputsOf(labels, classes);
   return await stack({
     name,

@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import type { io, LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
 import { catalogEntries, fetchEntry } from "../data/catalog.ts";
-import { nearest } from "../errors.ts";
+import { checkOptions, kindOf, nearest } from "../errors.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { bytesText, MemoryError, memoryLeft } from "../runtime/memory.ts";
 import { Model } from "./model.ts";
@@ -23,10 +23,10 @@ export class ModelError extends Error {
 
 export interface LoadModelOptions {
   /**
-   * How the network wants its pixels: a mode's name, or what differs from pixels of 0…255 as they are.
+   * How the network wants its pixels: a mode's name, or what differs from pixels of 0…255 as they are (or from `mode`).
    * @default what the catalogue or the file knows; `"unit"` (pixels over 255) for other models
    */
-  preprocess?: PreprocessMode | Partial<Omit<Preprocess, "mode">>;
+  preprocess?: PreprocessMode | Partial<Preprocess>;
   /**
    * The name of each output class.
    * @default what the catalogue or the file knows; none for other models
@@ -59,6 +59,7 @@ const HOUSE: Record<string, URL> = {
  * @throws {ModelError} if there is no such model, a file is missing or damaged, or the format is another one
  * @throws {MemoryError} if it does not fit into the backend's memory
  * @throws {RangeError} if the labels or the preprocessing do not fit
+ * @throws {TypeError} if the source is none of these, or an option is unknown
  *
  * @example
  * ```ts
@@ -70,13 +71,12 @@ export async function loadModel(
   source: string | URL | LayersModel,
   options: LoadModelOptions = {},
 ): Promise<Model> {
+  checkOptions("loadModel", options, { preprocess: true, labels: true, name: true });
   const how = preprocessing(options.preprocess ?? "unit");
   if (typeof source !== "string" && !(source instanceof URL)) {
     if (typeof source?.predict !== "function" || !Array.isArray(source.layers)) {
       throw new TypeError(
-        `A model is loaded from a name, a path, an address or a tf.LayersModel: received ${
-          source === null ? "null" : typeof source
-        }.`,
+        `A model is loaded from a name, a path, an address or a tf.LayersModel: received ${kindOf(source)}.`,
       );
     }
     await ensureBackend();

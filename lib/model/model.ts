@@ -8,7 +8,7 @@ import type { layers, LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4
 import { type NdArray, ndarray } from "../array.ts";
 import { resize } from "../codec.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
-import { unknownName } from "../errors.ts";
+import { kindOf, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { drawSilhouette } from "../figure/silhouette.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
@@ -44,6 +44,19 @@ export function outputOf(network: LayersModel, layer: layers.Layer): SymbolicTen
   const use = layer.inboundNodes.findIndex((_, i) => graph.containerNodes.has(`${layer.name}_ib-${i}`));
   const output = layer.getOutputAt(Math.max(0, use));
   return Array.isArray(output) ? output[0] : output;
+}
+
+/**
+ * @param asker the function that wants a model, as `"saliency"`
+ * @throws {TypeError} if it is none
+ */
+export function checkModel(asker: string, model: unknown): asserts model is Model {
+  if (model instanceof Model) return;
+  const { predict, layers } = (model ?? {}) as Partial<LayersModel>;
+  const found = typeof predict === "function" && Array.isArray(layers)
+    ? "a tf.LayersModel, which loadModel makes one of"
+    : kindOf(model);
+  throw new TypeError(`${asker} wants a model, as await loadModel("resnet50") gives one: received ${found}.`);
 }
 
 /** A number with its thousands set apart. */

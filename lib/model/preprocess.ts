@@ -5,6 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
+import { checkOptions, kindOf } from "../errors.ts";
 
 /**
  * How a network wants its pixels. The names are those of Keras's `imagenet_utils.preprocess_input`, with two more:
@@ -45,28 +46,48 @@ const MODES: Record<PreprocessMode, Omit<Preprocess, "mode" | "fit">> = {
   none: { order: "rgb", mean: [0, 0, 0], deviation: [1, 1, 1] },
 };
 
+const ORDERS = ["rgb", "bgr"] as const;
+const FITS = ["crop", "squash"] as const;
+
+/** @throws {RangeError} if there is no such mode */
+function modeOf(name: PreprocessMode): Omit<Preprocess, "mode" | "fit"> {
+  if (Object.hasOwn(MODES, name)) return MODES[name];
+  throw new RangeError(
+    `There is no preprocessing ${JSON.stringify(name)}; wanted one of ${Object.keys(MODES).join(", ")}, ` +
+      `or { order, mean, deviation, fit }.`,
+  );
+}
+
 /**
- * Fills a preprocessing in: from a mode's name, or from what differs from `"none"`.
+ * Fills a preprocessing in: from a mode's name, or from what differs from `"none"` or, with `mode`, from that mode.
  *
- * @throws {RangeError} if the mode is unknown or a deviation is 0
+ * @throws {RangeError} if the mode, the order or the fit is unknown or a deviation is 0
+ * @throws {TypeError} if there is no such part of a preprocessing
  */
-export function preprocessing(wanted: PreprocessMode | Partial<Omit<Preprocess, "mode">>): Preprocess {
-  if (typeof wanted === "string") {
-    const mode = MODES[wanted];
-    if (!mode) {
-      throw new RangeError(
-        `There is no preprocessing ${JSON.stringify(wanted)}; wanted one of ${Object.keys(MODES).join(", ")}, ` +
-          `or { order, mean, deviation, fit }.`,
-      );
-    }
-    return { mode: wanted, ...mode, fit: "crop" };
+export function preprocessing(wanted: PreprocessMode | Partial<Preprocess>): Preprocess {
+  if (typeof wanted === "string") return { mode: wanted, ...modeOf(wanted), fit: "crop" };
+  const { mode = "custom", ...parts } = checkOptions("preprocess", wanted, {
+    mean: true,
+    deviation: true,
+    order: true,
+    fit: true,
+    mode: true,
+  });
+  const base = modeOf(mode === "custom" ? "none" : mode);
+  const custom: Preprocess = { ...base, fit: "crop", ...parts, mode: "custom" };
+  for (const [name, value, wanted] of [["order", custom.order, ORDERS], ["fit", custom.fit, FITS]] as const) {
+    if (wanted.some((one) => one === value)) continue;
+    throw new RangeError(
+      `A preprocessing's ${name} is ${wanted.map((one) => JSON.stringify(one)).join(" or ")}: received ${
+        kindOf(value)
+      }.`,
+    );
   }
-  const custom: Preprocess = { ...MODES.none, fit: "crop", ...wanted, mode: "custom" };
   for (const [name, values] of [["mean", custom.mean], ["deviation", custom.deviation]] as const) {
-    if (values.length !== 3 || !values.every((v) => Number.isFinite(v) && (name === "mean" || v !== 0))) {
+    if (!Array.isArray(values) || values.length !== 3 || !values.every((v) => Number.isFinite(v) && (name === "mean" || v !== 0))) {
       throw new RangeError(
         `A preprocessing's ${name} must hold three numbers${name === "mean" ? "" : " other than 0"}: ` +
-          `received [${values.join(", ")}].`,
+          `received ${Array.isArray(values) ? `[${values.join(", ")}]` : kindOf(values)}.`,
       );
     }
   }

@@ -28,6 +28,9 @@ export interface BuildOptions {
   name?: string;
 }
 
+/** The names of {@linkcode BuildOptions}. */
+export const BUILD_OPTIONS = { labels: true, seed: true, name: true } satisfies Record<keyof BuildOptions, true>;
+
 /** The initializer of a layer's kernel: each call draws anew. */
 export type Draw = () => ReturnType<TF["initializers"]["randomNormal"]>;
 

@@ -6,8 +6,9 @@
  */
 
 import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
+import { checkOptions } from "../errors.ts";
 import type { TF } from "../runtime/backend.ts";
-import type { ClassifierOptions } from "./builders.ts";
+import { CLASSIFIER_OPTIONS, type ClassifierOptions } from "./builders.ts";
 import type { Model } from "./model.ts";
 import { responseNormalization } from "./normalization.ts";
 import { type Draw, he, normal, outputsOf, stack } from "./stack.ts";
@@ -43,9 +44,8 @@ function denseLayers(tf: TF, draw: Draw, width: number, units: number, dropout =
  * await train(model, folder, zfnetRecipe);
  * ```
  */
-export async function zfnet(
-  { labels, classes = 1000, seed, name = "zfnet" }: ClassifierOptions = {},
-): Promise<Model> {
+export async function zfnet(options: ClassifierOptions = {}): Promise<Model> {
+  const { labels, classes = 1000, seed, name = "zfnet" } = checkOptions("zfnet", options, CLASSIFIER_OPTIONS);
   const units = outputsOf(labels, classes);
   return await stack({
     name,
@@ -125,8 +125,8 @@ export interface SmallZfnetOptions extends ClassifierOptions {
  * const fine = await smallZfnet({ kernelSize: 7, stride: 2, seed: 1 });
  * ```
  */
-export async function smallZfnet(
-  {
+export async function smallZfnet(options: SmallZfnetOptions = {}): Promise<Model> {
+  const {
     labels,
     classes = 10,
     kernelSize = 7,
@@ -135,8 +135,13 @@ export async function smallZfnet(
     dropout = 0.5,
     seed,
     name = "small-zfnet",
-  }: SmallZfnetOptions = {},
-): Promise<Model> {
+  } = checkOptions("smallZfnet", options, {
+    kernelSize: true,
+    stride: true,
+    weights: true,
+    dropout: true,
+    ...CLASSIFIER_OPTIONS,
+  });
   const units = outputsOf(labels, classes);
   for (const [what, value, most] of [["kernelSize", kernelSize, 32], ["stride", stride, 8]] as const) {
     if (!Number.isInteger(value) || value < 1 || value > most) {

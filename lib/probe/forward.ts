@@ -7,8 +7,9 @@
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
-import { ensureBackend } from "../runtime/backend.ts";
+import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { asMemoryError, bytesText, MemoryError } from "../runtime/memory.ts";
+import { type Batch, batchesOf, checkInputs, Gathered } from "./batches.ts";
 import { checkMemory } from "./memory.ts";
 import { execute, makePlan, type Plan } from "./plan.ts";
 
@@ -58,52 +59,86 @@ export async function forward(
   layers: readonly string[],
   { batchSize = 16, signal, onProgress }: ForwardOptions = {},
 ): Promise<NdArray[]> {
-  layers.forEach((name) => model.layer(name));
-  if (!Number.isInteger(batchSize) || batchSize < 1) {
-    throw new RangeError(`batchSize must be a whole number ≥ 1: received ${batchSize}.`);
-  }
-  if (inputs.length === 0) throw new RangeError("There is no input to run through the model; wanted at least one.");
-  const shape = inputs[0].shape;
-  const odd = inputs.find((input) => input.shape.join() !== shape.join());
-  if (odd) throw new RangeError(`Inputs must share one shape: received [${shape}] and [${odd.shape}].`);
-
+  const size = checkInputs(model, inputs, layers, { batchSize });
   const tf = await ensureBackend();
-  const each = sizeOf(shape);
-  const results: { data: Float32Array; shape: number[] }[] = [];
-  let done = 0;
+  const way = { layers, fold: size >= FOLD_FROM };
+  checkMemory(tf, { model: model.name, plan: planTo(model.network, layers, way.fold), count: size, batchSize });
+  const gathered = new Gathered(size);
+  const batches = batchesOf(inputs, size, () => batchSize);
+  const read = async () => {
+    signal?.throwIfAborted();
+    const { value } = await batches.next();
+    return value ?? null;
+  };
+  await runHere(tf, model, way, read, (outputs, { start, shape: [count] }) => {
+    gathered.add(outputs, start);
+    onProgress?.(start + count, size);
+  });
+  return gathered.arrays;
+}
+
+/** Where the way through a network leads. */
+export interface Way {
+  layers: readonly string[];
+  /** Whether batch normalisations are folded. */
+  fold: boolean;
+}
+
+/**
+ * Runs batches one after the other in this thread. Between the steps others have their turn.
+ *
+ * @param read gives the next batch, null after the last
+ * @param receive takes the outputs of each batch, one array a layer; the next batch is read afterwards
+ */
+export async function runBatches<Some extends Batch>(
+  tf: TF,
+  network: LayersModel,
+  { layers, fold }: Way,
+  read: () => Promise<Some | null>,
+  receive: (outputs: NdArray[], batch: Some) => void | Promise<void>,
+): Promise<void> {
+  const plan = planTo(network, layers, fold);
+  let batch = await read();
   function* batches() {
-    for (let start = 0; start < inputs.length; start += batchSize) {
-      signal?.throwIfAborted();
-      const batch = inputs.slice(start, start + batchSize);
-      const packed = new Float32Array(batch.length * each);
-      batch.forEach((input, i) => packed.set(input.data, i * each));
-      yield () => tf.tensor(packed, [batch.length, ...shape]);
+    while (batch) {
+      const { data, shape } = batch;
+      yield () => tf.tensor(data, shape);
     }
   }
-  const plan = planTo(model.network, layers, inputs.length >= FOLD_FROM);
-  checkMemory(tf, { model: model.name, plan, count: inputs.length, batchSize });
-  const run = execute(tf, plan, batches(), async (outputs) => {
-    const count = outputs[0].shape[0];
-    for (const [i, output] of outputs.entries()) {
+  await execute(tf, plan, batches(), async (outputs) => {
+    const arrays = await Promise.all(outputs.map(async (output) => {
       const data = await output.data();
-      const size = data.length / count;
-      results[i] ??= { data: new Float32Array(size * inputs.length), shape: [inputs.length, ...output.shape.slice(1)] };
-      results[i].data.set(data, done * size);
-    }
-    done += count;
-    onProgress?.(done, inputs.length);
+      return { data: data instanceof Float32Array ? data : Float32Array.from(data), shape: output.shape };
+    }));
+    await receive(arrays, batch!);
+    batch = await read();
   });
-  await run.catch((error) => {
-    const { message } = asMemoryError(tf, error) ?? {};
-    if (!message) throw error;
-    const batch = Math.min(batchSize, inputs.length);
+}
+
+/**
+ * As {@linkcode runBatches}, for the user's own model.
+ *
+ * @throws {MemoryError} if a batch does not fit: says how large it was
+ */
+export async function runHere<Some extends Batch>(
+  tf: TF,
+  model: Model,
+  way: Way,
+  read: () => Promise<Some | null>,
+  receive: (outputs: NdArray[], batch: Some) => void | Promise<void>,
+): Promise<void> {
+  let last: Some | null = null;
+  const note = async () => last = await read();
+  await runBatches(tf, model.network, way, note, receive).catch((error) => {
+    const full = asMemoryError(tf, error);
+    if (!full || !last) throw full ?? error;
+    const { data, shape: [count] } = last;
     throw new MemoryError(
-      `A batch of ${batch} inputs of ${JSON.stringify(model.name)}, ${bytesText(4 * each * batch)} of numbers before ` +
-        `the first layer, did not fit. ${message}`,
+      `A batch of ${count} inputs of ${JSON.stringify(model.name)}, ${bytesText(data.byteLength)} of numbers before ` +
+        `the first layer, did not fit. ${full.message}`,
       { cause: error },
     );
   });
-  return results;
 }
 
 /** One input's part of a batch: `array[index]`, without its first axis. It is a copy, unless there is no other input. */

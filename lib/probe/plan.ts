@@ -12,6 +12,7 @@ import type { layers, LayersModel, SymbolicTensor, Tensor, Tensor1D, Tensor4D } 
 import { sizeOf } from "../array.ts";
 import type { TF } from "../runtime/backend.ts";
 import { convolution } from "../runtime/convolution.ts";
+import { letOthersRun } from "../runtime/event_loop.ts";
 
 /** One step: what it reads, what it makes, what it is the last to read. */
 export interface Step {
@@ -336,6 +337,7 @@ export async function execute(
           live.delete(id);
           if (![...live.values()].includes(tensor)) tensor.dispose();
         }
+        await letOthersRun();
       }
       await receive(plan.taps.map((id) => live.get(id)!));
       tf.dispose([...new Set(live.values())]);

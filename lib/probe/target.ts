@@ -5,7 +5,7 @@
  */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { unknownName } from "../errors.ts";
+import { checkOptions, kindOf, unknownName } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 
 /** One unit of a layer: a channel of its maps at one cell, or a number of its vector. */
@@ -20,6 +20,9 @@ export interface Unit {
    */
   cell?: readonly [y: number, x: number];
 }
+
+/** The names of the parts of a {@linkcode Unit}. */
+export const UNIT = { layer: true, channel: true, cell: true } satisfies Record<keyof Unit, true>;
 
 /**
  * What is explained:
@@ -119,10 +122,10 @@ export function resolveTarget(model: Model, target: Target, output?: ArrayLike<n
   if (typeof target !== "object" || target === null || typeof target.layer !== "string") {
     throw new TypeError(
       `A target is a label, an index, "predicted", a function of the outputs, or { layer, channel, cell }: ` +
-        `received ${target === null ? "null" : typeof target}.`,
+        `received ${kindOf(target)}.`,
     );
   }
-  return resolveUnit(model, target);
+  return resolveUnit(model, checkOptions("target", target, UNIT));
 }
 
 /** Looks up a class by its label or index, or takes the one that the outputs speak for. */
@@ -188,9 +191,11 @@ export function resolveUnit(model: Model, { layer, channel, cell }: Unit): UnitT
   }
   const [height, width] = outputShape;
   const inside = (at: number, length: number | null) => Number.isInteger(at) && at >= 0 && at < (length ?? Infinity);
-  if (cell.length !== 2 || !inside(cell[0], height) || !inside(cell[1], width)) {
+  if (!Array.isArray(cell) || cell.length !== 2 || !inside(cell[0], height) || !inside(cell[1], width)) {
     throw new RangeError(
-      `Layer ${quoted} has maps of ${height ?? "?"}×${width ?? "?"} cells: received the cell [${cell.join(", ")}]; ` +
+      `Layer ${quoted} has maps of ${height ?? "?"}×${width ?? "?"} cells: received the cell ${
+        Array.isArray(cell) ? `[${cell.join(", ")}]` : kindOf(cell)
+      }; ` +
         `wanted [y, x], counted from 0.`,
     );
   }

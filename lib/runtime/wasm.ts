@@ -9,6 +9,7 @@ import { completeWasmKernels } from "./gradients/wasm_kernels.ts";
 import { guardWasm } from "./memory.ts";
 import { messageOf } from "./message.ts";
 import { selfCheck } from "./self_check.ts";
+import type { TF } from "./types.ts";
 import { useFastConvolutions } from "./wasm_convolution/kernels.ts";
 
 const WASM = "npm:@tensorflow/tfjs-backend-wasm@4.22.0";
@@ -17,25 +18,34 @@ const WASM = "npm:@tensorflow/tfjs-backend-wasm@4.22.0";
 export const wasm: Candidate = {
   name: "wasm",
   async start(tf) {
-    let version: string;
-    try {
-      const backend = await import(WASM) as typeof import("npm:@tensorflow/tfjs-backend-wasm@4.22.0");
-      version = backend.version_wasm;
-      // The package holds the binaries; named by their path, they need neither a network nor a server.
-      const binary = import.meta.resolve(`${WASM}/dist/tfjs-backend-wasm-simd.wasm`);
-      backend.setWasmPaths(fileURLToPath(new URL(".", binary)));
-      await withoutNewListeners(() => makeReady(tf, "wasm"));
-      guardWasm(tf);
-      completeWasmKernels(tf);
-      await useFastConvolutions(tf);
-    } catch (error) {
-      const remedy = "Its package must be in Deno's cache: run once with a network, or use another backend.";
-      throw new BackendError("wasm", messageOf(error), remedy, { cause: error });
-    }
+    const version = await startWasm(tf);
     const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
     return { device: simd ? "CPU (SIMD)" : "CPU", version, threads: 1, selfCheck: await selfCheck(tf, "wasm") };
   },
 };
+
+/**
+ * Makes the wasm backend ready, unchecked: what Workers need, when the thread that starts them has checked it.
+ *
+ * @returns its version
+ * @throws {BackendError} if it does not start here
+ */
+export async function startWasm(tf: TF): Promise<string> {
+  try {
+    const backend = await import(WASM) as typeof import("npm:@tensorflow/tfjs-backend-wasm@4.22.0");
+    // The package holds the binaries; named by their path, they need neither a network nor a server.
+    const binary = import.meta.resolve(`${WASM}/dist/tfjs-backend-wasm-simd.wasm`);
+    backend.setWasmPaths(fileURLToPath(new URL(".", binary)));
+    await withoutNewListeners(() => makeReady(tf, "wasm"));
+    guardWasm(tf);
+    completeWasmKernels(tf);
+    await useFastConvolutions(tf);
+    return backend.version_wasm;
+  } catch (error) {
+    const remedy = "Its package must be in Deno's cache: run once with a network, or use another backend.";
+    throw new BackendError("wasm", messageOf(error), remedy, { cause: error });
+  }
+}
 
 /**
  * Emscripten's start-up code listens to the process's uncaught errors only to throw them again, which would end a

@@ -7,7 +7,7 @@
 
 import { isNdArray, type NdArray, ndarray } from "../array.ts";
 import type { Model } from "../model/model.ts";
-import { type BaselineName, baselineOf } from "../probe/attribution/baselines.ts";
+import { type BaselineName, baselineOf, checkBaseline } from "../probe/attribution/baselines.ts";
 import { headOf, probabilityOf } from "../probe/attribution/head.ts";
 import { randomStream } from "../probe/training/random.ts";
 import type { ClassTarget, UnitTarget } from "../probe/target.ts";
@@ -37,7 +37,7 @@ export interface Curve {
 }
 
 export interface CurvesOptions {
-  baselines: readonly Baseline[];
+  baselines: Baseline | readonly Baseline[];
   steps: number;
   seed: number;
   batchSize?: number;
@@ -54,13 +54,24 @@ export function controlMap([height, width]: readonly number[], seed: number): { 
   return { method: CONTROL, map: ndarray(Float32Array.from({ length: height * width }, random), [height, width]) };
 }
 
-/** @throws {RangeError} if there is no such baseline, or an image of one's own has another shape */
-function imageOf(view: NdArray, baseline: Baseline, seed: number): NdArray {
-  if (!isNdArray(baseline)) return baselineOf(view, baseline, seed);
-  if (baseline.shape.join() === view.shape.join()) return baseline;
-  throw new RangeError(
-    `A baseline has the shape of the image as the model sees it, [${view.shape}]: received [${baseline.shape}].`,
-  );
+/**
+ * One baseline or several, as an array, looked at before anything is computed.
+ *
+ * @param view the image as the model sees it
+ * @throws {RangeError} if there is none, a name is unknown, or an image of one's own has another shape
+ */
+export function baselinesOf(view: NdArray, wanted: Baseline | readonly Baseline[]): readonly Baseline[] {
+  const baselines = [wanted].flat() as readonly Baseline[];
+  if (baselines.length === 0) throw new RangeError("baselines is empty; wanted at least one.");
+  for (const baseline of baselines) {
+    if (!isNdArray(baseline)) checkBaseline(baseline);
+    else if (baseline.shape.join() !== view.shape.join()) {
+      throw new RangeError(
+        `A baseline has the shape of the image as the model sees it, [${view.shape}]: received [${baseline.shape}].`,
+      );
+    }
+  }
+  return baselines;
 }
 
 /**
@@ -129,7 +140,6 @@ export async function walkCurves(
     throw new RangeError(`steps must be a whole number ≥ 1: received ${steps}.`);
   }
   if (maps.length === 0) throw new RangeError("There is no map to walk along; wanted at least one.");
-  if (baselines.length === 0) throw new RangeError("baselines is empty; wanted at least one.");
   const [height, width] = view.shape;
   const pixels = height * width;
   for (const { method, map } of maps) {
@@ -143,10 +153,11 @@ export async function walkCurves(
   const parts = Math.min(steps, pixels);
   const counts = Array.from({ length: parts + 1 }, (_, i) => Math.round((i * pixels) / parts));
   const share = counts.map((count) => count / pixels);
-  const grounds = baselines.map((baseline) => ({
-    name: isNdArray(baseline) ? "custom" : baseline,
-    image: imageOf(view, baseline, seed),
-  }));
+  const grounds = baselinesOf(view, baselines).map((baseline) =>
+    isNdArray(baseline)
+      ? { name: "custom", image: baseline }
+      : { name: baseline, image: baselineOf(view, baseline, seed) }
+  );
   const walks = maps.flatMap(({ method, map }) => {
     const order = pixelOrder(map, seed);
     return grounds.flatMap(({ name, image }) => [

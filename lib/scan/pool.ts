@@ -1,47 +1,42 @@
 /**
  * Forward passes over many inputs, with all the cores on WASM.
  *
- * TensorFlow.js computes on one thread there. So batches go to several Workers, each with TensorFlow.js, a WASM backend
- * and a copy of the network of its own. The weights are laid once into memory that all Workers share; from there each
- * copies them into the heap of its own WASM module, because WASM reads no other memory. That copy cannot be avoided.
+ * TensorFlow.js computes on one thread there. So batches go to this thread and to Workers, each with TensorFlow.js, a
+ * WASM backend and a copy of the network of its own. The weights are laid once into memory that all Workers share; from
+ * there each copies them into the heap of its own WASM module, because WASM reads no other memory. That copy cannot be
+ * avoided. This thread begins at once, and has its events handled between the steps of the network.
  *
- * Workers live as long as one call. Two of them are ready with the weights of ResNet-50 after half a second. Kept
- * Workers would save that, and cost memory between calls, a process that does not end by itself, and weights that grow
- * stale when the model is trained. So ask for many inputs in one call; {@linkcode forwardEach} makes that possible where
- * inputs and outputs do not fit into memory together.
+ * Workers live as long as one call. Kept Workers would save their start, and cost memory between calls, a process that
+ * does not end by itself, and weights that grow stale when the model is trained. So ask for many inputs in one call;
+ * {@linkcode forwardEach} makes that possible where inputs and outputs do not fit into memory together.
  *
  * @module
  */
 
-import type { io, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
-import { FOLD_FROM, planTo } from "../probe/forward.ts";
+import { type Batch, batchesOf, checkInputs, Gathered, type Inputs, type PlacedBatch } from "../probe/batches.ts";
+import { FOLD_FROM, planTo, runHere, type Way } from "../probe/forward.ts";
 import { checkMemory } from "../probe/memory.ts";
-import { execute } from "../probe/plan.ts";
 import type { ReadingsJob } from "../probe/occlusion/readings.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { machineMemoryLeft } from "../runtime/memory.ts";
 
-/** Inputs of one shape, as `model.input` returns them: an array, or anything to walk whose number is known before. */
-export type Inputs =
-  | readonly NdArray[]
-  | (AsyncIterable<NdArray> & { readonly size: number })
-  | (Iterable<NdArray> & { readonly size: number });
-
 export interface ForwardAllOptions {
   /**
-   * How many inputs run at once in each Worker: what bounds memory, together with `workers`.
+   * How many inputs run at once in each thread at most: what bounds memory, together with `workers`. Over several
+   * threads batches are cut smaller, so that all end together; no result hangs on that.
    * @default 16
    */
   batchSize?: number;
   /**
-   * Over how many Workers the batches are spread at most; with 1 they run here. It counts on WASM only: the other
-   * backends use the whole processor or a graphics card by themselves, and everything runs here.
+   * Over how many threads the batches are spread at most, this one among them; with 1 no Worker is started. It counts on
+   * WASM only: the other backends use the whole processor or a graphics card by themselves, and everything runs here.
    * @default as many as there are cores and memory has room for; 1 where the passes are over before Workers have started
    */
   workers?: number;
-  /** Ends the Workers at once; what runs here stops between batches. */
+  /** Ends the Workers at once; what runs here stops after its batch. */
   signal?: AbortSignal;
   /** Called after each batch with the number of inputs done. */
   onProgress?: (done: number, total: number) => void;
@@ -53,39 +48,36 @@ export class WorkerError extends Error {
 }
 
 /** What a Worker is told first. */
-export interface Job {
-  /** The network without its weights. */
-  topology: object;
-  /** The weights, one behind the other in `weights`. */
-  specs: io.WeightsManifestEntry[];
-  weights: SharedArrayBuffer;
-  layers: readonly string[];
-  fold: boolean;
+export interface Job extends Way {
+  /** The network without its weights, as `getConfig` tells it. */
+  config: object;
+  sequential: boolean;
+  /** Where each weight stands in `values`. */
+  weights: Weight[];
+  values: SharedArrayBuffer;
   /** What is read off the network instead of batches: see `readings.ts`. */
   readings?: ReadingsJob;
 }
 
-/** Some inputs, one behind the other. */
-export interface Batch {
-  data: Float32Array<ArrayBuffer>;
-  /** `[n, …input shape]` */
+/** A weight in shared memory. */
+export interface Weight {
+  name: string;
   shape: number[];
+  dtype: "float32" | "int32" | "bool";
+  /** In bytes; a multiple of 4. */
+  at: number;
 }
 
 /** What a Worker answers: to a job whether it could build the network, to a batch the outputs; or why it failed. */
 export type Reply = { built: boolean } | { outputs: NdArray[] } | { failure: string };
 
-interface PlacedBatch extends Batch {
-  /** The place of the batch among all batches. */
-  index: number;
-  /** The place of its first input among all inputs. */
-  start: number;
-}
-
 type Receive = (outputs: NdArray[], start: number) => void | Promise<void>;
 
 /** From so many multiplications on, Workers pay: about one second of one core. */
 const WORTH_WORKERS = 2e10;
+
+/** So many multiplications, about a third of a second, are a batch long enough to be worth handing over. */
+const WORTH_BATCH = 1e10;
 
 /** Networks that Workers could not build. */
 const unbuildable = new WeakSet<LayersModel>();
@@ -117,20 +109,13 @@ export async function forwardAll(
   layers: readonly string[],
   options: ForwardAllOptions = {},
 ): Promise<NdArray[]> {
-  const size = sizeOfInputs(inputs);
-  const results: NdArray[] = [];
-  await forwardEach(model, inputs, layers, (outputs, start) => {
-    for (const [i, { data, shape: [count, ...shape] }] of outputs.entries()) {
-      const each = data.length / count;
-      results[i] ??= { data: new Float32Array(each * size), shape: [size, ...shape] };
-      results[i].data.set(data, start * each);
-    }
-  }, options);
-  return results;
+  const gathered = new Gathered("length" in inputs ? inputs.length : inputs.size);
+  await forwardEach(model, inputs, layers, (outputs, start) => gathered.add(outputs, start), options);
+  return gathered.arrays;
 }
 
 /**
- * As {@linkcode forwardAll}, but hands the outputs over batch by batch, so that no more than two batches a Worker are in
+ * As {@linkcode forwardAll}, but hands the outputs over batch by batch, so that no more than four batches a thread are in
  * memory.
  *
  * @param receive called with the outputs of each batch, one array a layer, `[n, …output shape]`, and the place of the
@@ -143,127 +128,57 @@ export async function forwardEach(
   receive: Receive,
   { batchSize = 16, workers, signal, onProgress }: ForwardAllOptions = {},
 ): Promise<void> {
-  layers.forEach((name) => model.layer(name));
-  for (const [name, value] of Object.entries({ batchSize, workers: workers ?? 1 })) {
-    if (!Number.isInteger(value) || value < 1) {
-      throw new RangeError(`${name} must be a whole number ≥ 1: received ${value}.`);
-    }
-  }
-  const size = sizeOfInputs(inputs);
-  if (size === 0) throw new RangeError("There is no input to run through the model; wanted at least one.");
-  if (Array.isArray(inputs)) inputs.forEach((input) => checkShape(input, inputs[0].shape));
+  const size = checkInputs(model, inputs, layers, { batchSize, workers: workers ?? 1 });
   signal?.throwIfAborted();
 
   const tf = await ensureBackend();
   const { network } = model;
-  const fold = size >= FOLD_FROM;
+  const way: Way = { layers, fold: size >= FOLD_FROM };
   // What is handed over batch by batch need not fit together.
-  const plan = planTo(network, layers, fold);
-  checkMemory(tf, { model: model.name, plan, count: Math.min(size, batchSize), batchSize });
-  const batches = batchesOf(inputs, size, batchSize);
+  checkMemory(tf, {
+    model: model.name,
+    plan: planTo(network, layers, way.fold),
+    count: Math.min(size, batchSize),
+    batchSize,
+  });
+  const threads = threadsFor(tf, network, layers, size, workers);
+  const most = Math.min(batchSize, Math.ceil(WORTH_BATCH / multiplications(network, layers)));
+  const cut = (left: number) => threads === 1 ? batchSize : Math.min(most, Math.ceil(left / (2 * threads)));
+  const batches = batchesOf(inputs, size, cut);
   const hand: Receive = async (outputs, start) => {
     await receive(outputs, start);
     onProgress?.(start + outputs[0].shape[0], size);
   };
   try {
-    if (tf.getBackend() === "wasm" && !unbuildable.has(network)) {
-      const wanted = workers ??
-        (size * multiplications(network, layers) < WORTH_WORKERS ? 1 : workersFor(network));
-      const count = Math.min(wanted, Math.ceil(size / batchSize));
-      if (count > 1) {
-        const job = () => jobOf(network, layers, fold);
-        if (await runInWorkers(job, batches, { count, size, receive: hand, signal })) return;
-        unbuildable.add(network);
-      }
+    if (threads > 1) {
+      await spread(tf, model, way, batches, { threads, size, receive: hand, signal });
+    } else {
+      const read = async () => {
+        signal?.throwIfAborted();
+        const { value } = await batches.next();
+        return value ?? null;
+      };
+      await runHere(tf, model, way, read, (outputs, { start }) => hand(outputs, start));
     }
-    let start = 0;
-    const read = async () => {
-      signal?.throwIfAborted();
-      const { value } = await batches.next();
-      start = value?.start ?? size;
-      return value ?? null;
-    };
-    await runBatches(tf, network, { layers, fold }, read, (outputs) => hand(outputs, start));
   } finally {
     // Not awaited: whoever gives the inputs may still be busy with the next one.
     batches.return(undefined).catch(() => {});
   }
 }
 
-/**
- * Runs batches one after the other in this thread.
- *
- * @param read gives the next batch, null after the last
- * @param receive takes the outputs of each batch; the next one is read afterwards
- */
-export async function runBatches(
-  tf: TF,
-  network: LayersModel,
-  { layers, fold }: { layers: readonly string[]; fold: boolean },
-  read: () => Promise<Batch | null>,
-  receive: (outputs: NdArray[]) => void | Promise<void>,
-): Promise<void> {
-  const plan = planTo(network, layers, fold);
-  let batch = await read();
-  function* batches() {
-    while (batch) {
-      const { data, shape } = batch;
-      yield () => tf.tensor(data, shape);
-    }
-  }
-  await execute(tf, plan, batches(), async (outputs) => {
-    await receive(
-      await Promise.all(outputs.map(async (output) => {
-        const data = await output.data();
-        return { data: data instanceof Float32Array ? data : Float32Array.from(data), shape: output.shape };
-      })),
-    );
-    batch = await read();
-  });
+/** Over how many threads inputs are spread, this one among them. */
+function threadsFor(tf: TF, network: LayersModel, layers: readonly string[], size: number, wanted?: number): number {
+  if (tf.getBackend() !== "wasm" || unbuildable.has(network)) return 1;
+  if (wanted) return Math.min(wanted, size);
+  if (size * multiplications(network, layers) < WORTH_WORKERS) return 1;
+  return Math.min(workersFor(network), size);
 }
 
-/** Over how many Workers a network is spread: as many as there are cores, and as memory has room for its weights. */
+/** Over how many threads a network is spread: as many as there are cores, and as memory has room for its weights. */
 export function workersFor(network: Pick<LayersModel, "countParams">): number {
   // Each holds the weights once as they came, once as tensors, once folded.
   const room = Math.floor(machineMemoryLeft() / (3 * 4 * network.countParams()));
   return Math.max(1, Math.min(navigator.hardwareConcurrency, room));
-}
-
-/** How many inputs there are, before they are walked. */
-function sizeOfInputs(inputs: Inputs): number {
-  return "length" in inputs ? inputs.length : inputs.size;
-}
-
-function checkShape({ shape }: NdArray, wanted: readonly number[]): void {
-  if (shape.join() !== wanted.join()) {
-    throw new RangeError(`Inputs must share one shape: received [${wanted}] and [${shape}].`);
-  }
-}
-
-/** Packs inputs into batches, cut as `forward` cuts them. Several may ask for the next one at the same time. */
-async function* batchesOf(inputs: Inputs, size: number, batchSize: number): AsyncGenerator<PlacedBatch, undefined> {
-  let shape: readonly number[] | undefined;
-  let data = new Float32Array();
-  let found = 0;
-  for await (const input of inputs) {
-    shape ??= input.shape;
-    checkShape(input, shape);
-    if (found === size) throw new RangeError(`The inputs said that they are ${size}: there are more.`);
-    const each = sizeOf(shape);
-    const place = found % batchSize;
-    if (place === 0) data = new Float32Array(Math.min(batchSize, size - found) * each);
-    data.set(input.data, place * each);
-    found++;
-    if (found % batchSize === 0 || found === size) {
-      yield {
-        index: Math.floor((found - 1) / batchSize),
-        start: found - place - 1,
-        data,
-        shape: [place + 1, ...shape],
-      };
-    }
-  }
-  if (found < size) throw new RangeError(`The inputs said that they are ${size}: there are only ${found}.`);
 }
 
 /**
@@ -284,40 +199,58 @@ function multiplications(network: LayersModel, wanted: readonly string[]): numbe
 }
 
 /** What Workers must know of a network; null if it cannot be told. The weights are read without a pause. */
-export function jobOf(network: LayersModel, layers: readonly string[], fold: boolean): Job | null {
-  let topology: object;
+export function jobOf(network: LayersModel, way: Way): Job | null {
+  let config: object;
   try {
-    topology = network.toJSON(undefined, false) as object;
+    config = structuredClone(network.getConfig());
   } catch {
-    // A layer of one's own that has no configuration.
+    // A layer of one's own that has no configuration, or one that cannot be sent.
     return null;
   }
-  const weights = network.weights.map((weight) => ({ name: weight.originalName, tensor: weight.read() as Tensor }));
-  const values = weights.map(({ tensor }) => tensor.dataSync());
-  const shared = new Uint8Array(new SharedArrayBuffer(values.reduce((sum, { byteLength }) => sum + byteLength, 0)));
-  let at = 0;
-  for (const { buffer, byteOffset, byteLength } of values) {
-    shared.set(new Uint8Array(buffer, byteOffset, byteLength), at);
-    at += byteLength;
+  const weights: Weight[] = [];
+  let bytes = 0;
+  const values = network.weights.map((weight) => {
+    const tensor = weight.read() as Tensor;
+    const numbers = tensor.dataSync();
+    weights.push({
+      name: weight.originalName,
+      shape: tensor.shape,
+      dtype: tensor.dtype as Weight["dtype"],
+      at: bytes,
+    });
+    bytes += 4 * Math.ceil(numbers.byteLength / 4);
+    return numbers;
+  });
+  const shared = new Uint8Array(new SharedArrayBuffer(bytes));
+  for (const [i, { buffer, byteOffset, byteLength }] of values.entries()) {
+    shared.set(new Uint8Array(buffer, byteOffset, byteLength), weights[i].at);
   }
-  const specs = weights.map(({ name, tensor: { shape, dtype } }) => ({ name, shape, dtype: dtype as "float32" }));
-  return { topology, specs, weights: shared.buffer, layers, fold };
+  return { ...way, config, sequential: network.getClassName() === "Sequential", weights, values: shared.buffer };
 }
 
-/** One Worker, asked one thing at a time. */
+/** One Worker. It answers in the order in which it is asked. */
 class Helper {
   readonly #worker: Worker;
-  #reply = Promise.withResolvers<Reply>();
+  readonly #asked: PromiseWithResolvers<Reply>[] = [];
+  #failure: Reply | null = null;
 
   constructor(readonly name: string) {
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name });
-    this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => this.#reply.resolve(data);
-    this.#worker.onmessageerror = () => this.#reply.resolve({ failure: "its answer could not be read" });
+    this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      if ("failure" in data) this.#fail(data.failure);
+      else this.#asked.shift()!.resolve(data);
+    };
+    this.#worker.onmessageerror = () => this.#fail("its answer could not be read");
     this.#worker.onerror = (event) => {
       // Otherwise it would end this thread too.
       event.preventDefault();
-      this.#reply.resolve({ failure: event.message });
+      this.#fail(event.message);
     };
+  }
+
+  #fail(failure: string): void {
+    this.#failure ??= { failure };
+    for (const { resolve } of this.#asked.splice(0)) resolve(this.#failure);
   }
 
   /**
@@ -325,9 +258,11 @@ class Helper {
    * @throws {WorkerError} if the Worker fails
    */
   async ask<Wanted extends Reply>(message: Job | Batch, about: string, transfer: Transferable[] = []): Promise<Wanted> {
+    const asked = Promise.withResolvers<Reply>();
+    if (this.#failure) asked.resolve(this.#failure);
+    else this.#asked.push(asked);
     this.#worker.postMessage(message, transfer);
-    const reply = await this.#reply.promise;
-    this.#reply = Promise.withResolvers();
+    const reply = await asked.promise;
     if ("failure" in reply) {
       throw new WorkerError(
         `${this.name} failed ${about}: ${reply.failure}. All Workers of this call were ended. ` +
@@ -343,63 +278,83 @@ class Helper {
 }
 
 interface Crew {
-  /** How many Workers. */
-  count: number;
+  /** How many threads, this one among them. */
+  threads: number;
   /** How many inputs there are. */
   size: number;
   receive: Receive;
   signal?: AbortSignal;
 }
 
-/** Spreads batches over Workers. Returns false, and has read no batch, if they cannot build the network. */
-async function runInWorkers(
-  makeJob: () => Job | null,
+/** Spreads batches over this thread and Workers. Where those cannot build the network, this one does it all. */
+async function spread(
+  tf: TF,
+  model: Model,
+  way: Way,
   batches: AsyncGenerator<PlacedBatch, undefined>,
-  { count, size, receive, signal }: Crew,
-): Promise<boolean> {
-  const ended = Promise.withResolvers<never>();
-  const abort = () => ended.reject(signal!.reason);
+  { threads, size, receive, signal }: Crew,
+): Promise<void> {
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
+  const abort = () => failed.reject(signal!.reason);
   signal?.addEventListener("abort", abort, { once: true });
-  const helpers = Array.from({ length: count }, (_, i) => new Helper(`Worker ${i + 1} of ${count}`));
+  const helpers = Array.from({ length: threads - 1 }, (_, i) => new Helper(`Worker ${i + 1} of ${threads - 1}`));
   let over = false;
 
   /** Settled in the order of the batches, when their outputs have been received. */
-  const received: Promise<void>[] = [];
-  const hand = async (before: Promise<void> | undefined, outputs: NdArray[], start: number) => {
-    await before;
-    if (!over) await receive(outputs, start);
+  const received: PromiseWithResolvers<void>[] = [];
+  const take = async () => {
+    const { value: batch } = await Promise.race([batches.next(), failed.promise]);
+    if (!batch || over) return null;
+    const { index } = batch;
+    received[index] = Promise.withResolvers();
+    // Outputs wait for those before them, but not without bound.
+    await Promise.race([received[index - 2 * threads]?.promise, failed.promise]);
+    return batch;
   };
-  const serve = async (helper: Helper) => {
-    for (;;) {
-      const { value: batch } = await batches.next();
-      if (!batch || over) return;
-      const { index, start, data, shape } = batch;
-      const done = Promise.withResolvers<void>();
-      received[index] = done.promise;
-      // Outputs wait for those before them, but not without bound.
-      await received[index - 2 * count];
+  const hand = async (outputs: NdArray[], { index, start }: PlacedBatch) => {
+    await received[index - 1]?.promise;
+    if (!over) await receive(outputs, start);
+    received[index].resolve();
+  };
+  const give = (outputs: NdArray[], batch: PlacedBatch) => void hand(outputs, batch).catch(failed.reject);
+
+  /** What the Workers do once they have built the network. */
+  const loops: Promise<void>[] = [];
+  const loop = async (helper: Helper) => {
+    for (let batch = await take(); batch; batch = await take()) {
+      const { start, data, shape } = batch;
       const about = `on inputs ${start} to ${start + shape[0] - 1} of ${size}`;
       const { outputs } = await helper.ask<{ outputs: NdArray[] }>({ data, shape }, about, [data.buffer]);
-      hand(received[index - 1], outputs, start).then(done.resolve, ended.reject);
+      give(outputs, batch);
     }
   };
-  const work = async () => {
-    // The Workers load their code meanwhile.
-    const job = makeJob();
-    if (!job) return false;
-    const replies = await Promise.all(
-      helpers.map((helper) => helper.ask<{ built: boolean }>(job, "at its start")),
-    );
-    if (replies.some(({ built }) => !built)) return false;
-    await Promise.all(helpers.map(serve));
-    await Promise.all(received);
-    return true;
+  const begin = async (helper: Helper, job: Job) => {
+    const { built } = await helper.ask<{ built: boolean }>(job, "at its start");
+    // Each has one batch to compute and the next one at hand.
+    if (built) loops.push(loop(helper), loop(helper));
+    else unbuildable.add(model.network);
+    await Promise.all(loops);
   };
+  let here = Promise.resolve();
   try {
-    return await Promise.race([ended.promise, work()]);
+    // The Workers load their code meanwhile.
+    const job = jobOf(model.network, way);
+    if (job) { for (const helper of helpers) begin(helper, job).catch(failed.reject); }
+    else unbuildable.add(model.network);
+    here = runHere(tf, model, way, take, give);
+    const all = async () => {
+      await here;
+      await Promise.all(loops);
+      await Promise.all(received.map(({ promise }) => promise));
+    };
+    await Promise.race([failed.promise, all()]);
   } finally {
     over = true;
     signal?.removeEventListener("abort", abort);
     helpers.forEach((helper) => helper.end());
+    // What runs here may wait for an input; but its tensors must be gone.
+    failed.reject(new Error("over"));
+    await here.catch(() => {});
   }
 }

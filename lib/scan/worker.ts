@@ -5,12 +5,16 @@
  * @module
  */
 
-import type { LayersModel, Sequential } from "npm:@tensorflow/tfjs@4.22.0";
+import type { LayersModel, Sequential, serialization } from "npm:@tensorflow/tfjs@4.22.0";
+import { sizeOf } from "../array.ts";
 import { registerResponseNormalization } from "../model/normalization.ts";
-import { ensureBackend, useBackend } from "../runtime/backend.ts";
+import type { Batch } from "../probe/batches.ts";
+import { runBatches } from "../probe/forward.ts";
 import { messageOf } from "../runtime/message.ts";
-import { readings } from "../probe/occlusion/readings.ts";
-import { type Batch, type Job, type Reply, runBatches } from "./pool.ts";
+import { tf as load } from "../runtime/tfjs.ts";
+import type { TF } from "../runtime/types.ts";
+import { startWasm } from "../runtime/wasm.ts";
+import type { Job, Reply } from "./pool.ts";
 import type { ReadingsReply } from "./readings.ts";
 
 /** The side of a Worker that TypeScript's types of a main thread do not tell. */
@@ -20,39 +24,69 @@ interface Scope {
 }
 const scope = self as unknown as Scope;
 
-/** The message that comes next. The pool sends one, then waits for the answer. */
-let message = Promise.withResolvers<unknown>();
-scope.onmessage = ({ data }) => message.resolve(data);
+/** What has been asked and not begun. */
+const inbox: unknown[] = [];
+let wake = () => {};
+scope.onmessage = ({ data }) => {
+  inbox.push(data);
+  wake();
+};
 
 async function next<Wanted extends Job | Batch>(): Promise<Wanted> {
-  const received = await message.promise;
-  message = Promise.withResolvers();
-  return received as Wanted;
+  while (inbox.length === 0) await new Promise<void>((done) => wake = done);
+  return inbox.shift() as Wanted;
+}
+
+const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
+
+/**
+ * Builds the network with its weights on WASM.
+ *
+ * @throws if TensorFlow.js cannot build it from its description, or its weights cannot be told apart by their names
+ */
+function build(tf: TF, { config, sequential, weights, values }: Job): LayersModel {
+  // On cpu, zeros that no weight has replaced yet cost nothing.
+  tf.setBackend("cpu");
+  const Network = sequential ? tf.Sequential : tf.LayersModel;
+  const network = Network.fromConfig(
+    Network as serialization.SerializableConstructor<LayersModel>,
+    config as serialization.ConfigDict,
+    {},
+    true,
+  );
+  // Until then a Sequential cannot tell its own uses of a layer from others.
+  if (!network.built) (network as Sequential).build();
+  tf.setBackend("wasm");
+  const places = new Map(weights.map((weight) => [weight.name, weight]));
+  if (places.size !== network.weights.length) throw new Error("Two weights have one name.");
+  // tfjs takes shared memory as well as any; its types do not know.
+  const memory = values as unknown as ArrayBuffer;
+  for (const weight of network.weights) {
+    const { shape, dtype, at } = places.get(weight.originalName)!;
+    const value = tf.tensor(new ARRAYS[dtype](memory, at, sizeOf(shape)), shape, dtype);
+    weight.write(value);
+    value.dispose();
+  }
+  return network;
 }
 
 async function work(): Promise<void> {
-  // Built on cpu, the network costs half the time and memory: zeros that no weight has replaced yet cost nothing there,
-  // and a weight moves to WASM when it is first used.
-  await useBackend("cpu");
-  const tf = await ensureBackend();
+  const tf = await load();
+  await startWasm(tf);
   registerResponseNormalization(tf);
-  const { topology, specs, weights, layers, fold, readings: asked } = await next<Job>();
+  const job = await next<Job>();
   let network: LayersModel;
   try {
-    // tfjs takes shared memory for weights as well as any; its types do not know.
-    const weightData = weights as unknown as ArrayBuffer;
-    network = await tf.loadLayersModel(tf.io.fromMemory({ modelTopology: topology, weightSpecs: specs, weightData }));
-    // Until then a Sequential cannot tell its own uses of a layer from others.
-    if (!network.built) (network as Sequential).build();
+    network = build(tf, job);
   } catch {
     // The caller's own thread has the network and goes on with it.
     scope.postMessage({ built: false });
     return;
   }
-  await useBackend("wasm");
   scope.postMessage({ built: true });
-  if (asked) {
-    const work = await readings(tf, network, asked, (reading) => {
+  if (job.readings) {
+    const { readings } = await import("../probe/occlusion/readings.ts");
+    const work = await readings(tf, network, job.readings, (reading) => {
       scope.postMessage({ reading }, [reading.scores.buffer as ArrayBuffer, reading.sums.buffer as ArrayBuffer]);
     });
     scope.postMessage({ work });
@@ -61,7 +95,7 @@ async function work(): Promise<void> {
   await runBatches(
     tf,
     network,
-    { layers, fold },
+    job,
     () => next<Batch>(),
     (outputs) => scope.postMessage({ outputs }, outputs.map(({ data }) => data.buffer as ArrayBuffer)),
   );

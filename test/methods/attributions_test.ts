@@ -399,10 +399,10 @@ describe("every method", () => {
     for (const { method } of results) expect(html).toContain(method);
     expect(html).toContain("99th percentile");
     expect(() => compare([])).toThrow("nothing to compare");
-    expect(() => compare(results[0] as never)).toThrow("an attribution by itself");
-    expect(() => compare([undefined as never])).toThrow("an array that holds something else");
+    expect(() => compare(results[0] as never)).toThrow("received an object of type Attribution.");
+    expect(() => compare([undefined as never])).toThrow("received an array with undefined.");
     const promise = saliency(model, scene);
-    expect(() => compare([promise as never])).toThrow("put await before it");
+    expect(() => compare([promise as never])).toThrow("received an array with a promise (did you forget await?).");
     await promise;
     const elsewhere = await saliency(model, other);
     expect(() => compare([results[0], elsewhere])).toThrow("of one image");

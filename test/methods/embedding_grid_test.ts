@@ -78,7 +78,7 @@ describe("embeddingGrid", () => {
     expect(() => embeddingGrid(codes, { data: new Float32Array(4), shape: [2, 2] })).toThrow(
       "codes of 9 images: received a map of 2 points",
     );
-    expect(() => embeddingGrid(codes, {} as never)).toThrow("received object");
+    expect(() => embeddingGrid(codes, {} as never)).toThrow("received an object.");
     expect(() => embeddingGrid(codes, map, { arrangement: "nearst" as never })).toThrow('"nearest"');
     expect(() => embeddingGrid(codes, map, { columns: 1.5 })).toThrow("received 1.5");
   });

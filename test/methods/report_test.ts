@@ -59,11 +59,15 @@ test("methods may be named, and one may come twice", async () => {
 
 test.each([
   [[], {}, "no method"],
-  [["saliency"], {}, "received string"],
+  [["saliency"], {}, 'received "saliency"'],
   [[saliency], { layers: ["pool1"] }, "no weights"],
   [[saliency], { target: 9 }, "classes 0 to 4"],
+  [[saliency], { baselines: ["blured"] }, 'There is no baseline "blured"'],
+  [[saliency], { baselines: [] }, "baselines is empty"],
+  [[saliency], { steps: 0 }, "steps must be a whole number ≥ 1: received 0"],
+  [saliency, {}, "wants attribution methods, as [saliency, gradCam]: received the function saliency"],
 ])("refuses methods %j with %j", async (methods, options, message) => {
-  await expect(report(model, landscape(), methods as never, options)).rejects.toThrow(message);
+  await expect(report(model, landscape(), methods as never, options as never)).rejects.toThrow(message);
 });
 
 test("an abort leaves no tensor", async () => {

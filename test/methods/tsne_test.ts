@@ -30,6 +30,8 @@ describe("tsne", () => {
     expect(accuracy).toBeGreaterThan(0.93);
     expect(preservation).toHaveLength(300);
     expect(preservation.reduce((a, b) => a + b) / 300).toBeGreaterThan(0.4);
+    expect(map.engine).toBe("wasm");
+    expect(map.engineReason).toBe("Fewer than 10000 points are quick on the processor.");
     const [first] = map.rows;
     expect(first).toEqual({
       id: "digit 0",
@@ -82,7 +84,7 @@ describe("tsne", () => {
   });
 
   test("refuses codes that are none, and ends when it is told to", async () => {
-    await expect(tsne({} as never)).rejects.toThrow("received object");
+    await expect(tsne({} as never)).rejects.toThrow("received an object.");
     await expect(tsne(await some(3))).rejects.toThrow("at least 4 points");
     await expect(tsne(await some(50), { perplexity: 5, signal: AbortSignal.abort(new Error("enough")) })).rejects
       .toThrow("enough");
@@ -90,25 +92,33 @@ describe("tsne", () => {
 });
 
 describe("pca", () => {
+  const points2 = Float32Array.of(0, 1, 2, 5, 4, 4);
   test("tells how much its components hold", async () => {
     const found = pca(await some(300), { components: 3 });
     expect(found.points.labels).toHaveLength(300);
     const sum = found.explainedVarianceRatio.reduce((a, b) => a + b);
     expect(found.figure().caption).toContain(`3 components hold ${(100 * sum).toFixed(1)} %`);
-    expect(found.figure().blocks.map(({ kind }) => kind)).toEqual(["chart", "chart"]);
+    expect(found.figure().blocks.map(({ kind, heading }) => heading ?? kind)).toEqual([
+      expect.stringMatching(/^Components 1 to 3 \(/),
+      "chart",
+    ]);
+    expect(found.figure({ dimensions: 2 }).blocks[0].heading).toMatch(
+      /^Component 1 \(.* across, component 2 \(.* upwards$/,
+    );
     expect(pca(await some(300), { components: 1 }).figure().blocks).toHaveLength(1);
   });
 
-  test("says which points are drawn, of many", async () => {
-    const { points, labels } = await digits();
-    const twice = new Float32Array(2 * points.data.length);
-    twice.set(points.data);
-    twice.set(points.data, points.data.length);
-    const found = pca({ data: twice, shape: [3594, 64], labels: [...labels, ...labels].map((_, i) => String(i % 30)) });
-    expect(found.figure().caption).toContain("One of every 2 points is drawn. There are 30 labels, too many");
-    const [chart] = found.figure().blocks;
-    if (chart.kind !== "chart") throw new Error("The first block is no chart.");
-    expect(chart.series.map(({ x }) => x.length)).toEqual([1797]);
+  test("draws its map where the points lie along the first components", async () => {
+    const found = pca(await some(60), { components: 4 });
+    const html = await found.figure({ columns: { third: Array.from({ length: 60 }, (_, i) => i) } }).html();
+    const data = JSON.parse(html.match(/<script type="application\/json">([\s\S]*?)<\/script>/)![1]);
+    const floats = (text: string) => [...new Float32Array(Uint8Array.fromBase64(text).buffer)];
+    const along = (component: number) => Array.from({ length: 60 }, (_, i) => found.points.data[4 * i + component]);
+    expect(floats(data.x)).toEqual(along(0));
+    expect(floats(data.y)).toEqual(along(1));
+    expect(data.columns.map(({ name }: { name: string }) => name)).toEqual(["label", "third"]);
+    expect(() => found.figure({ dimensions: 4 as never })).toThrow("2 or 3 dimensions, and no more");
+    expect(() => pca({ data: points2, shape: [3, 2] }).figure({ dimensions: 3 })).toThrow("here 2: received 3");
   });
 });
 
@@ -120,6 +130,6 @@ describe("neighbors", () => {
     expect(near.sameLabel).toBeGreaterThan(0.7);
     expect((await neighbors({ data: points.data, shape: points.shape }, { k: 1 })).sameLabel).toBeNaN();
     await expect(neighbors(points, { k: 80 })).rejects.toThrow("1 to 79 neighbours: received k = 80");
-    await expect(neighbors({} as never)).rejects.toThrow("received object");
+    await expect(neighbors({} as never)).rejects.toThrow("received an object.");
   });
 });

@@ -161,7 +161,7 @@ describe("what is refused, with no tensor left behind", () => {
       /"net\.h5" is not in a format that convlens reads.*tensorflowjs_converter/,
     );
     await expect(loadModel("ftp://host/model.json")).rejects.toThrow("starts with file:, http: or https:");
-    await expect(loadModel(7 as never)).rejects.toThrow("received number");
+    await expect(loadModel(7 as never)).rejects.toThrow("received 7.");
   });
 
   test("labels and preprocessings that do not fit", async () => {

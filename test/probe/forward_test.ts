@@ -53,6 +53,25 @@ describe("forward", () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  test("lets timers run while it computes, so that a signal is heard", async () => {
+    const tf = await ensureBackend();
+    const layers = Array.from(
+      { length: 40 },
+      (_, i) =>
+        tf.layers.conv2d({ name: `c${i}`, inputShape: [12, 12, 8], filters: 8, kernelSize: 5, padding: "same" }),
+    );
+    const deep = await loadModel(tf.sequential({ layers }), { preprocess: "none" });
+    const inputs = Array.from({ length: 64 }, () => ndarray(new Float32Array(12 * 12 * 8), [12, 12, 8]));
+    const stop = new AbortController();
+    const timer = setTimeout(() => stop.abort(new Error("enough")), 1);
+    let done = 0;
+    const run = forward(deep, inputs, ["c39"], { batchSize: 4, signal: stop.signal, onProgress: () => done++ });
+    await expect(run).rejects.toThrow("enough");
+    clearTimeout(timer);
+    expect(done).toBeLessThan(16);
+    deep.dispose();
+  });
+
   test("puts dropout and batch normalisation into inference", async () => {
     const tf = await ensureBackend();
     const net = tf.sequential({

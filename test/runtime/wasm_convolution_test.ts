@@ -79,16 +79,18 @@ test("equal the cpu backend's, whatever the shape, window and padding", async ()
 
 test("give the same numbers to an image whatever batch it is in, and free what they took", () => {
   const memory = () => (tf.backend() as unknown as { wasm: { HEAPU8: Uint8Array } }).wasm.HEAPU8.length;
-  const run = (count: number) =>
+  const run = (count: number, side: number) =>
     tf.tidy(() => {
-      const images = tf.randomUniform([16, 20, 20, 16], -1, 1, "float32", 1) as Tensor4D;
+      const images = tf.randomUniform([16, side, side, 16], -1, 1, "float32", 1) as Tensor4D;
       const filter = tf.randomUniform([3, 3, 16, 24], -1, 1, "float32", 2) as Tensor4D;
       return tf.slice(tf.conv2d(tf.slice(images, 0, count), filter, 1, "same"), 0, 1).dataSync();
     });
-  const [one, all] = [run(1), run(16)];
-  expect(one.every((value, i) => value === all[i])).toBe(true);
+  for (const side of [1, 2, 3, 5, 7, 8, 14, 20]) {
+    const [one, all] = [run(1, side), run(16, side)];
+    expect(one.every((value, i) => value === all[i]), `maps of ${side}×${side}`).toBe(true);
+  }
   const before = memory();
-  for (let i = 0; i < 50; i++) run(16);
+  for (let i = 0; i < 50; i++) run(16, 20);
   expect(memory()).toBe(before);
 });
 

@@ -15,17 +15,33 @@ import { notebookOf } from "../notebooks/samples.ts";
 await useBackend("wasm");
 const tf = await ensureBackend();
 
-/** The Workers that a test started, and those of them that were ended. */
+/** The Workers that a test started, those of them that were ended, and how many batches all were given. */
 let started: Worker[];
 let ended: Set<Worker>;
+let given: number;
+/** Settles when a Worker has built the network. */
+let ready: PromiseWithResolvers<void>;
+/** What a batch becomes on its way to a Worker. */
+let tamper: (data: Float32Array) => void;
 const NativeWorker = globalThis.Worker;
 beforeEach(() => {
   started = [];
   ended = new Set();
+  given = 0;
+  ready = Promise.withResolvers();
+  tamper = () => {};
   globalThis.Worker = class extends NativeWorker {
     constructor(...args: ConstructorParameters<typeof Worker>) {
       super(...args);
       started.push(this);
+      this.addEventListener("message", () => ready.resolve());
+    }
+    override postMessage(message: { data?: Float32Array }, transfer: unknown) {
+      if (message.data) {
+        given++;
+        tamper(message.data);
+      }
+      super.postMessage(message, transfer as Transferable[]);
     }
     override terminate() {
       ended.add(this);
@@ -123,6 +139,19 @@ function stream(inputs: NdArray[], size: number, log: (event: number | "closed")
   };
 }
 
+/** Inputs of which all but the first come when a Worker is ready: else this thread has done all by then. */
+function patient(inputs: NdArray[]) {
+  return {
+    size: inputs.length,
+    async *[Symbol.asyncIterator]() {
+      for (const [i, input] of inputs.entries()) {
+        if (i === 1) await ready.promise;
+        yield input;
+      }
+    },
+  };
+}
+
 /** Compares to the bit: `toEqual` on typed arrays tells 0 from -0. */
 function expectSame(found: NdArray[], wanted: NdArray[]): void {
   expect(found.map(({ shape }) => shape)).toEqual(wanted.map(({ shape }) => shape));
@@ -130,7 +159,7 @@ function expectSame(found: NdArray[], wanted: NdArray[]): void {
 }
 
 describe("forwardAll", () => {
-  test("gives what forward gives, to the bit, however many Workers there are", async () => {
+  test("gives what forward gives, to the bit, however many threads there are", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 12 }),
@@ -139,15 +168,82 @@ describe("forwardAll", () => {
         async (count, batchSize, workers) => {
           const inputs = someInputs(count);
           const before = started.length;
-          const found = await forwardAll(model, inputs, LAYERS, { batchSize, workers });
-          const wanted = Math.min(workers, Math.ceil(count / batchSize));
-          expect(started.length - before).toBe(wanted === 1 ? 0 : wanted);
+          given = 0;
+          ready = Promise.withResolvers();
+          const threads = Math.min(workers, count);
+          const some = threads > 1 ? patient(inputs) : inputs;
+          const found = await forwardAll(model, some, LAYERS, { batchSize, workers });
+          // This thread is one of them.
+          expect(started.length - before).toBe(threads - 1);
+          if (threads > 1 && count > 3) expect(given).toBeGreaterThan(0);
           expectSame(found, await forward(model, inputs, LAYERS, { batchSize }));
         },
       ),
       // Up to three inputs the normalisation is not folded, from four on it is.
       { numRuns: 16, seed: 3, examples: [[3, 1, 2], [4, 1, 2], [5, 2, 2], [1, 1, 2]] },
     );
+  });
+
+  test("gives the same to the bit, however the inputs are cut, through layers of every kind", async () => {
+    const on = { inputShape: [7, 7, 3] as [number, number, number] };
+    const { layers } = tf;
+    const nets: Record<string, tfLayers.Layer[]> = {
+      convolutions: [
+        layers.conv2d({ ...on, filters: 8, kernelSize: 3, padding: "same", activation: "relu" }),
+        layers.conv2d({ filters: 7, kernelSize: 3, activation: "sigmoid" }),
+        layers.conv2d({ filters: 16, kernelSize: 2, strides: 2, padding: "same" }),
+        layers.conv2d({ filters: 24, kernelSize: 1, activation: "elu" }),
+      ],
+      dilated: [layers.conv2d({ ...on, filters: 5, kernelSize: 3, dilationRate: 2, activation: "softmax" })],
+      depthwise: [
+        layers.depthwiseConv2d({ ...on, kernelSize: 3, depthMultiplier: 2, activation: "relu6" }),
+        layers.separableConv2d({ filters: 9, kernelSize: 3 }),
+      ],
+      transposed: [layers.conv2dTranspose({ ...on, filters: 5, kernelSize: 3, strides: 2 })],
+      pooled: [
+        layers.averagePooling2d({ ...on, poolSize: 3, strides: 2, padding: "same" }),
+        layers.upSampling2d({ size: [2, 2] }),
+        layers.zeroPadding2d({ padding: 1 }),
+        layers.maxPooling2d({ poolSize: 2 }),
+        layers.globalAveragePooling2d({}),
+      ],
+      normalized: [
+        layers.batchNormalization(on),
+        layers.layerNormalization({}),
+        layers.prelu({}),
+        layers.leakyReLU({}),
+        layers.activation({ activation: "softmax" }),
+      ],
+      dense: [
+        layers.flatten(on),
+        layers.dense({ units: 33, activation: "tanh" }),
+        layers.dense({ units: 64, activation: "relu" }),
+        layers.dense({ units: 5, activation: "softmax" }),
+      ],
+      recurrent: [
+        layers.reshape({ ...on, targetShape: [7, 21] }),
+        layers.conv1d({ filters: 6, kernelSize: 3 }),
+        layers.lstm({ units: 5, returnSequences: true }),
+        layers.gru({ units: 3 }),
+      ],
+    };
+    const next = uniforms(9);
+    const inputs = Array.from(
+      { length: 9 },
+      () => ndarray(Array.from({ length: 147 }, () => 4 * next() - 2), [7, 7, 3]),
+    );
+    for (const [name, all] of Object.entries(nets)) {
+      const network = tf.sequential({ layers: all });
+      shuffle(network, 3);
+      const net = await loadModel(network, { preprocess: "none" });
+      const last = [all.at(-1)!.name];
+      const [wanted] = await forward(net, inputs, last, { batchSize: 9 });
+      for (const batchSize of [1, 2, 4]) {
+        const [found] = await forward(net, inputs, last, { batchSize });
+        expect(found.data, `${name}, batches of ${batchSize}`).toEqual(wanted.data);
+      }
+      net.dispose();
+    }
   });
 
   test("gives what forward gives on ResNet-50", async () => {
@@ -158,9 +254,10 @@ describe("forwardAll", () => {
       () => ndarray(Float32Array.from({ length: 224 * 224 * 3 }, () => 255 * next() - 120), [224, 224, 3]),
     );
     const layers = ["activation_9", resnet.layers.at(-1)!.name];
-    const found = await forwardAll(resnet, inputs, layers, { batchSize: 2, workers: 2 });
-    expect(started).toHaveLength(2);
-    expectSame(found, await forward(resnet, inputs, layers, { batchSize: 2 }));
+    const found = await forwardAll(resnet, patient(inputs), layers, { batchSize: 2, workers: 2 });
+    expect(started).toHaveLength(1);
+    expect(given).toBeGreaterThan(0);
+    expectSame(found, await forward(resnet, inputs, layers, { batchSize: 4 }));
     resnet.dispose();
   });
 
@@ -168,9 +265,9 @@ describe("forwardAll", () => {
     const network = netOf(nested("first", "a"), nested("out", "b"));
     network.build();
     const net = await loadModel(network, { preprocess: "none" });
-    const found = await forwardAll(net, someInputs(3), ["first", "out"], { batchSize: 1, workers: 2 });
-    expect(started).toHaveLength(2);
-    expectSame(found, await forward(net, someInputs(3), ["first", "out"], { batchSize: 1 }));
+    const found = await forwardAll(net, patient(someInputs(5)), ["first", "out"], { batchSize: 1, workers: 2 });
+    expect(given).toBeGreaterThan(0);
+    expectSame(found, await forward(net, someInputs(5), ["first", "out"]));
     net.dispose();
   });
 
@@ -196,16 +293,19 @@ describe("forwardAll", () => {
     await new Promise((done) => setTimeout(done, 10));
     stop.abort();
     await expect(run).rejects.toThrow(/abort/i);
-    expect(started).toHaveLength(Math.min(16, navigator.hardwareConcurrency));
+    expect(started).toHaveLength(Math.min(16, navigator.hardwareConcurrency) - 1);
     heavy.dispose();
   });
 
   test("sees the weights as they are at each call", async () => {
     const net = await residual();
-    const inputs = someInputs(4);
-    const [before] = await forwardAll(net, inputs, ["out"], { batchSize: 2, workers: 2 });
+    const inputs = someInputs(8);
+    const [before] = await forwardAll(net, patient(inputs), ["out"], { batchSize: 2, workers: 2 });
     shuffle(net.network, 2);
-    const after = await forwardAll(net, inputs, ["out"], { batchSize: 2, workers: 2 });
+    given = 0;
+    ready = Promise.withResolvers();
+    const after = await forwardAll(net, patient(inputs), ["out"], { batchSize: 2, workers: 2 });
+    expect(given).toBeGreaterThan(0);
     expect(after[0].data).not.toEqual(before.data);
     expectSame(after, await forward(net, inputs, ["out"], { batchSize: 2 }));
     net.dispose();
@@ -221,7 +321,7 @@ describe("forwardAll", () => {
       const options = { batchSize: 2, workers, onProgress };
       expectSame(await forwardAll(model, stream(inputs, 7), ["sum", "sum"], options), wanted);
       expectSame(await forwardAll(model, new Set(inputs), ["sum", "sum"], { batchSize: 2, workers }), wanted);
-      expect(seen).toEqual([[2, 7], [4, 7], [6, 7], [7, 7]]);
+      expect(seen).toEqual(workers === 1 ? [[2, 7], [4, 7], [6, 7], [7, 7]] : [2, 4, 5, 6, 7].map((done) => [done, 7]));
     }
     expect(tf.memory().numTensors).toBe(tensors);
   });
@@ -242,11 +342,12 @@ describe("forwardAll", () => {
       const inputs = someInputs(3);
       const wanted = await forward(net, inputs, ["out"], { batchSize: 1 });
       const before = started.length;
-      expectSame(await forwardAll(net, inputs, ["out"], { batchSize: 1, workers: 2 }), wanted);
-      expect(started.length).toBe(before + 2);
+      ready = Promise.withResolvers();
+      expectSame(await forwardAll(net, patient(inputs), ["out"], { batchSize: 1, workers: 2 }), wanted);
+      expect(started.length).toBe(before + 1);
       // The second time it knows.
       expectSame(await forwardAll(net, inputs, ["out"], { batchSize: 1, workers: 2 }), wanted);
-      expect(started.length).toBe(before + 2);
+      expect(started.length).toBe(before + 1);
       net.dispose();
     }
   });
@@ -263,7 +364,7 @@ describe("forwardAll", () => {
     }
   });
 
-  test.each([1, 2])("refuses what it cannot run, with %i Workers", async (workers) => {
+  test.each([1, 2])("refuses what it cannot run, with %i threads", async (workers) => {
     const options = { batchSize: 1, workers };
     const run = (inputs: Parameters<typeof forwardAll>[1], more = {}) =>
       forwardAll(model, inputs, ["out"], { ...options, ...more });
@@ -280,7 +381,7 @@ describe("forwardAll", () => {
     await expect(run(stream(someInputs(5), 4))).rejects.toThrow("said that they are 4: there are more");
   });
 
-  test.each([1, 2])("is over at once when it is aborted, with %i Workers, and the next call works", async (workers) => {
+  test.each([1, 2])("is over at once when it is aborted, with %i threads, and the next call works", async (workers) => {
     const tensors = tf.memory().numTensors;
     const inputs = someInputs(30);
     const stop = new AbortController();
@@ -296,7 +397,8 @@ describe("forwardAll", () => {
       },
     });
     await expect(run).rejects.toThrow("enough");
-    expect(ended.size).toBe(workers === 1 ? 0 : 2);
+    expect(ended.size).toBe(workers - 1);
+    expect(tf.memory().numTensors).toBe(tensors);
     await new Promise((done) => setTimeout(done, 100));
     expect(seen).toEqual([2, 4, 6]);
     expect(events.at(-1)).toBe("closed");
@@ -308,15 +410,25 @@ describe("forwardAll", () => {
 
   test("tells which Worker failed, on what and why, and the next call works", async () => {
     const net = await picky();
-    const run = (value: number, count = 9) =>
-      forwardAll(net, words(value, count), ["flat"], { batchSize: 2, workers: 2 });
-    const error = await run(10).catch((error) => error);
+    const run = () => {
+      ready = Promise.withResolvers();
+      return forwardAll(net, patient(words(9, 9)), ["flat"], { batchSize: 2, workers: 2 });
+    };
+    // The embedding has ten words.
+    tamper = (data) => data[0] = 10;
+    const error = await run().catch((error) => error);
     expect(error).toBeInstanceOf(WorkerError);
-    expect(error.message).toMatch(/^Worker [12] of 2 failed on inputs 6 to 7 of 9: .*\b10 is not in \[0, 9\]/);
+    expect(error.message).toMatch(/^Worker 1 of 1 failed on inputs \d to \d of 9: .*\b10 is not in \[0, 9\]/);
     expect(error.message).toContain("smaller batchSize");
-    expect(ended.size).toBe(2);
-    const [codes] = await run(9);
+    expect(ended.size).toBe(1);
+    tamper = () => {};
+    const [codes] = await run();
     expect(codes.shape).toEqual([9, 12]);
+    // What fails in this thread is thrown as it is.
+    const tensors = tf.memory().numTensors;
+    await expect(forwardAll(net, words(10, 2), ["flat"], { batchSize: 2, workers: 2 })).rejects.toThrow("10 is not in");
+    expect(ended.size).toBe(3);
+    expect(tf.memory().numTensors).toBe(tensors);
     net.dispose();
   });
 
@@ -334,29 +446,30 @@ describe("forwardAll", () => {
       throw new Error("no screen");
     };
     await expect(forwardAll(model, someInputs(6), ["out"], { ...options, onProgress })).rejects.toThrow("no screen");
-    expect(ended.size).toBe(4);
+    expect(ended.size).toBe(2);
   });
 });
 
 describe("forwardEach", () => {
-  test.each([1, 3])("hands batches over in order, one at a time, with %i Workers", async (workers) => {
-    const inputs = someInputs(11);
+  test.each([1, 3])("hands batches over in order, one at a time, with %i threads", async (workers) => {
+    const inputs = someInputs(24);
     const [wanted] = await forward(model, inputs, ["out"], { batchSize: 2 });
     let busy = false;
     let read = 0;
-    const starts: number[] = [];
+    let next = 0;
     const log = (event: number | "closed") => event !== "closed" && (read = event + 1);
-    await forwardEach(model, stream(inputs, 11, log), ["out"], async ([output], start) => {
+    await forwardEach(model, stream(inputs, 24, log), ["out"], async ([output], start) => {
       expect(busy).toBe(false);
       busy = true;
-      starts.push(start);
+      expect(start).toBe(next);
+      next += output.shape[0];
       await new Promise((done) => setTimeout(done, 30));
       expect(output.data).toEqual(wanted.data.slice(start * 5, start * 5 + output.data.length));
-      // However slow this is, the inputs do not run away: two batches a Worker under way, one taken by each.
-      expect(read).toBeLessThanOrEqual(start + 2 * 3 * workers);
+      // However slow this is, the inputs do not run away: four batches a thread, of two inputs.
+      expect(read).toBeLessThanOrEqual(start + 2 * 4 * workers);
       busy = false;
     }, { batchSize: 2, workers });
-    expect(starts).toEqual([0, 2, 4, 6, 8, 10]);
+    expect(next).toBe(24);
   });
 });
 

@@ -41,6 +41,9 @@ export interface RunOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
+/** The names of {@linkcode RunOptions}. */
+export const RUN_OPTIONS = { batchSize: true, signal: true, onProgress: true } satisfies Record<keyof RunOptions, true>;
+
 /** One image with one target. */
 export interface Subject {
   /** The image's name. */

@@ -5,6 +5,7 @@
  */
 
 import { type NdArray, ndarray } from "../../array.ts";
+import { kindOf } from "../../errors.ts";
 import { randomStream } from "../training/random.ts";
 
 /** Baselines by name. */
@@ -19,6 +20,14 @@ export const BASELINES = ["black", "grey", "blurred", "noise"] as const;
  */
 export type BaselineName = typeof BASELINES[number];
 
+/** @throws {RangeError} if there is no baseline of this name */
+export function checkBaseline(name: unknown): void {
+  if (BASELINES.some((known) => known === name)) return;
+  throw new RangeError(
+    `There is no baseline ${kindOf(name)}; wanted one of ${BASELINES.join(", ")}, or an image.`,
+  );
+}
+
 /** The blur's standard deviation as a share of the longer side. */
 const BLUR = 10 / 224;
 
@@ -31,6 +40,7 @@ const BLUR = 10 / 224;
  * @throws {RangeError} if there is no baseline of this name
  */
 export function baselineOf(view: NdArray, name: BaselineName, seed = 0): NdArray {
+  checkBaseline(name);
   const { data, shape } = view;
   switch (name) {
     case "black":
@@ -44,9 +54,6 @@ export function baselineOf(view: NdArray, name: BaselineName, seed = 0): NdArray
       return ndarray(data.map(() => 255 * random()), shape);
     }
   }
-  throw new RangeError(
-    `There is no baseline ${JSON.stringify(name)}; wanted one of ${BASELINES.join(", ")}, or an image.`,
-  );
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 
 import type { Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
+import { checkOptions, kindOf } from "../../errors.ts";
 import type { TF } from "../../runtime/backend.ts";
 
 /**
@@ -66,15 +67,18 @@ const within = (name: string, value: number) => {
  * Fills in an optimiser's defaults.
  *
  * @throws {RangeError} if the kind is unknown or a number does not fit
+ * @throws {TypeError} if it has an unknown option
  */
 export function optimizer(wanted: Optimizer | Optimizer["kind"]): Required<Optimizer> {
   const given: Optimizer = typeof wanted === "string" ? { kind: wanted } : wanted;
   if (given.kind === "sgd") {
+    checkOptions("optimizer sgd", given, { kind: true, momentum: true, nesterov: true });
     const full = { ...given, momentum: given.momentum ?? 0.9, nesterov: given.nesterov ?? false };
     within("momentum", full.momentum);
     return full;
   }
   if (given.kind === "adam") {
+    checkOptions("optimizer adam", given, { kind: true, beta1: true, beta2: true, epsilon: true });
     const full = { ...given, beta1: given.beta1 ?? 0.9, beta2: given.beta2 ?? 0.999, epsilon: given.epsilon ?? 1e-7 };
     within("beta1", full.beta1);
     within("beta2", full.beta2);
@@ -82,7 +86,7 @@ export function optimizer(wanted: Optimizer | Optimizer["kind"]): Required<Optim
     return full;
   }
   throw new RangeError(
-    `There is no optimiser ${JSON.stringify((given as { kind: unknown }).kind)}; wanted "sgd" or "adam".`,
+    `There is no optimiser ${kindOf((given as { kind?: unknown }).kind ?? given)}; wanted "sgd" or "adam".`,
   );
 }
 

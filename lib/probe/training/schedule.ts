@@ -4,6 +4,8 @@
  * @module
  */
 
+import { checkOptions, kindOf } from "../../errors.ts";
+
 /**
  * A schedule of the learning rate:
  * - `"step"`: times `factor` after every `every` epochs;
@@ -65,6 +67,7 @@ const check = (name: string, value: number, fits: boolean, wanted: string) => {
  * @param wanted a schedule, or just its kind
  * @param run how long the run is to be
  * @throws {RangeError} if the kind is unknown or a number does not fit
+ * @throws {TypeError} if it has an unknown option
  */
 export function startSchedule(
   wanted: Schedule | Schedule["kind"],
@@ -79,15 +82,24 @@ export function startSchedule(
   });
   switch (schedule.kind) {
     case "constant":
+      checkOptions("schedule constant", schedule, { kind: true });
       return running(() => 1);
     case "step": {
-      const { every = Math.max(1, Math.ceil(epochs / 3)), factor = 0.1 } = schedule;
+      const { every = Math.max(1, Math.ceil(epochs / 3)), factor = 0.1 } = checkOptions("schedule step", schedule, {
+        kind: true,
+        every: true,
+        factor: true,
+      });
       check("every", every, every > 0, "a number of epochs above 0");
       check("factor", factor, factor > 0 && factor <= 1, "above 0 and at most 1");
       return running((step) => factor ** Math.floor(step / stepsPerEpoch / every));
     }
     case "cosine": {
-      const { warmUp = 0, floor = 0 } = schedule;
+      const { warmUp = 0, floor = 0 } = checkOptions("schedule cosine", schedule, {
+        kind: true,
+        warmUp: true,
+        floor: true,
+      });
       check("warmUp", warmUp, warmUp >= 0 && warmUp < epochs, `from 0 to below the ${epochs} epochs`);
       check("floor", floor, floor >= 0 && floor <= 1, "from 0 to 1");
       const rise = Math.round(warmUp * stepsPerEpoch);
@@ -97,7 +109,11 @@ export function startSchedule(
       );
     }
     case "plateau": {
-      const { patience = 2, factor = 0.1 } = schedule;
+      const { patience = 2, factor = 0.1 } = checkOptions("schedule plateau", schedule, {
+        kind: true,
+        patience: true,
+        factor: true,
+      });
       check("patience", patience, Number.isInteger(patience) && patience >= 1, "a whole number ≥ 1");
       check("factor", factor, factor > 0 && factor < 1, "above 0 and below 1");
       return running(() => state.scale, (error) => {
@@ -110,7 +126,7 @@ export function startSchedule(
     }
     default:
       throw new RangeError(
-        `There is no schedule ${JSON.stringify((schedule as { kind: unknown }).kind)}; wanted "constant", "step", ` +
+        `There is no schedule ${kindOf((schedule as { kind?: unknown }).kind ?? schedule)}; wanted "constant", "step", ` +
           `"cosine" or "plateau".`,
       );
   }

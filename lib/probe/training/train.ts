@@ -9,8 +9,9 @@
 
 import type { LayersModel, Scalar, Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../../array.ts";
-import type { Dataset } from "../../data/dataset.ts";
+import { checkDataset, type Dataset } from "../../data/dataset.ts";
 import type { ImageLike } from "../../data/image.ts";
+import { checkOptions, kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
 import { preprocess } from "../../model/preprocess.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
@@ -104,6 +105,26 @@ export interface TrainingOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
+/** The names of {@linkcode TrainingOptions}. */
+export const TRAINING_OPTIONS = {
+  epochs: true,
+  optimizer: true,
+  learningRate: true,
+  schedule: true,
+  batchSize: true,
+  validation: true,
+  weightDecay: true,
+  labelSmoothing: true,
+  augment: true,
+  earlyStop: true,
+  seed: true,
+  snapshots: true,
+  checkpoint: true,
+  probe: true,
+  signal: true,
+  onProgress: true,
+} satisfies Record<keyof TrainingOptions, true>;
+
 /** What can be seen of a run while it goes on. */
 export interface TrainingView {
   /** Everything up to the last full epoch. */
@@ -192,8 +213,10 @@ function checkKinds({ validation, snapshots, augment }: TrainingOptions): void {
   ];
   for (const [name, value, fits, wanted] of checks) {
     if (value === undefined || fits) continue;
-    throw new TypeError(`${name} must be ${wanted}: received ${JSON.stringify(value)}.`);
+    throw new TypeError(`${name} must be ${wanted}: received ${kindOf(value)}.`);
   }
+  if (isObject(validation)) checkDataset("validation", validation);
+  if (augment) checkOptions("augment", augment, { flip: true, crop: true, pad: true });
 }
 
 /** All options with their defaults, checked. */
@@ -223,6 +246,8 @@ function settle(model: Model, options: TrainingOptions) {
     if (!fits) throw new RangeError(`${name} must be ${wanted}: received ${value}.`);
   }
   if (validation === 0) refuseUnvalidated({ earlyStop, schedule }, "received validation: 0");
+  // What is wrong with a schedule is told before images are read.
+  startSchedule(schedule, { epochs, stepsPerEpoch: 1 });
   const doubling = [0, ...Array.from({ length: 31 }, (_, i) => 2 ** i)];
   const wanted = options.snapshots ?? (model.params > SNAPSHOT_PARAMS ? [] : doubling);
   const odd = wanted.find((epoch) => !isWhole(epoch, 0));
@@ -282,6 +307,7 @@ export async function runTraining(
   const { epochs, batchSize, seed, learningRate } = settled;
   const { signal } = options;
   const labels = labelsFor(model, dataset);
+  const ownProbe = options.probe === undefined ? undefined : await model.view(options.probe);
   const tf = await ensureBackend();
   const pass = trainingPass(tf, model.network, model.name);
   const all = namedWeights(model.network);
@@ -312,9 +338,7 @@ export async function runTraining(
     const watched = watchedLayers(model);
     const shown = validation ?? training;
     const first = batchOf(shown, [0], augment, null);
-    const probe = options.probe === undefined
-      ? { data: first.data, shape: first.shape.slice(1) }
-      : await model.view(options.probe);
+    const probe = ownProbe ?? { data: first.data, shape: first.shape.slice(1) };
     const rows: EpochRow[] = [];
     const layers: LayerRow[] = [];
     const snapshots: Snapshot[] = [];

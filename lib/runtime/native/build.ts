@@ -2,8 +2,8 @@
  * Builds the addon from the package's C++ sources against a Python wheel of TensorFlow.
  *
  * The sources use only TensorFlow's C interface and Node's stable N-API, so those of 2024 compile against today's
- * TensorFlow, and the addon runs in Deno. The addon made here also hands over attributes that are lists, which
- * `kernels.ts` needs.
+ * TensorFlow, and the addon runs in Deno. The addon made here also hands over attributes that are lists and brings
+ * operations of our own (`addon/`), which `kernels.ts` uses.
  *
  * @module
  */
@@ -18,51 +18,14 @@ import type { Wheel } from "./wheel.ts";
 const HEADERS = "npm:node-api-headers@1.9.0";
 const SOURCES = ["tfjs_backend.cc", "tfjs_binding.cc"];
 
-/**
- * What is compiled in front of the sources. They set attributes that are lists of words or of types as if these were
- * single words and lists of numbers; here the operation itself is asked what it takes. Words are parted by commas.
- */
-const LISTS = `#pragma once
-#include <algorithm>
-#include <cstdint>
-#include <string>
-#include <vector>
-#include "tensorflow/c/eager/c_api.h"
+/** convlens's own C++: operations that are faster than TensorFlow's, and `lists.h`, compiled in front of the sources. */
+const OWN = fileURLToPath(new URL("addon", import.meta.url));
 
-// Whether an operation's attribute is a list of such values.
-static inline bool TakesList(TFE_Op *op, const char *name, TF_AttrType type) {
-  unsigned char is_list = 0;
-  TF_Status *status = TF_NewStatus();
-  const TF_AttrType wanted = TFE_OpGetAttrType(op, name, &is_list, status);
-  const bool known = TF_GetCode(status) == TF_OK;
-  TF_DeleteStatus(status);
-  return known && is_list && wanted == type;
-}
-
-static inline void SetWords(TFE_Op *op, const char *name, const void *value, size_t length) {
-  if (!TakesList(op, name, TF_ATTR_STRING)) return TFE_OpSetAttrString(op, name, value, length);
-  const std::string words(static_cast<const char *>(value), length);
-  std::vector<const void *> starts;
-  std::vector<size_t> lengths;
-  for (size_t start = 0; start < length;) {
-    const size_t comma = std::min(words.find(',', start), length);
-    starts.push_back(words.data() + start);
-    lengths.push_back(comma - start);
-    start = comma + 1;
-  }
-  TFE_OpSetAttrStringList(op, name, starts.data(), lengths.data(), static_cast<int>(starts.size()));
-}
-
-static inline void SetNumbers(TFE_Op *op, const char *name, const int64_t *values, int count) {
-  if (!TakesList(op, name, TF_ATTR_TYPE)) return TFE_OpSetAttrIntList(op, name, values, count);
-  std::vector<TF_DataType> types;
-  for (int i = 0; i < count; ++i) types.push_back(static_cast<TF_DataType>(values[i]));
-  TFE_OpSetAttrTypeList(op, name, types.data(), count);
-}
-
-#define TFE_OpSetAttrString SetWords
-#define TFE_OpSetAttrIntList SetNumbers
-`;
+/** Kinds of processors that the operations' arithmetic is compiled for; the addon takes the best that it runs on. */
+const KINDS = Deno.build.arch !== "x86_64" ? [] : [
+  ["avx512", "-DLANES=16", "-DROWS=12", "-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx512cd", "-mfma"],
+  ["avx2", "-DLANES=8", "-DROWS=6", "-mavx2", "-mfma", "-mbmi2"],
+];
 
 /** A C++ compiler that runs. */
 export interface Compiler {
@@ -194,24 +157,30 @@ export async function build(
 ): Promise<MadeFrom> {
   const addon = join(folder, ADDON);
   await Deno.mkdir(dirname(addon), { recursive: true });
-  const lists = join(folder, "lists.h");
-  await Deno.writeTextFile(lists, LISTS);
-  const ended = await run(compiler.command, [
-    ...compiler.args,
-    ...["-std=c++17", "-O2", "-fPIC", "-shared", "-DNAPI_VERSION=8"],
-    ...["-I", headers.folder, "-I", join(wheel.folder, "include")],
-    ...["-include", lists],
-    ...SOURCES.map((source) => join(sources, source)),
-    ...["-o", addon, "-L", wheel.folder, "-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"],
-    ...["-Xlinker", "-rpath", "-Xlinker", wheel.folder],
-  ], { signal });
-  await Deno.remove(lists);
   const from = `${wheel.name} ${wheel.version}`;
-  if (!ended?.success) {
+  const compile = async (...args: string[]) => {
+    const ended = await run(compiler.command, [...compiler.args, "-std=c++17", "-fPIC", ...args], { signal });
+    if (ended?.success) return;
     throw new NativeError(
       `The addon does not compile against ${from} with ${compiler.version}:\n${lastLines(ended?.stderr ?? "")}\n` +
         "tensorflow 2.21 with g++ 12 is known to work: pip install tensorflow==2.21.0",
     );
+  };
+  const objects: string[] = [];
+  for (const [kind, ...args] of KINDS) {
+    const object = join(folder, `${kind}.o`);
+    await compile("-O3", ...args, `-DKIND=${kind}`, "-c", join(OWN, "arithmetic.cc"), "-o", object);
+    objects.push(object);
   }
+  await compile(
+    ...["-O2", "-shared", "-pthread", "-DNAPI_VERSION=8"],
+    ...["-I", headers.folder, "-I", join(wheel.folder, "include")],
+    ...["-include", join(OWN, "lists.h")],
+    ...SOURCES.map((source) => join(sources, source)),
+    ...[join(OWN, "operations.cc"), ...objects],
+    ...["-o", addon, "-L", wheel.folder, "-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"],
+    ...["-Xlinker", "-rpath", "-Xlinker", wheel.folder],
+  );
+  await Promise.all(objects.map((object) => Deno.remove(object)));
   return { way: "wheel", from, libraries: wheel.folder };
 }

@@ -3,7 +3,8 @@
  *
  * tfjs-node computes a fused convolution by several operations, each of which walks over the whole output. TensorFlow
  * has one operation for it, on oneDNN, with the same numbers to the bit. Some of its attributes are lists of words and
- * of types, which tfjs-node's addon as published cannot hand over; the one that `build.ts` makes can.
+ * of types, which tfjs-node's addon as published cannot hand over; the one that `build.ts` makes can, and brings
+ * operations of our own besides.
  *
  * @module
  */
@@ -14,41 +15,45 @@ import { visiting } from "../engine.ts";
 import { convolutionAxes } from "../gradients/axis.ts";
 import { convolutionInputGradient } from "../gradients/convolution.ts";
 import type { TF } from "../types.ts";
-
-/** An attribute of an operation, as the addon takes it. */
-interface Attribute {
-  name: string;
-  type: number;
-  value: unknown;
-}
-
-/** The part of tfjs-node's backend that runs an operation of TensorFlow's by its name. */
-interface NativeBackend {
-  binding: Record<"TF_ATTR_TYPE" | "TF_ATTR_INT" | "TF_ATTR_STRING" | "TF_FLOAT", number>;
-  isUsingGpuDevice: boolean;
-  executeSingleOutput(name: string, attributes: Attribute[], inputs: unknown[]): TensorInfo;
-}
+import {
+  convolution3x3,
+  maxPoolGradient,
+  type NativeBackend,
+  suits3x3,
+  tryOperations,
+  type Window3x3,
+} from "./operations.ts";
 
 type Inputs = Record<"x" | "filter" | "bias", TensorInfo> & { side?: TensorInfo };
+
+/** A way to convolve, add and rectify. */
+type Convolve = (backend: NativeBackend, inputs: Inputs, attributes: ConvolutionAttributes) => TensorInfo;
 
 /**
  * Replaces kernels of the tensorflow backend by faster ones, once it is ready. With a graphics card all stays as it is.
  *
- * @returns whether convolutions take one step, for which the addon must be one of `build.ts`
+ * @returns whether the addon has all that they need, as one of today's `build.ts` has
  */
 export function useFasterKernels(tf: TF): boolean {
   const backend = tf.findBackend("tensorflow") as unknown as NativeBackend;
-  if (backend.isUsingGpuDevice) return false;
+  if (backend.isUsingGpuDevice) return true;
   replace(tf, "Conv2DBackpropInput", inputGradientToFewChannels);
   if (!convolvesInOneStep(tf, backend)) return false;
+  const operations = tryOperations(tf, backend);
+  const convolve = operations === "work" ? convolveFast : convolveInOneStep;
   tf.registerKernel({
     kernelName: CONVOLUTION,
     backendName: "tensorflow",
     kernelFunc: ({ inputs, attrs, backend }) =>
       convolve(backend as NativeBackend, inputs as unknown as Inputs, attrs as unknown as ConvolutionAttributes),
   });
-  replace(tf, "FusedConv2D", fusedConvolution);
-  return true;
+  replace(tf, "FusedConv2D", (_tf, stock) => fusedConvolution(convolve, stock));
+  if (operations === "work") {
+    replace(tf, "Conv2D", plainConvolution);
+    replace(tf, "Conv2DBackpropInput", inputGradient3x3);
+    replace(tf, "MaxPoolGrad", maxPoolGradient);
+  }
+  return operations !== "missing";
 }
 
 /** Puts a kernel in the place of tfjs-node's, which it gets to fall back on. */
@@ -65,7 +70,8 @@ function convolvesInOneStep(tf: TF, backend: NativeBackend): boolean {
     tf.tidy(() => {
       const two = tf.fill([1, 1, 1, 1], 2);
       try {
-        const output = convolve(backend, { x: two, filter: two, bias: tf.ones([1]), side: two }, attributes) as Tensor;
+        const inputs = { x: two, filter: two, bias: tf.ones([1]), side: two };
+        const output = convolveInOneStep(backend, inputs, attributes) as Tensor;
         return output.dataSync()[0] === 7;
       } catch {
         // The addon as published gives a single word where there should be a list, which TensorFlow refuses.
@@ -74,7 +80,8 @@ function convolvesInOneStep(tf: TF, backend: NativeBackend): boolean {
     }));
 }
 
-function convolve(
+/** On oneDNN. */
+function convolveInOneStep(
   backend: NativeBackend,
   { x, filter, bias, side }: Inputs,
   { strides, pad, dilations, rectify }: ConvolutionAttributes,
@@ -97,8 +104,53 @@ function convolve(
   return backend.executeSingleOutput("_MklNativeFusedConv2D", attributes, [x, filter, ...added]);
 }
 
-/** tfjs's own fused convolution, in one step where it is one that {@linkcode convolve} can do. */
-function fusedConvolution(_tf: TF, stock: KernelFunc): KernelFunc {
+/** By an operation of our own where it has one that suits, else on oneDNN. */
+const convolveFast: Convolve = (backend, { x, filter, bias, side }, attributes) => {
+  const window = window3x3(x, filter, attributes, attributes.rectify);
+  return window
+    ? convolution3x3(backend, [x, filter, bias, ...side ? [side] : []], window)
+    : convolveInOneStep(backend, { x, filter, bias, side }, attributes);
+};
+
+/** The window of a convolution that an operation of our own is fast for. */
+function window3x3(
+  x: TensorInfo,
+  filter: TensorInfo,
+  { strides, pad, dilations }: Pick<Record<string, unknown>, "strides" | "pad" | "dilations">,
+  rectify: boolean,
+): Window3x3 | undefined {
+  const plain = [strides, dilations ?? 1].flat().every((step) => step === 1) && (pad === "same" || pad === "valid") &&
+    x.dtype === "float32" && filter.dtype === "float32";
+  const window: Window3x3 = { pad: pad === "same" ? 1 : 0, turned: false, rectify };
+  return plain && suits3x3(x.shape, filter.shape, window) ? window : undefined;
+}
+
+/** tfjs's convolution. */
+function plainConvolution(_tf: TF, stock: KernelFunc): KernelFunc {
+  return (call) => {
+    const { x, filter } = call.inputs as Record<string, TensorInfo>;
+    const attributes = call.attrs as Record<string, unknown>;
+    const window = attributes.dataFormat !== "NCHW" && window3x3(x, filter, attributes, false);
+    return window ? convolution3x3(call.backend as NativeBackend, [x, filter], window) : stock(call);
+  };
+}
+
+/** The gradient to the input of a convolution is one again, with the filter turned. */
+function inputGradient3x3(_tf: TF, stock: KernelFunc): KernelFunc {
+  return (call) => {
+    const { dy, filter } = call.inputs as Record<string, TensorInfo>;
+    const { strides, pad, dataFormat } = call.attrs as Record<string, unknown>;
+    const plain = [strides].flat().every((stride) => stride === 1) && (pad === "same" || pad === "valid") &&
+      dataFormat !== "NCHW" && dy.dtype === "float32" && filter.dtype === "float32";
+    const window: Window3x3 = { pad: pad === "same" ? 1 : 2, turned: true, rectify: false };
+    return plain && suits3x3(dy.shape, filter.shape, window)
+      ? convolution3x3(call.backend as NativeBackend, [dy, filter], window)
+      : stock(call);
+  };
+}
+
+/** tfjs's own fused convolution, in one step where it is one that `convolve` can do. */
+function fusedConvolution(convolve: Convolve, stock: KernelFunc): KernelFunc {
   const pair = (value: unknown) => (Array.isArray(value) ? value : [value, value]) as [number, number];
   return (call) => {
     const inputs = call.inputs as unknown as Inputs;

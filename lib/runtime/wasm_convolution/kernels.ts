@@ -40,8 +40,11 @@ type Geometry = ReturnType<typeof backend_util.computeConv2DInfo>;
 /** The inputs of a convolution, as kernels get them. */
 type Inputs = Record<"x" | "filter", TensorInfo> & { bias?: TensorInfo; side?: TensorInfo };
 
-/** How many tiles of 2×2 outputs Winograd's algorithm works on at once, and from how many on it pays. */
+/** How many tiles of 2×2 outputs Winograd's algorithm works on at once. */
 const TILES = 64;
+
+/** From so many tiles an image on, Winograd's algorithm pays. Others in the batch do not count: no result hangs on them. */
+const ENOUGH_TILES = 4;
 
 /**
  * Replaces the convolutions of the wasm backend, once it is ready.
@@ -146,8 +149,7 @@ function compute(
   const taps = filterHeight * width;
   const simple = [filterHeight, filterWidth].every((side) => side === 3) && channels % 4 === 0 &&
     [strideHeight, strideWidth, dilationHeight, dilationWidth].every((step) => step === 1) && top <= 1 && left <= 1;
-  const tiles = batch * Math.ceil(outHeight / 2) * Math.ceil(outWidth / 2);
-  const byWinograd = simple && tiles >= TILES;
+  const byWinograd = simple && Math.ceil(outHeight / 2) * Math.ceil(outWidth / 2) >= ENOUGH_TILES;
   // About 256 kB of input at once, but not too many addresses for one tap each.
   const block = byWinograd ? TILES : 4 * Math.max(1, Math.min(48, Math.floor(16384 / read), Math.floor(65536 / taps)));
 

@@ -1,0 +1,117 @@
+/**
+ * Many inputs as batches: cut, packed one behind the other, and their outputs put together again.
+ *
+ * @module
+ */
+
+import { type NdArray, sizeOf } from "../array.ts";
+import type { Model } from "../model/model.ts";
+
+/** Inputs of one shape, as `model.input` returns them: an array, or anything to walk whose number is known before. */
+export type Inputs =
+  | readonly NdArray[]
+  | (AsyncIterable<NdArray> & { readonly size: number })
+  | (Iterable<NdArray> & { readonly size: number });
+
+/** Some inputs, one behind the other. */
+export interface Batch {
+  data: Float32Array<ArrayBuffer>;
+  /** `[n, …input shape]` */
+  shape: number[];
+}
+
+/** A batch that knows where it belongs. */
+export interface PlacedBatch extends Batch {
+  /** Its place among all batches. */
+  index: number;
+  /** The place of its first input among all inputs. */
+  start: number;
+}
+
+/**
+ * What can be refused before the inputs are walked.
+ *
+ * @returns how many inputs there are
+ * @throws {RangeError} if a layer does not exist, a count is not a whole number ≥ 1, there is no input, or the inputs of
+ *   an array differ in shape
+ */
+export function checkInputs(
+  model: Model,
+  inputs: Inputs,
+  layers: readonly string[],
+  counts: Record<string, number>,
+): number {
+  layers.forEach((name) => model.layer(name));
+  for (const [name, value] of Object.entries(counts)) {
+    if (!Number.isInteger(value) || value < 1) {
+      throw new RangeError(`${name} must be a whole number ≥ 1: received ${value}.`);
+    }
+  }
+  const size = "length" in inputs ? inputs.length : inputs.size;
+  if (size === 0) throw new RangeError("There is no input to run through the model; wanted at least one.");
+  if ("length" in inputs) inputs.forEach((input) => checkShape(input, inputs[0].shape));
+  return size;
+}
+
+function checkShape({ shape }: NdArray, wanted: readonly number[]): void {
+  if (shape.join() !== wanted.join()) {
+    throw new RangeError(`Inputs must share one shape: received [${wanted}] and [${shape}].`);
+  }
+}
+
+/**
+ * Packs inputs into batches. Several may ask for the next one at the same time.
+ *
+ * @param size how many inputs there are
+ * @param cut of how many inputs the next batch is, at most, when so many are left
+ * @throws {RangeError} if the inputs differ in shape, or are not as many as they said
+ */
+export async function* batchesOf(
+  inputs: Inputs,
+  size: number,
+  cut: (left: number) => number,
+): AsyncGenerator<PlacedBatch, undefined> {
+  let shape: readonly number[] | undefined;
+  let index = 0;
+  let start = 0;
+  let length = 0;
+  let place = 0;
+  let data = new Float32Array();
+  for await (const input of inputs) {
+    shape ??= input.shape;
+    checkShape(input, shape);
+    if (start + place === size) throw new RangeError(`The inputs said that they are ${size}: there are more.`);
+    const each = sizeOf(shape);
+    if (place === 0) {
+      length = Math.min(cut(size - start), size - start);
+      data = new Float32Array(length * each);
+    }
+    data.set(input.data, place * each);
+    if (++place === length) {
+      yield { index, start, data, shape: [length, ...shape] };
+      index++;
+      start += length;
+      place = 0;
+    }
+  }
+  const found = start + place;
+  if (found < size) throw new RangeError(`The inputs said that they are ${size}: there are only ${found}.`);
+}
+
+/** Puts the outputs of batches together. */
+export class Gathered {
+  /** For each layer one array, `[n, …output shape]`. */
+  readonly arrays: NdArray[] = [];
+
+  /** @param size how many inputs there are */
+  constructor(readonly size: number) {}
+
+  /** @param start the place of the batch's first input among all */
+  add(outputs: readonly NdArray[], start: number): void {
+    for (const [i, { data, shape: [count, ...shape] }] of outputs.entries()) {
+      const each = data.length / count;
+      this.arrays[i] ??= { data: new Float32Array(each * this.size), shape: [this.size, ...shape] };
+      this.arrays[i].data.set(data, start * each);
+    }
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * The operations that `addon/` adds to native TensorFlow, on processors with vectors (AVX2 or AVX-512).
+ *
+ * @module
+ */
+
+import type { KernelFunc, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
+import { visiting } from "../engine.ts";
+import { type PoolingAttributes, poolingAxes } from "../gradients/axis.ts";
+import { messageOf } from "../message.ts";
+import type { TF } from "../types.ts";
+
+/** An attribute of an operation, as the addon takes it. */
+export interface Attribute {
+  name: string;
+  type: number;
+  value: unknown;
+}
+
+/** The part of tfjs-node's backend that runs an operation of TensorFlow's by its name. */
+export interface NativeBackend {
+  binding: Record<"TF_ATTR_TYPE" | "TF_ATTR_INT" | "TF_ATTR_BOOL" | "TF_ATTR_STRING" | "TF_FLOAT", number>;
+  isUsingGpuDevice: boolean;
+  executeSingleOutput(name: string, attributes: Attribute[], inputs: unknown[]): TensorInfo;
+}
+
+/** A convolution with a window of 3 × 3 cells and no stride. */
+export interface Window3x3 {
+  /** Rows and columns of zeros on each side. */
+  pad: 0 | 1 | 2;
+  /** Whether the filter is turned half round and leads from its outputs to its inputs, as a gradient does. */
+  turned: boolean;
+  /** Whether all that is below zero becomes zero in the end. */
+  rectify: boolean;
+}
+
+/** From so many tiles of 2 × 2 outputs on, transforming the filter costs less than it saves. */
+const LEAST_TILES = 128;
+
+/** Whether {@linkcode convolution3x3} takes these shapes, `[n, h, w, c]` and `[kh, kw, cin, cout]`, and is fast. */
+export function suits3x3(x: readonly number[], filter: readonly number[], { pad, turned }: Window3x3): boolean {
+  const [batch, height, width, channels] = x;
+  const [rows, columns, ...sides] = filter;
+  const [inputs, outputs] = turned ? sides.toReversed() : sides;
+  const tiles = batch * Math.ceil((height + 2 * pad - 2) / 2) * Math.ceil((width + 2 * pad - 2) / 2);
+  return rows === 3 && columns === 3 && channels === inputs && inputs % 16 === 0 && outputs % 32 === 0 &&
+    tiles >= LEAST_TILES;
+}
+
+/**
+ * Convolves with the algorithm of Winograd, which takes 16 products where the sum over the window takes 36.
+ *
+ * @param inputs x, filter, and what may be added: a bias `[cout]`, then a tensor of the output's shape
+ */
+export function convolution3x3(
+  backend: NativeBackend,
+  inputs: readonly TensorInfo[],
+  { pad, turned, rectify }: Window3x3,
+): TensorInfo {
+  const { TF_ATTR_INT, TF_ATTR_BOOL } = backend.binding;
+  return backend.executeSingleOutput("ConvlensConvolution3x3", [
+    { name: "num_added", type: TF_ATTR_INT, value: inputs.length - 2 },
+    { name: "pad", type: TF_ATTR_INT, value: pad },
+    { name: "turned", type: TF_ATTR_BOOL, value: turned },
+    { name: "rectify", type: TF_ATTR_BOOL, value: rectify },
+  ], [...inputs]);
+}
+
+/** The gradient of max pooling in two dimensions; TensorFlow's takes ten times as long. */
+export function maxPoolGradient(tf: TF, stock: KernelFunc): KernelFunc {
+  return (call) => {
+    const { input, dy } = call.inputs;
+    if (input!.dtype !== "float32" || dy!.dtype !== "float32") return stock(call);
+    const backend = call.backend as NativeBackend;
+    const axes = poolingAxes(tf, input!.shape, call.attrs as unknown as PoolingAttributes);
+    const pair = (name: string, field: "taps" | "stride" | "before") => ({
+      name,
+      type: backend.binding.TF_ATTR_INT,
+      value: axes.map((axis) => axis[field]),
+    });
+    const attributes = [pair("size", "taps"), pair("stride", "stride"), pair("before", "before")];
+    return backend.executeSingleOutput("ConvlensMaxPoolGradient", attributes, [input, dy]);
+  };
+}
+
+/**
+ * Tries the operations.
+ *
+ * @returns `"work"`; `"unfit"` where this processor has no kernel of them; `"missing"` where the addon was made without
+ */
+export function tryOperations(tf: TF, backend: NativeBackend): "work" | "unfit" | "missing" {
+  return visiting(tf, "tensorflow", () =>
+    tf.tidy(() => {
+      const inputs = [tf.ones([1, 1, 1, 16]), tf.ones([3, 3, 16, 32])];
+      try {
+        convolution3x3(backend, inputs, { pad: 1, turned: false, rectify: false });
+        return "work";
+      } catch (error) {
+        return messageOf(error).includes("Op type not registered") ? "missing" : "unfit";
+      }
+    }));
+}
