@@ -65,6 +65,22 @@ describe("checkOptions", () => {
     }
   });
 
+  test("what means the same everywhere is checked by kind", () => {
+    const names = { batchSize: true, top: true, steps: true, seed: true, signal: true, onProgress: true, layers: true };
+    const common = (options: object) => () => checkOptions("blur", options, names as never);
+    expect(common({ batchSize: 0 })).toThrow("batchSize must be a whole number ≥ 1: received 0.");
+    expect(common({ top: 2.5 })).toThrow("top must be a whole number ≥ 1: received 2.5.");
+    expect(common({ steps: "5" })).toThrow('steps must be a whole number ≥ 1: received "5".');
+    expect(common({ seed: "5" })).toThrow('seed must be a whole number: received "5".');
+    expect(common({ seed: NaN })).toThrow(RangeError);
+    expect(common({ signal: new AbortController() })).toThrow(
+      "signal must be an AbortSignal, as new AbortController().signal: received an object of type AbortController.",
+    );
+    expect(common({ onProgress: 3 })).toThrow("onProgress must be a function: received 3.");
+    expect(common({ layers: "conv1" })).toThrow('layers must be an array of layers\' names: received "conv1".');
+    expect(common({ layers: undefined, signal: AbortSignal.abort(), seed: -1, steps: 1 })).not.toThrow();
+  });
+
   test("of many options only the nearest are told", () => {
     const names = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`option${i}`, true as const]));
     expect(() => checkOptions("blur", { option21: 1 }, names as never)).toThrow(/"option1".* \(20 in all\)\.$/);

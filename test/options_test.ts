@@ -172,6 +172,26 @@ describe("options within options", () => {
 });
 
 describe("figure options", () => {
+  test("of a wrong kind", () => {
+    const activations = Object.create(Activations.prototype) as Activations;
+    expect(() => activations.figure({ scale: "layers" as never })).toThrow('scale must be "channel" or "layer"');
+    const map = { data: new Float32Array(4), shape: [2, 2] };
+    const attribution = new mod.Attribution({
+      method: "none",
+      model: "none",
+      name: "none",
+      image,
+      values: map,
+      map,
+      target: { text: "none" },
+      score: 0,
+      signed: false,
+      paint: "map",
+      about: "",
+    });
+    expect(() => attribution.figure({ opacity: 80 })).toThrow("opacity is a share from 0 to 1: received 80.");
+  });
+
   test.each([Activations, mod.Attribution, Comparison, DeconvnetResult, Filters, History, NearestNeighbors, Occlusion])(
     "%o",
     (Result) => {

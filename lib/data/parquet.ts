@@ -8,17 +8,16 @@
  * @module
  */
 
-/** A column: strings, some of which may be missing; bytes; or vectors of 32-bit floats, all of one length. */
+/** A column: strings, some of which may be missing; byte strings, or vectors of 32-bit floats, all of one length. */
 export interface ParquetColumn {
   readonly name: string;
   readonly kind: "text" | "bytes" | "vectors";
 }
 
-/** Some rows of a column. */
+/** Some rows of a column: strings; or what each holds one behind the other, `length` numbers a row. */
 export type ParquetValues =
   | readonly (string | undefined)[]
-  | readonly Uint8Array[]
-  | { readonly data: Float32Array; readonly length: number };
+  | { readonly data: Uint8Array | Float32Array; readonly length: number };
 
 // Numbers of the format's enumerations.
 const BYTE_ARRAY = 6;
@@ -119,24 +118,26 @@ function plain(values: readonly Uint8Array[]): Uint8Array {
 function page(values: ParquetValues): { count: number; parts: Uint8Array[] } {
   if ("data" in values) {
     const { data, length } = values;
-    const count = data.length;
-    const rows = Array.from({ length: count / length }, () => [[0, 1], [1, length - 1]] as const);
+    const rows = data.length / length;
+    if (data instanceof Uint8Array) {
+      return {
+        count: rows,
+        parts: [plain(Array.from({ length: rows }, (_, i) => data.subarray(i * length, (i + 1) * length)))],
+      };
+    }
+    const runs = Array.from({ length: rows }, () => [[0, 1], [1, length - 1]] as const);
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    return { count, parts: [levels(rows.flat()), levels([[1, count]]), bytes] };
+    return { count: data.length, parts: [levels(runs.flat()), levels([[1, data.length]]), bytes] };
   }
-  if (values[0] instanceof Uint8Array) {
-    return { count: values.length, parts: [plain(values as readonly Uint8Array[])] };
-  }
-  const text = values as readonly (string | undefined)[];
   const runs: [number, number][] = [];
-  for (const value of text) {
+  for (const value of values) {
     const level = value === undefined ? 0 : 1;
     if (runs.at(-1)?.[0] === level) runs.at(-1)![1]++;
     else runs.push([level, 1]);
   }
   const encoder = new TextEncoder();
-  const present = text.filter((value) => value !== undefined).map((value) => encoder.encode(value));
-  return { count: text.length, parts: [levels(runs), plain(present)] };
+  const present = values.filter((value) => value !== undefined).map((value) => encoder.encode(value));
+  return { count: values.length, parts: [levels(runs), plain(present)] };
 }
 
 /** What the footer says of a column's shape. */

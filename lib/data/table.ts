@@ -47,8 +47,12 @@ export interface ParquetTable {
   readonly count: number;
   /** A column of strings; undefined where one is missing. */
   texts(column: string, from: number, count: number): (string | undefined)[];
-  /** A column of bytes. */
-  bytes(column: string, from: number, count: number): Uint8Array[];
+  /**
+   * A column of byte strings of one length, one behind the other.
+   *
+   * @throws {RangeError} if they have several lengths, or one is missing
+   */
+  bytes(column: string, from: number, count: number): { data: Uint8Array; length: number };
   /**
    * A column of vectors of one length, as 32-bit floats one behind the other.
    *
@@ -70,34 +74,27 @@ export async function openParquet(path: string): Promise<ParquetTable | null> {
   const pl = await loadPolars();
   const read = (column: string, from: number, count: number) =>
     pl.scanParquet(path).select(column).slice(from, count).collectSync().getColumn(column);
-  /** Lists of a column: their numbers one behind the other, and how many each has. */
   const lists = (column: string, from: number, count: number, kind: "UInt8" | "Float32") => {
     const series = read(column, from, count).cast(pl.List(pl[kind]));
-    const lengths = pl.DataFrame({ lists: series }).select(pl.col("lists").lst.lengths()).getColumn("lists").toArray();
-    return { data: series.explode().toTypedArray(), lengths: lengths as (number | null)[] };
+    const table = pl.DataFrame({ lists: series }).select(pl.col("lists").lst.lengths());
+    const [length, ...rest]: (number | null)[] = table.getColumn("lists").toArray();
+    const odd = rest.findIndex((other) => other !== length);
+    if (!length || odd >= 0) {
+      throw new RangeError(
+        `The column ${JSON.stringify(column)} of ${path} should hold as many numbers in each row: row ${from} holds ` +
+          `${length ?? "none"}${odd < 0 ? "" : `, row ${from + odd + 1} ${rest[odd] ?? "none"}`}.`,
+      );
+    }
+    return { data: series.explode().toTypedArray(), length };
   };
   try {
     return {
       columns: pl.scanParquet(path).columns,
-      count: pl.scanParquet(path).select(pl.len()).collectSync().toRecords()[0].len,
+      count: pl.scanParquet(path).select(pl.len()).collectSync().toRecords()[0].len as number,
       texts: (column, from, count) =>
         read(column, from, count).cast(pl.Utf8).toArray().map((value: string | null) => value ?? undefined),
-      bytes(column, from, count) {
-        const { data, lengths } = lists(column, from, count, "UInt8");
-        let end = 0;
-        return lengths.map((length) => data.subarray(end, end += length ?? 0));
-      },
-      vectors(column, from, count) {
-        const { data, lengths: [length, ...rest] } = lists(column, from, count, "Float32");
-        const odd = rest.findIndex((other) => other !== length);
-        if (!length || odd >= 0) {
-          throw new RangeError(
-            `The column ${JSON.stringify(column)} of ${path} should hold vectors of one length: row ${from} holds ` +
-              `${length ?? "none"}${odd < 0 ? "" : `, row ${from + odd + 1} ${rest[odd] ?? "none"}`}.`,
-          );
-        }
-        return { data, length };
-      },
+      bytes: (column, from, count) => lists(column, from, count, "UInt8"),
+      vectors: (column, from, count) => lists(column, from, count, "Float32"),
     };
   } catch (error) {
     throw new RangeError(`${path} cannot be read as a Parquet file: ${(error as Error).message.split("\n")[0]}.`, {

@@ -1,12 +1,12 @@
 /**
  * Repulsion between all points of a map of three dimensions.
  *
- * Such maps are wide and mostly empty: those of 10,000 points span 170 units, and a mesh as fine as the plane's would have
- * a hundred million nodes. So the kernel 1/(1 + d²) is cut into a smooth part, which a coarse mesh resolves, and a rest
- * that ends at a reach of some nodes, which is summed over the pairs that are so near (particle-particle particle-mesh:
- * Hockney and Eastwood 1988, "Computer simulation using particles", ch. 8; the smooth part as in multilevel summation,
- * Hardy et al. 2015). `kernels/mesh_3d.as` has the formula. Charges are spread by cubic B-splines. Forces differ from the
- * exact ones by 0.1 to 0.4 %, as the root of the mean square.
+ * Such maps are wide and mostly empty: one of 10,000 points spans 150 units, and a mesh as fine as the plane's would have
+ * tens of millions of nodes. So the kernel is cut into a smooth part, which a coarse mesh resolves, and a rest that ends at
+ * a reach of some nodes, which is summed over the pairs that are so near (particle-particle particle-mesh: Hockney and
+ * Eastwood 1988, "Computer simulation using particles", ch. 8; a smooth part from the kernel's series as in multilevel
+ * summation: Skeel, Tezcan and Hardy 2002, "Multiple grid methods for classical molecular dynamics"). `kernels/mesh_3d.as`
+ * has the formula. Charges are spread by cubic B-splines.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const FINE = 0.25;
  * How far pairs are summed one by one, so that a mesh of this spacing resolves the rest. Forces were off by at most 0.4 %
  * then, in maps of 10,000 points at any size.
  */
-const reachFor = (spacing: number) => spacing > FINE ? Math.min(4 * spacing, 2 * spacing + 1.4) : 0;
+const reachFor = (spacing: number) => spacing > FINE ? Math.min(4 * spacing, 2 * spacing + 1.6) : 0;
 
 /** Nodes that the splines need beside the map. */
 const MARGIN = 6;
@@ -30,10 +30,21 @@ const MARGIN = 6;
 /** A map that is smaller than a unit is seen through a finer grid, of so many nodes across. */
 const ACROSS = 20;
 
-/** The length of the transforms, of which the map has half: more nodes cost more, but leave fewer pairs to sum. */
+/**
+ * The length of the transforms, of which the map has half. More nodes cost more, but leave fewer pairs to sum: so many that
+ * for the greatest number of points of each length both take about the same time.
+ */
 export function lengthFor(points: number): number {
-  return points > 25_000 ? 128 : 64;
+  return LENGTHS.find(({ most }) => points <= most)!.length;
 }
+
+const LENGTHS = [
+  { length: 64, most: 10_000 },
+  { length: 128, most: 80_000 },
+  { length: 192, most: 250_000 },
+  { length: 256, most: 600_000 },
+  { length: 384, most: Infinity },
+];
 
 /** The grid for a map. */
 export interface Grid3 {

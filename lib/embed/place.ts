@@ -36,7 +36,7 @@ export interface Placed {
 }
 
 /** Where new points start: at the median of their nearest, weighted by affinities, coordinate by coordinate. */
-export function startsOf(map: NdArray, { count, k, indices }: Neighbors, affinities: Float32Array): Float32Array {
+function startsOf(map: NdArray, { count, k, indices }: Neighbors, affinities: Float32Array): Float32Array {
   const components = map.shape[1];
   const starts = new Float32Array(count * components);
   for (let i = 0; i < count; i++) {

@@ -2,8 +2,8 @@
  * t-SNE: a map of points on which neighbours stay together.
  *
  * van der Maaten and Hinton 2008, "Visualizing data using t-SNE". Affinities over the 3 · perplexity nearest
- * neighbours, found exactly; repulsion exact for few points, by a mesh for many (`mesh.ts`); the schedule is that of
- * openTSNE 1.0 (Poličar, Stražar and Zupan 2024; learning rate after Belkina et al. 2019, start from principal
+ * neighbours, found exactly; repulsion exact for few points, by a mesh for many (`mesh.ts`, `mesh_3d.ts`); the schedule is
+ * that of openTSNE 1.0 (Poličar, Stražar and Zupan 2024; learning rate after Belkina et al. 2019, start from principal
  * components after Kobak and Berens 2019).
  *
  * @module
@@ -26,7 +26,9 @@ export type OnIteration = (iteration: number, klDivergence: number, points: NdAr
 
 export interface EmbedOptions {
   /**
-   * How many dimensions the map has.
+   * How many dimensions the map has. The nearness of its points is by Student's t with one degree of freedom less: on a
+   * plane 1/(1 + d²), in space (1 + d²/2)^(−3/2), as in scikit-learn (van der Maaten 2009, "Learning a parametric
+   * embedding by preserving local structure"). So divergences of 2 and of 3 dimensions must not be compared.
    * @default 2
    */
   components?: Components;
@@ -161,7 +163,7 @@ function check(count: number, { perplexity = 30, iterations = 750, earlyIteratio
     }
   }
   if (rest.components !== undefined && rest.components !== 2 && rest.components !== 3) {
-    throw new RangeError(`A map has 2 or 3 components: received ${JSON.stringify(rest.components)}.`);
+    throw new RangeError(`A map has 2 or 3 components: received ${rest.components}.`);
   }
   if (rest.repulsion !== undefined && rest.repulsion !== "exact" && rest.repulsion !== "mesh") {
     throw new RangeError(`repulsion is "exact" or "mesh": received ${JSON.stringify(rest.repulsion)}.`);

@@ -179,6 +179,7 @@ export class Attribution extends Shown {
 
   /** The map over the photo, which is seen wherever the map is near 0. */
   blend({ opacity = 0.8, ...options }: AttributionFigureOptions = {}): Blend {
+    if (!(opacity >= 0 && opacity <= 1)) throw new RangeError(`opacity is a share from 0 to 1: received ${opacity}.`);
     const { greatest } = this.scale(options);
     return {
       kind: "blend",

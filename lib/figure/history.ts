@@ -106,7 +106,6 @@ export function curveBlocks({ rows }: DrawnHistory): Block[] {
     series,
     x: epochs,
     y: axis,
-    width: 440,
     alt,
   });
   const pair = (training: number[], validation: number[]): Series[] => [
@@ -156,7 +155,6 @@ export function sparsityBlocks({ layers }: DrawnHistory): Block[] {
     }),
     x: epochs,
     y: { title, min: 0, max: 1 },
-    width: 440,
     height: 280,
     alt: `${heading} of ${names.length} layers over the epochs`,
   });

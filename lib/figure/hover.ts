@@ -148,6 +148,7 @@ export const HOVER_SCRIPT = String.raw`(() => {
     const scatter = series.some((one) => one.as === "points") && !x.names;
     series.forEach((one) => one.x.forEach((value, i) => {
       if (value === null || one.y[i] === null || !near(at(value))) return;
+      if (x.names && x.names[value] === undefined) return;
       const across = at(value) - pointer[0];
       const distance = scatter
         ? Math.hypot(across, top + height - shareOf(y, one.y[i]) * height - pointer[1]) : Math.abs(across);

@@ -4,38 +4,18 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
 import { base64 } from "./base64.ts";
 import type { Live } from "./blocks.ts";
 import { scriptJson } from "./controls.ts";
 import { Figure } from "./figure.ts";
-import { columnOf, type MapColumn, type MapPoints, mapPoints, shapeOf } from "./map_columns.ts";
+import { columnOf, type MapColumn, type MapData, type MapPoints, mapPoints, shapeOf } from "./map_columns.ts";
 import { MAP_SCRIPT } from "./map_script.ts";
 import { dotSize, drawLegend, drawMap } from "./map_still.ts";
 import { thin } from "./map_thin.ts";
 import { bestView } from "./map_view.ts";
 import { plotlyElement } from "./plotly.ts";
-import { encodeSprites, SPRITE_BUDGET, type Sprites, type Thumbnails } from "./sprites.ts";
+import { encodeSprites, SPRITE_BUDGET, type Sprites } from "./sprites.ts";
 import { typesetter } from "./text.ts";
-
-/** What a map shows. */
-export interface MapData {
-  /** Where the images lie, on a flat map `[n, 2]` or in space `[n, 3]`. */
-  points: NdArray;
-  /** What tells each image apart. @default its place */
-  ids?: readonly string[];
-  /** The label of each image, the first thing to colour by. */
-  labels?: readonly (string | undefined)[];
-  /** What else the images can be coloured by: strings are classes, numbers a scale. */
-  columns?: Readonly<Record<string, readonly string[] | ArrayLike<number>>>;
-  /** The true neighbours of each image, the nearest first: `[n, k]` places. At most 10 of each are kept. */
-  neighbors?: { readonly k: number; readonly indices: ArrayLike<number> };
-  thumbnails?: Thumbnails;
-  /** The first so many images are pale, as what the others are laid upon. @default 0 */
-  background?: number;
-  /** The bytes that all thumbnails may take. @default 6 MB */
-  budget?: number;
-}
 
 export interface MapFigureOptions extends MapData {
   title: string;

@@ -1,10 +1,30 @@
 /**
- * What a map's points are coloured by, and where they lie.
+ * What a map is made of: where its points lie, and what they are coloured by.
  *
  * @module
  */
 
 import { extent, type NdArray } from "../array.ts";
+import type { Thumbnails } from "./sprites.ts";
+
+/** What a map shows. */
+export interface MapData {
+  /** Where the images lie, on a flat map `[n, 2]` or in space `[n, 3]`. */
+  points: NdArray;
+  /** What tells each image apart. @default its place */
+  ids?: readonly string[];
+  /** The label of each image, the first thing to colour by. */
+  labels?: readonly (string | undefined)[];
+  /** What else the images can be coloured by: strings are classes, numbers a scale. */
+  columns?: Readonly<Record<string, readonly string[] | ArrayLike<number>>>;
+  /** The true neighbours of each image, the nearest first: `[n, k]` places. At most 10 of each are kept. */
+  neighbors?: { readonly k: number; readonly indices: ArrayLike<number> };
+  thumbnails?: Thumbnails;
+  /** The first so many images are pale, as what the others are laid upon. @default 0 */
+  background?: number;
+  /** The bytes that all thumbnails may take. @default 6 MB */
+  budget?: number;
+}
 
 /** Where points lie on a flat map. */
 export interface FlatPoints {

@@ -100,7 +100,7 @@ ${FLAT_SCRIPT}${SPACE_SCRIPT}
       search.className = "convlens-search";
       searchLabel.append(search);
       bar.append(searchLabel);
-      const host = element("div", "position:relative;max-width:100%;background:#fff");
+      const host = element("div", "position:relative;max-width:100%;background:#fff;border-radius:4px;overflow:hidden");
       host.className = "convlens-plot";
       host.setAttribute(quiet, "true");
       const panel = element("div", "font-size:90%;margin:4px 0 0 0;max-width:" + image.getAttribute("width") + "px");

@@ -27,7 +27,10 @@ export const SPACE_SCRIPT = String.raw`
       const context = canvas.getContext("2d");
       if (!context) throw new Error("this browser has no canvas");
 
-      const camera = { ...start, x: 0, y: 0 };
+      const camera = {};
+      /** How much of the canvas lies between its middle and the outermost dots. */
+      const room = () => 0.5 - (0.75 * data.dot + 2) / canvas.clientWidth;
+      const goHome = () => Object.assign(camera, start, { x: start.x * room(), y: -start.y * room() });
       let column;
       let shades = [];
       let hidden = new Set();
@@ -46,7 +49,7 @@ export const SPACE_SCRIPT = String.raw`
       const project = (wide) => {
         const a = camera.azimuth * Math.PI / 180, e = camera.elevation * Math.PI / 180;
         const ca = Math.cos(a), sa = Math.sin(a), ce = Math.cos(e), se = Math.sin(e);
-        const scale = camera.zoom * (wide / 2 - (0.75 * data.dot + 2) * wide / canvas.clientWidth) / WIDEST;
+        const scale = camera.zoom * wide * room() / WIDEST;
         const middleX = wide * (0.5 + camera.x), middleY = wide * (0.5 + camera.y);
         starts.fill(0);
         const bin = (d) => Math.min(BINS - 1, Math.max(0, Math.floor((d + 1) / 2 * BINS)));
@@ -303,7 +306,7 @@ export const SPACE_SCRIPT = String.raw`
         draw();
       }, { passive: false });
       canvas.addEventListener("dblclick", () => {
-        Object.assign(camera, start, { x: 0, y: 0 });
+        goHome();
         on.deselect();
         draw();
       });
@@ -373,6 +376,7 @@ export const SPACE_SCRIPT = String.raw`
         help: "drag to turn, shift and drag to move, scroll to zoom",
         lassoHelp: "",
         draw(first) {
+          goHome();
           color(first);
           paint();
           new ResizeObserver(draw).observe(canvas);

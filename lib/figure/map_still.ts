@@ -186,7 +186,7 @@ export function drawLegend(type: Typesetter, column: MapColumn): { svg: string; 
   return {
     width,
     height,
-    svg: `<rect width="${width}" height="${height}" fill="#ffffff"/>${legendSvg(type, column, 16)}`,
+    svg: `<rect width="${width}" height="${height}" rx="4" fill="#ffffff"/>${legendSvg(type, column, 16)}`,
   };
 }
 
@@ -224,7 +224,7 @@ export async function drawMap(
   return {
     width,
     height,
-    svg: `<rect width="${width}" height="${height}" fill="#ffffff"/><image width="${side}" height="${side}" ` +
+    svg: `<rect width="${width}" height="${height}" rx="4" fill="#ffffff"/><image width="${side}" height="${side}" ` +
       `href="data:image/png;base64,${base64(png)}"/>${
         legend ? "" : frame(side)
       }<g transform="translate(${side} 0)">${beside.svg}</g>`,

@@ -5,7 +5,7 @@
  */
 
 import { ndarray } from "../array.ts";
-import type { MapData } from "./map.ts";
+import type { MapData } from "./map_columns.ts";
 
 /** A map shows so many points at most. */
 const MOST_POINTS = 200_000;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { extent } from "../array.ts";
 import type { SpacePoints } from "./map_columns.ts";
 
 /** Where the eye is: it looks at the middle of the points, their third axis pointing upwards. */
@@ -14,11 +15,14 @@ export interface MapView {
   elevation: number;
   /** How much larger than whole the ball of all points is drawn. @default 1 */
   zoom?: number;
+  /** How far to the right and upwards the middle of the ball is moved, in halves of the picture. @default 0 */
+  x?: number;
+  y?: number;
 }
 
 /** Points as the eye sees them; lengths are in radii of the ball that holds all points. */
 export interface Projected {
-  /** To the right and upwards of the middle; without zoom all lie in a circle of radius 1. */
+  /** To the right and upwards, from −1 to 1 across the picture; without zoom all lie in a circle of radius 1. */
   u: Float32Array;
   v: Float32Array;
   /** How near each point is, from −1 to 1. */
@@ -38,7 +42,10 @@ export const WIDEST = EYE / Math.sqrt(EYE ** 2 - 1);
 export const HAZE = 0.6;
 
 /** Points as the eye sees them. */
-export function project({ count, x, y, z, box }: SpacePoints, { azimuth, elevation, zoom = 1 }: MapView): Projected {
+export function project(
+  { count, x, y, z, box }: SpacePoints,
+  { azimuth, elevation, zoom = 1, x: right = 0, y: up = 0 }: MapView,
+): Projected {
   const [a, e] = [azimuth * Math.PI / 180, elevation * Math.PI / 180];
   const [ca, sa, ce, se] = [Math.cos(a), Math.sin(a), Math.cos(e), Math.sin(e)];
   const seen: Projected = {
@@ -52,8 +59,8 @@ export function project({ count, x, y, z, box }: SpacePoints, { azimuth, elevati
     const towards = ca * px + sa * py;
     const depth = ce * towards + se * pz;
     const growth = EYE / (EYE - depth);
-    seen.u[i] = zoom * (ca * py - sa * px) * growth / WIDEST;
-    seen.v[i] = zoom * (ce * pz - se * towards) * growth / WIDEST;
+    seen.u[i] = right + zoom * (ca * py - sa * px) * growth / WIDEST;
+    seen.v[i] = up + zoom * (ce * pz - se * towards) * growth / WIDEST;
     seen.depth[i] = depth;
     seen.growth[i] = growth;
   }
@@ -87,6 +94,7 @@ export function bestView(points: SpacePoints): MapView {
     }
   }
   const { u, v } = project(points, best);
-  const reach = u.reduce((most, value, i) => Math.max(most, Math.abs(value), Math.abs(v[i])), 0);
-  return { ...best, zoom: Math.min(CLOSEST, 1 / (reach || 1)) };
+  const [[left, right], [bottom, top]] = [extent(u), extent(v)];
+  const zoom = Math.min(CLOSEST, 2 / (Math.max(right - left, top - bottom) || 2));
+  return { ...best, zoom, x: -zoom * (left + right) / 2, y: -zoom * (bottom + top) / 2 };
 }

@@ -23,6 +23,9 @@ export interface Progress {
   stop(): Promise<void>;
 }
 
+/** How much work under a bar is going on ({@linkcode withProgress}). */
+let working = 0;
+
 /** The bar is redrawn at most so often. */
 const EVERY_MS = 250;
 /** With a picture under it the bar alone is redrawn less often: the picture goes to the page each time. */
@@ -58,7 +61,8 @@ export function progressHtml(text: string, share: number | undefined): string {
  * Starts a progress bar.
  *
  * In a cell it is one output that is repainted; in a terminal one line that is rewritten; where standard error is no
- * terminal, only its last line is printed.
+ * terminal, only its last line is printed. While other work is under a bar ({@linkcode withProgress}) there is no second
+ * one: what goes on then is as a rule a part of it.
  *
  * @param label what is going on, in a few words
  * @param total how much there is to do; without it the bar only counts the seconds
@@ -66,8 +70,9 @@ export function progressHtml(text: string, share: number | undefined): string {
 export function startProgress(label: string, total?: number): Progress {
   const start = performance.now();
   const id = crypto.randomUUID();
-  const cell = inKernel();
-  const terminal = !cell && Deno.stderr.isTerminal();
+  const alone = working === 0;
+  const cell = alone && inKernel();
+  const terminal = alone && !cell && Deno.stderr.isTerminal();
   let done = 0;
   let shown = false;
   let below = "";
@@ -95,7 +100,7 @@ export function startProgress(label: string, total?: number): Progress {
     clearInterval(timer);
     paint(text, undefined);
     if (terminal) write("\n");
-    else if (!cell) write(`${text}\n`);
+    else if (alone && !cell) write(`${text}\n`);
     await last;
   };
   return {
@@ -128,6 +133,7 @@ export async function withProgress<T>(
   work: (update: (done: number) => void, show: (html: string) => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const bar = startProgress(label, total);
+  working++;
   try {
     const result = await work((done) => bar.update(done), (html) => bar.show(html));
     await bar.finish();
@@ -135,5 +141,7 @@ export async function withProgress<T>(
   } catch (error) {
     await bar.stop();
     throw error;
+  } finally {
+    working--;
   }
 }

@@ -10,7 +10,7 @@
 import { channelOf, extent, type NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
-import { checkOptions } from "../errors.ts";
+import { checkOptions, kindOf } from "../errors.ts";
 import { colorize, type Palette } from "../figure/color.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
@@ -170,6 +170,9 @@ export class Activations extends Shown {
       palette: true,
       maps: true,
     });
+    if (scale !== "channel" && scale !== "layer") {
+      throw new RangeError(`scale must be "channel" or "layer": received ${kindOf(scale)}.`);
+    }
     const { model, image } = this.#names;
     const single = this.layers.length === 1;
     const signed = this.layers.some(({ extent: [min] }) => min < 0);

@@ -10,12 +10,15 @@
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { resize } from "../codec.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { checkReplaceable, type CodesPart, CodesWriter, readCodes } from "../data/codes_file.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
+import { type DataFrame, toDataFrame } from "../data/table.ts";
 import type { KnownPoints } from "../embed/points.ts";
-import { colorize } from "../figure/color.ts";
-import { Figure, Shown } from "../figure/figure.ts";
+import { checkOptions, kindOf } from "../errors.ts";
+import { codesFigure, CodesSample, zerosIn } from "../figure/codes.ts";
+import { type Figure, Shown } from "../figure/figure.ts";
 import { withProgress } from "../figure/progress.ts";
-import type { Model } from "../model/model.ts";
+import { checkModel, type Model } from "../model/model.ts";
 import { forwardEach } from "../scan/pool.ts";
 
 export interface CodesOptions {
@@ -30,6 +33,15 @@ export interface CodesOptions {
    */
   thumbnail?: number;
   /**
+   * A Parquet file to write the codes to, batch by batch, so that they may be more than memory holds: `"codes.parquet"`.
+   * {@linkcode loadCodes} reads it, and so do pandas, Polars and DuckDB: columns `id`, `label`, `prediction`, `layer`,
+   * `about`, `thumbnail` (the RGB bytes of the small picture) and `code` (a list of 32-bit floats). It appears when it is
+   * complete. A file that is there already is replaced only if it holds as many codes of the same model, layer and data
+   * set.
+   * @default none: they are kept in memory
+   */
+  file?: string;
+  /**
    * How many images run at once.
    * @default 16
    */
@@ -38,6 +50,14 @@ export interface CodesOptions {
   signal?: AbortSignal;
   /** Called after each batch with the number of images done. */
   onProgress?: (done: number, total: number) => void;
+}
+
+/** One image: a row of the table. */
+export interface CodeRow {
+  id: string;
+  label: string | null;
+  /** Where predictions were kept. */
+  prediction?: string;
 }
 
 /** Codes of images: points `[n, d]` that know their images. */
@@ -79,55 +99,62 @@ export class Codes extends Shown implements KnownPoints {
 
   /** Share of the numbers that are exactly 0. */
   get sparsity(): number {
-    return this.data.reduce((zeros, value) => zeros + (value === 0 ? 1 : 0), 0) / this.data.length;
+    return zerosIn(this.data) / this.data.length;
+  }
+
+  /** The images, without their codes. */
+  get rows(): CodeRow[] {
+    return this.ids.map((id, i) => ({
+      id,
+      label: this.labels[i] ?? null,
+      ...(this.predictions && { prediction: this.predictions[i] }),
+    }));
+  }
+
+  /** The rows as a Polars DataFrame, made when asked for. */
+  get table(): Promise<DataFrame> {
+    return toDataFrame(this.rows);
   }
 
   override figure(): Figure {
-    const [count, length] = this.shape;
-    const [rows, columns] = [Math.min(count, MOST_ROWS), Math.min(length, MOST_COLUMNS)];
-    // Evenly spread, so that all classes of a sorted data set are seen.
-    const chosen = Array.from({ length: rows }, (_, i) => Math.floor(i * count / rows));
-    const values = new Float32Array(rows * columns);
-    chosen.forEach((image, y) => values.set(this.data.subarray(image * length, image * length + columns), y * columns));
-    const greatest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    const signed = values.some((value) => value < 0);
-    const factor = Math.max(1, Math.floor(900 / columns));
-    const tall = Math.max(1, Math.min(factor, 8), Math.floor(240 / rows));
-    const small = colorize(values, signed ? -greatest : 0, greatest, signed ? "diverging" : "grey");
-    const data = new Uint8Array(columns * factor * rows * tall * 3);
-    for (let y = 0, at = 0; y < rows * tall; y++) {
-      for (let x = 0; x < columns * factor; x++) {
-        const from = (Math.floor(y / tall) * columns + Math.floor(x / factor)) * 3;
-        for (let c = 0; c < 3; c++) data[at++] = small[from + c];
-      }
-    }
-    const title = `${this.about} · codes ${count}×${length}`;
-    const told = `${count} codes of ${length} numbers, ${(100 * this.sparsity).toFixed(1)} % of them exactly 0`;
-    const part = [
-      rows < count ? `${rows} of the ${count} images` : "",
-      columns < length ? `the first ${columns} of the ${length} units` : "",
-    ].filter(Boolean).join(" and ");
-    return new Figure({
-      title,
-      caption:
-        `One row an image, one column a unit; black is 0${
-          signed ? ", negative numbers blue, positive ones orange" : ", white the greatest"
-        }. ` +
-        `${told}.${part ? ` Drawn: ${part}.` : ""}`,
-      blocks: [{
-        kind: "picture",
-        pixels: { data, width: columns * factor, height: rows * tall },
-        values: { data: values, shape: [rows, columns] },
-        alt: `${told}, as rows of light and dark cells`,
-      }],
-      text: `${title}\n  ${told}`,
-    });
+    const sample = new CodesSample(this.shape[0]);
+    sample.add(this, 0);
+    return codesFigure(this, sample, { sparsity: this.sparsity });
   }
 }
 
-/** What the figure draws at most. */
-const MOST_ROWS = 120;
-const MOST_COLUMNS = 900;
+/** Codes that stand in a file; in a cell some of them. {@linkcode loadCodes} takes them into memory. */
+export class CodesFile extends Shown {
+  readonly path: string;
+  /** `[n, d]` */
+  readonly shape: readonly [count: number, length: number];
+  /** The layer that put them out. */
+  readonly layer: string;
+  /** What they are, in a few words. */
+  readonly about: string;
+  /** Share of the numbers that are exactly 0. */
+  readonly sparsity: number;
+  readonly #sample: CodesSample;
+
+  constructor(
+    path: string,
+    shape: readonly [number, number],
+    { layer, about, sparsity }: Pick<CodesFile, "layer" | "about" | "sparsity">,
+    sample: CodesSample,
+  ) {
+    super();
+    this.path = path;
+    this.shape = shape;
+    this.layer = layer;
+    this.about = about;
+    this.sparsity = sparsity;
+    this.#sample = sample;
+  }
+
+  override figure(): Figure {
+    return codesFigure(this, this.#sample, { sparsity: this.sparsity, file: this.path });
+  }
+}
 
 /** The last layer, where it tells several classes apart at little more cost than the codes of `layer`. */
 function classesAfter(model: Model, layer: string): string | undefined {
@@ -151,83 +178,214 @@ function beforeClassifier(model: Model): string {
   return before.name;
 }
 
+/** Takes codes part by part, in their order, and makes a result of them. */
+interface Keeper<Result> {
+  add(part: CodesPart, start: number): void | Promise<void>;
+  finish(): Result | Promise<Result>;
+  /** Whatever happened: nothing half done is left. */
+  abandon?(): Promise<void>;
+}
+
+/** Keeps codes in memory. */
+function inMemory(size: number, { layer, about }: { layer: string; about: string }): Keeper<Codes> {
+  let data = new Float32Array();
+  let pictures = new Uint8Array();
+  let length = 0;
+  const ids: string[] = [];
+  const labels: (string | undefined)[] = [];
+  const predictions: string[] = [];
+  return {
+    add({ codes, ids: names, pictures: some, ...part }, start) {
+      if (start === 0) {
+        length = codes.shape[1];
+        data = new Float32Array(size * length);
+        pictures = new Uint8Array(some ? some.length / names.length * size : 0);
+      }
+      data.set(codes.data, start * length);
+      if (some) pictures.set(some, start * (some.length / names.length));
+      ids.push(...names);
+      labels.push(...part.labels);
+      predictions.push(...part.predictions ?? []);
+    },
+    finish: () =>
+      new Codes({ data, shape: [size, length] }, {
+        ids,
+        labels,
+        ...(predictions.length > 0 && { predictions }),
+        layer,
+        about,
+        ...(pictures.length > 0 && { thumbnails: { data: pictures, side: Math.sqrt(pictures.length / size / 3) } }),
+      }),
+  };
+}
+
+/** Keeps codes in a file. */
+async function inFile(
+  path: string,
+  size: number,
+  about: { layer: string; about: string },
+  has: { predictions: boolean; pictures: boolean },
+): Promise<Keeper<CodesFile>> {
+  await checkReplaceable(path, about.about, size);
+  const writer = await CodesWriter.create(path, about, has);
+  const sample = new CodesSample(size);
+  let length = 0;
+  let zeros = 0;
+  return {
+    async add(part, start) {
+      length = part.codes.shape[1];
+      zeros += zerosIn(part.codes.data);
+      sample.add(part.codes, start);
+      await writer.add(part);
+    },
+    async finish() {
+      await writer.finish();
+      return new CodesFile(path, [size, length], { ...about, sparsity: zeros / (size * length) }, sample);
+    },
+    abandon: () => writer.abandon(),
+  };
+}
+
 /**
  * Runs all images of a data set through a model and keeps what one layer puts out, as one vector an image. Images are
- * read and run in batches: in memory stand the codes and the small pictures.
+ * read and run in batches: in memory stand the codes and the small pictures; with `file` only some batches of them.
  *
  * @param model the model; nothing on it changes
  * @param dataset the images
- * @returns `data` and `shape` `[n, d]`, `ids`, `labels`: an array that `pca`, `tsne` and `neighbors` take
- * @throws {RangeError} if the layer does not exist, or there is no image
+ * @returns `data` and `shape` `[n, d]`, `ids`, `labels`: an array that `pca`, `tsne` and `neighbors` take; with `file`
+ *   what is in the file, without the codes
+ * @throws {TypeError} if the model or the data set is none
+ * @throws {RangeError} if the layer does not exist, there is no image, or the file exists and holds something else
  *
  * @example
  * ```ts
  * const images = await codes(model, await cifar10({ split: "test", limit: 2000 }));
  * await tsne(pca(images, { components: 50 }).points);
  * ```
+ *
+ * @example More than fits into memory
+ * ```ts
+ * await codes(model, await imageFolder("photos"), { file: "photos.parquet" });
+ * const photos = await loadCodes("photos.parquet");
+ * ```
  */
+export function codes(model: Model, dataset: Dataset, options: CodesOptions & { file: string }): Promise<CodesFile>;
+export function codes(
+  model: Model,
+  dataset: Dataset,
+  options?: CodesOptions & { file?: undefined },
+): Promise<Codes>;
 export async function codes(
   model: Model,
   dataset: Dataset,
-  { layer = beforeClassifier(model), thumbnail = 32, batchSize, signal, onProgress }: CodesOptions = {},
-): Promise<Codes> {
+  options: CodesOptions = {},
+): Promise<Codes | CodesFile> {
+  checkModel("codes", model);
+  checkDataset("codes", dataset);
+  checkOptions("codes", options, {
+    layer: true,
+    thumbnail: true,
+    file: true,
+    batchSize: true,
+    signal: true,
+    onProgress: true,
+  });
+  const { layer = beforeClassifier(model), thumbnail = 32, file, batchSize, signal, onProgress } = options;
   model.layer(layer);
   const { size } = dataset;
   if (size === 0) throw new RangeError(`The data set ${JSON.stringify(dataset.name)} holds no image.`);
   if (!Number.isInteger(thumbnail) || thumbnail < 0) {
     throw new RangeError(`thumbnail must be a whole number ≥ 0: received ${thumbnail}.`);
   }
-  const ids: string[] = [];
-  const labels: (string | undefined)[] = [];
-  const predictions: string[] = [];
+  if (file !== undefined && typeof file !== "string") {
+    throw new TypeError(`file is the path of a Parquet file to write: received ${kindOf(file)}.`);
+  }
   const classes = classesAfter(model, layer);
-  const bytes = 3 * thumbnail * thumbnail;
-  const pictures = new Uint8ClampedArray(bytes * size);
+  const about = { layer, about: `${model.name} · ${layer} · ${dataset.name}` };
+  const keeper: Keeper<Codes | CodesFile> = file === undefined
+    ? inMemory(size, about)
+    : await inFile(file, size, about, { predictions: classes !== undefined, pictures: thumbnail > 0 });
+  /** Images that are on their way through the model, in their order. */
+  const waiting: { id: string; label?: string; picture: Float32Array }[] = [];
   const inputs = {
     size,
     async *[Symbol.asyncIterator]() {
       for await (const { id, image, label } of dataset) {
         const view = await model.view(image);
-        if (thumbnail > 0 && ids.length < size) {
-          const [height, width] = view.shape;
-          const small = height === thumbnail && width === thumbnail ? view : resize(view, [thumbnail, thumbnail]);
-          pictures.set(small.data, ids.length * bytes);
-        }
-        ids.push(id);
-        labels.push(label);
+        waiting.push({ id, label, picture: pictureOf(view, thumbnail) });
         yield model.input(view);
       }
     },
   };
-  let data = new Float32Array();
-  let length = 0;
-  await withProgress(`Codes of ${model.name} · ${layer}`, size, async (update) => {
-    await forwardEach(model, inputs, classes ? [layer, classes] : [layer], ([output, scores = output], start) => {
-      if (start === 0) {
-        length = sizeOf(output.shape.slice(1));
-        data = new Float32Array(size * length);
-      }
-      data.set(output.data, start * length);
-      for (let i = 0; classes && i < output.shape[0]; i++) {
-        const row = scores.data.subarray(i * scores.shape[1], (i + 1) * scores.shape[1]);
-        const best = row.indexOf(row.reduce((a, b) => Math.max(a, b), -Infinity));
-        predictions.push(model.labels?.[best] ?? `class ${best}`);
-      }
-    }, {
-      batchSize,
-      signal,
-      onProgress: (done, total) => {
-        update(done);
-        onProgress?.(done, total);
-      },
+  const receive = async ([output, scores = output]: NdArray[], start: number) => {
+    const count = output.shape[0];
+    const images = waiting.splice(0, count);
+    const part: CodesPart = {
+      ids: images.map(({ id }) => id),
+      labels: images.map(({ label }) => label),
+      codes: { data: output.data, shape: [count, sizeOf(output.shape.slice(1))] },
+      ...(classes !== undefined && { predictions: likeliest(scores, model) }),
+      ...(thumbnail > 0 && { pictures: joined(images.map(({ picture }) => picture)) }),
+    };
+    await keeper.add(part, start);
+  };
+  try {
+    return await withProgress(`Codes of ${model.name} · ${layer}`, size, async (update) => {
+      await forwardEach(model, inputs, classes ? [layer, classes] : [layer], receive, {
+        batchSize,
+        signal,
+        onProgress: (done, total) => {
+          update(done);
+          onProgress?.(done, total);
+        },
+      });
+      return await keeper.finish();
     });
+  } catch (error) {
+    await keeper.abandon?.();
+    throw error;
+  }
+}
+
+/** A picture as small as is wanted; nothing where none is. */
+function pictureOf(view: NdArray, side: number): Float32Array {
+  const [height, width] = view.shape;
+  if (side === 0) return new Float32Array();
+  return height === side && width === side ? view.data : resize(view, [side, side]).data;
+}
+
+/** Pictures one behind the other, rounded to bytes. */
+function joined(pictures: readonly Float32Array[]): Uint8Array {
+  const bytes = new Uint8ClampedArray(pictures.length * pictures[0].length);
+  pictures.forEach((picture, i) => bytes.set(picture, i * picture.length));
+  return new Uint8Array(bytes.buffer);
+}
+
+/** The name of the likeliest class of each image. */
+function likeliest({ data, shape: [count, classes] }: NdArray, model: Model): string[] {
+  return Array.from({ length: count }, (_, i) => {
+    const row = data.subarray(i * classes, (i + 1) * classes);
+    const best = row.indexOf(row.reduce((a, b) => Math.max(a, b), -Infinity));
+    return model.labels?.[best] ?? `class ${best}`;
   });
-  return new Codes({ data, shape: [size, length] }, {
-    ids,
-    labels,
-    ...(classes && { predictions }),
-    layer,
-    about: `${model.name} · ${layer} · ${dataset.name}`,
-    ...(thumbnail > 0 ? { thumbnails: { data: new Uint8Array(pictures.buffer), side: thumbnail } } : {}),
-  });
+}
+
+/**
+ * Reads codes from a Parquet file that `codes` wrote, or another program that kept its columns `id`, `layer`, `about` and
+ * `code` (and `label`, `prediction`, `thumbnail`, if they are there), as when rows have been picked with DuckDB.
+ *
+ * @param path the file
+ * @returns the codes, equal to the bit
+ * @throws {RangeError} if there is no such file, it holds no codes, or codes of several layers or lengths
+ *
+ * @example
+ * ```ts
+ * const photos = await loadCodes("photos.parquet");
+ * await tsne(pca(photos, { components: 50 }).points);
+ * ```
+ */
+export async function loadCodes(path: string): Promise<Codes> {
+  if (typeof path !== "string") throw new TypeError(`loadCodes wants a path: received ${kindOf(path)}.`);
+  const found = await readCodes(path);
+  return new Codes(found, found);
 }

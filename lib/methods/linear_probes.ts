@@ -69,7 +69,8 @@ const COMPONENTS = 64;
 /** One image in so many is held out. */
 const HELD_OUT = 4;
 const DEFAULT_LAYERS = 5;
-const SIDE = 290;
+/** Of a map, so that three of them stand side by side in a cell of JupyterLab, its file browser open. */
+const SIDE = 260;
 
 /** Probes of layers, with a map of each. */
 export class LinearProbes extends Shown {
@@ -110,6 +111,8 @@ export class LinearProbes extends Shown {
     const title = `Linear probes · ${model} · ${dataset}`;
     const chance = Math.max(...Map.groupBy(this.labels, (label) => label).values().map((one) => one.length)) /
       this.labels.length;
+    // From edge to edge of the chart.
+    const places = [-0.5, ...this.rows.keys(), this.rows.length - 0.5];
     return new Figure({
       title,
       caption:
@@ -132,14 +135,14 @@ export class LinearProbes extends Shown {
               as: "bars",
             }, {
               label: "always the most frequent class",
-              x: [-0.5, this.rows.length - 0.5],
-              y: [chance, chance],
+              x: places,
+              y: places.map(() => chance),
               dashed: true,
             }],
             x: { title: "" },
             y: { title: "accuracy", min: 0, max: 1 },
             names: this.rows.map(({ layer }) => layer),
-            width: Math.min(700, Math.max(400, 110 * this.rows.length)),
+            width: Math.min(600, Math.max(400, 110 * this.rows.length)),
             alt: `Accuracy of linear probes: ${
               this.rows.map(({ layer, accuracy }) => `${layer} ${percent(accuracy)}`).join(", ")
             }`,

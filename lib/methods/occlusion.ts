@@ -10,7 +10,7 @@
 import { extent, type NdArray, ndarray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
-import { checkOptions, kindOf } from "../errors.ts";
+import { checkOptions } from "../errors.ts";
 import type { Block, Marks, Picture } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { startLive } from "../figure/live.ts";
@@ -30,7 +30,7 @@ import { withProgress } from "../figure/progress.ts";
 import { checkModel, type LayerInfo, type Model } from "../model/model.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
 import { type Fill, occlude, type OcclusionMap, placesAlong, type Verdict } from "../probe/occlusion/occlude.ts";
-import { labelOf, resolveClass } from "../probe/target.ts";
+import { checkClassTarget, labelOf, resolveClass } from "../probe/target.ts";
 import { readingsOnAllCores } from "../scan/readings.ts";
 
 export interface OcclusionOptions {
@@ -130,7 +130,7 @@ interface OcclusionParts {
 const MOST_TOLD = 2_500;
 
 /** Maps are this large at most, in pixels: four panels stand side by side in a cell. */
-const MAP_SHOWN = 200;
+const MAP_SHOWN = 180;
 
 const FILL_WORDS = {
   grey: "grey",
@@ -490,6 +490,7 @@ function partialFigure(model: Model, map: OcclusionMap, { target, probability }:
  * @throws {TypeError} if the model does not read images, has no layer with maps, or does not put out one number a class,
  *   or if the target is neither a label nor an index
  * @throws {MemoryError} if a batch does not fit: use a smaller `batchSize`
+ * @throws what `signal` was aborted with; the map that stands in the cell by then, coarse to fine, stays there
  *
  * @example
  * ```ts
@@ -523,11 +524,7 @@ export async function occlusion(
     onProgress: true,
   });
   const { target = "predicted", fill = "grey", top = 3, batchSize = 16, seed = 0, signal, onProgress } = options;
-  if (typeof target !== "string" && typeof target !== "number") {
-    throw new TypeError(
-      `Occlusion watches a class, by its label, its index or "predicted": received ${kindOf(target)}.`,
-    );
-  }
+  checkClassTarget("occlusion", target);
   const many = Array.isArray(images);
   const sources = await Promise.all((many ? images as readonly ImageLike[] : [images as ImageLike]).map(toImage));
   if (sources.length === 0) throw new RangeError("There is no image to occlude; wanted at least one.");

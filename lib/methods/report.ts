@@ -22,7 +22,7 @@ import {
   stops,
   topDown,
 } from "../probe/attribution/sanity.ts";
-import type { ClassTarget } from "../probe/target.ts";
+import { checkClassTarget, type ClassTarget } from "../probe/target.ts";
 import {
   type Baseline,
   baselinesOf,
@@ -271,6 +271,7 @@ export async function report(
     onProgress: true,
   });
   const { target = "predicted", baselines = ["blurred", "grey"], steps = 50, seed = 0, batchSize, signal } = options;
+  checkClassTarget("report", target);
   if (typeof methods !== "object" || methods === null) {
     throw new TypeError(`report wants attribution methods, as [saliency, gradCam]: received ${kindOf(methods)}.`);
   }

@@ -26,6 +26,7 @@ import {
   topDown,
   untrained,
 } from "../probe/attribution/sanity.ts";
+import { checkClassTarget } from "../probe/target.ts";
 
 /** An attribution method, as `saliency`, or a function that calls one with options of its own. */
 export type AttributionMethod = MapMethod<Attribution>;
@@ -198,6 +199,7 @@ export async function sanityCheck(
     onProgress: true,
   });
   const { target = "predicted", mode = "cascading", randomLabels, seed = 0, signal, onProgress } = options;
+  checkClassTarget("sanityCheck", target);
   if (typeof method !== "function") {
     throw new TypeError(`sanityCheck wants an attribution method, as saliency: received ${kindOf(method)}.`);
   }

@@ -8,12 +8,11 @@
 
 import { extent } from "../array.ts";
 import type { ImageLike } from "../data/image.ts";
-import { checkOptions } from "../errors.ts";
+import { checkOptions, checkWhole } from "../errors.ts";
 import { Attribution } from "../figure/attribution.ts";
 import { withProgress } from "../figure/progress.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import {
-  checkCount,
   described,
   eachGradient,
   eachScore,
@@ -96,7 +95,7 @@ export async function smoothGrad(
     signed: true,
     ...RUN_OPTIONS,
   });
-  checkCount("samples", samples);
+  checkWhole("samples", samples, 1);
   if (!(noise >= 0 && Number.isFinite(noise))) {
     throw new RangeError(`noise must be a share of the input's range, 0 or more: received ${noise}.`);
   }

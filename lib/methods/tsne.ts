@@ -378,8 +378,10 @@ const KEPT = 10;
  *
  * @example
  * ```ts
- * const map = await tsne(pca(await codes(model, images), { components: 50 }).points);
+ * const { points } = pca(await codes(model, images), { components: 50 });
+ * const map = await tsne(points);
  * map.quality.trustworthiness;
+ * const space = await tsne(points, { components: 3 });
  * ```
  */
 export async function tsne(points: KnownPoints, options: TsneOptions = {}): Promise<Embedding> {

@@ -8,7 +8,16 @@ import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
 import { checkOptions } from "../errors.ts";
 import type { TF } from "../runtime/backend.ts";
 import type { Model } from "./model.ts";
-import { BUILD_OPTIONS, type BuildOptions, type Draw, glorot, normal, outputsOf, stack } from "./stack.ts";
+import {
+  BUILD_OPTIONS,
+  type BuildOptions,
+  checkDropout,
+  type Draw,
+  glorot,
+  normal,
+  outputsOf,
+  stack,
+} from "./stack.ts";
 
 /** Options of builders of classifiers. */
 export interface ClassifierOptions extends BuildOptions {
@@ -54,7 +63,7 @@ function convolution(tf: TF, name: string, filters: number, draw: Draw, more: ob
  * maps are there at 32×32 too.
  *
  * @returns a model with outputs `[1]`; with size 150 it has the book's 3,453,121 weights
- * @throws {RangeError} if the size is not a whole number ≥ 16
+ * @throws {RangeError} if the size is not a whole number ≥ 16, or the dropout no share below 1
  *
  * @example
  * ```ts
@@ -71,6 +80,7 @@ export async function catsVsDogsConvnet(options: CatsVsDogsOptions = {}): Promis
   if (!Number.isInteger(size) || size < 16) {
     throw new RangeError(`catsVsDogsConvnet reads images of at least 16 pixels a side: received size ${size}.`);
   }
+  checkDropout(dropout);
   if (labels.length !== 2) {
     throw new RangeError(`catsVsDogsConvnet tells two classes apart: received ${labels.length} labels.`);
   }

@@ -5,6 +5,7 @@
  */
 
 import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
+import { kindOf } from "../errors.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { Model } from "./model.ts";
 import { preprocessing, type PreprocessMode } from "./preprocess.ts";
@@ -64,6 +65,13 @@ export function outputsOf(labels: readonly string[] | undefined, classes: number
     throw new RangeError(`A classifier tells at least two classes apart: received classes ${classes}.`);
   }
   return labels?.length ?? classes;
+}
+
+/** @throws {RangeError} if a rate of dropout is no share below 1 */
+export function checkDropout(rate: number): void {
+  if (!(rate >= 0 && rate < 1)) {
+    throw new RangeError(`dropout is a share of at least 0 and below 1: received ${kindOf(rate)}.`);
+  }
 }
 
 /** What a stack is made of. */

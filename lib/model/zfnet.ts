@@ -11,7 +11,7 @@ import type { TF } from "../runtime/backend.ts";
 import { CLASSIFIER_OPTIONS, type ClassifierOptions } from "./builders.ts";
 import type { Model } from "./model.ts";
 import { responseNormalization } from "./normalization.ts";
-import { type Draw, he, normal, outputsOf, stack } from "./stack.ts";
+import { checkDropout, type Draw, he, normal, outputsOf, stack } from "./stack.ts";
 
 /** RGB less the means of ImageNet, not divided by anything: weights of scale 1e-2 count on numbers that large. */
 const PIXELS = { mean: [123.68, 116.779, 103.939] } as const;
@@ -117,7 +117,7 @@ export interface SmallZfnetOptions extends ClassifierOptions {
  * With the paper's weights of scale 0.01 a signal loses two thirds of its size from layer to layer here, since so few maps
  * are summed: eight epochs of 20,000 images at the paper's rate left the network at chance. `weights: "he"` avoids that.
  *
- * @throws {RangeError} if the labels, the seed, the kernel or the stride do not fit
+ * @throws {RangeError} if the labels, the seed, the kernel, the stride or the dropout do not fit
  *
  * @example
  * ```ts
@@ -142,6 +142,7 @@ export async function smallZfnet(options: SmallZfnetOptions = {}): Promise<Model
     dropout: true,
     ...CLASSIFIER_OPTIONS,
   });
+  checkDropout(dropout);
   const units = outputsOf(labels, classes);
   for (const [what, value, most] of [["kernelSize", kernelSize, 32], ["stride", stride, 8]] as const) {
     if (!Number.isInteger(value) || value < 1 || value > most) {

@@ -128,6 +128,19 @@ export function resolveTarget(model: Model, target: Target, output?: ArrayLike<n
   return resolveUnit(model, checkOptions("target", target, UNIT));
 }
 
+/**
+ * For what can be asked of classes only.
+ *
+ * @param asker the function that is asked
+ * @throws {TypeError} if the target is no class
+ */
+export function checkClassTarget(asker: string, target: unknown): asserts target is string | number {
+  if (typeof target === "string" || typeof target === "number") return;
+  throw new TypeError(
+    `${asker} wants a class as its target, by its label, its index or "predicted": received ${kindOf(target)}.`,
+  );
+}
+
 /** Looks up a class by its label or index, or takes the one that the outputs speak for. */
 export function resolveClass(model: Model, target: string | number, output?: ArrayLike<number>): ClassTarget {
   const count = classCount(model);

@@ -22,6 +22,8 @@ export interface Started {
   threads?: number;
   /** Its largest deviation from the cpu backend, relative; null for the cpu backend itself. */
   selfCheck: number | null;
+  /** Why it computes slower than it could, and what to type; undefined where it does not. */
+  advice?: string;
 }
 
 /** A backend that may be started. */

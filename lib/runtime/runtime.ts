@@ -18,6 +18,8 @@ export interface BackendInfo {
   version: string;
   /** How many threads it computes on, where that is known. */
   threads?: number;
+  /** Why it computes slower than it could, and what to type; absent where it does not. */
+  advice?: string;
 }
 
 /** What `doctor` found out about one backend. */
@@ -33,6 +35,8 @@ export interface BackendReport {
   selfCheck: number | null;
   /** Why `auto` does not take it; empty for the one that it takes. */
   reason: string;
+  /** Why it computes slower than it could, and what to type; absent where it does not. */
+  advice?: string;
 }
 
 /** Which backends there are, and which one `auto` takes. */
@@ -58,7 +62,8 @@ export class Doctor {
     ];
     const widths = cells[0].map((_, column) => Math.max(...cells.map((row) => row[column].length)));
     const lines = cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd());
-    return [...lines, this.auto ? `auto takes ${this.auto}.` : "auto finds no backend to take."].join("\n");
+    const advice = this.rows.flatMap(({ name, advice }) => advice ? [`${name}: ${advice}`] : []);
+    return [...lines, ...advice, this.auto ? `auto takes ${this.auto}.` : "auto finds no backend to take."].join("\n");
   }
 
   /** What `console.log` prints and a cell shows. */
@@ -155,7 +160,7 @@ export function makeRuntime({ candidates, tf: load, preferred, say }: RuntimePar
   async function activate(name: BackendName | "auto"): Promise<BackendInfo> {
     const tf = await load();
     const chosen = name === "auto" ? await chooseAuto(tf) : name;
-    const { device, version, threads } = await start(tf, find(chosen, "convlens"));
+    const { device, version, threads, advice } = await start(tf, find(chosen, "convlens"));
     if (active === "webgpu" && chosen !== "webgpu") await cacheWeights(tf);
     // tfjs may answer false, or go on with another backend without a word.
     if (!await tf.setBackend(chosen) || tf.getBackend() !== chosen) {
@@ -172,7 +177,7 @@ export function makeRuntime({ candidates, tf: load, preferred, say }: RuntimePar
       const where = threads ? `${device}, ${threads} ${threads === 1 ? "thread" : "threads"}` : device;
       say(`convlens computes with ${chosen} on ${where}; doctor() tells why.`);
     }
-    return { name: chosen, device, version, ...(threads !== undefined && { threads }) };
+    return { name: chosen, device, version, ...(threads !== undefined && { threads }), ...(advice && { advice }) };
   }
 
   return {
@@ -195,13 +200,13 @@ export function makeRuntime({ candidates, tf: load, preferred, say }: RuntimePar
         for (const candidate of candidates) {
           const { name } = candidate;
           try {
-            const { device, version, selfCheck } = await start(tf, candidate);
+            const { device, version, selfCheck, advice } = await start(tf, candidate);
             const refusal = await candidate.onlyByName?.();
             let reason = "";
             if (only ? only === name : !auto && !refusal) auto = name;
             else if (only) reason = `the environment's ${VARIABLE} asks for ${only}`;
             else reason = refusal ?? `auto prefers ${auto}`;
-            rows.push({ name, available: true, device, version, selfCheck, reason });
+            rows.push({ name, available: true, device, version, selfCheck, reason, ...(advice && { advice }) });
           } catch (error) {
             rows.push({ name, available: false, device: "", version: "", selfCheck: null, reason: reasonOf(error) });
           }

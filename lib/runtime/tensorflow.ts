@@ -19,10 +19,25 @@ interface Binding {
 /** The part of tfjs-node's backend that tells where it computes. */
 type NativeBackend = ReturnType<TF["findBackend"]> & { isUsingGpuDevice: boolean; binding: Binding };
 
+/** Told where the addon is the package's own, or one that an older convlens built. */
+const ADVICE = "computes slower than it could, because its addon lacks operations that convlens builds into its own. " +
+  "`deno task gpu --wheel` in convlens's folder builds that.";
+
+/** What libtensorflow reads from the environment as it loads, where the user has set nothing. */
+const SETTINGS = [
+  // Its notes on how it was compiled are left out, its warnings and errors kept.
+  ["TF_CPP_MIN_LOG_LEVEL", "1"],
+  // It takes a GPU's memory as it needs it, so that other notebooks can compute on the same card.
+  ["TF_FORCE_GPU_ALLOW_GROWTH", "true"],
+  // The thread that asks for an operation of oneDNN's works, too, rather than sleep until the others are done.
+  ["TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD", "1"],
+];
+
 /** The tensorflow backend of tfjs-node-gpu; without a GPU the same library computes on the processor. */
 export const tensorflow: Candidate = {
   name: "tensorflow",
   async start(tf) {
+    let upToDate = true;
     const addon = findAddon();
     if (!addon) {
       throw new BackendError(
@@ -41,7 +56,7 @@ export const tensorflow: Candidate = {
       };
       tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu"));
       await makeReady(tf, "tensorflow");
-      useFasterKernels(tf);
+      upToDate = useFasterKernels(tf);
     } catch (error) {
       throw new BackendError("tensorflow", `native library did not load: ${messageOf(error)}`, remedyFor(addon), {
         cause: error,
@@ -52,6 +67,7 @@ export const tensorflow: Candidate = {
       device: backend.isUsingGpuDevice ? "GPU (CUDA)" : "CPU (native)",
       version: backend.binding.TF_Version,
       selfCheck: await selfCheck(tf, "tensorflow"),
+      ...(!upToDate && Deno.build.os === "linux" && { advice: ADVICE }),
     };
   },
 };
@@ -74,11 +90,7 @@ export function loadBeforeGraphics(): void {
 
 /** Loads the addon and, with it, libtensorflow; the second time it is there already. */
 function loadBinding({ path }: Addon): Binding {
-  // libtensorflow reads these as it loads. Its notes on how it was compiled are left out, its warnings and errors
-  // kept; and it takes a GPU's memory as it needs it, so that other notebooks can compute on the same card.
-  for (const [name, value] of [["TF_CPP_MIN_LOG_LEVEL", "1"], ["TF_FORCE_GPU_ALLOW_GROWTH", "true"]]) {
-    if (!Deno.env.has(name)) Deno.env.set(name, value);
-  }
+  for (const [name, value] of SETTINGS) if (!Deno.env.has(name)) Deno.env.set(name, value);
   return createRequire(import.meta.url)(path);
 }
 

@@ -3,6 +3,7 @@
 import type { EventEmitter } from "node:events";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { BackendError, type Candidate } from "./candidate.ts";
 import { makeReady } from "./engine.ts";
 import { completeWasmKernels } from "./gradients/wasm_kernels.ts";
@@ -45,6 +46,24 @@ export async function startWasm(tf: TF): Promise<string> {
     const remedy = "Its package must be in Deno's cache: run once with a network, or use another backend.";
     throw new BackendError("wasm", messageOf(error), remedy, { cause: error });
   }
+}
+
+/** The part of tfjs's wasm backend that reaches its memory. */
+interface WasmBackend {
+  wasm: { HEAPU8: Uint8Array };
+  dataIdMap: { get(id: object): { memoryOffset: number } };
+}
+
+/**
+ * The bytes of a tensor as they lie in WASM's memory, nothing copied: good until the next operation or allocation. One
+ * from another backend moves there first.
+ *
+ * @param tensor of numbers or truth values
+ */
+export function bytesInWasm(tf: TF, { dataId, size, dtype }: Tensor): Uint8Array {
+  const { wasm, dataIdMap } = tf.findBackend("wasm") as unknown as WasmBackend;
+  const { memoryOffset } = dataIdMap.get(dataId);
+  return wasm.HEAPU8.subarray(memoryOffset, memoryOffset + size * tf.util.bytesPerElement(dtype));
 }
 
 /**

@@ -22,6 +22,7 @@ import { checkMemory } from "../probe/memory.ts";
 import type { ReadingsJob } from "../probe/occlusion/readings.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { machineMemoryLeft } from "../runtime/memory.ts";
+import { bytesInWasm } from "../runtime/wasm.ts";
 
 export interface ForwardAllOptions {
   /**
@@ -73,11 +74,11 @@ export type Reply = { built: boolean } | { outputs: NdArray[] } | { failure: str
 
 type Receive = (outputs: NdArray[], start: number) => void | Promise<void>;
 
-/** From so many multiplications on, Workers pay: about one second of one core. */
+/** From so many multiplications on, Workers pay: about three quarters of a second of one core. */
 const WORTH_WORKERS = 2e10;
 
-/** So many multiplications, about a third of a second, are a batch long enough to be worth handing over. */
-const WORTH_BATCH = 1e10;
+/** So many multiplications, about half a second, are a batch long enough to be worth handing over. */
+const WORTH_BATCH = 1.5e10;
 
 /** Networks that Workers could not build. */
 const unbuildable = new WeakSet<LayersModel>();
@@ -143,7 +144,7 @@ export async function forwardEach(
   });
   const threads = threadsFor(tf, network, layers, size, workers);
   const most = Math.min(batchSize, Math.ceil(WORTH_BATCH / multiplications(network, layers)));
-  const cut = (left: number) => threads === 1 ? batchSize : Math.min(most, Math.ceil(left / (2 * threads)));
+  const cut = (left: number) => threads === 1 ? batchSize : Math.min(most, Math.ceil(left / (1.5 * threads)));
   const batches = batchesOf(inputs, size, cut);
   const hand: Receive = async (outputs, start) => {
     await receive(outputs, start);
@@ -198,8 +199,8 @@ function multiplications(network: LayersModel, wanted: readonly string[]): numbe
   return all.reduce((sum, count) => sum + count, 0);
 }
 
-/** What Workers must know of a network; null if it cannot be told. The weights are read without a pause. */
-export function jobOf(network: LayersModel, way: Way): Job | null {
+/** What Workers must know of a network on WASM; null if it cannot be told. */
+export function jobOf(tf: TF, network: LayersModel, way: Way): Job | null {
   let config: object;
   try {
     config = structuredClone(network.getConfig());
@@ -207,25 +208,16 @@ export function jobOf(network: LayersModel, way: Way): Job | null {
     // A layer of one's own that has no configuration, or one that cannot be sent.
     return null;
   }
-  const weights: Weight[] = [];
+  const tensors = network.weights.map((weight) => weight.read() as Tensor);
   let bytes = 0;
-  const values = network.weights.map((weight) => {
-    const tensor = weight.read() as Tensor;
-    const numbers = tensor.dataSync();
-    weights.push({
-      name: weight.originalName,
-      shape: tensor.shape,
-      dtype: tensor.dtype as Weight["dtype"],
-      at: bytes,
-    });
-    bytes += 4 * Math.ceil(numbers.byteLength / 4);
-    return numbers;
+  const weights = tensors.map(({ shape, dtype, size }, i): Weight => {
+    const at = bytes;
+    bytes += 4 * Math.ceil(size * tf.util.bytesPerElement(dtype) / 4);
+    return { name: network.weights[i].originalName, shape, dtype: dtype as Weight["dtype"], at };
   });
-  const shared = new Uint8Array(new SharedArrayBuffer(bytes));
-  for (const [i, { buffer, byteOffset, byteLength }] of values.entries()) {
-    shared.set(new Uint8Array(buffer, byteOffset, byteLength), weights[i].at);
-  }
-  return { ...way, config, sequential: network.getClassName() === "Sequential", weights, values: shared.buffer };
+  const values = new SharedArrayBuffer(bytes);
+  tensors.forEach((tensor, i) => new Uint8Array(values, weights[i].at).set(bytesInWasm(tf, tensor)));
+  return { ...way, config, sequential: network.getClassName() === "Sequential", weights, values };
 }
 
 /** One Worker. It answers in the order in which it is asked. */
@@ -339,7 +331,7 @@ async function spread(
   let here = Promise.resolve();
   try {
     // The Workers load their code meanwhile.
-    const job = jobOf(model.network, way);
+    const job = jobOf(tf, model.network, way);
     if (job) { for (const helper of helpers) begin(helper, job).catch(failed.reject); }
     else unbuildable.add(model.network);
     here = runHere(tf, model, way, take, give);

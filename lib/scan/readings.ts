@@ -34,7 +34,7 @@ export async function readingsOnAllCores(
   if (tf.getBackend() !== "wasm" || count < 2 || job.boxes.length * roughWork(network) < WORTH_WORKERS) {
     return await readings(tf, network, job, receive, signal);
   }
-  const described = jobOf(network, { layers: [], fold: true });
+  const described = jobOf(tf, network, { layers: [], fold: true });
   const work = described && await inWorkers(
     count,
     (k) => {

@@ -1,6 +1,7 @@
+/// <reference lib="dom" />
 /**
- * Maps of 60,000 images: how long they take to write, to draw, and until they stand in a browser; and images put on a
- * grid.
+ * Maps of 60,000 images: how long they take to write, to draw, and until they stand in a browser; how smoothly points in
+ * space turn; and images put on a grid.
  *
  * @module
  */
@@ -9,7 +10,7 @@ import { assignToGrid } from "../../lib/embed/assignment.ts";
 import { uniforms } from "../../lib/embed/random.ts";
 import { mapFigure } from "../../lib/figure/map.ts";
 import { browserIsReady, openBrowser } from "../browser/browser.ts";
-import { type Benchmark, type Line, measure } from "./harness.ts";
+import { type Benchmark, type Line, measure, median, quantile } from "./harness.ts";
 
 const COUNT = 60_000;
 const SIDE = 28;
@@ -84,6 +85,53 @@ async function map(): Promise<Line[]> {
   return lines;
 }
 
+/** From frame to frame of a map in space that spins, in milliseconds. */
+async function frames(page: string): Promise<number[]> {
+  const browser = await openBrowser();
+  try {
+    const tab = await browser.newPage();
+    await tab.goto(page);
+    await tab.locator(".convlens-map[data-live=drawn]").waitFor({ timeout: 60_000 });
+    await tab.locator(".convlens-spin").click();
+    return await tab.evaluate(async (count) => {
+      const frame = () => new Promise<number>((done) => requestAnimationFrame(done));
+      const times = [await frame()];
+      while (times.length <= count) times.push(await frame());
+      return times.slice(1).map((time, i) => time - times[i]);
+    }, 120);
+  } finally {
+    await browser.close();
+  }
+}
+
+async function space(): Promise<Line[]> {
+  if (!await browserIsReady()) return [];
+  const folder = await Deno.makeTempDir();
+  const lines: Line[] = [];
+  try {
+    for (const [count, goal] of [[10_000, 34], [60_000, 100]]) {
+      const random = uniforms(2);
+      const heap = (i: number) => i % 10;
+      const points = Float32Array.from({ length: 3 * count }, (_, e) => {
+        const turn = heap(Math.floor(e / 3)) * Math.PI / 5;
+        return 40 * Math.cos(turn * (e % 3 + 1)) + 15 * (random() + random() - 1);
+      });
+      const path = `${folder}/space-${count}.html`;
+      await mapFigure({
+        title: `${count} points`,
+        points: { data: points, shape: [count, 3] },
+        labels: Array.from({ length: count }, (_, i) => `class ${heap(i)}`),
+      }).save(path);
+      const times = await frames(`file://${path}`);
+      const name = `a frame of ${count.toLocaleString("en")} points in space that spin, in Chromium`;
+      lines.push({ name, median: median(times), p95: quantile(times, 0.95), runs: times.length, unit: "ms", goal });
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  return lines;
+}
+
 async function grid(): Promise<Line[]> {
   const { points } = data();
   const some = (count: number) => ({ data: points.data.slice(0, 2 * count), shape: [count, 2] });
@@ -97,5 +145,6 @@ async function grid(): Promise<Line[]> {
 
 export default [
   { name: "a map of 60,000 images", run: map },
+  { name: "maps in space", run: space },
   { name: "images on a grid", run: grid },
 ] satisfies Benchmark[];

@@ -10,7 +10,6 @@
 
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -20,6 +19,7 @@ import { vgg16 } from "../../lib/model/builders.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { BackendError, type BackendName, useBackend } from "../../lib/runtime/backend.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";
+import { pythonWith } from "./peers.ts";
 
 type Network = "vgg16" | "resnet50";
 
@@ -78,20 +78,6 @@ async function start(name: string, command: string, args: string[]): Promise<Pee
   };
 }
 
-/** The Python that has Captum, if there is one: that of the active virtual environment, else the first on the path. */
-function captumPython(): string | undefined {
-  const environment = Deno.env.get("VIRTUAL_ENV");
-  const inside = environment && join(environment, "bin", "python3");
-  return [...(inside && existsSync(inside) ? [inside] : []), "python3"].find((python) => {
-    try {
-      return new Deno.Command(python, { args: ["-c", "import captum.attr"], stdout: "null", stderr: "null" })
-        .outputSync().success;
-    } catch {
-      return false;
-    }
-  });
-}
-
 async function compareOn(network: Network): Promise<Line[]> {
   const peers: Peer[] = [];
   try {
@@ -104,7 +90,7 @@ async function compareOn(network: Network): Promise<Line[]> {
     for (const backend of ["tensorflow", "wasm"]) {
       await add(backend, Deno.execPath(), ["run", "-A", own, backend, network]);
     }
-    const python = captumPython();
+    const python = pythonWith("captum.attr");
     if (python) {
       const script = fileURLToPath(new URL("torch_occlusion.py", import.meta.url));
       await add("Captum", python, [script, network, String(BATCH), String(availableParallelism())]);

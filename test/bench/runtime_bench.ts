@@ -1,5 +1,7 @@
 /**
- * ResNet-50 on each backend that is present, forward and gradient to the input, beside PyTorch in the same run.
+ * ResNet-50 on each backend that is present, beside PyTorch in the same run: forward through one batch, forward through
+ * several in one call, and the gradient to the input of one batch. Ratios are to the best of PyTorch's ways, and all
+ * three carry the goal. What PyTorch folds beforehand, convlens folds in each call.
  *
  * Each backend, and PyTorch, computes in a process of its own and does one task when it is asked to: so they take turns
  * and do not share a heap. Run as a program, with the name of a backend and a batch size, this file is such a process.
@@ -8,11 +10,7 @@
  */
 
 import type { KernelConfig, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { NdArray } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
@@ -22,6 +20,7 @@ import { makePlan, withPlan } from "../../lib/probe/plan.ts";
 import { BackendError, type BackendName, ensureBackend, type TF, useBackend } from "../../lib/runtime/backend.ts";
 import { stockKernels } from "../../lib/runtime/gradients/wasm_kernels.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";
+import { type Peer, pythonWith, servePeer, startPeer } from "./peers.ts";
 
 /** The class whose probability is differentiated: a tabby. */
 const CLASS = 281;
@@ -36,26 +35,16 @@ const EFFORTS: Record<BackendName, { batch: number; runs: number; warmUp: number
 
 const TORCH = { batch: 8, runs: 8, warmUp: 2 };
 
-/** What a process says first. */
-interface Introduction {
-  /** What computes; absent where it cannot. */
-  about?: string;
-  /** Why it cannot. */
-  missing?: string;
-  tasks: string[];
-}
+/** Images of a walk: batch after batch in one call, as through a data set. */
+const WALK = 32;
 
-/** A process that does tasks when asked to. */
-interface Runner extends Introduction {
-  name: string;
+/** A process that does tasks when asked to, and what it did. */
+interface Runner extends Peer {
   batch: number;
   runs: number;
   warmUp: number;
   /** Milliseconds of each run, by task. */
   times: Map<string, number[]>;
-  /** Does a task once and waits for its end. */
-  ask(task: string): Promise<number>;
-  end(): void;
 }
 
 async function start(
@@ -64,42 +53,9 @@ async function start(
   args: string[],
   effort: { batch: number; runs: number; warmUp: number },
 ): Promise<Runner> {
-  const process = new Deno.Command(command, { args, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
-  const errors = new Response(process.stderr).text();
-  // deno-lint-ignore no-explicit-any -- Node's and the web's types of one stream
-  const lines = createInterface({ input: Readable.fromWeb(process.stdout as any) })[Symbol.asyncIterator]();
-  const writer = process.stdin.getWriter();
-  const next = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error(`${name} ended: ${(await errors).trim().split("\n").slice(-3).join(" ")}`);
-    return JSON.parse(value);
-  };
-  const introduction: Introduction = await next();
-  return {
-    ...introduction,
-    ...effort,
-    name,
-    times: new Map(introduction.tasks.map((task) => [task, []])),
-    async ask(task) {
-      await writer.write(new TextEncoder().encode(`${task}\n`));
-      return (await next()).ms;
-    },
-    end: () => process.kill(),
-  };
-}
-
-/** The Python that has PyTorch, if there is one: that of the active virtual environment, else the first on the path. */
-function torchPython(): string | undefined {
-  const environment = Deno.env.get("VIRTUAL_ENV");
-  const inside = environment && join(environment, "bin", "python3");
-  return [...(inside && existsSync(inside) ? [inside] : []), "python3"].find((python) => {
-    try {
-      return new Deno.Command(python, { args: ["-c", "import torch"], stdout: "null", stderr: "null" })
-        .outputSync().success;
-    } catch {
-      return false;
-    }
-  });
+  const peer = await startPeer(name, command, args);
+  console.log(`  ${name}: ${peer.missing ? `left out: ${peer.missing}` : peer.about}`);
+  return { ...peer, ...effort, times: new Map(peer.tasks.map((task) => [task, []])) };
 }
 
 /** Lets threads that spin after their work fall asleep before another process works. */
@@ -113,14 +69,16 @@ async function takeTurns(runners: readonly Runner[]): Promise<void> {
       if (round >= runs + warmUp) continue;
       for (const task of tasks) {
         await rest();
-        const time = await ask(task);
-        if (round >= warmUp) times.get(task)!.push(time);
+        const { ms } = await ask(task);
+        if (round >= warmUp) times.get(task)!.push(ms);
       }
     }
   }
 }
 
-const rate = ({ batch, times }: Runner, task: string) => 1000 * batch / median(times.get(task)!);
+/** Images per second. */
+const rate = ({ batch, times }: Runner, task: string) =>
+  1000 * (task.startsWith("walk") ? WALK : batch) / median(times.get(task)!);
 
 /** What a runner's tasks of a kind did, as lines; the ratio is to the rate of `peer`, if there is one. */
 function linesOf(runner: Runner, kind: string, peer?: number, goal?: number): Line[] {
@@ -139,21 +97,13 @@ async function compareAll(): Promise<Line[]> {
   try {
     for (const [name, effort] of Object.entries(EFFORTS)) {
       const args = ["run", "-A", fileURLToPath(import.meta.url), name, String(effort.batch)];
-      const runner = await start(name, Deno.execPath(), args, effort);
-      console.log(`  ${name}: ${runner.missing ? `left out: ${runner.missing}` : runner.about}`);
-      runners.push(runner);
+      runners.push(await start(name, Deno.execPath(), args, effort));
     }
-    const python = torchPython();
+    const python = pythonWith("torch");
     if (python) {
       const script = fileURLToPath(new URL("torch_resnet50.py", import.meta.url));
-      const torch = await start(
-        "PyTorch",
-        python,
-        [script, String(TORCH.batch), String(availableParallelism())],
-        TORCH,
-      );
-      console.log(`  PyTorch: ${torch.about}`);
-      runners.push(torch);
+      const args = [script, String(TORCH.batch), String(WALK), String(availableParallelism())];
+      runners.push(await start("PyTorch", python, args, TORCH));
     } else {
       console.log("  PyTorch: left out, no Python here can import torch; activate an environment in which it can");
     }
@@ -162,7 +112,7 @@ async function compareAll(): Promise<Line[]> {
 
     const torch = runners.find(({ name }) => name === "PyTorch");
     const lines: Line[] = [];
-    for (const kind of ["forward", "gradient"]) {
+    for (const kind of ["forward", "walk", "gradient"]) {
       const best = torch && Math.max(...torch.tasks.filter((task) => task.startsWith(kind)).map((t) => rate(torch, t)));
       for (const runner of runners) {
         lines.push(...linesOf(runner, kind, best, runner.name === "tensorflow" ? 1 : undefined));
@@ -223,6 +173,12 @@ async function tasksOf(batch: number): Promise<Record<string, () => Promise<unkn
   };
   return {
     forward: () => forward(model, inputs, [last], { batchSize: batch }),
+    ...tf.getBackend() === "tensorflow" && {
+      [`walk over ${WALK}`]: () => {
+        const walk = Array.from({ length: WALK }, (_, i) => inputs[i % batch]);
+        return forward(model, walk, [last], { batchSize: batch });
+      },
+    },
     gradient: async () => {
       const x = upload();
       const plan = makePlan(network, [network.outputs[0]], { fold: batch >= FOLD_FROM, sums: true });
@@ -240,25 +196,14 @@ async function tasksOf(batch: number): Promise<Record<string, () => Promise<unkn
   };
 }
 
-/** Introduces itself, then does what it is asked to. */
+/** Is the process of one backend. */
 async function serve(name: BackendName, batch: number): Promise<void> {
-  const say = (message: unknown) => console.log(JSON.stringify(message));
-  let tasks: Record<string, () => Promise<unknown>> = {};
-  try {
-    const { version, device } = await useBackend(name);
-    tasks = await tasksOf(batch);
-    say({ about: `${version} on ${device}`, tasks: Object.keys(tasks) } satisfies Introduction);
-  } catch (error) {
+  const started = await useBackend(name).catch((error) => {
     if (!(error instanceof BackendError)) throw error;
-    say({ missing: error.reason, tasks: [] } satisfies Introduction);
-  }
-  const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
-  // One task is asked for at a time, so every piece is one line.
-  for await (const line of lines) {
-    const start = performance.now();
-    await tasks[line.trim()]();
-    say({ ms: performance.now() - start });
-  }
+    return error;
+  });
+  if (started instanceof BackendError) return await servePeer({ missing: started.reason }, {});
+  await servePeer({ about: `${started.version} on ${started.device}` }, await tasksOf(batch));
 }
 
 if (import.meta.main) {

@@ -3,7 +3,7 @@
 Reads the name of a task from each line of its input, runs it once, and answers with a line of JSON: the milliseconds
 it took. The first line tells what there is.
 
-Usage: python torch_resnet50.py BATCH THREADS
+Usage: python torch_resnet50.py BATCH WALK THREADS
 """
 
 import json
@@ -78,7 +78,7 @@ def network(folded, layout):
 
 
 def main():
-    batch, threads = map(int, sys.argv[1:])
+    batch, walk, threads = map(int, sys.argv[1:])
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     tasks = {}
@@ -94,7 +94,13 @@ def main():
             leaf = x.clone().requires_grad_(True)
             torch.autograd.grad(net(leaf)[:, 281].sum(), leaf)
 
+        def many():
+            with torch.no_grad():
+                for _ in range(walk // batch):
+                    net(x)
+
         tasks[f"forward, {name}"] = forward
+        tasks[f"walk over {walk}, {name}"] = many
         tasks[f"gradient, {name}"] = gradient
 
     for folded in [False, True]:

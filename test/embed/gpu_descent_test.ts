@@ -5,7 +5,7 @@ import type { Affinities } from "../../lib/embed/affinities.ts";
 import { type Components, type DescentNews, type Schedule, strideOf } from "../../lib/embed/descent.ts";
 import { GpuDescent } from "../../lib/embed/gpu_descent.ts";
 import { normals } from "../../lib/embed/random.ts";
-import { embed } from "../../lib/embed/tsne.ts";
+import { embed, type EmbedOptions } from "../../lib/embed/tsne.ts";
 import { graphicsDevice } from "../../lib/runtime/webgpu.ts";
 import { digits, maxDifference } from "./digits.ts";
 
@@ -200,6 +200,33 @@ describe.skipIf(!graphics)("t-SNE on a graphics device", () => {
     );
   });
 
+  test("the device is given back, also after a failure", async () => {
+    const { points } = await digits();
+    const some = { data: points.data.slice(0, 64 * 60), shape: [60, 64] };
+    const failures: Record<string, (device: GPUDevice) => Partial<EmbedOptions>> = {
+      none: () => ({}),
+      listener: () => ({
+        onProgress: () => {
+          throw new Error("the listener failed");
+        },
+      }),
+      kernels: (device) => {
+        device.createShaderModule = () => {
+          throw new Error("the kernels failed");
+        };
+        return {};
+      },
+    };
+    for (const [name, make] of Object.entries(failures)) {
+      const { device } = await graphicsDevice({ software: true });
+      const options: EmbedOptions = { engine: "webgpu", perplexity: 5, iterations: 50, ...make(device) };
+      const done = embed(some, options, () => Promise.resolve({ device, name: "a card" }));
+      if (name === "none") expect((await done).engine).toBe("webgpu");
+      else await expect(done).rejects.toThrow(`the ${name} failed`);
+      expect((await device.lost).reason).toBe("destroyed");
+    }
+  });
+
   test.each([2, 3] as const)("maps digits in %i dimensions as the processor does", async (components) => {
     const { points } = await digits();
     const count = 300;
@@ -235,6 +262,6 @@ describe.skipIf(!graphics)("t-SNE on a graphics device", () => {
       }
     }
     for (const divergence of settled) expect(Math.abs(divergence / settled[0] - 1)).toBeLessThan(1e-3);
-    expect(Math.abs(mean.webgpu / mean.wasm - 1)).toBeLessThan(0.03);
+    expect(Math.abs(mean.webgpu / mean.wasm - 1)).toBeLessThan(0.05);
   });
 });

@@ -1,5 +1,9 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { runNotebook } from "../../lib/figure/jupyter/kernel.ts";
+import { joined } from "../../lib/figure/jupyter/notebook.ts";
 import { startLiveMap } from "../../lib/figure/live_map.ts";
+import { root } from "../notebooks/nbconvert.ts";
+import { notebookOf } from "../notebooks/samples.ts";
 
 /** Stands in for the kernel, in which alone pictures are painted. */
 const inCell = () => vi.stubGlobal("Deno", Object.create(Deno, { jupyter: { value: {} } }));
@@ -59,4 +63,27 @@ describe("a map that settles", () => {
     await live.finish();
     expect(asked).toBe(1);
   });
+});
+
+/** Shows how a map settles, and then the value of the last expression. */
+const CELL = `
+const lib = ${JSON.stringify(new URL("../../lib/figure/", import.meta.url).href)};
+const { startLiveMap } = await import(lib + "live_map.ts");
+const { withProgress } = await import(lib + "progress.ts");
+await withProgress("Settling", 2, async (update, show) => {
+  const live = startLiveMap(["a", "b", "a"], show);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  live.update({ data: Float32Array.of(0, 0, 1, 1, 0, 1), shape: [3, 2] }, "KL divergence 1");
+  await live.finish();
+});
+"the map"`;
+
+test("in a notebook leaves the bar's last line, and nothing empty", async () => {
+  const { notebook, failures } = await runNotebook(notebookOf([CELL]), { folder: root });
+  expect(failures).toEqual([]);
+  const [cell] = notebook.cells;
+  if (cell.cell_type !== "code") throw new Error("wanted a cell of code");
+  const texts = cell.outputs.map((output) => "data" in output ? joined(output.data["text/plain"] as string) : "");
+  expect(texts).toEqual([expect.stringMatching(/^Settling · done in [\d.]+ s$/), expect.stringContaining("the map")]);
+  expect("data" in cell.outputs[0] && joined(cell.outputs[0].data["text/html"] as string)).not.toContain("<img");
 });

@@ -245,6 +245,9 @@ describe("a view of points in space", () => {
     const reach = Math.max(...u.map(Math.abs), ...v.map(Math.abs));
     expect(reach).toBeLessThan(1.0001);
     expect(view.zoom === 1.5 || reach > 0.999).toBe(true);
+    // In the middle of the picture.
+    expect(Math.abs(Math.max(...u) + Math.min(...u))).toBeLessThan(1e-5);
+    expect(Math.abs(Math.max(...v) + Math.min(...v))).toBeLessThan(1e-5);
     expect(bestView(points)).toEqual(view);
   });
 

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { progressHtml, progressText, startProgress } from "../../lib/figure/progress.ts";
+import { progressHtml, progressText, startProgress, withProgress } from "../../lib/figure/progress.ts";
 
 describe("what the bar says", () => {
   test.each([
@@ -131,6 +131,18 @@ describe("startProgress", () => {
     },
     15_000,
   );
+
+  test("is not shown of work that is part of other work", async () => {
+    const { written } = fakeError(false);
+    const part = () => withProgress("Part", 2, () => Promise.resolve(1));
+    const whole = async () => await part() + await part();
+    expect(await withProgress("Whole", 2, whole)).toBe(2);
+    expect(written.join("")).toMatch(/^Whole · done in [\d.]+ s\n$/);
+    const failing = withProgress("Failing", 2, () => Promise.reject(new Error("enough")));
+    await expect(failing).rejects.toThrow("enough");
+    await part();
+    expect(written.at(-1)).toMatch(/^Part · done/);
+  });
 
   test("paints one output of the cell, whose last state says that it is done", async () => {
     const shown: { bundle: Record<string, string>; id: string; update: boolean }[] = [];

@@ -118,6 +118,7 @@ describe("a net worked out on paper", () => {
       'Layer "conv" has channels 0 to 1: received 2.',
     );
     await expect(activations(model, image, { layer: "conv", layers: ["pool"] })).rejects.toThrow(TypeError);
+    await expect(activations(model, image, { channels: 1 as never })).rejects.toThrow("channels must be an array");
     await expect(activations(model, image, { layers: [] })).rejects.toThrow("layers is empty");
     await activations(model, image, { layers: ["conv", "out"] });
     expect(tf.memory().numTensors).toBe(before);

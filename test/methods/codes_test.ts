@@ -1,8 +1,10 @@
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import type { Dataset, DatasetItem } from "../../lib/data/dataset.ts";
 import { Image } from "../../lib/data/image.ts";
 import { activations } from "../../lib/methods/activations.ts";
-import { codes } from "../../lib/methods/codes.ts";
+import { ParquetWriter } from "../../lib/data/parquet.ts";
+import { openParquet } from "../../lib/data/table.ts";
+import { codes, loadCodes } from "../../lib/methods/codes.ts";
 import { neighbors } from "../../lib/methods/neighbors.ts";
 import { predict } from "../../lib/methods/predict.ts";
 import { loadModel } from "../../lib/model/load.ts";
@@ -65,6 +67,8 @@ describe("codes", () => {
       expect(most).toBeLessThanOrEqual(0.501);
       i++;
     }
+    expect(found.rows[1]).toEqual({ id: "image 1", label: null, prediction: found.predictions![1] });
+    expect((await found.table).shape).toEqual({ height: 7, width: 3 });
     expect((await codes(model, images, { thumbnail: 0 })).thumbnails).toBeUndefined();
     expect((await codes(model, images, { thumbnail: 8 })).thumbnails!.data.length).toBe(7 * 8 * 8 * 3);
     model.dispose();
@@ -73,12 +77,15 @@ describe("codes", () => {
   test("keep what the model takes each image for, where that costs little", async () => {
     const model = await loadModel(await wavesNet(), { name: "waves" });
     const images = noisy(5);
-    const { predictions } = await codes(model, images);
+    const { predictions, rows } = await codes(model, images);
+    expect(rows[2]).toEqual({ id: "image 2", label: "even", prediction: predictions![2] });
     let i = 0;
     for await (const { image } of images) {
       expect(predictions![i++]).toBe((await predict(model, image)).rows[0].label);
     }
-    expect((await codes(model, images, { layer: "conv1" })).predictions).toBeUndefined();
+    const early = await codes(model, images, { layer: "conv1" });
+    expect(early.predictions).toBeUndefined();
+    expect(early.rows[0]).toEqual({ id: "image 0", label: "even" });
     const last = model.layers.at(-1)!.name;
     expect((await codes(model, images, { layer: last })).predictions).toEqual(predictions);
     model.dispose();
@@ -129,5 +136,120 @@ describe("codes", () => {
     await expect(codes(model, broken)).rejects.toThrow("the disk is gone");
     expect(tf.memory().numTensors).toBe(before);
     model.dispose();
+  });
+});
+
+describe("codes in a file", async () => {
+  const folder = await Deno.makeTempDir();
+  afterAll(() => Deno.remove(folder, { recursive: true }));
+  const names = async () => (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
+  const bitsOf = ({ buffer, byteOffset, length }: Float32Array) => new Uint32Array(buffer, byteOffset, length);
+
+  test("come back equal to the bit, with all that belongs to them", async () => {
+    const model = await loadModel(await wavesNet(), { name: "waves" });
+    const images = noisy(11);
+    const file = `${folder}/waves.parquet`;
+    const wanted = await codes(model, images, { batchSize: 4 });
+    const told: number[] = [];
+    const written = await codes(model, images, { batchSize: 4, file, onProgress: (done) => told.push(done) });
+    expect(told).toEqual([4, 8, 11]);
+    const { path, shape, layer, about, sparsity } = written;
+    expect({ path, shape, layer, about, sparsity }).toEqual({
+      path: file,
+      shape: wanted.shape,
+      layer: wanted.layer,
+      about: wanted.about,
+      sparsity: wanted.sparsity,
+    });
+    expect(written.figure().blocks).toEqual(wanted.figure().blocks);
+    expect(written.figure().caption).toContain(`In the file ${file}.`);
+    const found = await loadCodes(file);
+    expect(found.shape).toEqual(wanted.shape);
+    expect(bitsOf(found.data).findIndex((bits, i) => bits !== bitsOf(wanted.data)[i])).toBe(-1);
+    for (const key of ["ids", "labels", "predictions", "layer", "about"] as const) {
+      expect(found[key]).toEqual(wanted[key]);
+    }
+    expect(found.thumbnails!.side).toBe(32);
+    expect(found.thumbnails!.data.findIndex((byte, i) => byte !== wanted.thumbnails!.data[i])).toBe(-1);
+    model.dispose();
+  });
+
+  test("may come without pictures, labels and predictions", async () => {
+    const model = await loadModel(await wavesNet(), { name: "waves" });
+    const file = `${folder}/bare.parquet`;
+    await codes(model, noisy(3), { layer: "conv1", thumbnail: 0, file });
+    expect((await openParquet(file))!.columns).toEqual(["id", "label", "layer", "about", "code"]);
+    const found = await loadCodes(file);
+    expect(found.predictions).toBeUndefined();
+    expect(found.thumbnails).toBeUndefined();
+    expect(found.labels).toEqual(["even", undefined, "even"]);
+    expect(found.layer).toBe("conv1");
+    model.dispose();
+  });
+
+  test("replace only a file of the same codes", async () => {
+    const model = await loadModel(await wavesNet(), { name: "waves" });
+    const file = `${folder}/again.parquet`;
+    await codes(model, noisy(3), { file });
+    await codes(model, noisy(3), { file });
+    await expect(codes(model, noisy(4), { file })).rejects.toThrow("exists already, with 3 codes of");
+    await expect(codes(model, noisy(3), { file, layer: "pool2" })).rejects.toThrow("Remove it, or name another file");
+    expect((await loadCodes(file)).shape[0]).toBe(3);
+    const text = `${folder}/diary.txt`;
+    await Deno.writeTextFile(text, "dear diary");
+    await expect(codes(model, noisy(3), { file: text })).rejects.toThrow("is no file of codes");
+    expect(await Deno.readTextFile(text)).toBe("dear diary");
+    await Deno.remove(text);
+    await expect(codes(model, noisy(3), { file: `${folder}/no/where.parquet` })).rejects.toThrow("does not exist");
+    await expect(codes(model, noisy(3), { file: 7 as never })).rejects.toThrow("received 7");
+    model.dispose();
+  });
+
+  test("that are abandoned leave no file and no tensor, and the old file as it was", async () => {
+    const model = await loadModel(await wavesNet(), { name: "waves" });
+    const tf = await ensureBackend();
+    const file = `${folder}/left.parquet`;
+    const images = noisy(9);
+    await codes(model, images, { file, batchSize: 3 });
+    const [before, there, tensors] = [await Deno.readFile(file), await names(), tf.memory().numTensors];
+    const stop = new AbortController();
+    const options = { file, batchSize: 3, signal: stop.signal, onProgress: () => stop.abort(new Error("enough")) };
+    await expect(codes(model, images, options)).rejects.toThrow("enough");
+    const broken: Dataset = {
+      ...images,
+      async *[Symbol.asyncIterator]() {
+        for await (const item of images) {
+          if (item.id === "image 5") throw new Error("the disk is gone");
+          yield item;
+        }
+      },
+    };
+    await expect(codes(model, broken, { file, batchSize: 2 })).rejects.toThrow("the disk is gone");
+    expect(await names()).toEqual(there);
+    expect(await Deno.readFile(file)).toEqual(before);
+    expect(tf.memory().numTensors).toBe(tensors);
+    model.dispose();
+  });
+
+  test("are refused where they are none, or do not belong together", async () => {
+    await expect(loadCodes(`${folder}/missing.parquet`)).rejects.toThrow("There is no file");
+    await expect(loadCodes(undefined as never)).rejects.toThrow("received undefined");
+    const write = async (name: string, layers: string[]) => {
+      const columns = ["id", "layer", "about"].map((name) => ({ name, kind: "text" as const }));
+      const writer = await ParquetWriter.create(`${folder}/${name}`, [...columns, { name: "code", kind: "vectors" }]);
+      const data = Float32Array.from({ length: 2 * layers.length }, (_, i) => i);
+      await writer.write(layers.length, [layers, layers, layers.map((layer) => `of ${layer}`), { data, length: 2 }]);
+      await writer.finish();
+      return `${folder}/${name}`;
+    };
+    await expect(loadCodes(await write("two.parquet", ["conv1", "conv2"]))).rejects.toThrow("several layers");
+    const found = await loadCodes(await write("least.parquet", ["conv1", "conv1"]));
+    expect(found.about).toBe("of conv1");
+    expect(found.labels).toEqual([undefined, undefined]);
+    expect([...found.data]).toEqual([0, 1, 2, 3]);
+    const other = await ParquetWriter.create(`${folder}/other.parquet`, [{ name: "id", kind: "text" }]);
+    await other.write(1, [["x"]]);
+    await other.finish();
+    await expect(loadCodes(`${folder}/other.parquet`)).rejects.toThrow('no column "layer", "about", "code"');
   });
 });

@@ -1,5 +1,5 @@
 import type { SymbolicTensor, Tensor } from "@tensorflow/tfjs";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type NdArray, ndarray, sizeOf } from "../../lib/array.ts";
 import type { Picture, Row } from "../../lib/figure/blocks.ts";
 import { occlusion } from "../../lib/methods/occlusion.ts";
@@ -322,7 +322,9 @@ describe("clear errors", () => {
     for (const target of [null, { layer: "conv", channel: 1 }] as unknown as string[]) {
       const error = await occlusion(model, image, { target }).catch((error) => error);
       expect(error).toBeInstanceOf(TypeError);
-      expect(error.message).toMatch(/Occlusion watches a class, by its label, its index or "predicted": received/);
+      expect(error.message).toMatch(
+        /occlusion wants a class as its target, by its label, its index or "predicted": received/,
+      );
     }
     model.dispose();
   });
@@ -362,4 +364,38 @@ test("in a terminal a result prints what there is to know", async () => {
     /show must be "probability" or "logit": received "score"/,
   );
   model.dispose();
+});
+
+test("an aborted run leaves its map in the cell, as far as it was", async () => {
+  const shown: string[] = [];
+  const display = (bundle: Record<string, string>) => {
+    shown.push(bundle["text/html"]);
+    return Promise.resolve();
+  };
+  // The clock leaps at each batch, so that the map is painted.
+  const now = performance.now.bind(performance);
+  let leap = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => now() + leap);
+  vi.stubGlobal("Deno", Object.create(Deno, { jupyter: { value: { display, broadcast: () => Promise.resolve() } } }));
+  const model = await waves();
+  try {
+    const stop = new AbortController();
+    const run = occlusion(model, ndarray(landscape().data, landscape().shape), {
+      size: 8,
+      stride: 2,
+      batchSize: 1,
+      signal: stop.signal,
+      onProgress(done) {
+        leap += 1100;
+        if (done === 60) stop.abort(new Error("enough"));
+      },
+    });
+    await expect(run).rejects.toThrow("enough");
+  } finally {
+    vi.unstubAllGlobals();
+    vi.restoreAllMocks();
+    model.dispose();
+  }
+  expect(shown.at(-1)).toMatch(/Occluding with waves · stopped after 60 of 169/);
+  expect(shown.at(-1)).toMatch(/\d+ of 169 places, from coarse to fine/);
 });

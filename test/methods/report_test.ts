@@ -64,6 +64,7 @@ test.each([
   [[saliency], { target: 9 }, "classes 0 to 4"],
   [[saliency], { baselines: ["blured"] }, 'There is no baseline "blured"'],
   [[saliency], { baselines: [] }, "baselines is empty"],
+  [[saliency], { target: { layer: "conv1", channel: 1 } }, "wants a class as its target"],
   [[saliency], { steps: 0 }, "steps must be a whole number ≥ 1: received 0"],
   [saliency, {}, "wants attribution methods, as [saliency, gradCam]: received the function saliency"],
 ])("refuses methods %j with %j", async (methods, options, message) => {

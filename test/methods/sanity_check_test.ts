@@ -149,6 +149,8 @@ test.each([
   [{ layers: [] }, "no layer"],
   [{ mode: "sideways" as never }, "sideways"],
   [{ target: "z" }, '"z"'],
+  [{ target: { layer: "conv1", channel: 1 } as never }, "wants a class as its target"],
+  [{ layers: "conv1" as never }, "layers must be an array"],
 ])("refuses %j", async (options, message) => {
   await expect(sanityCheck(model, landscape(), saliency, options)).rejects.toThrow(message);
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { neighbors } from "../../lib/methods/neighbors.ts";
 import { pca } from "../../lib/methods/pca.ts";
 import { tsne } from "../../lib/methods/tsne.ts";
+import { graphicsDevice } from "../../lib/runtime/webgpu.ts";
 import { digits } from "../embed/digits.ts";
 
 async function some(count: number) {
@@ -14,6 +15,12 @@ async function some(count: number) {
     about: "digits",
   };
 }
+
+const graphics = await graphicsDevice({ software: true }).catch((error) => {
+  if (Deno.env.get("CONVLENS_TEST_ALL")) throw error;
+  console.log(`The test on a graphics device is skipped: ${error.message}`);
+});
+graphics?.device.destroy();
 
 describe("tsne", () => {
   test("carries ids and labels from points over their components to the map, and tells its quality", async () => {
@@ -65,6 +72,17 @@ describe("tsne", () => {
     const { indices } = await neighbors(points, { k: 10 });
     expect([...near.subarray(0, 3)]).toEqual([...indices.subarray(0, 3)]);
     expect(data.sprites).toMatchObject({ tile: 2, step: 1 });
+  });
+
+  test.skipIf(!graphics)("is computed by a graphics device that is asked for", async () => {
+    const map = await tsne(await some(60), { perplexity: 5, iterations: 50, engine: "webgpu" });
+    expect(map.engine).toBe("webgpu");
+    await expect(tsne(await some(60), { perplexity: 5, engine: "webgpu", repulsion: "mesh" })).rejects.toThrow(
+      'with engine "webgpu", repulsion must be "exact"',
+    );
+    await expect(tsne(await some(60), { perplexity: 5, engine: "cuda" as "webgpu" })).rejects.toThrow(
+      'There is no engine "cuda"',
+    );
   });
 
   test("says nothing of labels where one is not known", async () => {

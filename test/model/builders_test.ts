@@ -195,6 +195,11 @@ describe("seeds and errors", () => {
     await expect(zfnet({ classes: 1 })).rejects.toThrow("received classes 1");
     await expect(catsVsDogsConvnet({ size: 8 })).rejects.toThrow("at least 16 pixels a side: received size 8");
     await expect(catsVsDogsConvnet({ labels: ["a", "b", "c"] })).rejects.toThrow("received 3 labels");
+    await expect(catsVsDogsConvnet({ dropout: 1 })).rejects.toThrow("at least 0 and below 1: received 1");
+    await expect(smallZfnet({ dropout: -1 })).rejects.toThrow("at least 0 and below 1: received -1");
+    await expect(tinyVgg({ labels: "ab" as never })).rejects.toThrow(
+      'labels must be an array of labels: received "ab"',
+    );
     await expect(smallZfnet({ stride: 0 })).rejects.toThrow("stride of smallZfnet is a whole number from 1 to 8");
     await expect(smallZfnet({ weights: "x" as "he" })).rejects.toThrow('weights of smallZfnet are "paper" or "he"');
     expect(tf.memory().numTensors).toBe(before);

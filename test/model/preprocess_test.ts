@@ -29,3 +29,24 @@ test("a custom one fills in what is not said", () => {
   expect(how).toEqual({ mode: "custom", order: "bgr", mean: [10, 20, 30], deviation: [1, 1, 1], fit: "crop" });
   expect(Array.from(preprocess(pixel, how, 3))).toEqual([-10, 107.5, 225]);
 });
+
+test("what differs from a mode starts from that mode", () => {
+  const { mode: _, ...torch } = preprocessing("torch");
+  expect(preprocessing({ mode: "torch", fit: "squash" })).toEqual({ ...torch, mode: "custom", fit: "squash" });
+  // What a model was loaded with loads another alike.
+  const custom = preprocessing({ mean: [10, 20, 30] });
+  expect(preprocessing(custom)).toEqual(custom);
+});
+
+test.each([
+  ["cafe", RangeError, "There is no preprocessing"],
+  [{ mode: "cafe" }, RangeError, "There is no preprocessing"],
+  [{ order: "grb" }, RangeError, 'order is "rgb" or "bgr": received "grb"'],
+  [{ fit: "stretch" }, RangeError, 'fit is "crop" or "squash": received "stretch"'],
+  [{ mean: 3 }, RangeError, "mean must hold three numbers: received 3"],
+  [{ deviation: [1, 0, 1] }, RangeError, "three numbers other than 0: received [1, 0, 1]"],
+  [{ means: [1, 2, 3] }, TypeError, 'preprocess has no option "means". The nearest: "mean"'],
+])("refuses %j", (wanted, type, message) => {
+  expect(() => preprocessing(wanted as never)).toThrow(type);
+  expect(() => preprocessing(wanted as never)).toThrow(message);
+});

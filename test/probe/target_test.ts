@@ -46,6 +46,7 @@ describe("targets", () => {
     [{ layer: "cnv", channel: 0 }, 'There is no layer "cnv"'],
     [{ layer: "conv", channel: 2 }, 'Layer "conv" has channels 0 to 1: received 2.'],
     [{ layer: "conv", channel: 0, cell: [4, 0] }, "maps of 4×4 cells: received the cell [4, 0]"],
+    [{ layer: "conv", channel: 0, cell: 4 as never }, "maps of 4×4 cells: received the cell 4;"],
     [{ layer: "flat", channel: 0, cell: [0, 0] }, "a vector, which has no cells"],
     [null as unknown as Target, "received null"],
   ])("%j is refused", (target, message) => {

@@ -8,6 +8,7 @@ import type { TF } from "../../lib/runtime/types.ts";
 interface Plan {
   fails?: string;
   onlyByName?: string;
+  advice?: string;
 }
 
 /** A runtime on backends that only pretend, with a log of what happened. */
@@ -35,7 +36,14 @@ function pretend(
       await new Promise((resolve) => setTimeout(resolve, 5));
       log.push(`end ${name}`);
       if (plan.fails) throw new BackendError(name, plan.fails, "Do something.");
-      return { device: `${name} device`, version: "1.0", threads: name === "wasm" ? 2 : undefined, selfCheck: 0 };
+      const { advice } = plan;
+      return {
+        device: `${name} device`,
+        version: "1.0",
+        threads: name === "wasm" ? 2 : undefined,
+        selfCheck: 0,
+        advice,
+      };
     },
   }));
   const runtime = makeRuntime({
@@ -150,6 +158,15 @@ describe("doctor", () => {
     const { rows, auto } = await doctor();
     expect(auto).toBe("wasm");
     expect(rows.map((row) => row.reason)).toEqual(["the environment's CONVLENS_BACKEND asks for wasm", ""]);
+  });
+
+  test("gives the advice of a backend that could be faster, and so does useBackend", async () => {
+    const { doctor, useBackend } = pretend({ tensorflow: { advice: "slow. Build it." }, wasm: {} });
+    const report = await doctor();
+    expect(report.rows.map((row) => row.advice)).toEqual(["slow. Build it.", undefined]);
+    expect(String(report)).toMatch(/\ntensorflow: slow\. Build it\.\nauto takes tensorflow\.$/);
+    expect(await useBackend("tensorflow")).toMatchObject({ advice: "slow. Build it." });
+    expect(await useBackend("wasm")).not.toHaveProperty("advice");
   });
 
   test("says so when auto finds none", async () => {

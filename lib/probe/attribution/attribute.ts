@@ -11,6 +11,7 @@
 import type { SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, ndarray, sizeOf } from "../../array.ts";
 import { type ImageLike, toImage } from "../../data/image.ts";
+import { checkWhole } from "../../errors.ts";
 import { type Model, outputOf } from "../../model/model.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { memoryLeft } from "../../runtime/memory.ts";
@@ -177,13 +178,6 @@ function pack(tf: TF, samples: readonly Sample[], shape: readonly number[]): Ten
   return tf.tensor(packed, [samples.length, ...shape]);
 }
 
-/** @throws {RangeError} if it is not a whole number ≥ 1 */
-export function checkCount(name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 1) {
-    throw new RangeError(`${name} must be a whole number ≥ 1: received ${value}.`);
-  }
-}
-
 /** How many samples of a plan fit into memory at once, at most `batchSize`; at least one is tried. */
 function fitting(tf: TF, plan: Plan, batchSize: number, room: number): number {
   const left = memoryLeft(tf);
@@ -228,7 +222,7 @@ export async function eachGradient(
   receive: (index: number, gradient: Float32Array, score: number) => void,
   { batchSize = 8, signal, onProgress, relu = "plain" }: RunOptions & { relu?: ReluRule } = {},
 ): Promise<void> {
-  checkCount("batchSize", batchSize);
+  checkWhole("batchSize", batchSize, 1);
   const tf = await ensureBackend();
   const routes = new Map<string, Route>();
   const routeTo = (target: ResolvedTarget) => {
@@ -279,7 +273,7 @@ export async function eachScore(
   input: (index: number) => NdArray,
   { batchSize = 8, signal, onProgress }: RunOptions = {},
 ): Promise<Float32Array> {
-  checkCount("batchSize", batchSize);
+  checkWhole("batchSize", batchSize, 1);
   const tf = await ensureBackend();
   const route = new Route(tf, model, target, count >= FOLD_FROM);
   const size = fitting(tf, route.plan, batchSize, 1);
@@ -342,7 +336,7 @@ export async function settle(
   pairs: readonly Pair[],
   { batchSize = 8, signal }: Pick<RunOptions, "batchSize" | "signal"> = {},
 ): Promise<Subject[]> {
-  checkCount("batchSize", batchSize);
+  checkWhole("batchSize", batchSize, 1);
   const tf = await ensureBackend();
   const targets = pairs.map(({ wanted }) => unsettled(model, wanted));
   const subjects: Subject[] = pairs.map(({ wanted: _, ...image }, i) => ({ ...image, target: targets[i] }));

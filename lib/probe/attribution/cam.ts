@@ -6,10 +6,10 @@
 
 import type { LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, ndarray } from "../../array.ts";
+import { checkWhole } from "../../errors.ts";
 import { type Model, outputOf } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import {
-  checkCount,
   eachScore,
   type Pair,
   Route,
@@ -98,7 +98,7 @@ export async function layerGradients(
   layer: string,
   { batchSize = 1, signal, onProgress }: RunOptions = {},
 ): Promise<LayerGradient[]> {
-  checkCount("batchSize", batchSize);
+  checkWhole("batchSize", batchSize, 1);
   const results: LayerGradient[] = [];
   for (const pair of pairs) {
     signal?.throwIfAborted();

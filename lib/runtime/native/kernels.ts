@@ -104,48 +104,46 @@ function convolveInOneStep(
   return backend.executeSingleOutput("_MklNativeFusedConv2D", attributes, [x, filter, ...added]);
 }
 
-/** By an operation of our own where it has one that suits, else on oneDNN. */
-const convolveFast: Convolve = (backend, { x, filter, bias, side }, attributes) => {
-  const window = window3x3(x, filter, attributes, attributes.rectify);
+/** By an operation of our own where that is faster, else on oneDNN. */
+const convolveFast: Convolve = (backend, inputs, attributes) => {
+  const { x, filter, bias, side } = inputs;
+  const window = window3x3(x, filter, attributes, { turned: false, rectify: attributes.rectify });
   return window
     ? convolution3x3(backend, [x, filter, bias, ...side ? [side] : []], window)
-    : convolveInOneStep(backend, { x, filter, bias, side }, attributes);
+    : convolveInOneStep(backend, inputs, attributes);
 };
 
-/** The window of a convolution that an operation of our own is fast for. */
+/** How a convolution walks, as tfjs's kernels have it. */
+type WindowAttributes = Partial<Record<"strides" | "pad" | "dilations" | "dataFormat", unknown>>;
+
+/** The window of a convolution, or of its gradient to the input, that an operation of our own is faster for. */
 function window3x3(
-  x: TensorInfo,
+  image: TensorInfo,
   filter: TensorInfo,
-  { strides, pad, dilations }: Pick<Record<string, unknown>, "strides" | "pad" | "dilations">,
-  rectify: boolean,
+  { strides, pad, dilations, dataFormat }: WindowAttributes,
+  how: Pick<Window3x3, "turned" | "rectify">,
 ): Window3x3 | undefined {
   const plain = [strides, dilations ?? 1].flat().every((step) => step === 1) && (pad === "same" || pad === "valid") &&
-    x.dtype === "float32" && filter.dtype === "float32";
-  const window: Window3x3 = { pad: pad === "same" ? 1 : 0, turned: false, rectify };
-  return plain && suits3x3(x.shape, filter.shape, window) ? window : undefined;
+    dataFormat !== "NCHW" && image.dtype === "float32" && filter.dtype === "float32";
+  const window: Window3x3 = { ...how, pad: pad === "same" ? 1 : how.turned ? 2 : 0 };
+  return plain && suits3x3(image.shape, filter.shape, window) ? window : undefined;
 }
 
 /** tfjs's convolution. */
 function plainConvolution(_tf: TF, stock: KernelFunc): KernelFunc {
   return (call) => {
     const { x, filter } = call.inputs as Record<string, TensorInfo>;
-    const attributes = call.attrs as Record<string, unknown>;
-    const window = attributes.dataFormat !== "NCHW" && window3x3(x, filter, attributes, false);
+    const window = window3x3(x, filter, call.attrs as WindowAttributes, { turned: false, rectify: false });
     return window ? convolution3x3(call.backend as NativeBackend, [x, filter], window) : stock(call);
   };
 }
 
-/** The gradient to the input of a convolution is one again, with the filter turned. */
+/** The gradient to the input of a convolution, which is a convolution again. */
 function inputGradient3x3(_tf: TF, stock: KernelFunc): KernelFunc {
   return (call) => {
     const { dy, filter } = call.inputs as Record<string, TensorInfo>;
-    const { strides, pad, dataFormat } = call.attrs as Record<string, unknown>;
-    const plain = [strides].flat().every((stride) => stride === 1) && (pad === "same" || pad === "valid") &&
-      dataFormat !== "NCHW" && dy.dtype === "float32" && filter.dtype === "float32";
-    const window: Window3x3 = { pad: pad === "same" ? 1 : 2, turned: true, rectify: false };
-    return plain && suits3x3(dy.shape, filter.shape, window)
-      ? convolution3x3(call.backend as NativeBackend, [dy, filter], window)
-      : stock(call);
+    const window = window3x3(dy, filter, call.attrs as WindowAttributes, { turned: true, rectify: false });
+    return window ? convolution3x3(call.backend as NativeBackend, [dy, filter], window) : stock(call);
   };
 }
 

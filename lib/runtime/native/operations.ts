@@ -96,7 +96,7 @@ export function tryOperations(tf: TF, backend: NativeBackend): "work" | "unfit" 
         convolution3x3(backend, inputs, { pad: 1, turned: false, rectify: false });
         return "work";
       } catch (error) {
-        return messageOf(error).includes("Op type not registered") ? "missing" : "unfit";
+        return /neither a type of|type not registered/.test(messageOf(error)) ? "missing" : "unfit";
       }
     }));
 }

@@ -1,0 +1,232 @@
+/**
+ * Codes of images as a Parquet file, a row an image.
+ *
+ * Columns: `id`; `label` and `prediction`, null where there is none; `layer`, that put the codes out, and `about`, what
+ * they are in a few words, the same in each row; `thumbnail`, the RGB bytes of a small square picture, row by row, if
+ * there are pictures; `code`, a list of 32-bit floats.
+ *
+ * @module
+ */
+
+import type { NdArray } from "../array.ts";
+import type { KnownPoints } from "../embed/points.ts";
+import { type ParquetColumn, type ParquetValues, ParquetWriter } from "./parquet.ts";
+import { openParquet, type ParquetTable } from "./table.ts";
+
+/** What is told of codes as a whole. */
+export interface CodesAbout {
+  readonly layer: string;
+  readonly about: string;
+}
+
+/** Codes of some images. */
+export interface CodesPart {
+  readonly ids: readonly string[];
+  readonly labels: readonly (string | undefined)[];
+  readonly predictions?: readonly string[];
+  /** `[n, side, side, 3]` */
+  readonly pictures?: Uint8Array;
+  /** `[n, d]` */
+  readonly codes: NdArray;
+}
+
+/** So many bytes make a group of rows: what is held in memory until it is written. */
+const GROUP = 32e6;
+
+/** Writes codes to a file, part by part. */
+export class CodesWriter {
+  readonly #file: ParquetWriter;
+  readonly #about: CodesAbout;
+  #parts: CodesPart[] = [];
+  #bytes = 0;
+
+  private constructor(file: ParquetWriter, about: CodesAbout) {
+    this.#file = file;
+    this.#about = about;
+  }
+
+  /**
+   * Begins a file.
+   *
+   * @param has whether the codes come with predictions and pictures
+   * @throws {RangeError} if the folder does not exist
+   */
+  static async create(
+    path: string,
+    about: CodesAbout,
+    has: { predictions: boolean; pictures: boolean },
+  ): Promise<CodesWriter> {
+    const text = (name: string): ParquetColumn => ({ name, kind: "text" });
+    const columns: ParquetColumn[] = [
+      text("id"),
+      text("label"),
+      ...(has.predictions ? [text("prediction")] : []),
+      text("layer"),
+      text("about"),
+      ...(has.pictures ? [{ name: "thumbnail", kind: "bytes" } as const] : []),
+      { name: "code", kind: "vectors" },
+    ];
+    try {
+      return new CodesWriter(await ParquetWriter.create(path, columns), about);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      throw new RangeError(`The folder of ${JSON.stringify(path)} does not exist. Make it first, or name another.`, {
+        cause: error,
+      });
+    }
+  }
+
+  async add(part: CodesPart): Promise<void> {
+    this.#parts.push(part);
+    this.#bytes += part.codes.data.byteLength + (part.pictures?.length ?? 0);
+    if (this.#bytes >= GROUP) await this.#write();
+  }
+
+  async #write(): Promise<void> {
+    const parts = this.#parts;
+    this.#parts = [];
+    this.#bytes = 0;
+    const ids = parts.flatMap((part) => part.ids);
+    const [first] = parts;
+    const length = first.codes.shape[1];
+    const codes = new Float32Array(ids.length * length);
+    const side = first.pictures && first.pictures.length / first.ids.length;
+    const pictures = side && new Uint8Array(ids.length * side);
+    let row = 0;
+    for (const part of parts) {
+      codes.set(part.codes.data, row * length);
+      if (pictures) pictures.set(part.pictures!, row * side);
+      row += part.ids.length;
+    }
+    const same = (value: string) => new Array<string>(ids.length).fill(value);
+    const values: ParquetValues[] = [
+      ids,
+      parts.flatMap((part) => part.labels),
+      ...(first.predictions ? [parts.flatMap((part) => part.predictions!)] : []),
+      same(this.#about.layer),
+      same(this.#about.about),
+      ...(pictures ? [{ data: pictures, length: side }] : []),
+      { data: codes, length },
+    ];
+    await this.#file.write(ids.length, values);
+  }
+
+  /** Writes the rest, and puts the file into its place. */
+  async finish(): Promise<void> {
+    if (this.#parts.length > 0) await this.#write();
+    await this.#file.finish();
+  }
+
+  /** Gives up: nothing is left. */
+  abandon(): Promise<void> {
+    return this.#file.abandon();
+  }
+}
+
+const WANTED = ["id", "layer", "about", "code"];
+
+/** Opens a file of codes; null if there is no such file. */
+async function open(path: string): Promise<ParquetTable | null> {
+  const table = await openParquet(path);
+  const missing = table && WANTED.filter((column) => !table.columns.includes(column));
+  if (missing?.length) {
+    throw new RangeError(
+      `${path} holds no codes: it has no column ${missing.map((name) => JSON.stringify(name)).join(", ")}. ` +
+        "codes(model, dataset, { file }) writes such files.",
+    );
+  }
+  return table;
+}
+
+/** The different values of a column. */
+function distinct(table: ParquetTable, column: string): string[] {
+  return [...new Set(table.texts(column, 0, table.count))].map(String);
+}
+
+/**
+ * Checks that a file may be written: there is none, or one of as many codes that are about the same, as when a cell is
+ * run again.
+ *
+ * @throws {RangeError} if there is a file with anything else
+ */
+export async function checkReplaceable(path: string, about: string, count: number): Promise<void> {
+  const remedy = "Remove it, or name another file.";
+  const table = await open(path).catch((error) => {
+    throw new RangeError(`${path} exists already, and is no file of codes. ${remedy}`, { cause: error });
+  });
+  if (!table) return;
+  const found = distinct(table, "about").join(" + ");
+  if (found !== about || table.count !== count) {
+    throw new RangeError(
+      `${path} exists already, with ${table.count} codes of ${JSON.stringify(found)}; now it would hold ${count} of ` +
+        `${JSON.stringify(about)}. ${remedy}`,
+    );
+  }
+}
+
+/** So many bytes of codes are taken out of the file at once. */
+const SLICE = 64e6;
+
+/**
+ * Reads a file of codes.
+ *
+ * @throws {RangeError} if there is no such file, it holds no codes, or codes of several lengths or layers
+ */
+export async function readCodes(
+  path: string,
+): Promise<KnownPoints & Required<Pick<KnownPoints, "ids" | "labels">> & CodesAbout> {
+  const table = await open(path);
+  if (!table) throw new RangeError(`There is no file ${JSON.stringify(path)}.`);
+  const { count, columns } = table;
+  if (count === 0) throw new RangeError(`${path} holds no row.`);
+  const layers = distinct(table, "layer");
+  if (layers.length > 1) {
+    throw new RangeError(`${path} holds codes of several layers, which cannot be compared: ${layers.join(", ")}.`);
+  }
+  const texts = (column: string) => columns.includes(column) ? table.texts(column, 0, count) : undefined;
+  const predictions = texts("prediction");
+  const { data, length } = await gather(path, count, (from, rows) => table.vectors("code", from, rows));
+  const pictures = columns.includes("thumbnail")
+    ? await gather(path, count, (from, rows) => table.bytes("thumbnail", from, rows))
+    : undefined;
+  const side = pictures && Math.sqrt(pictures.length / 3);
+  if (side && !Number.isInteger(side)) {
+    throw new RangeError(
+      `The thumbnails of ${path} should be squares of RGB bytes: they have ${pictures.length} bytes.`,
+    );
+  }
+  return {
+    data,
+    shape: [count, length],
+    ids: table.texts("id", 0, count).map((id, i) => id ?? String(i)),
+    labels: texts("label") ?? new Array(count).fill(undefined),
+    ...(predictions?.every((value) => value !== undefined) && { predictions }),
+    ...(side && { thumbnails: { data: pictures.data, side } }),
+    layer: layers[0],
+    about: distinct(table, "about").join(" + "),
+  };
+}
+
+/** All rows of a column, some at a time, so that they do not stand in memory twice. */
+async function gather<Values extends Uint8Array | Float32Array>(
+  path: string,
+  count: number,
+  read: (from: number, rows: number) => { data: Values; length: number },
+): Promise<{ data: Values; length: number }> {
+  const first = read(0, 1);
+  const { length } = first;
+  const data = new (first.data.constructor as new (length: number) => Values)(count * length);
+  const rows = Math.max(1, Math.floor(SLICE / (length * data.BYTES_PER_ELEMENT)));
+  for (let from = 0; from < count; from += rows) {
+    const slice = read(from, Math.min(rows, count - from));
+    if (slice.length !== length) {
+      throw new RangeError(
+        `The rows of ${path} from ${from} on hold ${slice.length} numbers each, those before them ${length}.`,
+      );
+    }
+    data.set(slice.data, from * length);
+    // The cell stays alive meanwhile.
+    await new Promise((done) => setTimeout(done));
+  }
+  return { data, length };
+}
