@@ -23,7 +23,7 @@ export { photo } from "./lib/data/photo.ts";
 export { Attribution } from "./lib/figure/attribution.ts";
 export { Figure } from "./lib/figure/figure.ts";
 export { type Activations, activations } from "./lib/methods/activations.ts";
-export { type Codes, codes } from "./lib/methods/codes.ts";
+export { type Codes, codes, type CodesFile, loadCodes } from "./lib/methods/codes.ts";
 export { compare, type Comparison } from "./lib/methods/compare.ts";
 export { type DeadFilters, deadFilters } from "./lib/methods/dead_filters.ts";
 export { deconvnet, type DeconvnetResult } from "./lib/methods/deconvnet.ts";
@@ -45,7 +45,7 @@ export { type AttributionMethod, type SanityCheck, sanityCheck } from "./lib/met
 export { smoothGrad } from "./lib/methods/smooth_grad.ts";
 export { type StrideDiagnosis, strideDiagnosis } from "./lib/methods/stride_diagnosis.ts";
 export { type History, train, type TrainOptions } from "./lib/methods/train.ts";
-export { type Embedding, tsne } from "./lib/methods/tsne.ts";
+export { type Embedding, type PlacedPoints, tsne } from "./lib/methods/tsne.ts";
 export { alexnet, catsVsDogsConvnet, tinyVgg, vgg16, vgg19 } from "./lib/model/builders.ts";
 export { loadModel, ModelError } from "./lib/model/load.ts";
 export { type LayerInfo, type Model } from "./lib/model/model.ts";

@@ -70,7 +70,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   vgg19: [],
   zfnet: [],
 };
-const WITHOUT_OPTIONS = ["doctor", "imageFolder", "useBackend"];
+const WITHOUT_OPTIONS = ["doctor", "imageFolder", "loadCodes", "useBackend"];
 
 const isClass = (value: unknown) => /^class\b/.test(String(value));
 const call = async (name: string, ...args: unknown[]) =>

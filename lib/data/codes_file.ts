@@ -30,8 +30,10 @@ export interface CodesPart {
   readonly codes: NdArray;
 }
 
-/** So many bytes make a group of rows: what is held in memory until it is written. */
-const GROUP = 32e6;
+/** So many bytes of codes make a group of rows, which is held in memory, encoded and written together. */
+const GROUP = 2e6;
+/** Pictures are written as they are; codes are encoded number by number, and take so many times their bytes meanwhile. */
+const PICTURE_SHARE = 1 / 16;
 
 /** Writes codes to a file, part by part. */
 export class CodesWriter {
@@ -78,7 +80,7 @@ export class CodesWriter {
 
   async add(part: CodesPart): Promise<void> {
     this.#parts.push(part);
-    this.#bytes += part.codes.data.byteLength + (part.pictures?.length ?? 0);
+    this.#bytes += part.codes.data.byteLength + PICTURE_SHARE * (part.pictures?.length ?? 0);
     if (this.#bytes >= GROUP) await this.#write();
   }
 

@@ -89,7 +89,7 @@ export async function cifar10(options: Cifar10Options = {}): Promise<Dataset> {
     ...FETCH_OPTIONS,
   });
   if (split !== "train" && split !== "test") throw unknownName("split", split, ["train", "test"], "CIFAR-10");
-  checkArray("classes", classes, "CIFAR-10's classes, as [\"cat\", \"dog\"]");
+  checkArray("classes", classes, 'CIFAR-10\'s classes, as ["cat", "dog"]');
   const wrong = classes?.find((name) => !CIFAR10_CLASSES.includes(name));
   if (wrong !== undefined) throw unknownName("class", wrong, CIFAR10_CLASSES, "CIFAR-10");
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1)) {

@@ -12,6 +12,7 @@
 import type { NdArray } from "../array.ts";
 import { Crew, threadsFor } from "./crew.ts";
 import { type Address, Layout } from "./layout.ts";
+import { checkSearch } from "./memory.ts";
 import { checkPoints, meanOf } from "./points.ts";
 import { uniforms } from "./random.ts";
 import { roomFor, type SearchJob } from "./search.ts";
@@ -100,20 +101,45 @@ export async function nearestIn(
   if (!Number.isInteger(k) || k < 1 || k > most) {
     throw new RangeError(`Of ${count} points each has 1 to ${most} neighbours: received k = ${k}.`);
   }
+  checkSearch({ count, others: others ? queries.shape[0] : 0, dimensions, k });
 
-  // Around their mean the numbers are small, so that little is lost in rounding.
+  // Around their mean the numbers are small, so that little is lost in rounding. Divided by a power of 2, which changes no
+  // digit, their squares are neither too large nor too small for 32 bits.
   const mean = meanOf(points);
+  const size = 2 ** Math.ceil(Math.log2(Math.max(reachOf(points, mean), others ? reachOf(queries, mean) : 0) || 1));
   const centred = (from: NdArray): Rows => {
     const data = new Float32Array(from.data.length);
     for (let i = 0, at = 0; at < data.length; i++) {
-      for (let j = 0; j < dimensions; j++, at++) data[at] = from.data[at] - mean[j];
+      for (let j = 0; j < dimensions; j++, at++) data[at] = (from.data[at] - mean[j]) / size;
     }
     return { data, count: from.shape[0], dimensions };
   };
   const candidates = centred(points);
   const asking = others ? centred(queries) : candidates;
-  if (exact ?? count <= EXACT) return await searchAll(crew, candidates, asking, k, { onProgress });
+  const all = exact ?? count <= EXACT;
+  const cells = all ? undefined : await cellsOf(crew, candidates, asking, { k, seed, probes });
+  const found = await searchAll(crew, candidates, asking, k, { onProgress, cells });
+  for (let e = 0; e < found.distances.length; e++) found.distances[e] *= size;
+  return found;
+}
 
+/** How far from the mean a number of the points lies at most. */
+function reachOf({ data }: NdArray, mean: Float64Array): number {
+  let most = 0;
+  for (let at = 0; at < data.length;) {
+    for (let j = 0; j < mean.length; j++, at++) most = Math.max(most, Math.abs(data[at] - mean[j]));
+  }
+  return most;
+}
+
+/** Puts candidates into cells, and chooses for each query those that it looks into. */
+async function cellsOf(
+  crew: Crew,
+  candidates: Rows,
+  asking: Rows,
+  { k, seed, probes }: { k: number; seed: number; probes: number },
+): Promise<Cells> {
+  const others = asking !== candidates;
   const { distinct, kept } = thin(candidates, others ? k : k + 1);
   const cellCount = Math.min(distinct.length, Math.ceil(2 * Math.sqrt(distinct.length)));
   const centres = await centresOf(crew, candidates, distinct, cellCount, seed);
@@ -133,8 +159,7 @@ export async function nearestIn(
     probeCount = Math.max(probeCount, enough);
     nearest = await searchAll(crew, centres, asking, probeCount, { ordered: false });
   }
-  const cells = { members, probes: nearest.indices, probeCount };
-  return await searchAll(crew, candidates, asking, k, { onProgress, cells });
+  return { members, probes: nearest.indices, probeCount };
 }
 
 /** Points around 0, row by row. */
@@ -148,7 +173,15 @@ interface SearchOptions {
   /** @default true */
   ordered?: boolean;
   onProgress?: (done: number, total: number) => void;
-  cells?: { members: readonly number[][]; probes: Int32Array; probeCount: number };
+  cells?: Cells;
+}
+
+interface Cells {
+  /** The candidates in each. */
+  members: readonly number[][];
+  /** For each query so many cells. */
+  probes: Int32Array;
+  probeCount: number;
 }
 
 /**

@@ -16,6 +16,7 @@ import { Crew, threadsFor } from "./crew.ts";
 import { type Components, type DescentNews, layDescent, strideOf } from "./descent.ts";
 import { chooseEngine, type ChosenEngine, type Engine, ENGINES, type FindDevice } from "./engine.ts";
 import { Layout } from "./layout.ts";
+import { checkMap } from "./memory.ts";
 import { nearestIn, type Neighbors } from "./neighbors.ts";
 import { principalComponents } from "./pca.ts";
 import { checkPoints } from "./points.ts";
@@ -202,14 +203,15 @@ export async function embed(
   options: EmbedOptions = {},
   findDevice: FindDevice = noDevice,
 ): Promise<Embedded> {
-  const [count] = checkPoints(points);
+  const [count, dimensions] = checkPoints(points);
   check(count, options);
   const { perplexity = 30, iterations = 750, earlyIterations = 250, exaggeration = 12, seed = 0, signal } = options;
   const { components = 2, learningRate = count, repulsion = count < MESH_FROM ? "exact" : "mesh", onProgress } =
     options;
   const threads = threadsFor(options.threads);
   const k = Math.min(count - 1, Math.max(Math.floor(3 * perplexity), 3));
-  // At the least, before the long work: each neighbour counts once.
+  checkMap(count, dimensions, k);
+  // At the least each neighbour counts once.
   const least = new Layout();
   layDescent(least, { count, components, edges: count * k, threads, exact: true });
   least.check();

@@ -9,7 +9,7 @@ import { renderSvg } from "../codec.ts";
 import { base64 } from "./base64.ts";
 import { escapeHtml } from "./html.ts";
 import { inKernel } from "./jupyter/display.ts";
-import { columnOf, mapPoints } from "./map_columns.ts";
+import { columnOf, mapPoints, NO_LABEL } from "./map_columns.ts";
 import { drawMap } from "./map_still.ts";
 import { STEADY_VIEW } from "./map_view.ts";
 import type { Progress } from "./progress.ts";
@@ -35,7 +35,7 @@ const PAINTING_SHARE = 0.05;
  * @param show puts the picture under a bar; outside a cell it is not called
  */
 export function startLiveMap(labels: readonly (string | undefined)[] | undefined, show: Progress["show"]): LiveMap {
-  const column = labels && columnOf("label", labels.map((label) => label ?? "no label"), labels.length);
+  const column = labels && columnOf("label", labels.map((label) => label ?? NO_LABEL), labels.length);
   let painting: Promise<void> | undefined;
   let next = performance.now() + EVERY_MS;
   const paint = async (points: NdArray, words: string) => {

@@ -8,7 +8,7 @@ import { base64 } from "./base64.ts";
 import type { Live } from "./blocks.ts";
 import { scriptJson } from "./controls.ts";
 import { Figure } from "./figure.ts";
-import { columnOf, type MapColumn, type MapData, type MapPoints, mapPoints, shapeOf } from "./map_columns.ts";
+import { columnOf, type MapColumn, type MapData, type MapPoints, mapPoints, NO_LABEL, shapeOf } from "./map_columns.ts";
 import { MAP_SCRIPT } from "./map_script.ts";
 import { dotSize, drawLegend, drawMap } from "./map_still.ts";
 import { thin } from "./map_thin.ts";
@@ -31,7 +31,7 @@ const PLOTLY_POINTS = 20_000;
 
 /** The columns of a map, that of the labels first. */
 function columnsOf({ points: { shape: [count] }, labels, columns = {} }: MapData): MapColumn[] {
-  const named = labels?.some((label) => label !== undefined) && { label: labels.map((label) => label ?? "no label") };
+  const named = labels?.some((label) => label !== undefined) && { label: labels.map((label) => label ?? NO_LABEL) };
   return Object.entries({ ...named, ...columns }).map(([name, values]) => columnOf(name, values, count));
 }
 

@@ -20,7 +20,7 @@ export interface MapData {
   /** The true neighbours of each image, the nearest first: `[n, k]` places. At most 10 of each are kept. */
   neighbors?: { readonly k: number; readonly indices: ArrayLike<number> };
   thumbnails?: Thumbnails;
-  /** The first so many images are pale, as what the others are laid upon. @default 0 */
+  /** The first so many images are pale; the others are laid upon them, larger and ringed. @default 0 */
   background?: number;
   /** The bytes that all thumbnails may take. @default 6 MB */
   budget?: number;
@@ -93,6 +93,8 @@ const TEN = [
 /** More classes are told apart by their shape; what comes after is one class. */
 const MOST = 2 * TEN.length;
 const REST = "#d0d0d0";
+/** What stands for a label that is not known: the last of the classes, without a colour of its own. */
+export const NO_LABEL = "no label";
 /** Right and wrong, and others of their kind, in colours that speak. */
 const SPOKEN: Record<string, string> = { right: "#3f90da", wrong: "#bd1f01" };
 /** Of growing lightness, both ends to be seen on white. */
@@ -123,12 +125,13 @@ const byName = (a: string, b: string) => a.localeCompare(b, "en", { numeric: tru
 function classColumn(name: string, values: readonly string[]): ClassColumn {
   const sizes = new Map<string, number>();
   for (const value of values) sizes.set(value, (sizes.get(value) ?? 0) + 1);
-  const all = [...sizes.keys()];
+  const all = [...sizes.keys()].filter((value) => value !== NO_LABEL);
   const many = all.length > MOST;
   const kept = many ? all.sort((a, b) => sizes.get(b)! - sizes.get(a)! || byName(a, b)).slice(0, MOST - 1) : all;
   kept.sort(byName);
   const places = new Map(kept.map((value, i) => [value, i]));
-  const names = many ? [...kept, `${all.length - kept.length} others`] : kept;
+  const names = many ? [...kept, `${all.length - kept.length} others`] : [...kept];
+  if (sizes.has(NO_LABEL)) places.set(NO_LABEL, names.push(NO_LABEL) - 1);
   const color = Uint8Array.from(values, (value) => places.get(value) ?? kept.length);
   const counts = names.map(() => 0);
   for (const c of color) counts[c]++;

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { RAISED } from "./map_still.ts";
+
 /** Plain JavaScript that defines `flat`, which `map_script.ts` calls. */
 export const FLAT_SCRIPT = String.raw`
     let plotly;
@@ -22,6 +24,7 @@ export const FLAT_SCRIPT = String.raw`
     };
 
     const flat = ({ data, x, y, host, image, on }) => {
+      const RAISED = ${RAISED};
       let Plotly;
       const count = x.length;
       host.style.width = image.getAttribute("width") + "px";
@@ -32,7 +35,12 @@ export const FLAT_SCRIPT = String.raw`
       let traceOf = new Uint8Array(count);
       let placeOf = new Uint32Array(count);
       const gather = (from, chosen) => Float32Array.from(chosen, (i) => from[i]);
-      const marker = (more) => ({ size, opacity: count > 25000 ? 0.6 : 0.8, line: { width: 0 }, ...more });
+      /** What lies on a background is larger, and ringed. */
+      const raised = (i) => data.background > 0 && i >= data.background;
+      const marker = (more, chosen) => ({ opacity: count > 25000 ? 0.6 : 0.8, ...more, ...(data.background
+        ? { size: chosen.map((i) => raised(i) ? RAISED * size : size),
+          line: { color: "#1a1a1a", width: chosen.map((i) => raised(i) ? 1 : 0) } }
+        : { size, line: { width: 0 } }) });
       const faded = { selected: { marker: { opacity: 1 } },
         unselected: { marker: { opacity: data.background ? 0.2 : 0.08 } } };
       const front = data.background
@@ -57,7 +65,7 @@ export const FLAT_SCRIPT = String.raw`
           }
           traces = column.names.map((name, c) => ({ type: "scattergl", mode: "markers", name: name.slice(0, 24) ,
             x: gather(x, members[c]), y: gather(y, members[c]), hoverinfo: "none",
-            marker: marker({ color: column.palette[c], symbol: column.shapes[c] }), ...faded }));
+            marker: marker({ color: column.palette[c], symbol: column.shapes[c] }, members[c]), ...faded }));
         } else {
           members = [Array.from({ length: count }, (_, i) => i)];
           for (let i = 0; i < count; i++) placeOf[i] = i;
@@ -65,7 +73,7 @@ export const FLAT_SCRIPT = String.raw`
           traces = [{ type: "scattergl", mode: "markers", x, y, hoverinfo: "none", showlegend: false, ...faded,
             marker: marker(column ? { color: column.values, cmin: column.low, cmax: column.high, colorscale: scale,
               showscale: true, colorbar: { title: { text: column.name }, thickness: 14, len: 0.5, y: 0.75 } }
-              : { color: "#3f90da" }) }];
+              : { color: "#3f90da" }, members[0]) }];
         }
         selected(null).forEach((places, t) => { if (places) traces[t].selectedpoints = places; });
         const mark = { type: "scattergl", x: [], y: [], hoverinfo: "skip", showlegend: false };

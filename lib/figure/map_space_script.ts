@@ -6,12 +6,13 @@
  * @module
  */
 
+import { RAISED } from "./map_still.ts";
 import { EYE, HAZE, WIDEST } from "./map_view.ts";
 
 /** Plain JavaScript that defines `space`, which `map_script.ts` calls. It draws as `map_still.ts` does. */
 export const SPACE_SCRIPT = String.raw`
     const space = ({ data, x, y, z, host, bar, on }) => {
-      const EYE = ${EYE}, WIDEST = ${WIDEST}, HAZE = ${HAZE};
+      const EYE = ${EYE}, WIDEST = ${WIDEST}, HAZE = ${HAZE}, RAISED = ${RAISED};
       const HAZES = 32, BINS = 1024, NEAR = 12;
       const count = x.length;
       const { box, background } = data;
@@ -113,9 +114,13 @@ export const SPACE_SCRIPT = String.raw`
             if (i < background !== back || isHidden(i)) continue;
             const c = column ? column.color[i] : 0;
             const square = classes && column.shapes[c] === "square";
-            const radius = size * growth[i];
+            const raised = background > 0 && !back;
+            const radius = size * growth[i] * (raised ? RAISED : 1);
             const pale = chosen ? !chosen[i] : back;
-            if (radius >= rimmed && !pale) disc(sx[i], sy[i], radius + 0.6 * ratio, 255, 255, 255, 0.8, square, wide);
+            if (raised && !pale) disc(sx[i], sy[i], radius + 0.6 * ratio, 26, 26, 26, 1, square, wide);
+            else if (radius >= rimmed && !pale) {
+              disc(sx[i], sy[i], radius + 0.6 * ratio, 255, 255, 255, 0.8, square, wide);
+            }
             const haze = Math.min(HAZES - 1, Math.max(0, Math.floor((1 - depth[i]) / 2 * HAZES)));
             const [red, green, blue] = shades[c][haze];
             disc(sx[i], sy[i], radius, red, green, blue, pale ? (chosen ? 0.1 : 0.2) : 0.95, square, wide);

@@ -21,6 +21,9 @@ const PLAIN = [63, 144, 218];
 const WHITE = [255, 255, 255];
 /** How opaque the points of the background are. */
 const PALE = 0.2;
+/** What lies on a background is so much larger, and ringed in this colour. */
+export const RAISED = 1.5;
+const DARK = [26, 26, 26];
 /** Dots of this radius or more may have a rim, so wide, in pixels of the drawing. */
 const RIMMED = 4;
 const RIM = 1.2;
@@ -122,10 +125,17 @@ function paint(dots: Dots, column: MapColumn | undefined, { side, background }: 
   };
   const one = (i: number) => {
     const color = colors ? colors.table[colors.of[i]] : PLAIN;
-    const radius = dots.radius[i];
     const pale = i < background;
-    if (dots.rims && radius >= RIMMED && !pale) disc(i, WHITE, radius + RIM, 0.8);
-    disc(i, color.map((value) => value + dots.haze[i] * (255 - value)), radius, pale ? PALE : dots.opacity);
+    const raised = background > 0 && !pale;
+    const radius = dots.radius[i] * (raised ? RAISED : 1);
+    if (raised) disc(i, DARK, radius + RIM, 1);
+    else if (dots.rims && radius >= RIMMED && !pale) disc(i, WHITE, radius + RIM, 0.8);
+    disc(
+      i,
+      color.map((value) => value + dots.haze[i] * (255 - value)),
+      radius,
+      pale ? PALE : raised ? 1 : dots.opacity,
+    );
   };
   const order = [...dots.order];
   for (const i of order) if (i < background) one(i);

@@ -177,8 +177,8 @@ function threadsFor(tf: TF, network: LayersModel, layers: readonly string[], siz
 
 /** Over how many threads a network is spread: as many as there are cores, and as memory has room for its weights. */
 export function workersFor(network: Pick<LayersModel, "countParams">): number {
-  // Each holds the weights once as they came, once as tensors, once folded.
-  const room = Math.floor(machineMemoryLeft() / (3 * 4 * network.countParams()));
+  // Each holds the weights once as they came, once as tensors, once folded, once packed.
+  const room = Math.floor(machineMemoryLeft() / (4 * 4 * network.countParams()));
   return Math.max(1, Math.min(navigator.hardwareConcurrency, room));
 }
 

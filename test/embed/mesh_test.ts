@@ -6,11 +6,11 @@ import { normals } from "../../lib/embed/random.ts";
 import { digits } from "./digits.ts";
 import { alone } from "./kernels_on_main.ts";
 
-/** The sums over all pairs, in double precision. */
-function exact(map: Float32Array): { forces: Float64Array; z: number } {
+/** The sums over all pairs, in double precision; of each so many points only one. */
+function exact(map: Float32Array, every = 1): { forces: Float64Array; z: number } {
   const forces = new Float64Array(map.length);
   let z = 0;
-  for (let i = 0; i < map.length; i += 2) {
+  for (let i = 0; i < map.length; i += 2 * every) {
     for (let j = 0; j < map.length; j += 2) {
       if (i === j) continue;
       const [x, y] = [map[i] - map[j], map[i + 1] - map[j + 1]];
@@ -94,6 +94,15 @@ describe("repulsion by the mesh", () => {
     },
   );
 
+  test("is the exact one for 60,000 points, of which some are looked at", async () => {
+    const map = clusters(60_000, 28);
+    const wanted = exact(map, 100);
+    const found = await byMesh(map);
+    expect(found.spacing).toBeGreaterThan(0.3);
+    const some = (_: number, i: number) => Math.floor(i / 2) % 100 === 0;
+    expect(error(found.forces.filter(some), wanted.forces.filter(some))).toBeLessThan(0.005);
+  });
+
   test("pushes two points apart, by a hand's calculation", async () => {
     const { forces, z } = await byMesh(Float32Array.of(-1, 0, 1, 0));
     // d² = 4, so q = 1/5: force q² · 2 = 0.08, and Z = 2/5.
@@ -113,6 +122,17 @@ describe("repulsion by the mesh", () => {
     const { length, spacing } = gridFor([-500, -100, 500, 100], 1024, 2000);
     expect(length).toBe(1024);
     expect(1000 / spacing).toBeLessThan(512);
+    expect(spacing).toBeGreaterThan(1.9);
     expect(gridFor([-0.5, 0, 0.5, 0], 1024, 2000).length).toBe(64);
+  });
+
+  test("makes a grid as fine as it has room for, by steps", () => {
+    for (let span = 1; span < 140; span *= 1.3) {
+      const { length, spacing } = gridFor([0, 0, span, 1], 1024, 2000);
+      const nodes = span / spacing + 8;
+      expect(nodes).toBeLessThanOrEqual(length / 2);
+      expect(span * 1.05 / spacing + 8).toBeGreaterThan(length / 2);
+      expect(spacing).toBeLessThanOrEqual(0.3);
+    }
   });
 });

@@ -102,6 +102,25 @@ describe("nearest neighbours", () => {
     }
   });
 
+  test.each([1e-40, 1e-30, 1e25, 1e36])(
+    "are the same in units of %d, whose squares 32 bits cannot hold",
+    async (unit) => {
+      const points = noise(400, 5);
+      const scaled = { data: points.data.map((value) => value * unit), shape: [400, 5] };
+      for (const exact of [true, false]) {
+        const found = await nearestNeighbors(scaled, 6, { exact });
+        const wanted = await nearestNeighbors(points, 6, { exact });
+        let same = 0;
+        found.indices.forEach((index, e) => {
+          if (index === wanted.indices[e]) same++;
+          expect(found.distances[e] / unit).toBeCloseTo(wanted.distances[e], 3);
+        });
+        // Of 1e-40 few digits are left, so that some change places.
+        expect(same / found.indices.length).toBeGreaterThan(unit < 1e-38 ? 0.99 : 0.9999);
+      }
+    },
+  );
+
   test("tell how far they are", async () => {
     const told: number[] = [];
     await nearestNeighbors(noise(1000, 4), 3, { onProgress: (done, total) => told.push(done / total) });

@@ -44,6 +44,11 @@ describe("the quality of a map", () => {
     expect([...kept]).toEqual([0.5, 0.5, 0, 0, 0.5, 0.5]);
   });
 
+  test("where all have one label, the nearest has it", async () => {
+    expect(await nearestAccuracy(array([0, 1, 2, 10, 11, 12], 1), Array(6).fill("cat"))).toBe(1);
+    expect(await nearestAccuracy(array([0, 1, 2, 10, 11, 12], 1), ["a", "b", "a", "b", "a", "b"])).toBe(0);
+  });
+
   test("is refused where it has no meaning", async () => {
     const line = array([0, 1, 2, 3, 4], 1);
     expect(() => trustworthiness(line, array([0, 1, 2, 3], 1))).toThrow("5 points: received a map of 4");

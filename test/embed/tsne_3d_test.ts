@@ -52,7 +52,7 @@ describe("t-SNE in three dimensions", () => {
       const url = new URL("../oracles/fixtures/tsne_space.json", import.meta.url);
       const { openTSNE: { mean: wanted }, sklearn } = JSON.parse(await Deno.readTextFile(url));
       const { points, labels } = await digits();
-      const seeds = [0, 1, 2];
+      const seeds = [0, 1];
       const mean = { klDivergence: 0, trustworthiness: 0, accuracy: 0 };
       for (const seed of seeds) {
         const { points: map, klDivergence, affinities } = await embed(points, { ...space, repulsion, seed });

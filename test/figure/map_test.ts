@@ -156,7 +156,9 @@ describe("a map", () => {
       if (green < 80 && data[3 * i] > 150) strong.push(i % width);
       else if (green > 190 && green < 230 && data[3 * i] > 235) pale.push(i % width);
     }
-    expect(Math.max(...strong) - Math.min(...strong)).toBeLessThan(12);
+    // One dot, half as large again as others of 9 pixels.
+    expect(Math.max(...strong) - Math.min(...strong)).toBeGreaterThan(10);
+    expect(Math.max(...strong) - Math.min(...strong)).toBeLessThan(15);
     expect(Math.max(...pale) - Math.min(...pale)).toBeGreaterThan(400);
     expect(() => mapFigure({ title: "", points, background: 4 })).toThrow("some of its 3 points: received 4");
   });
@@ -264,6 +266,20 @@ describe("a column of classes", () => {
     const column = columnOf("label", Array.from({ length: 20 }, (_, i) => `class ${i}`), 20);
     expect(column.kind === "classes" && column.names).toEqual(Array.from({ length: 20 }, (_, i) => `class ${i}`));
     expect(new Set(column.palette.map((color, i) => color + shapeOf(i))).size).toBe(20);
+  });
+
+  test("has what is not known as its last, in grey, and the same colours for the others", () => {
+    const values = ["zebra", "no label", "ant", "zebra"];
+    const column = columnOf("label", values, 4);
+    if (column.kind !== "classes") throw new Error("wanted classes");
+    expect(column).toMatchObject({ names: ["ant", "zebra", "no label"], counts: [1, 2, 1] });
+    expect([...column.color]).toEqual([1, 2, 0, 1]);
+    const known = columnOf("label", ["zebra", "ant"], 2);
+    expect(column.palette.slice(0, 2)).toEqual(known.palette);
+    const many = columnOf("label", ["no label", ...Array.from({ length: 25 }, (_, i) => `class ${i}`)], 26);
+    expect(many.kind === "classes" && many.names.slice(-2)).toEqual(["6 others", "no label"]);
+    expect(many.color[0]).toBe(20);
+    expect(many.color[25]).toBe(19);
   });
 
   test("of more than 20 keeps the 19 most frequent, and says how many others there are", () => {

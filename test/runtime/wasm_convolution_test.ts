@@ -94,6 +94,39 @@ test("give the same numbers to an image whatever batch it is in, and free what t
   expect(memory()).toBe(before);
 });
 
+test("keep no filter that has gone: neither a changed one, nor one of another shape, nor one that was elsewhere", async () => {
+  const images = tf.randomUniform([1, 9, 9, 32], -1, 1, "float32", 1) as Tensor4D;
+  const convolve = (kernel: Tensor4D) =>
+    tf.tidy(() => tf.conv2d(tf.slice(images, 0, [1, 9, 9, kernel.shape[2]]), kernel, 1, "same"));
+  const filter = tf.variable(tf.randomUniform([3, 3, 16, 16], -1, 1, "float32", 2) as Tensor4D);
+  const wanted = async (kernel: Tensor4D) => {
+    const copy = tf.tensor(await kernel.data(), kernel.shape) as Tensor4D;
+    const output = convolve(copy);
+    const values = await output.data();
+    tf.dispose([copy, output]);
+    return values;
+  };
+  const expectRight = async (kernel: Tensor4D) => {
+    for (let use = 0; use < 3; use++) {
+      const output = convolve(kernel);
+      expect(deviation(await output.data(), await wanted(kernel))).toBe(0);
+      output.dispose();
+    }
+  };
+  await expectRight(filter);
+  const shapes: [number, number, number, number][] = [[1, 9, 16, 16], [3, 3, 8, 32], [9, 1, 32, 8]];
+  const reshaped = shapes.map((shape) => tf.reshape(filter, shape) as Tensor4D);
+  for (const kernel of reshaped) await expectRight(kernel);
+  const next = tf.mul(filter, 2) as Tensor4D;
+  filter.assign(next);
+  await expectRight(filter as Tensor4D);
+  await useBackend("cpu");
+  tf.dispose(tf.add(filter, 1));
+  await useBackend("wasm");
+  await expectRight(filter as Tensor4D);
+  tf.dispose([images, filter, ...reshaped, next]);
+});
+
 test("that find no room tell so by name, and the next one works", async () => {
   const image = tf.zeros([1, 1000, 1000, 8]) as Tensor4D;
   const many = tf.zeros([1, 1, 8, 1200]) as Tensor4D;

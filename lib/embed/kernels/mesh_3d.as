@@ -256,6 +256,15 @@ export function convolveY(
   }
 }
 
+// A distance of nodes along a direction: what it is, but for the last four before the kernel repeats itself, where no point
+// is so far away. There it levels off, as a bend would be felt by nearer nodes too.
+// @ts-ignore: decorator
+@inline
+function level(nodes: i32, side: i32): f32 {
+  const x = <f32>(nodes - side + 4);
+  return x > 0 ? <f32>nodes - x * x * x * (<f32>(1.0 / 16.0) - x * <f32>(1.0 / 128.0)) : <f32>nodes;
+}
+
 /**
  * Transforms 32 columns of the kernel's smooth part along z, from `first` on; with `near`, of the kernel less 1, whose
  * slope is the same. It is real and even, as are its transforms, and two columns make one complex signal without mixing.
@@ -276,11 +285,13 @@ export function kernelZ(
   const unit: f32 = 0.5 * spacing * spacing, far: f32 = 0.5 * reach * reach;
   const scale: f32 = 1 / ((1 + far) * sqrt<f32>(1 + far));
   const y = first / side, x0 = first % side;
+  const dy = level(y, side);
   for (let z = 0; z < length; z++) {
-    const dz = z < side ? z : length - z;
+    const dz = level(z < side ? z : length - z, side);
     const to = scratch + (<usize>z << 7);
     for (let x = 0; x < 32; x++) {
-      const s = unit * <f32>((x0 + x) * (x0 + x) + y * y + dz * dz);
+      const dx = level(x0 + x, side);
+      const s = unit * (dx * dx + dy * dy + dz * dz);
       const r = sqrt<f32>(1 + s);
       let value: f32 = 1 / (r * r * r);
       if (near) value *= -s * (r * r + r + 1) / (r + 1);

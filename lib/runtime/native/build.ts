@@ -166,9 +166,11 @@ export async function build(
         "tensorflow 2.21 with g++ 12 is known to work: pip install tensorflow==2.21.0",
     );
   };
+  const compiled = join(folder, "compiled");
+  await Deno.mkdir(compiled);
   const objects: string[] = [];
   for (const [kind, ...args] of KINDS) {
-    const object = join(folder, `${kind}.o`);
+    const object = join(compiled, `${kind}.o`);
     await compile("-O3", ...args, `-DKIND=${kind}`, "-c", join(OWN, "arithmetic.cc"), "-o", object);
     objects.push(object);
   }
@@ -181,6 +183,6 @@ export async function build(
     ...["-o", addon, "-L", wheel.folder, "-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"],
     ...["-Xlinker", "-rpath", "-Xlinker", wheel.folder],
   );
-  await Promise.all(objects.map((object) => Deno.remove(object)));
+  await Deno.remove(compiled, { recursive: true });
   return { way: "wheel", from, libraries: wheel.folder };
 }

@@ -11,6 +11,7 @@
 import type { backend_util, KernelFunc, Tensor4D, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
 import { CONVOLUTION, type ConvolutionAttributes, type ConvolutionInputs } from "../convolution.ts";
 import { stockKernels } from "../gradients/wasm_kernels.ts";
+import { PackedFilters } from "./packed_filters.ts";
 import type { TF } from "../types.ts";
 
 /** What `kernels.wasm` exports; `kernels.as` says what each does. Numbers are addresses in bytes and counts. */
@@ -33,6 +34,7 @@ interface WasmBackend {
   };
   dataIdMap: { get(id: object): { memoryOffset: number } };
   makeOutput(shape: number[], dtype: string): TensorInfo;
+  disposeData(id: object, force?: boolean): boolean;
 }
 
 type Geometry = ReturnType<typeof backend_util.computeConv2DInfo>;
@@ -54,9 +56,11 @@ const ENOUGH_TILES = 4;
 export async function useFastConvolutions(tf: TF): Promise<boolean> {
   const code = await (await fetch(new URL("./kernels.wasm", import.meta.url))).arrayBuffer();
   if (!WebAssembly.validate(code)) return false;
-  const { memory } = (tf.findBackend("wasm") as unknown as WasmBackend).wasm.asm;
+  const backend = tf.findBackend("wasm") as unknown as WasmBackend;
+  const { memory } = backend.wasm.asm;
   const { instance } = await WebAssembly.instantiate(code, { env: { memory } });
   const kernels = instance.exports as unknown as Kernels;
+  const packed = new PackedFilters(backend);
 
   const replace = (kernelName: string, make: (stock: KernelFunc) => KernelFunc) => {
     const stock = tf.getKernel(kernelName, "wasm");
@@ -79,7 +83,7 @@ export async function useFastConvolutions(tf: TF): Promise<boolean> {
     const inputs = call.inputs as unknown as Inputs;
     if (call.attrs!.dataFormat !== "NHWC") return stock(call);
     const info = geometry(inputs, call.attrs);
-    return suits(inputs, info) ? compute(kernels, call.backend as WasmBackend, inputs, info, false) : stock(call);
+    return suits(inputs, info) ? compute(kernels, backend, packed, inputs, info, false) : stock(call);
   });
   replace("FusedConv2D", (stock) => (call) => {
     const { x, filter, bias, preluActivationWeights } = call.inputs as unknown as Record<string, TensorInfo>;
@@ -90,16 +94,16 @@ export async function useFastConvolutions(tf: TF): Promise<boolean> {
     const inputs = { x, filter, ...bias && { bias } };
     const info = geometry(inputs, call.attrs);
     if (!suits(inputs, info)) return stock(call);
-    return compute(kernels, call.backend as WasmBackend, inputs, info, activation === "relu");
+    return compute(kernels, backend, packed, inputs, info, activation === "relu");
   });
   tf.registerKernel({
     kernelName: CONVOLUTION,
     backendName: "wasm",
-    kernelFunc: ({ inputs, attrs, backend }) => {
+    kernelFunc: ({ inputs, attrs }) => {
       const { rectify, ...window } = attrs as unknown as ConvolutionAttributes;
       const info = geometry(inputs as unknown as Inputs, window);
       if (suits(inputs as unknown as Inputs, info)) {
-        return compute(kernels, backend as WasmBackend, inputs as unknown as Inputs, info, rectify);
+        return compute(kernels, backend, packed, inputs as unknown as Inputs, info, rectify);
       }
       const { side, ...rest } = inputs as unknown as ConvolutionInputs;
       const fused = { ...rest, ...window, dataFormat: "NHWC" as const };
@@ -137,6 +141,7 @@ function suits(inputs: Inputs, geometry: Geometry): boolean {
 function compute(
   kernels: Kernels,
   backend: WasmBackend,
+  packed: PackedFilters,
   { x, filter, bias, side }: Inputs,
   g: Geometry,
   rectify: boolean,
@@ -153,6 +158,7 @@ function compute(
   // About 256 kB of input at once, but not too many addresses for one tap each.
   const block = byWinograd ? TILES : 4 * Math.max(1, Math.min(48, Math.floor(16384 / read), Math.floor(65536 / taps)));
 
+  let output: TensorInfo | undefined;
   const taken: number[] = [];
   const floats = (count: number) => {
     taken.push(wasm._malloc(4 * count));
@@ -161,24 +167,31 @@ function compute(
   try {
     const zeros = floats(byWinograd ? 4 * channels : read);
     const table = floats(block * (byWinograd ? 1 : taps));
-    const panels = floats((byWinograd ? 16 * channels : taps * read) * outChannels);
     const rooms = byWinograd ? [floats(16 * TILES * channels), floats(16 * TILES * outChannels)] : [];
-    const output = backend.makeOutput(g.outShape, "float32");
+    output = backend.makeOutput(g.outShape, "float32");
     // A tensor may move into this memory only now, as its address is asked for.
     const [image, weights, offsets, added, out] = [x, filter, bias, side, output].map(at);
     wasm.HEAPU8.fill(0, zeros, zeros + 4 * (byWinograd ? 4 * channels : read));
+    // Last of all: where room is short, packed filters make way.
+    const count = (byWinograd ? 16 * channels : taps * read) * outChannels;
+    const { panels, kept } = packed.get(filter.dataId, byWinograd ? -outChannels : outChannels, count, (to) => {
+      if (byWinograd) kernels.winogradFilters(weights, channels, outChannels, to);
+      else kernels.pack(weights, taps * read, outChannels, to);
+    });
+    if (!kept) taken.push(panels);
     const window = [top, left, outHeight, outWidth, panels, offsets, added, rectify, zeros, table, block] as const;
     if (byWinograd) {
-      kernels.winogradFilters(weights, channels, outChannels, panels);
       const [inputs, products] = rooms;
       kernels.winograd(image, batch, inHeight, inWidth, channels, outChannels, ...window, inputs, products, out);
     } else {
-      kernels.pack(weights, taps * read, outChannels, panels);
       const shape = [batch, inHeight, inWidth, channels, read, filterHeight, width, outChannels] as const;
       const steps = [strideHeight, strideWidth, dilationHeight, dilationWidth] as const;
       kernels.convolve(image, ...shape, ...steps, ...window, out);
     }
     return output;
+  } catch (error) {
+    if (output) backend.disposeData(output.dataId);
+    throw error;
   } finally {
     taken.forEach((offset) => wasm._free(offset));
   }
