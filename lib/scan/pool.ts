@@ -74,8 +74,8 @@ export type Reply = { built: boolean } | { outputs: NdArray[] } | { failure: str
 
 type Receive = (outputs: NdArray[], start: number) => void | Promise<void>;
 
-/** From so many multiplications on, Workers pay: about three quarters of a second of one core. */
-const WORTH_WORKERS = 2e10;
+/** From so many multiplications on, Workers pay: about one second of one core. */
+const WORTH_WORKERS = 3e10;
 
 /** So many multiplications, about half a second, are a batch long enough to be worth handing over. */
 const WORTH_BATCH = 1.5e10;
@@ -152,7 +152,7 @@ export async function forwardEach(
   };
   try {
     if (threads > 1) {
-      await spread(tf, model, way, batches, { threads, size, receive: hand, signal });
+      await spread(tf, model, way, batches, { threads, size, most, receive: hand, signal });
     } else {
       const read = async () => {
         signal?.throwIfAborted();
@@ -274,6 +274,8 @@ interface Crew {
   threads: number;
   /** How many inputs there are. */
   size: number;
+  /** How many of them are a batch at most. */
+  most: number;
   receive: Receive;
   signal?: AbortSignal;
 }
@@ -284,7 +286,7 @@ async function spread(
   model: Model,
   way: Way,
   batches: AsyncGenerator<PlacedBatch, undefined>,
-  { threads, size, receive, signal }: Crew,
+  { threads, size, most, receive, signal }: Crew,
 ): Promise<void> {
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
@@ -292,13 +294,16 @@ async function spread(
   signal?.addEventListener("abort", abort, { once: true });
   const helpers = Array.from({ length: threads - 1 }, (_, i) => new Helper(`Worker ${i + 1} of ${threads - 1}`));
   let over = false;
+  /** How many inputs no one has taken. */
+  let left = size;
 
   /** Settled in the order of the batches, when their outputs have been received. */
   const received: PromiseWithResolvers<void>[] = [];
   const take = async () => {
     const { value: batch } = await Promise.race([batches.next(), failed.promise]);
     if (!batch || over) return null;
-    const { index } = batch;
+    const { index, shape: [count] } = batch;
+    left -= count;
     received[index] = Promise.withResolvers();
     // Outputs wait for those before them, but not without bound.
     await Promise.race([received[index - 2 * threads]?.promise, failed.promise]);
@@ -313,8 +318,10 @@ async function spread(
 
   /** What the Workers do once they have built the network. */
   const loops: Promise<void>[] = [];
-  const loop = async (helper: Helper) => {
-    for (let batch = await take(); batch; batch = await take()) {
+  const loop = async (helper: Helper, last: number) => {
+    while (left > last) {
+      const batch = await take();
+      if (!batch) return;
       const { start, data, shape } = batch;
       const about = `on inputs ${start} to ${start + shape[0] - 1} of ${size}`;
       const { outputs } = await helper.ask<{ outputs: NdArray[] }>({ data, shape }, about, [data.buffer]);
@@ -323,8 +330,8 @@ async function spread(
   };
   const begin = async (helper: Helper, job: Job) => {
     const { built } = await helper.ask<{ built: boolean }>(job, "at its start");
-    // Each has one batch to compute and the next one at hand.
-    if (built) loops.push(loop(helper), loop(helper));
+    // Each has one batch to compute and the next one at hand, except near the end, when all shall end together.
+    if (built) loops.push(loop(helper, 0), loop(helper, threads * most));
     else unbuildable.add(model.network);
     await Promise.all(loops);
   };

@@ -165,7 +165,7 @@ describe("a map", () => {
 });
 
 describe("a map of more points than a page holds", () => {
-  test("shows every second one, with all that belongs to it", () => {
+  test("shows one of each two, with all that belongs to it", () => {
     const { points, thumbnails } = ring(5);
     const { data, step } = thin({
       points,
@@ -177,18 +177,31 @@ describe("a map of more points than a page holds", () => {
       background: 2,
     }, 3);
     expect(step).toBe(2);
+    const kept = data.ids!.map((id) => "abcde".indexOf(id));
+    expect(kept.map((i) => Math.floor(i / 2))).toEqual([0, 1, 2]);
     expect(data).toMatchObject({
       points: { shape: [3, 2] },
-      ids: ["a", "c", "e"],
-      labels: ["1", "3", "5"],
-      columns: { size: [9, 7, 5] },
+      labels: kept.map((i) => ["1", undefined, "3", "4", "5"][i]),
+      columns: { size: kept.map((i) => 9 - i) },
       neighbors: undefined,
       background: 1,
     });
-    expect([...data.points.data]).toEqual([0, 2, 4].flatMap((i) => [...points.data.slice(2 * i, 2 * i + 2)]));
+    expect([...data.points.data]).toEqual(kept.flatMap((i) => [...points.data.slice(2 * i, 2 * i + 2)]));
     expect(data.thumbnails!.data).toHaveLength(3 * 192);
-    expect(data.thumbnails!.data[192]).toBe(80);
+    kept.forEach((i, place) => {
+      expect(data.thumbnails!.data[192 * place]).toBe(thumbnails.data[192 * i]);
+    });
     expect(thin({ points }, 5)).toEqual({ data: { points }, step: 1 });
+  });
+
+  test("keeps its share of every class, also where they come in turns", () => {
+    const labels = Array.from({ length: 10_000 }, (_, i) => `class ${i % 10}`);
+    const { data, step } = thin({ points: { data: new Float32Array(20_000), shape: [10_000, 2] }, labels }, 2000);
+    expect(step).toBe(5);
+    for (let c = 0; c < 10; c++) {
+      const share = data.labels!.filter((label) => label === `class ${c}`).length;
+      expect(Math.abs(share - 200)).toBeLessThan(40);
+    }
   });
 
   test("says so", () => {

@@ -285,7 +285,7 @@ describe("forwardAll", () => {
       { preprocess: "none" },
     );
     const maps = ndarray(new Float32Array(64 * 64 * 16).fill(1), [64, 64, 16]);
-    const inputs = new Array(16).fill(maps);
+    const inputs = new Array(24).fill(maps);
     await forwardAll(heavy, inputs, ["a"], { batchSize: 1 });
     expect(started).toHaveLength(0);
     const stop = new AbortController();
@@ -293,7 +293,7 @@ describe("forwardAll", () => {
     await new Promise((done) => setTimeout(done, 10));
     stop.abort();
     await expect(run).rejects.toThrow(/abort/i);
-    expect(started).toHaveLength(Math.min(16, navigator.hardwareConcurrency) - 1);
+    expect(started).toHaveLength(Math.min(24, navigator.hardwareConcurrency) - 1);
     heavy.dispose();
   });
 

@@ -63,7 +63,7 @@ function slopes2(f: f32): v128 {
 
 // @ts-ignore: decorator
 @inline
-export function polynomial(t: v128, c0: v128, c1: v128, c2: v128, c3: v128, rest: v128): v128 {
+function polynomial(t: v128, c0: v128, c1: v128, c2: v128, c3: v128, rest: v128): v128 {
   let value = f32x4.relaxed_madd(t, rest, c3);
   value = f32x4.relaxed_madd(t, value, c2);
   value = f32x4.relaxed_madd(t, value, c1);

@@ -16,12 +16,12 @@ import { convolutionAxes } from "../gradients/axis.ts";
 import { convolutionInputGradient } from "../gradients/convolution.ts";
 import type { TF } from "../types.ts";
 import {
+  convolution3x3,
   maxPoolGradient,
   type NativeBackend,
-  ownConvolution,
-  suits,
+  suits3x3,
   tryOperations,
-  type Window,
+  type Window3x3,
 } from "./operations.ts";
 
 type Inputs = Record<"x" | "filter" | "bias", TensorInfo> & { side?: TensorInfo };
@@ -50,7 +50,7 @@ export function useFasterKernels(tf: TF): boolean {
   replace(tf, "FusedConv2D", (_tf, stock) => fusedConvolution(convolve, stock));
   if (operations === "work") {
     replace(tf, "Conv2D", plainConvolution);
-    replace(tf, "Conv2DBackpropInput", inputGradient);
+    replace(tf, "Conv2DBackpropInput", inputGradient3x3);
     replace(tf, "MaxPoolGrad", maxPoolGradient);
   }
   return operations !== "missing";
@@ -104,51 +104,46 @@ function convolveInOneStep(
   return backend.executeSingleOutput("_MklNativeFusedConv2D", attributes, [x, filter, ...added]);
 }
 
-/** By our own operation where that is faster, else on oneDNN. */
+/** By an operation of our own where that is faster, else on oneDNN. */
 const convolveFast: Convolve = (backend, inputs, attributes) => {
   const { x, filter, bias, side } = inputs;
-  const window = windowOf(x, filter, attributes, { turned: false, rectify: attributes.rectify });
+  const window = window3x3(x, filter, attributes, { turned: false, rectify: attributes.rectify });
   return window
-    ? ownConvolution(backend, [x, filter, bias, ...side ? [side] : []], window)
+    ? convolution3x3(backend, [x, filter, bias, ...side ? [side] : []], window)
     : convolveInOneStep(backend, inputs, attributes);
 };
 
 /** How a convolution walks, as tfjs's kernels have it. */
 type WindowAttributes = Partial<Record<"strides" | "pad" | "dilations" | "dataFormat", unknown>>;
 
-/** The window of a convolution, or of its gradient to the input, that our own operation is faster for. */
-function windowOf(
+/** The window of a convolution, or of its gradient to the input, that an operation of our own is faster for. */
+function window3x3(
   image: TensorInfo,
   filter: TensorInfo,
   { strides, pad, dilations, dataFormat }: WindowAttributes,
-  how: Pick<Window, "turned" | "rectify">,
-): Window | undefined {
-  const taps = filter.shape[0];
-  const [stride, ...others] = [strides as number | number[]].flat();
-  const plain = others.every((other) => other === stride) && [dilations ?? 1].flat().every((step) => step === 1) &&
-    (pad === "same" || pad === "valid") && dataFormat !== "NCHW" &&
-    image.dtype === "float32" && filter.dtype === "float32";
-  if (!plain || !(taps === 1 || taps === 3) || (stride !== 1 && (taps === 3 || how.turned))) return undefined;
-  const zeros = taps === 1 ? 0 : pad === "same" ? 1 : how.turned ? 2 : 0;
-  const window: Window = { ...how, taps, stride, pad: zeros };
-  return suits(image.shape, filter.shape, window) ? window : undefined;
+  how: Pick<Window3x3, "turned" | "rectify">,
+): Window3x3 | undefined {
+  const plain = [strides, dilations ?? 1].flat().every((step) => step === 1) && (pad === "same" || pad === "valid") &&
+    dataFormat !== "NCHW" && image.dtype === "float32" && filter.dtype === "float32";
+  const window: Window3x3 = { ...how, pad: pad === "same" ? 1 : how.turned ? 2 : 0 };
+  return plain && suits3x3(image.shape, filter.shape, window) ? window : undefined;
 }
 
 /** tfjs's convolution. */
 function plainConvolution(_tf: TF, stock: KernelFunc): KernelFunc {
   return (call) => {
     const { x, filter } = call.inputs as Record<string, TensorInfo>;
-    const window = windowOf(x, filter, call.attrs as WindowAttributes, { turned: false, rectify: false });
-    return window ? ownConvolution(call.backend as NativeBackend, [x, filter], window) : stock(call);
+    const window = window3x3(x, filter, call.attrs as WindowAttributes, { turned: false, rectify: false });
+    return window ? convolution3x3(call.backend as NativeBackend, [x, filter], window) : stock(call);
   };
 }
 
-/** The gradient to the input of a convolution without stride, which is a convolution again. */
-function inputGradient(_tf: TF, stock: KernelFunc): KernelFunc {
+/** The gradient to the input of a convolution, which is a convolution again. */
+function inputGradient3x3(_tf: TF, stock: KernelFunc): KernelFunc {
   return (call) => {
     const { dy, filter } = call.inputs as Record<string, TensorInfo>;
-    const window = windowOf(dy, filter, call.attrs as WindowAttributes, { turned: true, rectify: false });
-    return window ? ownConvolution(call.backend as NativeBackend, [dy, filter], window) : stock(call);
+    const window = window3x3(dy, filter, call.attrs as WindowAttributes, { turned: true, rectify: false });
+    return window ? convolution3x3(call.backend as NativeBackend, [dy, filter], window) : stock(call);
   };
 }
 

@@ -24,13 +24,9 @@ export interface NativeBackend {
   executeSingleOutput(name: string, attributes: Attribute[], inputs: unknown[]): TensorInfo;
 }
 
-/** A convolution that the addon computes: with a window of 3 × 3 cells and no stride, or of a single cell. */
-export interface Window {
-  /** Rows and columns of the window. */
-  taps: 1 | 3;
-  /** Of a window of 3 × 3 cells it is 1. */
-  stride: number;
-  /** Rows and columns of zeros on each side; for a single cell none. */
+/** A convolution with a window of 3 × 3 cells and no stride. */
+export interface Window3x3 {
+  /** Rows and columns of zeros on each side. */
   pad: 0 | 1 | 2;
   /** Whether the filter is turned half round and leads from its outputs to its inputs, as a gradient does. */
   turned: boolean;
@@ -38,40 +34,32 @@ export interface Window {
   rectify: boolean;
 }
 
-/** From so many tiles of 2 × 2 outputs, or so many outputs of a single cell, on it costs less than it saves. */
+/** From so many tiles of 2 × 2 outputs on, transforming the filter costs less than it saves. */
 const LEAST_TILES = 64;
 
-/**
- * Whether {@linkcode ownConvolution} takes a convolution, and is faster than oneDNN.
- *
- * @param x shape `[n, h, w, c]`
- * @param filter shape `[taps, taps, cin, cout]`
- */
-export function suits(x: readonly number[], filter: readonly number[], { taps, stride, pad, turned }: Window): boolean {
+/** Whether {@linkcode convolution3x3} takes these shapes, `[n, h, w, c]` and `[kh, kw, cin, cout]`, and is fast. */
+export function suits3x3(x: readonly number[], filter: readonly number[], { pad, turned }: Window3x3): boolean {
   const [batch, height, width, channels] = x;
   const [rows, columns, ...sides] = filter;
   const [inputs, outputs] = turned ? sides.toReversed() : sides;
-  const tile = taps === 3 ? 2 : 1;
-  const tilesAlong = (side: number) => Math.ceil((Math.floor((side + 2 * pad - taps) / stride) + 1) / tile);
-  return rows === taps && columns === taps && channels === inputs && inputs % 16 === 0 && outputs % 32 === 0 &&
-    batch * tilesAlong(height) * tilesAlong(width) >= LEAST_TILES;
+  const tiles = batch * Math.ceil((height + 2 * pad - 2) / 2) * Math.ceil((width + 2 * pad - 2) / 2);
+  return rows === 3 && columns === 3 && channels === inputs && inputs % 16 === 0 && outputs % 32 === 0 &&
+    tiles >= LEAST_TILES;
 }
 
 /**
- * Convolves: 3 × 3 cells by the algorithm of Winograd, with 16 products where the sum over the window takes 36.
+ * Convolves with the algorithm of Winograd, which takes 16 products where the sum over the window takes 36.
  *
  * @param inputs x, filter, and what may be added: a bias `[cout]`, then a tensor of the output's shape
  */
-export function ownConvolution(
+export function convolution3x3(
   backend: NativeBackend,
   inputs: readonly TensorInfo[],
-  { taps, stride, pad, turned, rectify }: Window,
+  { pad, turned, rectify }: Window3x3,
 ): TensorInfo {
   const { TF_ATTR_INT, TF_ATTR_BOOL } = backend.binding;
-  return backend.executeSingleOutput("ConvlensConvolution", [
+  return backend.executeSingleOutput("ConvlensConvolution3x3", [
     { name: "num_added", type: TF_ATTR_INT, value: inputs.length - 2 },
-    { name: "taps", type: TF_ATTR_INT, value: taps },
-    { name: "stride", type: TF_ATTR_INT, value: stride },
     { name: "pad", type: TF_ATTR_INT, value: pad },
     { name: "turned", type: TF_ATTR_BOOL, value: turned },
     { name: "rectify", type: TF_ATTR_BOOL, value: rectify },
@@ -103,9 +91,9 @@ export function maxPoolGradient(tf: TF, stock: KernelFunc): KernelFunc {
 export function tryOperations(tf: TF, backend: NativeBackend): "work" | "unfit" | "missing" {
   return visiting(tf, "tensorflow", () =>
     tf.tidy(() => {
-      const inputs = [tf.ones([1, 1, 1, 16]), tf.ones([1, 1, 16, 32])];
+      const inputs = [tf.ones([1, 1, 1, 16]), tf.ones([3, 3, 16, 32])];
       try {
-        ownConvolution(backend, inputs, { taps: 1, stride: 1, pad: 0, turned: false, rectify: false });
+        convolution3x3(backend, inputs, { pad: 1, turned: false, rectify: false });
         return "work";
       } catch (error) {
         return /neither a type of|type not registered/.test(messageOf(error)) ? "missing" : "unfit";

@@ -1,9 +1,8 @@
 // The arithmetic for processors with vectors of LANES floats, of which ROWS × 2 sums fit into the registers.
 //
-// The convolution by 3 × 3 is that of Winograd: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks",
-// §4.1, F(2 × 2, 3 × 3). A tile of 2 × 2 outputs takes 16 products where the sum over the window takes 36. Tile and
-// filter are transformed; for each of the 16 places the products over all channels are one multiplication of matrices.
-// A convolution by a single cell is such a multiplication itself.
+// The convolution is that of Winograd: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks", §4.1,
+// F(2 × 2, 3 × 3). A tile of 2 × 2 outputs takes 16 products where the sum over the window takes 36. Tile and filter
+// are transformed; for each of the 16 places the products over all channels are one multiplication of matrices.
 
 #include "arithmetic.h"
 
@@ -15,6 +14,7 @@ namespace {
 
 typedef float Vector __attribute__((vector_size(4 * LANES)));
 
+constexpr int64_t PLACES = 16;
 // Two vectors of outputs are computed at a time.
 constexpr int64_t PANEL = 2 * LANES;
 // Keeps what belongs to the 16 places of one tile in different lines of the cache.
@@ -32,14 +32,14 @@ inline void store(float *to, Vector vector) { std::memcpy(to, &vector, sizeof ve
 inline int64_t share(int64_t all, int64_t part, int64_t parts) { return all * part / parts; }
 
 // How many tiles are worked on together: so many that their transforms stay in the second level of the cache.
-int64_t block_of(const Convolution &c) {
-  const int64_t fits = (1 << 17) / (c.places() * c.inputs) / ROWS * ROWS;
+int64_t block_of(const Convolution3x3 &c) {
+  const int64_t fits = (1 << 17) / (PLACES * c.inputs) / ROWS * ROWS;
   return std::max<int64_t>(2 * ROWS, std::min<int64_t>(fits, 8 * ROWS));
 }
 
-size_t room(const Convolution &c) {
+size_t room(const Convolution3x3 &c) {
   const int64_t block = block_of(c);
-  return c.places() * (block * c.inputs + GAP + block * PANEL + GAP) + c.inputs;
+  return PLACES * (block * c.inputs + GAP) + PLACES * (block * PANEL + GAP) + c.inputs;
 }
 
 // One column (or row) of a filter: three weights become four.
@@ -52,17 +52,15 @@ inline void widen(Vector a, Vector b, Vector c, Vector out[4]) {
 }
 
 // The filter as [place][panel of outputs][input][output in its panel].
-template <int TAPS>
-void transform_filter(const Convolution &c, int64_t part, int64_t parts) {
-  constexpr int CELLS = TAPS * TAPS;
+void transform_filter(const Convolution3x3 &c, int64_t part, int64_t parts) {
   const int64_t size = c.inputs * c.outputs, bands = c.inputs / LANES;
-  float block[CELLS][LANES][LANES];
+  float block[9][LANES][LANES];
   for (int64_t band = share(bands, part, parts); band < share(bands, part + 1, parts); ++band) {
     for (int64_t output = 0; output < c.outputs; output += LANES) {
-      for (int at = 0; at < CELLS; ++at) {
+      for (int at = 0; at < 9; ++at) {
         for (int row = 0; row < LANES; ++row) {
           if (c.turned) {
-            const float *from = c.filter + (CELLS - 1 - at) * size + (output + row) * c.inputs + band * LANES;
+            const float *from = c.filter + (8 - at) * size + (output + row) * c.inputs + band * LANES;
             for (int lane = 0; lane < LANES; ++lane) block[at][lane][row] = from[lane];
           } else {
             const float *from = c.filter + at * size + (band * LANES + row) * c.outputs + output;
@@ -70,21 +68,17 @@ void transform_filter(const Convolution &c, int64_t part, int64_t parts) {
           }
         }
       }
-      const int64_t panel = output / PANEL;
       for (int row = 0; row < LANES; ++row) {
+        Vector columns[3][4];
+        for (int j = 0; j < 3; ++j) {
+          widen(load(block[j][row]), load(block[3 + j][row]), load(block[6 + j][row]), columns[j]);
+        }
+        const int64_t panel = output / PANEL;
         float *to = c.weights + (panel * c.inputs + band * LANES + row) * PANEL + output % PANEL;
-        if constexpr (TAPS == 1) {
-          store(to, load(block[0][row]));
-        } else {
-          Vector columns[3][4];
-          for (int j = 0; j < 3; ++j) {
-            widen(load(block[j][row]), load(block[3 + j][row]), load(block[6 + j][row]), columns[j]);
-          }
-          for (int i = 0; i < 4; ++i) {
-            Vector wide[4];
-            widen(columns[0][i], columns[1][i], columns[2][i], wide);
-            for (int j = 0; j < 4; ++j) store(to + (4 * i + j) * size, wide[j]);
-          }
+        for (int i = 0; i < 4; ++i) {
+          Vector wide[4];
+          widen(columns[0][i], columns[1][i], columns[2][i], wide);
+          for (int j = 0; j < 4; ++j) store(to + (4 * i + j) * size, wide[j]);
         }
       }
     }
@@ -104,13 +98,13 @@ struct Place {
   int64_t image, row, column;   // of the tile's first output
 };
 
-inline Place place_of(const Convolution &c, int64_t tile) {
+inline Place place_of(const Convolution3x3 &c, int64_t tile) {
   const int64_t across = c.tiles_across(), down = c.tiles_down();
-  return {tile / (across * down), tile / across % down * c.tile(), tile % across * c.tile()};
+  return {tile / (across * down), tile / across % down * 2, tile % across * 2};
 }
 
 // A tile of 4 × 4 inputs, into [place][vector of inputs][tile of the block][lane].
-void transform_tile(const Convolution &c, Place place, const float *zeros, float *to, int64_t block) {
+void transform_tile(const Convolution3x3 &c, Place place, const float *zeros, float *to, int64_t block) {
   const float *cells[4][4];
   for (int i = 0; i < 4; ++i) {
     const int64_t row = place.row + i - c.pad;
@@ -134,13 +128,6 @@ void transform_tile(const Convolution &c, Place place, const float *zeros, float
       for (int j = 0; j < 4; ++j) store(to + (4 * i + j) * stride, tile[i][j]);
     }
   }
-}
-
-// The input of a single output, into [vector of inputs][tile of the block][lane].
-void copy_cell(const Convolution &c, Place place, float *to, int64_t block) {
-  const int64_t row = place.row * c.stride, column = place.column * c.stride;
-  const float *cell = c.x + ((place.image * c.height + row) * c.width + column) * c.inputs;
-  for (int64_t input = 0; input < c.inputs; input += LANES, to += block * LANES) store(to, load(cell + input));
 }
 
 // The sums over all inputs for R tiles and a panel of outputs, at one place.
@@ -171,23 +158,8 @@ void multiply_rest(int64_t rest, const float *tiles, int64_t block, const float 
   if constexpr (R > 1) multiply_rest<R - 1>(rest, tiles, block, weights, inputs, sums);
 }
 
-// What is added to an output, and its rectifier.
-inline void finish(const Convolution &c, Place place, int64_t output, Vector value) {
-  const int64_t cell = ((place.image * c.out_height + place.row) * c.out_width + place.column) * c.outputs + output;
-  if (c.bias) value += load(c.bias + output);
-  if (c.side) value += load(c.side + cell);
-  // What is not a number stays none.
-  if (c.rectify) value = value < Vector{} ? Vector{} : value;
-  store(c.y + cell, value);
-}
-
-void finish_cell(const Convolution &c, Place place, const float *sums, int64_t panel) {
-  finish(c, place, panel * PANEL, load(sums));
-  finish(c, place, panel * PANEL + LANES, load(sums + LANES));
-}
-
 // From the 16 places of a tile to its 2 × 2 outputs.
-void finish_tile(const Convolution &c, Place place, const float *sums, int64_t stride, int64_t panel) {
+void finish_tile(const Convolution3x3 &c, Place place, const float *sums, int64_t stride, int64_t panel) {
   for (int64_t half = 0; half < PANEL; half += LANES) {
     const int64_t output = panel * PANEL + half;
     Vector rows[2][4];
@@ -197,20 +169,25 @@ void finish_tile(const Convolution &c, Place place, const float *sums, int64_t s
       rows[0][j] = at[0] + at[1] + at[2];
       rows[1][j] = at[1] - at[2] - at[3];
     }
+    const Vector bias = c.bias ? load(c.bias + output) : Vector{};
     for (int i = 0; i < 2; ++i) {
       const Vector *at = rows[i];
-      const Vector two[2] = {at[0] + at[1] + at[2], at[1] - at[2] - at[3]};
+      const Vector two[2] = {at[0] + at[1] + at[2] + bias, at[1] - at[2] - at[3] + bias};
       for (int j = 0; j < 2; ++j) {
-        const Place inner = {place.image, place.row + i, place.column + j};
-        if (inner.row < c.out_height && inner.column < c.out_width) finish(c, inner, output, two[j]);
+        const int64_t row = place.row + i, column = place.column + j;
+        if (row >= c.out_height || column >= c.out_width) continue;
+        const int64_t cell = ((place.image * c.out_height + row) * c.out_width + column) * c.outputs + output;
+        Vector value = two[j];
+        if (c.side) value += load(c.side + cell);
+        // What is not a number stays none.
+        if (c.rectify) value = value < Vector{} ? Vector{} : value;
+        store(c.y + cell, value);
       }
     }
   }
 }
 
-template <int TAPS>
-void convolve(const Convolution &c, float *room, int64_t part, int64_t parts) {
-  constexpr int64_t PLACES = TAPS == 3 ? 16 : 1;
+void convolve(const Convolution3x3 &c, float *room, int64_t part, int64_t parts) {
   const int64_t block = block_of(c), end = share(c.tiles(), part + 1, parts);
   const int64_t tile_stride = block * c.inputs + GAP, sum_stride = block * PANEL + GAP;
   float *const transformed = room, *const sums = transformed + PLACES * tile_stride;
@@ -219,12 +196,7 @@ void convolve(const Convolution &c, float *room, int64_t part, int64_t parts) {
   for (int64_t start = share(c.tiles(), part, parts); start < end; start += block) {
     const int64_t count = std::min(block, end - start);
     for (int64_t i = 0; i < count; ++i) {
-      const Place place = place_of(c, start + i);
-      if constexpr (TAPS == 3) {
-        transform_tile(c, place, zeros, transformed + i * LANES, block);
-      } else {
-        copy_cell(c, place, transformed + i * LANES, block);
-      }
+      transform_tile(c, place_of(c, start + i), zeros, transformed + i * LANES, block);
     }
     for (int64_t panel = 0; panel < c.outputs / PANEL; ++panel) {
       for (int64_t at = 0; at < PLACES; ++at) {
@@ -240,12 +212,7 @@ void convolve(const Convolution &c, float *room, int64_t part, int64_t parts) {
         }
       }
       for (int64_t i = 0; i < count; ++i) {
-        const Place place = place_of(c, start + i);
-        if constexpr (TAPS == 3) {
-          finish_tile(c, place, sums + i * PANEL, sum_stride, panel);
-        } else {
-          finish_cell(c, place, sums + i * PANEL, panel);
-        }
+        finish_tile(c, place_of(c, start + i), sums + i * PANEL, sum_stride, panel);
       }
     }
   }
@@ -300,17 +267,6 @@ void max_pool_gradient(const MaxPoolGradient &p, int64_t part, int64_t parts) {
 
 }  // namespace
 
-const Arithmetic KIND = {
-    LANES,
-    PANEL,
-    room,
-    [](const Convolution &c, int64_t part, int64_t parts) {
-      (c.taps == 3 ? transform_filter<3> : transform_filter<1>)(c, part, parts);
-    },
-    [](const Convolution &c, float *room, int64_t part, int64_t parts) {
-      (c.taps == 3 ? convolve<3> : convolve<1>)(c, room, part, parts);
-    },
-    max_pool_gradient,
-};
+const Arithmetic KIND = {LANES, PANEL, room, transform_filter, convolve, max_pool_gradient};
 
 }  // namespace convlens

@@ -1,8 +1,9 @@
 // Operations of convlens's own for TensorFlow on processors, through its C interface. Loading the addon registers them.
 //
-// ConvlensConvolution(x, filter, [bias, [side]]; taps, stride, pad, turned, rectify) → y
+// ConvlensConvolution3x3(x, filter, [bias, [side]]; pad, turned, rectify) → y
 // ConvlensMaxPoolGradient(x, dy; size, stride, before: two numbers each, one for rows and one for columns) → dx
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <new>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -76,7 +78,11 @@ class Crew {
     const char *wanted = std::getenv("TF_NUM_INTRAOP_THREADS");
     const int64_t asked = wanted ? std::atoll(wanted) : 0;
     const int64_t all = asked > 0 ? asked : std::max(1u, std::thread::hardware_concurrency());
-    for (int64_t part = 1; part < all; ++part) threads_.emplace_back([this, part] { serve(part); });
+    try {
+      for (int64_t part = 1; part < all; ++part) threads_.emplace_back([this, part] { serve(part); });
+    } catch (const std::system_error &) {
+      // The system gives no more threads: those that there are do the work.
+    }
   }
 
   void serve(int64_t part) {
@@ -184,15 +190,11 @@ class Attributes {
 };
 
 struct ConvolutionKernel {
-  Convolution asked = {};
+  int64_t pad;
+  bool turned, rectify;
 
-  explicit ConvolutionKernel(Attributes attributes) {
-    asked.taps = attributes.number("taps");
-    asked.stride = attributes.number("stride");
-    asked.pad = attributes.number("pad");
-    asked.turned = attributes.flag("turned");
-    asked.rectify = attributes.flag("rectify");
-  }
+  explicit ConvolutionKernel(Attributes attributes)
+      : pad(attributes.number("pad")), turned(attributes.flag("turned")), rectify(attributes.flag("rectify")) {}
 
   void compute(Call call) const {
     const Tensor x = call.input(0), filter = call.input(1);
@@ -202,20 +204,21 @@ struct ConvolutionKernel {
       return call.fail(TF_INVALID_ARGUMENT, "x and filter must have four dimensions");
     }
     const Arithmetic &arithmetic = *best();
-    Convolution c = asked;
+    Convolution3x3 c = {};
     c.batch = TF_Dim(x.get(), 0);
     c.height = TF_Dim(x.get(), 1);
     c.width = TF_Dim(x.get(), 2);
     c.inputs = TF_Dim(x.get(), 3);
-    c.out_height = (c.height + 2 * c.pad - c.taps) / c.stride + 1;
-    c.out_width = (c.width + 2 * c.pad - c.taps) / c.stride + 1;
-    c.outputs = TF_Dim(filter.get(), c.turned ? 2 : 3);
+    c.out_height = c.height + 2 * pad - 2;
+    c.out_width = c.width + 2 * pad - 2;
+    c.outputs = TF_Dim(filter.get(), turned ? 2 : 3);
+    c.pad = pad;
+    c.turned = turned;
+    c.rectify = rectify;
     const std::vector<int64_t> shape = {c.batch, c.out_height, c.out_width, c.outputs};
-    const bool known = c.taps == 3 ? c.stride == 1 : c.taps == 1 && c.pad == 0;
-    const bool fits = known && TF_Dim(filter.get(), 0) == c.taps && TF_Dim(filter.get(), 1) == c.taps &&
-                      TF_Dim(filter.get(), c.turned ? 3 : 2) == c.inputs && c.inputs % arithmetic.input_step == 0 &&
-                      c.outputs % arithmetic.output_step == 0 && c.height + 2 * c.pad >= c.taps &&
-                      c.width + 2 * c.pad >= c.taps;
+    const bool fits = TF_Dim(filter.get(), 0) == 3 && TF_Dim(filter.get(), 1) == 3 &&
+                      TF_Dim(filter.get(), turned ? 3 : 2) == c.inputs && c.inputs % arithmetic.input_step == 0 &&
+                      c.outputs % arithmetic.output_step == 0 && c.out_height > 0 && c.out_width > 0;
     const bool added = (!bias || TF_TensorElementCount(bias.get()) == c.outputs) &&
                        (!side || TF_TensorElementCount(side.get()) == c.batch * c.out_height * c.out_width * c.outputs);
     if (!fits || !added) return call.fail(TF_INVALID_ARGUMENT, "the shapes of the inputs do not fit together");
@@ -223,7 +226,7 @@ struct ConvolutionKernel {
     if (call.failed()) return;
     Crew &crew = Crew::get();
     const int64_t parts = crew.parts();
-    const size_t each = arithmetic.room(c), weights = c.places() * c.inputs * c.outputs;
+    const size_t each = arithmetic.room(c), weights = 16 * c.inputs * c.outputs;
     const std::unique_ptr<float[]> memory = call.room(weights + each * parts);
     if (!memory) return;
     c.x = floats(x);
@@ -316,11 +319,10 @@ void add_operation(const char *name, const Definition &definition) {
 
 // Where the processor has no arithmetic, the operations are known but have no kernels: TensorFlow tells who asks.
 const bool added = [] {
-  add_operation<ConvolutionKernel>("ConvlensConvolution",
+  add_operation<ConvolutionKernel>("ConvlensConvolution3x3",
                                    {{"x: float", "filter: float", "added: num_added * float"},
                                     {"y: float"},
-                                    {"num_added: int >= 0", "taps: int", "stride: int >= 1", "pad: int >= 0", "turned: bool",
-                                     "rectify: bool"}});
+                                    {"num_added: int >= 0", "pad: int", "turned: bool", "rectify: bool"}});
   add_operation<MaxPoolGradientKernel>(
       "ConvlensMaxPoolGradient",
       {{"x: float", "dy: float"}, {"dx: float"}, {"size: list(int)", "stride: list(int)", "before: list(int)"}});
