@@ -45,4 +45,5 @@ test("columns stand under their titles, and units are named", () => {
   expect(line.indexOf(" B") + 2).toBe(titles.indexOf("median") + "median".length);
   expect(format({ name: "rate", median: 4.7123, unit: "per second" })).toContain("4.71 /s");
   expect(format({ name: "long", median: 12_345, unit: "ms" })).toContain("12.3 s");
+  expect(format({ name: "KL divergence", median: 2.70494, unit: "" })).toContain(" 2.705");
 });

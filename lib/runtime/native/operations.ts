@@ -43,8 +43,8 @@ export function suits3x3(x: readonly number[], filter: readonly number[], { pad,
   const [rows, columns, ...sides] = filter;
   const [inputs, outputs] = turned ? sides.toReversed() : sides;
   const tiles = batch * Math.ceil((height + 2 * pad - 2) / 2) * Math.ceil((width + 2 * pad - 2) / 2);
-  return rows === 3 && columns === 3 && channels === inputs && inputs % 16 === 0 && outputs % 32 === 0 &&
-    tiles >= LEAST_TILES;
+  return rows === 3 && columns === 3 && channels === inputs && inputs > 0 && inputs % 16 === 0 &&
+    outputs > 0 && outputs % 32 === 0 && tiles >= LEAST_TILES;
 }
 
 /**

@@ -217,8 +217,9 @@ struct ConvolutionKernel {
     c.rectify = rectify;
     const std::vector<int64_t> shape = {c.batch, c.out_height, c.out_width, c.outputs};
     const bool fits = TF_Dim(filter.get(), 0) == 3 && TF_Dim(filter.get(), 1) == 3 &&
-                      TF_Dim(filter.get(), turned ? 3 : 2) == c.inputs && c.inputs % arithmetic.input_step == 0 &&
-                      c.outputs % arithmetic.output_step == 0 && c.out_height > 0 && c.out_width > 0;
+                      TF_Dim(filter.get(), turned ? 3 : 2) == c.inputs && c.inputs > 0 && c.outputs > 0 &&
+                      c.inputs % arithmetic.input_step == 0 && c.outputs % arithmetic.output_step == 0 &&
+                      c.out_height > 0 && c.out_width > 0;
     const bool added = (!bias || TF_TensorElementCount(bias.get()) == c.outputs) &&
                        (!side || TF_TensorElementCount(side.get()) == c.batch * c.out_height * c.out_width * c.outputs);
     if (!fits || !added) return call.fail(TF_INVALID_ARGUMENT, "the shapes of the inputs do not fit together");
@@ -266,7 +267,9 @@ struct MaxPoolGradientKernel {
     // Each window must have a cell inside.
     const int64_t in[2] = {p.height, p.width}, out[2] = {p.out_height, p.out_width};
     for (int i = 0; i < 2; ++i) {
-      if (p.before[i] < 0 || p.before[i] >= p.size[i] || (out[i] - 1) * p.stride[i] - p.before[i] >= in[i]) {
+      const bool inside = p.stride[i] > 0 && p.before[i] >= 0 && p.before[i] < p.size[i] &&
+                          (out[i] - 1) * p.stride[i] - p.before[i] < in[i] && (in[i] > 0 || out[i] == 0);
+      if (!inside) {
         return call.fail(TF_INVALID_ARGUMENT, "the windows do not fit the shape of x");
       }
     }
