@@ -140,9 +140,12 @@ async function open(path: string): Promise<ParquetTable | null> {
   return table;
 }
 
-/** The different values of a column. */
-function distinct(table: ParquetTable, column: string): string[] {
-  return [...new Set(table.texts(column, 0, table.count))].map(String);
+/** The different values of a column, none of which may be missing. */
+function distinct(path: string, table: ParquetTable, column: string): string[] {
+  return [...new Set(table.texts(column, 0, table.count))].map((value) => {
+    if (value === undefined) throw new RangeError(`${path} has gaps in its column ${JSON.stringify(column)}.`);
+    return value;
+  });
 }
 
 /**
@@ -157,7 +160,7 @@ export async function checkReplaceable(path: string, about: string, count: numbe
     throw new RangeError(`${path} exists already, and is no file of codes. ${remedy}`, { cause: error });
   });
   if (!table) return;
-  const found = distinct(table, "about").join(" + ");
+  const found = distinct(path, table, "about").join(" + ");
   if (found !== about || table.count !== count) {
     throw new RangeError(
       `${path} exists already, with ${table.count} codes of ${JSON.stringify(found)}; now it would hold ${count} of ` +
@@ -172,7 +175,8 @@ const SLICE = 64e6;
 /**
  * Reads a file of codes.
  *
- * @throws {RangeError} if there is no such file, it holds no codes, or codes of several lengths or layers
+ * @throws {RangeError} if there is no such file, it holds no codes, or codes of several lengths or layers, or it does not
+ *   tell of what layer, of what images they are
  */
 export async function readCodes(
   path: string,
@@ -181,7 +185,7 @@ export async function readCodes(
   if (!table) throw new RangeError(`There is no file ${JSON.stringify(path)}.`);
   const { count, columns } = table;
   if (count === 0) throw new RangeError(`${path} holds no row.`);
-  const layers = distinct(table, "layer");
+  const layers = distinct(path, table, "layer");
   if (layers.length > 1) {
     throw new RangeError(`${path} holds codes of several layers, which cannot be compared: ${layers.join(", ")}.`);
   }
@@ -205,7 +209,7 @@ export async function readCodes(
     ...(predictions?.every((value) => value !== undefined) && { predictions }),
     ...(side && { thumbnails: { data: pictures.data, side } }),
     layer: layers[0],
-    about: distinct(table, "about").join(" + "),
+    about: distinct(path, table, "about").join(" + "),
   };
 }
 

@@ -56,7 +56,7 @@ export interface ParquetTable {
   /**
    * A column of vectors of one length, as 32-bit floats one behind the other.
    *
-   * @throws {RangeError} if they have several lengths, or one is missing
+   * @throws {RangeError} if it holds anything else, they have several lengths, or a number is missing
    */
   vectors(column: string, from: number, count: number): { data: Float32Array; length: number };
 }
@@ -75,7 +75,14 @@ export async function openParquet(path: string): Promise<ParquetTable | null> {
   const read = (column: string, from: number, count: number) =>
     pl.scanParquet(path).select(column).slice(from, count).collectSync().getColumn(column);
   const lists = (column: string, from: number, count: number, kind: "UInt8" | "Float32") => {
-    const series = read(column, from, count).cast(pl.List(pl[kind]));
+    const found = read(column, from, count);
+    // Of bytes this Polars cannot tell the type; a single number it would take for a vector.
+    if (kind === "Float32" && !/list|array/i.test(String(found.dtype))) {
+      throw new RangeError(
+        `The column ${JSON.stringify(column)} of ${path} should hold lists of numbers: it is of type ${found.dtype}.`,
+      );
+    }
+    const series = found.cast(pl.List(pl[kind]));
     const table = pl.DataFrame({ lists: series }).select(pl.col("lists").lst.lengths());
     const [length, ...rest]: (number | null)[] = table.getColumn("lists").toArray();
     const odd = rest.findIndex((other) => other !== length);
@@ -85,7 +92,13 @@ export async function openParquet(path: string): Promise<ParquetTable | null> {
           `${length ?? "none"}${odd < 0 ? "" : `, row ${from + odd + 1} ${rest[odd] ?? "none"}`}.`,
       );
     }
-    return { data: series.explode().toTypedArray(), length };
+    const numbers = series.explode();
+    if (numbers.nullCount() > 0) {
+      throw new RangeError(
+        `The column ${JSON.stringify(column)} of ${path} should hold numbers only: some are missing.`,
+      );
+    }
+    return { data: numbers.toTypedArray(), length };
   };
   try {
     return {

@@ -5,6 +5,7 @@
  */
 
 import type { Layout } from "./layout.ts";
+import { endWork } from "./team.ts";
 import type { Job, Message } from "./worker.ts";
 
 let compiled: Promise<WebAssembly.Module> | undefined;
@@ -24,6 +25,7 @@ export class Crew {
   readonly #workers: Worker[];
   readonly #ended = Promise.withResolvers<never>();
   readonly #signal?: AbortSignal;
+  #memory?: SharedArrayBuffer;
   #receive: (message: Message) => void = () => {};
 
   /**
@@ -72,7 +74,7 @@ export class Crew {
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     const module = await kernels();
     this.#workers.forEach((worker, thread) => worker.postMessage({ module, memory, thread, threads: this.threads }));
-    return memory.buffer as unknown as SharedArrayBuffer;
+    return this.#memory = memory.buffer as unknown as SharedArrayBuffer;
   }
 
   /**
@@ -91,9 +93,10 @@ export class Crew {
     await Promise.race([done.promise, this.#ended.promise]);
   }
 
-  /** Ends the Workers. A memory that was taken stays readable. */
+  /** Ends the Workers, whatever they are at. A memory that was taken stays readable. */
   end(): void {
     this.#signal?.removeEventListener("abort", this.#abort);
+    if (this.#memory) endWork(this.#memory);
     for (const worker of this.#workers) worker.terminate();
   }
 }

@@ -8,14 +8,15 @@ import { isNdArray, type NdArray } from "../array.ts";
 import { kindOf } from "../errors.ts";
 
 /**
- * Checks that an array holds points.
+ * Checks that an array holds points, and that what is told of them is told of each.
  *
  * @param least how many there must be
  * @returns how many there are, and of how many dimensions
  * @throws {TypeError} if it is no array of shape [n, d]
- * @throws {RangeError} if there are too few, they have no dimension, or a number is not finite
+ * @throws {RangeError} if there are too few, they have no dimension, a number is not finite, or ids, labels, predictions
+ *   or thumbnails are not as many
  */
-export function checkPoints(points: NdArray, least = 1): [count: number, dimensions: number] {
+export function checkPoints(points: KnownPoints, least = 1): [count: number, dimensions: number] {
   if (!isNdArray(points) || points.shape.length !== 2) {
     const found = isNdArray(points) ? `an array of shape [${points.shape.join(", ")}]` : kindOf(points);
     throw new TypeError(
@@ -34,6 +35,18 @@ export function checkPoints(points: NdArray, least = 1): [count: number, dimensi
     throw new RangeError(
       `Points must be finite numbers: row ${Math.floor(odd / dimensions)}, column ${odd % dimensions} holds ` +
         `${points.data[odd]}. Leave that row out, or find out why the layer puts it out.`,
+    );
+  }
+  const { ids, labels, predictions, thumbnails } = points;
+  for (const [name, values] of Object.entries({ ids, labels, predictions })) {
+    if (values && values.length !== count) {
+      throw new RangeError(`There are ${count} points: received ${values.length} ${name}.`);
+    }
+  }
+  const bytes = thumbnails && 3 * thumbnails.side ** 2;
+  if (bytes && thumbnails.data.length !== count * bytes) {
+    throw new RangeError(
+      `There are ${count} points: received thumbnails of ${thumbnails.data.length} bytes, and not of ${bytes} for each.`,
     );
   }
   return [count, dimensions];

@@ -128,6 +128,7 @@ export function search(team: Team, job: SearchJob, tell: (news: { kind: "searche
 
   const block = cells ? BLOCK_IN_CELLS : BLOCK;
   for (;;) {
+    team.goOn();
     const from = block * Atomics.add(next, NEXT, 1);
     if (from >= queryCount) return;
     const to = Math.min(queryCount, from + block);

@@ -44,8 +44,9 @@ const TELL_EVERY = 64;
 
 /**
  * Moves new points downhill on the divergence of each, Σ p ln(p/q) over the points of the map with q = w / Σ w and
- * w = (1 + d²/ν)^(−(ν+1)/2), ν the dimensions of the map less one. A step is the slope over 2 Σ p w: there the attraction alone, taken as springs, would be at rest. It is
- * halved until the divergence falls enough (Armijo 1966).
+ * w = (1 + d²/ν)^(−(ν+1)/2), ν the dimensions of the map less one. A step goes where the attraction alone, taken as
+ * springs, would be at rest: the slope over Σ p (ν+1)/ν / (1 + d²/ν). It is halved until the divergence falls enough
+ * (Armijo 1966).
  */
 export function settle(team: Team, job: SettleJob, tell: (news: SettleNews) => void): void {
   const { kernels, thread, memory: { buffer } } = team;
@@ -120,6 +121,7 @@ export function settle(team: Team, job: SettleJob, tell: (news: SettleNews) => v
 
   const [first, last] = team.share(added);
   for (let i = first; i < last; i++) {
+    team.goOn();
     let constant = 0;
     for (let e = i * k; e < (i + 1) * k; e++) {
       if (affinities[e] > 0) constant += affinities[e] * Math.log(affinities[e]);

@@ -6,10 +6,29 @@
 
 import type { Kernels } from "./kernels.ts";
 
+/** Where in the control words: who has arrived, how often all have met, and whether the work is to end. */
 const ARRIVED = 0;
 const GENERATION = 1;
+const ENDED = 3;
 /** So long a Worker looks before it sleeps: some tens of microseconds. */
 const LOOKS = 4000;
+
+/** What a Worker throws when its work is ended from outside. */
+export class Ended extends Error {
+  override name = "Ended";
+}
+
+/**
+ * Tells the Workers of a memory to end their work. `Worker.terminate` alone does not do: Deno 2.9 stops no Worker that
+ * computes or waits, so that an aborted one would keep a core busy and the process alive.
+ */
+export function endWork(memory: SharedArrayBuffer): void {
+  const control = new Int32Array(memory, 0, 4);
+  Atomics.store(control, ENDED, 1);
+  // Whoever is about to sleep finds another generation, and does not.
+  Atomics.add(control, GENERATION, 1);
+  Atomics.notify(control, GENERATION);
+}
 
 export class Team {
   readonly #control: Int32Array;
@@ -20,12 +39,26 @@ export class Team {
     readonly thread: number,
     readonly threads: number,
   ) {
-    this.#control = new Int32Array(memory.buffer, 0, 2);
+    this.#control = new Int32Array(memory.buffer, 0, 4);
   }
 
-  /** Waits until all Workers are here. */
+  /**
+   * Looks whether the work goes on. Long work without {@linkcode meet} calls it now and then.
+   *
+   * @throws {Ended} if not
+   */
+  goOn(): void {
+    if (Atomics.load(this.#control, ENDED)) throw new Ended();
+  }
+
+  /**
+   * Waits until all Workers are here.
+   *
+   * @throws {Ended} if the work is ended from outside
+   */
   meet(): void {
     const control = this.#control;
+    this.goOn();
     const generation = Atomics.load(control, GENERATION);
     if (Atomics.add(control, ARRIVED, 1) === this.threads - 1) {
       Atomics.store(control, ARRIVED, 0);
@@ -33,8 +66,9 @@ export class Team {
       Atomics.notify(control, GENERATION);
       return;
     }
-    for (let look = 0; look < LOOKS; look++) if (Atomics.load(control, GENERATION) !== generation) return;
+    for (let look = 0; look < LOOKS; look++) if (Atomics.load(control, GENERATION) !== generation) return this.goOn();
     Atomics.wait(control, GENERATION, generation);
+    this.goOn();
   }
 
   /** This Worker's part of `count` things: from and to, both multiples of `unit` where they do not end. */

@@ -8,7 +8,7 @@ import { descend, type DescentJob, type DescentNews } from "./descent.ts";
 import { instantiate } from "./kernels.ts";
 import { search, type SearchJob } from "./search.ts";
 import { settle, type SettleJob, type SettleNews } from "./settle.ts";
-import { Team } from "./team.ts";
+import { Ended, Team } from "./team.ts";
 
 /** What a Worker is told first. */
 interface Start {
@@ -39,8 +39,14 @@ scope.onmessage = async ({ data }: MessageEvent<Start | Job>) => {
     return;
   }
   const tell = (message: Message) => scope.postMessage(message);
-  if (data.kind === "descend") descend(await team, data, tell);
-  else if (data.kind === "settle") settle(await team, data, tell);
-  else search(await team, data, tell);
+  try {
+    if (data.kind === "descend") descend(await team, data, tell);
+    else if (data.kind === "settle") settle(await team, data, tell);
+    else search(await team, data, tell);
+  } catch (error) {
+    // Nobody waits for it any more.
+    if (error instanceof Ended) return;
+    throw error;
+  }
   tell({ kind: "done" });
 };

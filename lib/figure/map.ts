@@ -211,8 +211,8 @@ export function smallMap(
 
 /**
  * The figure of a map: a still picture, and where scripts run a map to walk in. Scrolling zooms; dragging moves a flat
- * map and turns one in space; hovering shows the picture of a point; a click lights its true neighbours up; a lasso lists what it holds; colours go by
- * any column; a search leaves only what it finds; the legend switches classes off and on.
+ * map and turns one in space; hovering shows the picture of a point; a click lights its true neighbours up; a lasso lists
+ * what it holds; colours go by any column; a search leaves only what it finds; the legend switches classes off and on.
  *
  * The pictures keep to a budget of 6 MB: with many images they become smaller, then fewer, and the figure says so.
  *

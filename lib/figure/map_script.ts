@@ -222,11 +222,16 @@ ${FLAT_SCRIPT}${SPACE_SCRIPT}
           const words = search.value.trim().toLowerCase();
           if (!words) return everyMap((map) => map.clear());
           const classes = columns.filter(({ kind }) => kind === "classes");
-          const chosen = [];
+          // Whoever types a class in full, or a name, wants that, and not all that hold these letters.
+          const [ofClass, named, holding] = [[], [], []];
           for (let i = 0; i < count; i++) {
-            if (idOf(i).toLowerCase().includes(words) ||
-              classes.some((column) => valueOf(column, i).toLowerCase().includes(words))) chosen.push(i);
+            const values = classes.map((column) => valueOf(column, i).toLowerCase());
+            const name = idOf(i).toLowerCase();
+            if (values.includes(words)) ofClass.push(i);
+            if (name === words) named.push(i);
+            if ([name, ...values].some((value) => value.includes(words))) holding.push(i);
           }
+          const chosen = [ofClass, named].find(({ length }) => length) || holding;
           listAll('with “' + search.value.trim() + '”', chosen);
           everyMap((map) => map.only(chosen));
         }, 200);

@@ -45,14 +45,22 @@ export class EmbeddingGrid extends Shown {
   readonly cost: number;
   readonly arrangement: "assigned" | "nearest";
   readonly #codes: KnownPoints;
+  /** How many dimensions the map has. */
+  readonly #dimensions: number;
 
-  constructor(codes: KnownPoints, { rows, columns, cells, cost }: Assignment, arrangement: "assigned" | "nearest") {
+  constructor(
+    codes: KnownPoints,
+    { rows, columns, cells, cost }: Assignment,
+    arrangement: "assigned" | "nearest",
+    dimensions: number,
+  ) {
     super();
     this.shape = [rows, columns];
     this.cells = cells;
     this.cost = cost;
     this.arrangement = arrangement;
     this.#codes = codes;
+    this.#dimensions = dimensions;
   }
 
   get rows(): GridRow[] {
@@ -81,9 +89,10 @@ export class EmbeddingGrid extends Shown {
         `${count > OPTIMAL ? ", nearly at best" : ", at best"}: ${
           Math.sqrt(this.cost).toFixed(2)
         } cells away (root mean square).`;
+    const flat = this.#dimensions > 2 ? ` Of the map's ${this.#dimensions} dimensions the first two count.` : "";
     return new Figure({
       title,
-      caption: `${how} Neighbours are alike.`,
+      caption: `${how}${flat} Neighbours are alike.`,
       blocks: [gridBlock({
         rows,
         columns,
@@ -92,7 +101,7 @@ export class EmbeddingGrid extends Shown {
         words: (i) => [ids?.[i] ?? String(i), labels?.[i] ?? ""].filter(Boolean).join("\n"),
         alt: `${shown} images on a grid of ${rows} rows and ${columns} columns`,
       })],
-      text: `${title}\n  ${how}`,
+      text: `${title}\n  ${how}${flat}`,
     });
   }
 }
@@ -105,10 +114,12 @@ export class EmbeddingGrid extends Shown {
  * all assignments up to 2,500 images, and by sorting out overlapping windows of 16 × 16 cells above.
  *
  * @param codes what `codes` returned: its thumbnails are shown
- * @param embedding a map of the same images, as `tsne` returns it, or its points `[n, 2]`
+ * @param embedding a map of the same images, as `tsne` returns it, or its points `[n, 2]`; of more dimensions the first
+ *   two count, and the figure says so
  * @returns `cells`, `shape`, and rows `{ id, label, row, column }`
  * @throws {TypeError} if the codes hold no thumbnails, or the map is none
- * @throws {RangeError} if the map is not of as many points, or `columns` is not a whole number ≥ 1
+ * @throws {RangeError} if the map is not of as many points, or has one dimension only, or `columns` is not a whole
+ *   number ≥ 1
  *
  * @example
  * ```ts
@@ -144,5 +155,5 @@ export function embeddingGrid(
     throw unknownName("arrangement", arrangement, ["assigned", "nearest"], "embeddingGrid");
   }
   const assignment = arrangement === "nearest" ? nearestOnGrid(points, { columns }) : assignToGrid(points, { columns });
-  return new EmbeddingGrid(codes, assignment, arrangement);
+  return new EmbeddingGrid(codes, assignment, arrangement, points.shape[1]);
 }

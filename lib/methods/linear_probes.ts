@@ -232,7 +232,7 @@ function scaled(points: NdArray): NdArray {
  * @param model the model; nothing on it changes
  * @param dataset images with labels
  * @returns rows `{ layer, dimensions, accuracy, low, high, trained }`, and the `maps`
- * @throws {RangeError} if a layer does not exist, an image has no label, there are fewer than 2 labels, or fewer than 20
+ * @throws {RangeError} if a layer does not exist or none is named, an image has no label, there are fewer than 2 labels, or fewer than 20
  *   images
  *
  * @example
@@ -254,6 +254,11 @@ export async function linearProbes(
   );
   const order = model.layers.map(({ name }) => name);
   layers.forEach((name) => model.layer(name));
+  if (layers.length === 0) {
+    throw new RangeError(
+      "layers names the layers to look at, one at least: received none. The pixels come by themselves.",
+    );
+  }
   const names = [...new Set(layers)].sort((a, b) => order.indexOf(a) - order.indexOf(b));
   if (map !== "tsne" && map !== "pca") throw unknownName("map", map, ["tsne", "pca"], "linearProbes");
   const { size } = dataset;

@@ -91,10 +91,11 @@ export class NearestNeighbors extends Shown {
     return known > 0 ? same / known : NaN;
   }
 
-  /** @throws {RangeError} if `of` names a point that does not exist */
+  /** @throws {RangeError} if `of` names no point, or one that does not exist */
   override figure(options: NeighborsFigureOptions = {}): Figure {
     const { of } = checkOptions("figure", options, { of: true });
     const { shape: [count, dimensions], labels, thumbnails, about = "points" } = this.#points;
+    if (of?.length === 0) throw new RangeError("of names the points to show, one at least: received none.");
     const shown = of?.map((name) => this.#placeOf(name)) ??
       Array.from({ length: Math.min(10, count) }, (_, i) => Math.floor(i * count / Math.min(10, count)));
     const title = `Nearest neighbours · ${about} · ${count} points of ${dimensions} dimensions`;

@@ -191,7 +191,10 @@ export interface PlacedRow extends MapRow {
   nearestLabel: string | null;
   /** How far it is, among the points that the map was made of. */
   distance: number;
-  /** How many times as far that is as from an old point to its nearest (their median); 1 is as usual. */
+  /**
+   * How many times as far that is as from an old point to its nearest (the median of those that have no equal): 1 is as
+   * usual, 0 where an old point is equal.
+   */
   novelty: number;
 }
 
@@ -211,7 +214,7 @@ export class PlacedPoints extends Shown {
   /** The nearest old points of each new one in truth. */
   readonly neighbors: Neighbors;
   readonly #map: Embedding;
-  /** The distance from an old point to its nearest, in the middle of all. */
+  /** The median distance from an old point to its nearest, of those that have no equal; 0 where all have one. */
   readonly #usual: number;
 
   constructor(
@@ -230,7 +233,8 @@ export class PlacedPoints extends Shown {
     this.neighbors = neighbors;
     this.klDivergence = klDivergence;
     this.preservation = preservation;
-    this.#usual = nearestDistances(map.neighbors).sort()[Math.floor(map.neighbors.count / 2)];
+    const apart = nearestDistances(map.neighbors).filter((distance) => distance > 0).sort();
+    this.#usual = apart[Math.floor(apart.length / 2)] ?? 0;
     const { labels } = points;
     const { labels: oldLabels } = map.points;
     if (labels?.every((label) => label !== undefined) && oldLabels?.every((label) => label !== undefined)) {
@@ -303,7 +307,7 @@ export class PlacedPoints extends Shown {
   }
 
   #noveltyOf(neighbors: Neighbors): Float32Array {
-    return nearestDistances(neighbors).map((distance) => distance / this.#usual);
+    return nearestDistances(neighbors).map((distance) => distance && distance / this.#usual);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * A convolution with all that may follow it in one step: a bias, another tensor that is added, a ReLU.
  *
- * Where the backend has a kernel for that (native TensorFlow: see `native/convolution.ts`) each saves a walk over the
+ * Where the backend has a kernel for that (native TensorFlow: see `native/kernels.ts`) each saves a walk over the
  * whole output; elsewhere it is put together from tfjs's operations.
  *
  * @module

@@ -4,6 +4,7 @@ import nodeUtil from "node:util";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { BackendError, type Candidate } from "./candidate.ts";
+import { allowEmptyMaps } from "./empty_maps.ts";
 import { makeReady } from "./engine.ts";
 import { messageOf } from "./message.ts";
 import { type Addon, findAddon, NODE_GPU } from "./native/addon.ts";
@@ -57,6 +58,7 @@ export const tensorflow: Candidate = {
       tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu"));
       await makeReady(tf, "tensorflow");
       upToDate = useFasterKernels(tf);
+      allowEmptyMaps(tf, "tensorflow");
     } catch (error) {
       throw new BackendError("tensorflow", `native library did not load: ${messageOf(error)}`, remedyFor(addon), {
         cause: error,

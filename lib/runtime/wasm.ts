@@ -5,6 +5,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { BackendError, type Candidate } from "./candidate.ts";
+import { allowEmptyMaps } from "./empty_maps.ts";
 import { makeReady } from "./engine.ts";
 import { completeWasmKernels } from "./gradients/wasm_kernels.ts";
 import { guardWasm } from "./memory.ts";
@@ -41,6 +42,7 @@ export async function startWasm(tf: TF): Promise<string> {
     guardWasm(tf);
     completeWasmKernels(tf);
     await useFastConvolutions(tf);
+    allowEmptyMaps(tf, "wasm");
     return backend.version_wasm;
   } catch (error) {
     const remedy = "Its package must be in Deno's cache: run once with a network, or use another backend.";

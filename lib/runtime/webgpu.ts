@@ -1,6 +1,7 @@
 /** WebGPU arithmetic, by Deno's own `navigator.gpu`. @module */
 
 import { BackendError, type Candidate } from "./candidate.ts";
+import { allowEmptyMaps } from "./empty_maps.ts";
 import { makeReady } from "./engine.ts";
 import { guardWebgpu } from "./memory.ts";
 import { messageOf } from "./message.ts";
@@ -48,6 +49,7 @@ export const webgpu: Candidate = {
       throw new BackendError("webgpu", messageOf(error), remedy, { cause: error });
     }
     guardWebgpu(tf);
+    allowEmptyMaps(tf, "webgpu");
     explainSyncReads(tf.findBackend("webgpu"));
     return {
       device: nameOf(adapter),

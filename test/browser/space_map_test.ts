@@ -35,7 +35,7 @@ const figure = mapFigure({
   title: "heaps",
   points,
   labels,
-  ids: labels.map((_, i) => `image-${i}`),
+  ids: labels.map((_, i) => i === 3 ? "dogfish" : `image-${i}`),
   neighbors: { k: 2, indices },
   thumbnails: { side: 16, data: new Uint8Array(30 * 768).map((_, i) => 8 * Math.floor(i / 768)) },
   columns: { place: labels.map((_, i) => i) },
@@ -184,6 +184,13 @@ describe.skipIf(!ready)("a map in space", () => {
     expect(await panel().locator(".convlens-listed").count()).toBe(10);
     await page.locator(".convlens-search").fill("DOG");
     await expect.poll(() => panel().innerText()).toContain("10 of 30 images with “DOG”: dog 10");
+    // What is a class or a name in full is that one alone; else all that hold the letters.
+    await page.locator(".convlens-search").fill("image-1");
+    await expect.poll(() => panel().innerText()).toContain("1 of 30 images with “image-1”");
+    await page.locator(".convlens-search").fill("age-1");
+    await expect.poll(() => panel().innerText()).toContain("11 of 30 images with “age-1”");
+    await page.locator(".convlens-search").fill("do");
+    await expect.poll(() => panel().innerText()).toContain("11 of 30 images with “do”: dog 10, bird 1");
     await page.locator(".convlens-search").fill("");
     await page.locator(".convlens-color").selectOption({ label: "place" });
     await expect.poll(() => page.locator(".convlens-legend").innerText()).toBe("place\n29\n0");

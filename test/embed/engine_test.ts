@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { Crew } from "../../lib/embed/crew.ts";
 import type { Way } from "../../lib/embed/descent.ts";
 import { chooseEngine, type ChosenEngine, type EngineChoice, race } from "../../lib/embed/engine.ts";
@@ -13,6 +13,7 @@ graphics?.device.destroy();
 const crew = new Crew(2);
 let chosen: ChosenEngine | undefined;
 afterEach(() => chosen?.end());
+afterAll(() => crew.end());
 
 /** Each point's neighbours are the next four. */
 function ring(count: number) {

@@ -251,5 +251,16 @@ describe("codes in a file", async () => {
     await other.write(1, [["x"]]);
     await other.finish();
     await expect(loadCodes(`${folder}/other.parquet`)).rejects.toThrow('no column "layer", "about", "code"');
+    const texts = ["id", "layer", "about", "code"].map((name) => ({ name, kind: "text" as const }));
+    const words = await ParquetWriter.create(`${folder}/words.parquet`, texts);
+    await words.write(1, [["x"], ["conv1"], ["of conv1"], ["[1, 2]"]]);
+    await words.finish();
+    await expect(loadCodes(`${folder}/words.parquet`)).rejects.toThrow(
+      "lists of numbers: it is of type DataType(String)",
+    );
+    const gaps = await ParquetWriter.create(`${folder}/gaps.parquet`, texts);
+    await gaps.write(2, [["x", "y"], ["conv1", undefined], ["of conv1", "of conv1"], ["", ""]]);
+    await gaps.finish();
+    await expect(loadCodes(`${folder}/gaps.parquet`)).rejects.toThrow('gaps in its column "layer"');
   });
 });

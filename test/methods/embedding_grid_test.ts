@@ -47,6 +47,21 @@ describe("embeddingGrid", () => {
     expect(grid.figure().text).toContain("9 images on 3×3 cells");
   });
 
+  test("takes the first two of more dimensions, and says so", () => {
+    const { codes, map } = nine();
+    const data = Float32Array.from(
+      { length: 27 },
+      (_, i) => i % 3 < 2 ? map.data[Math.floor(i / 3) * 2 + i % 3] : i * i % 7,
+    );
+    const grid = embeddingGrid(codes, { data, shape: [9, 3] });
+    expect([...grid.cells]).toEqual([8, 7, 6, 5, 4, 3, 2, 1, 0]);
+    expect(grid.figure().caption).toContain("Of the map's 3 dimensions the first two count.");
+    expect(embeddingGrid(codes, map).figure().caption).not.toContain("dimensions");
+    expect(() => embeddingGrid(codes, { data: new Float32Array(9), shape: [9, 1] })).toThrow(
+      "two coordinates at least",
+    );
+  });
+
   test("keeps neighbours of a t-SNE map together, and its cost below that of any other order", async () => {
     const { points, labels } = await digits();
     const count = 400;

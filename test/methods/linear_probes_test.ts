@@ -85,6 +85,7 @@ describe("linearProbes", () => {
     await expect(linearProbes(model, lights(30, () => undefined))).rejects.toThrow('"light 0" of lights has none');
     await expect(linearProbes(model, lights(30, byLight), { layers: ["conv9"] })).rejects.toThrow('"conv1"');
     await expect(linearProbes(model, lights(30, byLight), { map: "umap" as never })).rejects.toThrow('"tsne"');
+    await expect(linearProbes(model, lights(30, byLight), { layers: [] })).rejects.toThrow("at least: received none");
     await expect(linearProbes(model, lights(30, byLight), { signal: AbortSignal.abort(new Error("enough")) })).rejects
       .toThrow("enough");
     expect(tf.memory().numTensors).toBe(before);

@@ -82,6 +82,26 @@ describe("new points on a t-SNE map", () => {
     expect(alone.figure().caption).toContain("1 of 1 new points more than 2 times as far from the nearest old one");
   });
 
+  test("are as new as they are far, also where most old points are there twice, or all are equal", async () => {
+    const twice = Array.from({ length: 24 }, (_, i) => [10 * Math.floor(i / 2), 0]);
+    const once = Array.from({ length: 5 }, (_, i) => [4 * i, 100]);
+    const on = (points: number[][]) => ({ data: Float32Array.from(points.flat()), shape: [points.length, 2] });
+    const options = { perplexity: 4, iterations: 100 };
+    const heaps = await tsne(on([...twice, ...once]), options);
+    const found = await heaps.place(on([[20, 0], [0, 106], [0, 112]]), { perplexity: 3 });
+    expect(maxDifference(found.rows.map(({ novelty }) => novelty), [0, 1.5, 3])).toBeLessThan(1e-6);
+    expect(found.figure().caption).toContain("1 of 3 new points more than 2 times");
+    const { columns } = await dataOf(found);
+    const { values } = columns.find(({ name }: { name: string }) => name === "novelty");
+    const told = new Float32Array(Uint8Array.fromBase64(values).buffer);
+    expect([...told.subarray(0, 24)]).toEqual(new Array(24).fill(0));
+    expect(maxDifference(told.subarray(24), [1, 1, 1, 1, 1, 0, 1.5, 3])).toBeLessThan(1e-6);
+
+    const equal = await tsne(on(new Array(12).fill([1, 1])), { ...options, perplexity: 3 });
+    const beside = await equal.place(on([[1, 1], [1, 2]]), { perplexity: 3 });
+    expect(beside.rows.map(({ novelty }) => novelty)).toEqual([0, Infinity]);
+  });
+
   test("stand upon the old map, which has not moved", async () => {
     const before = map.points.data.slice();
     const again = await map.place(small.project(added), { threads: 1 });

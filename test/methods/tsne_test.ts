@@ -103,6 +103,14 @@ describe("tsne", () => {
 
   test("refuses codes that are none, and ends when it is told to", async () => {
     await expect(tsne({} as never)).rejects.toThrow("received an object.");
+    // Before any work.
+    const short = { ...await some(60), labels: new Array(59).fill("a") };
+    await expect(tsne(short, { perplexity: 5 })).rejects.toThrow("There are 60 points: received 59 labels.");
+    await expect(neighbors({ ...short, labels: undefined, ids: ["a"] })).rejects.toThrow("received 1 ids");
+    const pictures = { side: 2, data: new Uint8Array(12 * 59) };
+    expect(() => pca({ ...short, labels: undefined, thumbnails: pictures }, { components: 2 })).toThrow(
+      "received thumbnails of 708 bytes, and not of 12 for each",
+    );
     await expect(tsne(await some(3))).rejects.toThrow("at least 4 points");
     await expect(tsne(await some(50), { perplexity: 5, signal: AbortSignal.abort(new Error("enough")) })).rejects
       .toThrow("enough");
@@ -149,5 +157,6 @@ describe("neighbors", () => {
     expect((await neighbors({ data: points.data, shape: points.shape }, { k: 1 })).sameLabel).toBeNaN();
     await expect(neighbors(points, { k: 80 })).rejects.toThrow("1 to 79 neighbours: received k = 80");
     await expect(neighbors({} as never)).rejects.toThrow("received an object.");
+    expect(() => near.figure({ of: [] })).toThrow("one at least: received none");
   });
 });

@@ -34,6 +34,8 @@ test("a convolution suits by window, channels and the number of tiles", () => {
   expect(suits3x3([8, 14, 14, 24], [3, 3, 24, 64], window)).toBe(false);
   expect(suits3x3([8, 14, 14, 32], [3, 3, 32, 48], window)).toBe(false);
   expect(suits3x3([1, 14, 14, 256], [3, 3, 256, 256], window)).toBe(false);
+  expect(suits3x3([8, 14, 14, 0], [3, 3, 0, 32], window)).toBe(false);
+  expect(suits3x3([8, 14, 14, 16], [3, 3, 16, 0], window)).toBe(false);
   // Turned, the filter leads from its outputs to its inputs.
   expect(suits3x3([8, 14, 14, 64], [3, 3, 32, 64], { ...window, turned: true })).toBe(true);
   expect(suits3x3([8, 14, 14, 32], [3, 3, 32, 64], { ...window, turned: true })).toBe(false);
@@ -156,8 +158,48 @@ describe.skipIf(found !== "work")("native operations", () => {
     expect(() => run([ones(1, 4, 4, 20), ones(3, 3, 20, 32)], window)).toThrow(message);
     expect(() => run([ones(1, 4, 4, 16), ones(3, 3, 16, 32), ones(31)], window)).toThrow(message);
     expect(() => run([ones(1, 2, 2, 16), ones(3, 3, 16, 32)], { ...window, pad: 0 })).toThrow(message);
+    // Zero channels: nothing is divided by them.
+    expect(() => run([ones(1, 4, 4, 0), ones(3, 3, 0, 32)], window)).toThrow(message);
+    expect(() => run([ones(1, 4, 4, 16), ones(3, 3, 16, 0)], window)).toThrow(message);
     expect(() => run([ones(4, 4, 16), ones(3, 3, 16, 32)], window)).toThrow("four dimensions");
     expect(run([ones(1, 3, 3, 16), ones(3, 3, 16, 32)], { ...window, pad: 0 }).shape).toEqual([1, 1, 1, 32]);
+  });
+
+  test("windows of a max pooling that do not fit are an error", () => {
+    const gradient = (x: number[], dy: number[], windows: Record<string, number[]>) =>
+      backend.executeSingleOutput(
+        "ConvlensMaxPoolGradient",
+        Object.entries({ size: [2, 2], stride: [2, 2], before: [0, 0], ...windows }).map(([name, value]) => ({
+          name,
+          type: backend.binding.TF_ATTR_INT,
+          value,
+        })),
+        [tf.ones(x), tf.ones(dy)],
+      );
+    const message = "the windows do not fit the shape of x";
+    expect(() => gradient([1, 4, 4, 1], [1, 3, 2, 1], {})).toThrow(message);
+    expect(() => gradient([1, 4, 4, 1], [1, 2, 2, 1], { before: [2, 0] })).toThrow(message);
+    expect(() => gradient([1, 4, 4, 1], [1, 2, 2, 1], { before: [0, -1] })).toThrow(message);
+    expect(() => gradient([1, 4, 4, 1], [1, 2, 2, 1], { stride: [-2, 2] })).toThrow(message);
+    expect(() => gradient([1, 0, 4, 1], [1, 1, 2, 1], { before: [1, 0] })).toThrow(message);
+    expect(() => gradient([1, 4, 4, 1], [2, 2, 2, 1], {})).toThrow("share the first and the last");
+    expect(gradient([1, 0, 4, 1], [1, 0, 2, 1], {}).shape).toEqual([1, 0, 4, 1]);
+  });
+
+  test("infinite and undefined numbers go no further than the window of the sum reaches", async () => {
+    const cells = new Float32Array(10 * 10 * 16).fill(1);
+    cells[(4 * 10 + 5) * 16 + 3] = Infinity;
+    cells[(8 * 10 + 1) * 16] = NaN;
+    const found = await run([tf.tensor(cells, [1, 10, 10, 16]), tf.ones([3, 3, 16, 32])], {
+      pad: 1,
+      turned: false,
+      rectify: true,
+    }).data<"float32">();
+    found.forEach((value, at) => {
+      const [row, column] = [Math.floor(at / 320), Math.floor(at / 32) % 10];
+      const reached = [[4, 5], [8, 1]].some(([i, j]) => Math.abs(row - i) < 2 && Math.abs(column - j) < 2);
+      if (Number.isFinite(value) === reached) expect([row, column, value]).toBe(`finite: ${!reached}`);
+    });
   });
 
   test("the gradient of max pooling keeps to the rule for ties, for every shape", async () => {

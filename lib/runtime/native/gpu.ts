@@ -121,8 +121,12 @@ async function verify(signal?: AbortSignal): Promise<Started & { warnings: strin
   );
 }
 
-function showStarted({ device, version, selfCheck, warnings }: Started & { warnings: string }, cards: string[]) {
+function showStarted(
+  { device, version, selfCheck, advice, warnings }: Started & { warnings: string },
+  cards: string[],
+) {
   row("computes", `TensorFlow ${version} on ${device}; ${selfCheck?.toExponential(1)} off the cpu backend`);
+  if (advice) console.log(`TensorFlow ${advice}`);
   if (!cards.length || device.startsWith("GPU")) return;
   const from = findAddon()?.made?.from ?? "";
   console.log(

@@ -38,8 +38,9 @@ export function useFasterKernels(tf: TF): boolean {
   const backend = tf.findBackend("tensorflow") as unknown as NativeBackend;
   if (backend.isUsingGpuDevice) return true;
   replace(tf, "Conv2DBackpropInput", inputGradientToFewChannels);
-  if (!convolvesInOneStep(tf, backend)) return false;
   const operations = tryOperations(tf, backend);
+  // Elsewhere than on x86 TensorFlow may come without oneDNN, and no addon helps.
+  if (!convolvesInOneStep(tf, backend)) return operations !== "missing";
   const convolve = operations === "work" ? convolveFast : convolveInOneStep;
   tf.registerKernel({
     kernelName: CONVOLUTION,
