@@ -232,8 +232,8 @@ function scaled(points: NdArray): NdArray {
  * @param model the model; nothing on it changes
  * @param dataset images with labels
  * @returns rows `{ layer, dimensions, accuracy, low, high, trained }`, and the `maps`
- * @throws {RangeError} if a layer does not exist or none is named, an image has no label, there are fewer than 2 labels, or fewer than 20
- *   images
+ * @throws {RangeError} if a layer does not exist or none is named, an image has no label, there are fewer than 2 labels,
+ *   or fewer than 20 images
  *
  * @example
  * ```ts

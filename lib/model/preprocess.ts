@@ -84,7 +84,10 @@ export function preprocessing(wanted: PreprocessMode | Partial<Preprocess>): Pre
     );
   }
   for (const [name, values] of [["mean", custom.mean], ["deviation", custom.deviation]] as const) {
-    if (!Array.isArray(values) || values.length !== 3 || !values.every((v) => Number.isFinite(v) && (name === "mean" || v !== 0))) {
+    if (
+      !Array.isArray(values) || values.length !== 3 ||
+      !values.every((v) => Number.isFinite(v) && (name === "mean" || v !== 0))
+    ) {
       throw new RangeError(
         `A preprocessing's ${name} must hold three numbers${name === "mean" ? "" : " other than 0"}: ` +
           `received ${Array.isArray(values) ? `[${values.join(", ")}]` : kindOf(values)}.`,

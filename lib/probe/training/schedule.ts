@@ -126,7 +126,9 @@ export function startSchedule(
     }
     default:
       throw new RangeError(
-        `There is no schedule ${kindOf((schedule as { kind?: unknown }).kind ?? schedule)}; wanted "constant", "step", ` +
+        `There is no schedule ${
+          kindOf((schedule as { kind?: unknown }).kind ?? schedule)
+        }; wanted "constant", "step", ` +
           `"cosine" or "plateau".`,
       );
   }
