@@ -7,6 +7,7 @@
 import { extent, type NdArray } from "../array.ts";
 import { checkOptions } from "../errors.ts";
 import type { Blend, Block, Picture } from "./blocks.ts";
+import { brief } from "./brief.ts";
 import { colorize, type Palette, paletteTable } from "./color.ts";
 import { Figure, Shown } from "./figure.ts";
 import { type Pixels, pixelsOf } from "./mosaic.ts";
@@ -87,8 +88,6 @@ export interface AttributionParts {
 const SHOWN = 224;
 /** Of the colour bar, in pixels. */
 const BAR_HEIGHT = 10;
-
-const brief = (value: number) => Number(value.toPrecision(3)).toString().replace("-", "−");
 
 /**
  * The value at a percentile of the magnitudes other than 0: so many per cent of them are not greater. 0 if all are 0.

@@ -6,6 +6,7 @@
 
 import { channelOf, extent, type NdArray } from "../array.ts";
 import type { Axis, Block, Chart, Picture, Series } from "./blocks.ts";
+import { brief } from "./brief.ts";
 import { colorize } from "./color.ts";
 import { Figure } from "./figure.ts";
 import { mosaic } from "./mosaic.ts";
@@ -72,7 +73,6 @@ export interface HistoryFigureOptions {
 
 const VIEWS: readonly HistoryView[] = ["curves", "filters", "activations", "sparsity"];
 
-const brief = (value: number) => Number.isNaN(value) ? "–" : Number(value.toPrecision(3)).toString();
 const percent = (share: number) => Number.isNaN(share) ? "–" : `${(100 * share).toFixed(1)} %`;
 const epochs: Axis = { title: "epoch", whole: true };
 

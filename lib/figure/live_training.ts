@@ -5,6 +5,7 @@
  */
 
 import type { Block } from "./blocks.ts";
+import { brief } from "./brief.ts";
 import { Figure } from "./figure.ts";
 import { curveBlocks, type DrawnHistory, filterPicture, mapsPicture, sparsityBlocks } from "./history.ts";
 import { display, inKernel } from "./jupyter/display.ts";
@@ -57,8 +58,6 @@ const MAPS = 8;
 const LAYERS = 4;
 
 const percent = (share: number) => Number.isNaN(share) ? "–" : `${(100 * share).toFixed(1)} %`;
-const brief = (value: number) => Number.isNaN(value) ? "–" : Number(value.toPrecision(3)).toString();
-
 /** What a terminal prints after an epoch. */
 export function epochLine({ rows }: DrawnHistory, epochs: number, left: string): string {
   const { epoch, loss, accuracy, validationLoss, validationAccuracy, learningRate } = rows.at(-1)!;

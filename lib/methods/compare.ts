@@ -7,12 +7,11 @@
 import { checkOptions, kindOf } from "../errors.ts";
 import { Attribution, ATTRIBUTION_FIGURE_OPTIONS, type AttributionFigureOptions } from "../figure/attribution.ts";
 import type { Block } from "../figure/blocks.ts";
+import { brief } from "../figure/brief.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 
 /** So many pictures stand side by side. */
 const COLUMNS = 3;
-
-const brief = (value: number) => Number(value.toPrecision(3)).toString().replace("-", "−");
 
 /** Results of several methods; in a cell, their maps beside the photo and over it. */
 export class Comparison extends Shown {

@@ -13,6 +13,7 @@ import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions } from "../errors.ts";
 import { colorize } from "../figure/color.ts";
 import type { Block } from "../figure/blocks.ts";
+import { brief } from "../figure/brief.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
 import { checkModel, type LayerInfo, type Model } from "../model/model.ts";
@@ -86,8 +87,6 @@ export function noiseThreshold([height, width, channels]: readonly number[]): nu
   for (let k = 1; k <= channels; k++) digamma += 1 / k;
   return 1 - 2 * (digamma - Math.log(channels)) / FLAT_ENTROPY;
 }
-
-const brief = (value: number | null) => value === null ? "–" : Number(value.toPrecision(3)).toString();
 
 /** The filters of one layer; in a cell, a mosaic. */
 export class Filters extends Shown {

@@ -164,6 +164,7 @@ export class NearestNeighbors extends Shown {
  * Finds the nearest neighbours of points, by Euclidean distance: for codes, the images that the model finds most alike.
  *
  * @param points `[n, d]`: what `codes` returned, or any array
+ * @returns `indices` and `distances` `[n, k]`, the nearest first, and rows with a neighbour each
  * @throws {TypeError} if it is no array of shape [n, d]
  * @throws {RangeError} if k is not a whole number from 1 to n − 1, a number is not finite, or it does not fit into memory
  *

@@ -12,6 +12,7 @@ import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions } from "../errors.ts";
 import type { Block, Marks, Picture } from "../figure/blocks.ts";
+import { brief } from "../figure/brief.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { startLive } from "../figure/live.ts";
 import {
@@ -144,7 +145,6 @@ const FILL_WORDS = {
 const SIZES = "side of the square";
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-const brief = (value: number) => Number(value.toPrecision(3)).toString().replace("-", "−");
 const times = (value: number) => `${value.toFixed(1)} times`;
 
 /** What a class's probability becomes as a square slides over an image; in a cell, four panels. */

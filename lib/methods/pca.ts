@@ -138,6 +138,7 @@ export class PrincipalComponents extends Shown implements Principal {
  * with 4 power iterations.
  *
  * @param points `[n, d]`: what `codes` returned, or any array
+ * @returns `points` `[n, components]`, the `components` themselves `[components, d]`, and the variance along each
  * @throws {TypeError} if it is no array of shape [n, d]
  * @throws {RangeError} if there are fewer than 2 points, a number is not finite, or `components` is not a whole number
  *   from 1 to min(n, d)

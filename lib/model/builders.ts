@@ -51,8 +51,8 @@ function pooling(tf: TF, name: string, poolSize: number, strides: number): layer
   return tf.layers.maxPooling2d({ name, poolSize, strides });
 }
 
-/** A 3×3 convolution of ReLUs. */
-function convolution(tf: TF, name: string, filters: number, draw: Draw, more: object = {}): layers.Layer {
+/** A convolution of ReLUs, 3×3 unless told otherwise. */
+export function convolution(tf: TF, name: string, filters: number, draw: Draw, more: object = {}): layers.Layer {
   return tf.layers.conv2d({ name, filters, kernelSize: 3, activation: RELU, kernelInitializer: draw(), ...more });
 }
 
@@ -136,6 +136,20 @@ export async function tinyVgg(options: ClassifierOptions = {}): Promise<Model> {
   });
 }
 
+/** AlexNet's dense layers, and VGG's after it: two of 4096 ReLUs with dropout behind each, and the classes. */
+function denseLayers(tf: TF, draw: Draw, units: number, biasInitializer: "zeros" | "ones"): layers.Layer[] {
+  const dense = (name: string) =>
+    tf.layers.dense({ name, units: 4096, activation: RELU, kernelInitializer: draw(), biasInitializer });
+  return [
+    tf.layers.flatten({ name: "flatten" }),
+    dense("fc6"),
+    tf.layers.dropout({ name: "dropout6", rate: 0.5, seed: 1 }),
+    dense("fc7"),
+    tf.layers.dropout({ name: "dropout7", rate: 0.5, seed: 2 }),
+    tf.layers.dense({ name: "fc8", units, activation: "softmax", kernelInitializer: draw() }),
+  ];
+}
+
 /** How many convolutions stand before each of a VGG's five poolings, and how many filters each has. */
 const VGG_FILTERS = [64, 128, 256, 512, 512];
 
@@ -150,8 +164,6 @@ async function vgg(
     preprocess: "caffe",
     layers: (tf, seed) => {
       const draw = glorot(tf, seed);
-      const dense = (name: string) =>
-        tf.layers.dense({ name, units: 4096, activation: RELU, kernelInitializer: draw() });
       return [
         ...VGG_FILTERS.flatMap((filters, block) => [
           ...Array.from(
@@ -164,12 +176,7 @@ async function vgg(
           ),
           pooling(tf, `pool${block + 1}`, 2, 2),
         ]),
-        tf.layers.flatten({ name: "flatten" }),
-        dense("fc6"),
-        tf.layers.dropout({ name: "dropout6", rate: 0.5, seed: 1 }),
-        dense("fc7"),
-        tf.layers.dropout({ name: "dropout7", rate: 0.5, seed: 2 }),
-        tf.layers.dense({ name: "fc8", units, activation: "softmax", kernelInitializer: draw() }),
+        ...denseLayers(tf, draw, units, "zeros"),
       ];
     },
   });
@@ -214,8 +221,6 @@ export async function alexnet(options: ClassifierOptions = {}): Promise<Model> {
       const draw = normal(tf, seed, 0.01);
       const conv = (name: string, filters: number, kernelSize: number, bias: 0 | 1, more: object) =>
         convolution(tf, name, filters, draw, { kernelSize, biasInitializer: bias ? "ones" : "zeros", ...more });
-      const dense = (name: string) =>
-        tf.layers.dense({ name, units: 4096, activation: RELU, kernelInitializer: draw(), biasInitializer: "ones" });
       return [
         conv("conv1", 96, 11, 0, { strides: 4, inputShape: [227, 227, 3] }),
         pooling(tf, "pool1", 3, 2),
@@ -225,12 +230,7 @@ export async function alexnet(options: ClassifierOptions = {}): Promise<Model> {
         conv("conv4", 384, 3, 1, { padding: "same" }),
         conv("conv5", 256, 3, 1, { padding: "same" }),
         pooling(tf, "pool5", 3, 2),
-        tf.layers.flatten({ name: "flatten" }),
-        dense("fc6"),
-        tf.layers.dropout({ name: "dropout6", rate: 0.5, seed: 1 }),
-        dense("fc7"),
-        tf.layers.dropout({ name: "dropout7", rate: 0.5, seed: 2 }),
-        tf.layers.dense({ name: "fc8", units, activation: "softmax", kernelInitializer: draw() }),
+        ...denseLayers(tf, draw, units, "ones"),
       ];
     },
   });

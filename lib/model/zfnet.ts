@@ -8,7 +8,7 @@
 import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
 import { checkOptions } from "../errors.ts";
 import type { TF } from "../runtime/backend.ts";
-import { CLASSIFIER_OPTIONS, type ClassifierOptions } from "./builders.ts";
+import { CLASSIFIER_OPTIONS, type ClassifierOptions, convolution } from "./builders.ts";
 import type { Model } from "./model.ts";
 import { responseNormalization } from "./normalization.ts";
 import { checkDropout, type Draw, he, normal, outputsOf, stack } from "./stack.ts";
@@ -55,14 +55,7 @@ export async function zfnet(options: ClassifierOptions = {}): Promise<Model> {
     layers: (tf, seed) => {
       const draw = normal(tf, seed, 0.01);
       const conv = (number: number, filters: number, kernelSize: number, more: object = {}) =>
-        tf.layers.conv2d({
-          name: `conv${number}`,
-          filters,
-          kernelSize,
-          activation: "relu",
-          kernelInitializer: draw(),
-          ...more,
-        });
+        convolution(tf, `conv${number}`, filters, draw, { kernelSize, ...more });
       const pool = (number: number, padding: "same" | "valid") =>
         tf.layers.maxPooling2d({ name: `pool${number}`, poolSize: 3, strides: 2, padding });
       return [
@@ -161,15 +154,7 @@ export async function smallZfnet(options: SmallZfnetOptions = {}): Promise<Model
       const drawFirst = normal(tf, seed, 0.01);
       const draw = weights === "paper" ? drawFirst : he(tf, seed + 1);
       const conv = (number: number, filters: number, size: number, more: object = {}) =>
-        tf.layers.conv2d({
-          name: `conv${number}`,
-          filters,
-          kernelSize: size,
-          padding: "same",
-          activation: "relu",
-          kernelInitializer: draw(),
-          ...more,
-        });
+        convolution(tf, `conv${number}`, filters, draw, { kernelSize: size, padding: "same", ...more });
       const pool = (number: number) =>
         tf.layers.maxPooling2d({ name: `pool${number}`, poolSize: 3, strides: 2, padding: "same" });
       return [

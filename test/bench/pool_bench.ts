@@ -8,25 +8,15 @@
  */
 
 import { fileURLToPath } from "node:url";
-import type { NdArray } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { forward } from "../../lib/probe/forward.ts";
 import { useBackend } from "../../lib/runtime/backend.ts";
 import { forwardAll } from "../../lib/scan/pool.ts";
 import { type Benchmark, compare, type Line } from "./harness.ts";
+import { noise } from "./noise.ts";
 import { servePeer, startPeer } from "./peers.ts";
 
 const cores = navigator.hardwareConcurrency;
-
-/** Noise, as the network wants its pixels. */
-function noise(seed: number): NdArray {
-  let state = seed;
-  const data = Float32Array.from({ length: 224 * 224 * 3 }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 24) - 120;
-  });
-  return { data, shape: [224, 224, 3] };
-}
 
 /** The start of the Workers weighs on few inputs more than on many. */
 const COUNTS = [32, 96];

@@ -12,7 +12,6 @@
 import type { KernelConfig, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import type { NdArray } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { FOLD_FROM, forward } from "../../lib/probe/forward.ts";
 import { inputGradient } from "../../lib/probe/gradient.ts";
@@ -20,6 +19,7 @@ import { makePlan, withPlan } from "../../lib/probe/plan.ts";
 import { BackendError, type BackendName, ensureBackend, type TF, useBackend } from "../../lib/runtime/backend.ts";
 import { stockKernels } from "../../lib/runtime/gradients/wasm_kernels.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";
+import { noise } from "./noise.ts";
 import { type Peer, pythonWith, servePeer, startPeer } from "./peers.ts";
 
 /** The class whose probability is differentiated: a tabby. */
@@ -128,16 +128,6 @@ async function compareAll(): Promise<Line[]> {
   } finally {
     for (const runner of runners) runner.end();
   }
-}
-
-/** Noise, as the network wants its pixels. */
-function noise(seed: number): NdArray {
-  let state = seed;
-  const data = Float32Array.from({ length: 224 * 224 * 3 }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 24) - 120;
-  });
-  return { data, shape: [224, 224, 3] };
 }
 
 /** Runs with tfjs's own kernels on wasm. */

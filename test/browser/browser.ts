@@ -1,8 +1,12 @@
 /// <reference lib="dom" />
 /** A real JupyterLab and a real Chromium for the tests. */
 
-import type { Browser, Locator, Page } from "playwright-core";
+import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
+import { afterAll, beforeAll } from "vitest";
 import { labIsReady, root } from "../notebooks/nbconvert.ts";
+
+/** The folder of what these tests make: beside `notebooks/`, so that a cell in it imports `../mod.ts` too. */
+export const out = `${root}out`;
 
 const CHROMIUM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
 const FLAGS = [
@@ -41,7 +45,7 @@ export async function openBrowser(): Promise<Browser> {
 }
 
 /** A JupyterLab that runs, as `deno task lab` starts it. */
-export interface Lab {
+interface Lab {
   /** The address of a notebook in it. */
   address(name: string): string;
   stop(): Promise<void>;
@@ -53,7 +57,7 @@ export interface Lab {
  * @param folder the folder with the notebooks
  * @param own a folder for its settings and data
  */
-export async function startLab(folder: string, own: string): Promise<Lab> {
+async function startLab(folder: string, own: string): Promise<Lab> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
@@ -118,6 +122,36 @@ export async function startLab(folder: string, own: string): Promise<Lab> {
     address: (name) => `${origin}/lab/workspaces/${name.replace(/\W/g, "-")}/tree/${name}?token=${token}`,
     stop,
   };
+}
+
+/**
+ * Opens a browser and a JupyterLab on {@linkcode out} before the tests of a `describe`, and ends both after them.
+ *
+ * @returns what the tests use; there once they run
+ */
+export function browserAndLab(): { browser: Browser; lab: Lab } {
+  const opened = {} as { browser: Browser; lab: Lab };
+  let own: string;
+  beforeAll(async () => {
+    own = await Deno.makeTempDir();
+    await Deno.mkdir(out, { recursive: true });
+    opened.browser = await openBrowser();
+    opened.lab = await startLab(out, own);
+  });
+  afterAll(async () => {
+    await opened.browser?.close();
+    await opened.lab?.stop();
+    await Deno.remove(own, { recursive: true });
+  });
+  return opened;
+}
+
+/** Cuts pages off from all the network but this machine's own, where JupyterLab is. */
+export async function stayLocal(pages: Page | BrowserContext): Promise<void> {
+  await pages.route(
+    /^https?:/,
+    (route) => new URL(route.request().url()).hostname === "127.0.0.1" ? route.continue() : route.abort(),
+  );
 }
 
 /** The code cells of the notebook that JupyterLab shows. */

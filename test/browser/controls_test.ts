@@ -1,12 +1,11 @@
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
 import { runNotebook } from "../../lib/figure/jupyter/kernel.ts";
 import { type Notebook, notebookText } from "../../lib/figure/jupyter/notebook.ts";
-import { root } from "../notebooks/nbconvert.ts";
-import { browserIsReady, codeCells, type Lab, openBrowser, openNotebook, runAll, startLab } from "./browser.ts";
+import { notebookOf } from "../notebooks/samples.ts";
+import { browserAndLab, browserIsReady, codeCells, openNotebook, out, runAll } from "./browser.ts";
 
 const ready = await browserIsReady();
-const out = `${root}out`;
 
 /** Slides of four shades over a chart, then a second figure of the same kind. */
 const CELL = `
@@ -21,42 +20,17 @@ const make = (name) => new Figure({ title: name, blocks: [
 ] });
 make("a")`;
 
-const notebook = (): Notebook => ({
-  cells: [CELL, 'make("b")'].map((source, i) => ({
-    cell_type: "code",
-    id: `cell-${i}`,
-    source,
-    metadata: {},
-    execution_count: null,
-    outputs: [],
-  })),
-  metadata: { kernelspec: { name: "deno", display_name: "Deno", language: "typescript" } },
-  nbformat: 4,
-  nbformat_minor: 5,
-});
+const notebook = () => notebookOf([CELL, 'make("b")']);
 
 describe.skipIf(!ready)("interactive figures in JupyterLab", () => {
-  let browser: Browser;
-  let lab: Lab;
-  let own: string;
   let page: Page;
-  beforeAll(async () => {
-    own = await Deno.makeTempDir();
-    await Deno.mkdir(out, { recursive: true });
-    browser = await openBrowser();
-    lab = await startLab(out, own);
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await lab?.stop();
-    await Deno.remove(own, { recursive: true });
-  });
+  const running = browserAndLab();
 
   async function open(name: string, content: Notebook) {
     await page?.close();
-    page = await browser.newPage({ viewport: { width: 1280, height: 1600 } });
+    page = await running.browser.newPage({ viewport: { width: 1280, height: 1600 } });
     await Deno.writeTextFile(`${out}/${name}`, notebookText(content));
-    await openNotebook(page, lab.address(name));
+    await openNotebook(page, running.lab.address(name));
   }
   /** The words for the pictures of slides that can be seen. */
   const seen = () =>

@@ -1,54 +1,34 @@
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { beforeAll, describe, expect, test } from "vitest";
 import { runNotebook } from "../../lib/figure/jupyter/kernel.ts";
 import { type CodeCell, type Notebook, notebookText, parseNotebook } from "../../lib/figure/jupyter/notebook.ts";
 import { notebookPage } from "../../lib/figure/page.ts";
 import { convert, root } from "../notebooks/nbconvert.ts";
 import { eighty, EIGHTY_WORDS, PICTURES, pictures as picturesNotebook } from "../notebooks/samples.ts";
 import {
+  browserAndLab,
   browserIsReady,
   codeCells,
-  type Lab,
-  openBrowser,
   openNotebook,
+  out,
   pictures,
   runAll,
   screenshot,
-  startLab,
+  stayLocal,
 } from "./browser.ts";
 
 const ready = await browserIsReady();
-const out = `${root}out`;
-/** Beside `notebooks/`, so that what a notebook imports from `../mod.ts` is found from a copy too. */
-const copies = `${out}/`;
 const tour = `${root}notebooks/01_tour.ipynb`;
 const TOUR_TIME = 300_000;
 const RUNS = Deno.env.get("CONVLENS_TEST_ALL") ? 5 : 1;
 
-let browser: Browser;
-let lab: Lab;
-let own: string;
-
 describe.skipIf(!ready)("in a browser", () => {
-  beforeAll(async () => {
-    own = await Deno.makeTempDir();
-    await Deno.mkdir(out, { recursive: true });
-    browser = await openBrowser();
-    lab = await startLab(out, own);
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await lab?.stop();
-    await Deno.remove(own, { recursive: true });
-  });
+  const running = browserAndLab();
 
   /** A new page without any network but JupyterLab's own. */
   async function withPage<T>(use: (page: Page) => Promise<T>): Promise<T> {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-    await context.route(
-      /^https?:/,
-      (route) => new URL(route.request().url()).hostname === "127.0.0.1" ? route.continue() : route.abort(),
-    );
+    const context = await running.browser.newContext({ viewport: { width: 1280, height: 900 } });
+    await stayLocal(context);
     try {
       return await use(await context.newPage());
     } finally {
@@ -65,8 +45,8 @@ describe.skipIf(!ready)("in a browser", () => {
     "JupyterLab keeps 80 of 80 outputs, small and of 5 MB, each under its own cell: run %i",
     (run) =>
       withPage(async (page) => {
-        await Deno.writeTextFile(`${copies}lab-eighty-${run}.ipynb`, notebookText(eighty()));
-        await openNotebook(page, lab.address(`lab-eighty-${run}.ipynb`));
+        await Deno.writeTextFile(`${out}/lab-eighty-${run}.ipynb`, notebookText(eighty()));
+        await openNotebook(page, running.lab.address(`lab-eighty-${run}.ipynb`));
         await runAll(page, 60_000);
         const found = await codeCells(page).evaluateAll((cells) =>
           cells.slice(1).map((cell) =>
@@ -87,8 +67,8 @@ describe.skipIf(!ready)("in a browser", () => {
 
     test("JupyterLab runs it: each picture is painted under its own cell, and scripts run", () =>
       withPage(async (page) => {
-        await Deno.writeTextFile(`${copies}lab-pictures.ipynb`, notebookText(await picturesNotebook()));
-        await openNotebook(page, lab.address("lab-pictures.ipynb"));
+        await Deno.writeTextFile(`${out}/lab-pictures.ipynb`, notebookText(await picturesNotebook()));
+        await openNotebook(page, running.lab.address("lab-pictures.ipynb"));
         await runAll(page, 60_000);
         await screenshot(page, `${out}/lab-pictures.png`);
         const cells = await codeCells(page).all();
@@ -102,8 +82,8 @@ describe.skipIf(!ready)("in a browser", () => {
 
     test("JupyterLab does not trust it: the pictures are there, no script runs", () =>
       withPage(async (page) => {
-        await Deno.writeTextFile(`${copies}lab-untrusted.ipynb`, notebookText(executed));
-        await openNotebook(page, lab.address("lab-untrusted.ipynb"));
+        await Deno.writeTextFile(`${out}/lab-untrusted.ipynb`, notebookText(executed));
+        await openNotebook(page, running.lab.address("lab-untrusted.ipynb"));
         await screenshot(page, `${out}/lab-untrusted.png`);
         const found = [];
         for (const cell of (await codeCells(page).all()).slice(1)) found.push(await pictures(cell));
@@ -173,8 +153,8 @@ describe.skipIf(!ready)("in a browser", () => {
       "JupyterLab runs it: every picture is painted, outputs stand under the same cells, no error",
       () =>
         withPage(async (page) => {
-          await Deno.copyFile(tour, `${copies}lab-tour.ipynb`);
-          await openNotebook(page, lab.address("lab-tour.ipynb"));
+          await Deno.copyFile(tour, `${out}/lab-tour.ipynb`);
+          await openNotebook(page, running.lab.address("lab-tour.ipynb"));
           await runAll(page, TOUR_TIME);
           expect(await page.locator('.jp-Notebook [data-mime-type*="error"]').count()).toBe(0);
           const { shows, images } = await look(page, ".jp-Notebook .jp-CodeCell", "lab-tour");
@@ -190,9 +170,9 @@ describe.skipIf(!ready)("in a browser", () => {
       ["in our HTML page", "page-tour", "section.code"],
     ])("its pictures are painted %s", (_, name, cells) =>
       withPage(async (page) => {
-        await Deno.writeTextFile(`${copies}${name}.ipynb`, notebookText(executed));
+        await Deno.writeTextFile(`${out}/${name}.ipynb`, notebookText(executed));
         if (name === "untrusted-tour") {
-          await openNotebook(page, lab.address(`${name}.ipynb`));
+          await openNotebook(page, running.lab.address(`${name}.ipynb`));
         } else {
           if (name === "nbconvert-tour") await convert("--to", "html", `${out}/${name}.ipynb`);
           else await Deno.writeTextFile(`${out}/${name}.html`, await notebookPage(executed));

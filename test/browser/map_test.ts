@@ -1,14 +1,13 @@
 /// <reference lib="dom" />
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { beforeAll, describe, expect, test } from "vitest";
 import { runNotebook } from "../../lib/figure/jupyter/kernel.ts";
 import { type Notebook, notebookText } from "../../lib/figure/jupyter/notebook.ts";
 import { notebookPage } from "../../lib/figure/page.ts";
-import { root } from "../notebooks/nbconvert.ts";
-import { browserIsReady, type Lab, openBrowser, openNotebook, runAll, startLab } from "./browser.ts";
+import { notebookOf } from "../notebooks/samples.ts";
+import { browserAndLab, browserIsReady, openNotebook, out, runAll, stayLocal } from "./browser.ts";
 
 const ready = await browserIsReady();
-const out = `${root}out`;
 
 /**
  * Thirty points in three rows of ten, a class each; the true neighbours of a point are those beside it in its row, but
@@ -25,26 +24,14 @@ const indices = Array.from({ length: 60 }, (_, e) => e < 2 ? 9 - e : e % 2 ? (e 
 mapFigure({ title: "rows", points, labels, ids: labels.map((_, i) => "image-" + i), neighbors: { k: 2, indices },
   thumbnails: { side, data }, columns: { answer: labels.map((_, i) => i % 10 ? "right" : "wrong"), place: labels.map((_, i) => i) } })`;
 
-const notebook = (): Notebook => ({
-  cells: [CELL, GRID].map((source, i) => ({
-    cell_type: "code",
-    id: `cell-${i}`,
-    source,
-    metadata: {},
-    execution_count: null,
-    outputs: [],
-  })),
-  metadata: { kernelspec: { name: "deno", display_name: "Deno", language: "typescript" } },
-  nbformat: 4,
-  nbformat_minor: 5,
-});
-
 /** A grid of 6 × 6 shades. */
 const GRID = `
 import { embeddingGrid } from "../lib/methods/embedding_grid.ts";
 const places = { data: new Float32Array(72).map((_, i) => i % 2 ? -Math.floor(i / 12) : (i / 2) % 6), shape: [36, 2] };
 const shades = new Uint8Array(36 * 768).map((_, i) => 7 * Math.floor(i / 768));
 embeddingGrid({ ...places, ids: shades.filter((_, i) => i % 768 === 0).map(String), thumbnails: { side: 16, data: shades } }, places)`;
+
+const notebook = () => notebookOf([CELL, GRID]);
 
 /** What Plotly keeps of a plot. */
 interface Plot extends HTMLElement {
@@ -182,30 +169,16 @@ async function zoom(page: Page) {
 }
 
 describe.skipIf(!ready)("a map", () => {
-  let browser: Browser;
+  const running = browserAndLab();
   let executed: Notebook;
-  let own: string;
-  let lab: Lab | undefined;
   beforeAll(async () => {
-    own = await Deno.makeTempDir();
-    await Deno.mkdir(out, { recursive: true });
-    browser = await openBrowser();
     const run = await runNotebook(notebook(), { folder: out });
     expect(run.failures).toEqual([]);
     executed = run.notebook;
   });
-  afterAll(async () => {
-    await browser?.close();
-    await lab?.stop();
-    await Deno.remove(own, { recursive: true });
-  });
   const newPage = async () => {
-    const page = await browser.newPage({ viewport: { width: 1280, height: 1100 } });
-    // A lone page has no network at all; JupyterLab its own machine's only.
-    await page.route(
-      /^https?:/,
-      (route) => new URL(route.request().url()).hostname === "127.0.0.1" ? route.continue() : route.abort(),
-    );
+    const page = await running.browser.newPage({ viewport: { width: 1280, height: 1100 } });
+    await stayLocal(page);
     return page;
   };
 
@@ -223,10 +196,9 @@ describe.skipIf(!ready)("a map", () => {
   });
 
   test("in JupyterLab: hover, click, lasso, legend, search, colours", async () => {
-    lab = await startLab(out, own);
     const page = await newPage();
     await Deno.writeTextFile(`${out}/lab-map.ipynb`, notebookText(notebook()));
-    await openNotebook(page, lab.address("lab-map.ipynb"));
+    await openNotebook(page, running.lab.address("lab-map.ipynb"));
     await runAll(page, 60_000);
     await walk(page);
     await zoom(page);
@@ -234,10 +206,9 @@ describe.skipIf(!ready)("a map", () => {
   });
 
   test("where the notebook is not trusted, the picture stays", async () => {
-    lab ??= await startLab(out, own);
     const page = await newPage();
     await Deno.writeTextFile(`${out}/untrusted-map.ipynb`, notebookText(executed));
-    await openNotebook(page, lab.address("untrusted-map.ipynb"));
+    await openNotebook(page, running.lab.address("untrusted-map.ipynb"));
     const picture = page.locator(".jp-OutputArea img").first();
     await picture.waitFor();
     expect(await picture.getAttribute("alt")).toBe("A map of 30 points, coloured by label");

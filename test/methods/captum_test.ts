@@ -10,6 +10,7 @@ import { smoothGrad } from "../../lib/methods/smooth_grad.ts";
 import { doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import type { BaselineName } from "../../lib/probe/attribution/baselines.ts";
 import type { Quadrature } from "../../lib/probe/attribution/quadrature.ts";
+import { expectClose } from "../close.ts";
 import { buildCaptumNet, captumNets, imageOf, inRgb, layerName } from "./captum_nets.ts";
 
 // This suite goes through the backends itself.
@@ -19,21 +20,6 @@ afterAll(() => {
   if (chosen) Deno.env.set("CONVLENS_BACKEND", chosen);
 });
 const available = (await doctor()).rows.filter((row) => row.available).map((row) => row.name);
-
-/** Of the largest value of a map. */
-const TOLERANCE = 1e-4;
-
-function expectClose(found: ArrayLike<number>, wanted: ArrayLike<number>, what: string): void {
-  expect(found.length, what).toBe(wanted.length);
-  let worst = 0;
-  let most = 0;
-  for (let i = 0; i < wanted.length; i++) {
-    worst = Math.max(worst, Math.abs(found[i] - wanted[i]));
-    most = Math.max(most, Math.abs(wanted[i]));
-  }
-  expect(most, `${what}: a comparison of zeros proves nothing`).toBeGreaterThan(0);
-  expect(worst / most, what).toBeLessThanOrEqual(TOLERANCE);
-}
 
 describe.each(available)("on %s", (backend) => {
   test.each(Object.keys(captumNets))("%s", async (name) => {

@@ -10,9 +10,8 @@ import { loadModel } from "../../lib/model/load.ts";
 import { forward } from "../../lib/probe/forward.ts";
 import { inputGradient, type ReluRule } from "../../lib/probe/gradient.ts";
 import { type BackendName, doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
+import { expectClose } from "../close.ts";
 import { uniforms } from "../nets.ts";
-
-const TOLERANCE = 1e-4;
 
 // This suite goes through the backends itself.
 Deno.env.delete("CONVLENS_BACKEND");
@@ -128,18 +127,6 @@ async function answers(net: LayersModel, backend: BackendName, pixels: Float32Ar
     tf.dispose([x, unit, value, gradient]);
   }
   return { output, gradients };
-}
-
-function expectClose(found: ArrayLike<number>, wanted: ArrayLike<number>, what: string): void {
-  expect(found.length, what).toBe(wanted.length);
-  let worst = 0;
-  let most = 0;
-  for (let i = 0; i < wanted.length; i++) {
-    worst = Math.max(worst, Math.abs(found[i] - wanted[i]));
-    most = Math.max(most, Math.abs(wanted[i]));
-  }
-  expect(most, `${what}: a comparison of zeros proves nothing`).toBeGreaterThan(0);
-  expect(worst, what).toBeLessThanOrEqual(TOLERANCE * most);
 }
 
 const next = uniforms(5);

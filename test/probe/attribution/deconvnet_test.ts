@@ -6,6 +6,7 @@ import { loadModel } from "../../../lib/model/load.ts";
 import { type Deconvolution, deconvolve } from "../../../lib/probe/attribution/deconvnet.ts";
 import { inputGradient } from "../../../lib/probe/gradient.ts";
 import { doctor, ensureBackend, useBackend } from "../../../lib/runtime/backend.ts";
+import { expectClose } from "../../close.ts";
 import { redImage, tinyNet, uniforms } from "../../nets.ts";
 import { type Maps, naiveDeconvnet, type NaiveLayer } from "./naive_deconvnet.ts";
 
@@ -15,18 +16,6 @@ await useBackend("cpu");
 const tf = await ensureBackend();
 beforeEach(async () => void await useBackend("cpu"));
 afterAll(async () => void await useBackend("cpu"));
-
-function expectClose(found: ArrayLike<number>, wanted: ArrayLike<number>, what: string): void {
-  expect(found.length, what).toBe(wanted.length);
-  let worst = 0;
-  let most = 0;
-  for (let i = 0; i < wanted.length; i++) {
-    worst = Math.max(worst, Math.abs(found[i] - wanted[i]));
-    most = Math.max(most, Math.abs(wanted[i]));
-  }
-  expect(most, `${what}: a comparison of zeros proves nothing`).toBeGreaterThan(0);
-  expect(worst, what).toBeLessThanOrEqual(1e-4 * most);
-}
 
 const SIDE = 11;
 const random = (count: number, seed: number, spread = 1) => {
