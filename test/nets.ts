@@ -38,6 +38,17 @@ export async function tinyNet(): Promise<LayersModel> {
   return net;
 }
 
+/** 1×1×3 → flatten → one sigmoid unit over the sum of the three values. */
+export async function sigmoidNet(): Promise<LayersModel> {
+  const tf = await ensureBackend();
+  return tf.sequential({
+    layers: [
+      tf.layers.flatten({ inputShape: [1, 1, 3] }),
+      tf.layers.dense({ units: 1, activation: "sigmoid", useBias: false, kernelInitializer: "ones" }),
+    ],
+  });
+}
+
 /** An image `[height, width, 3]` whose red channel is given and whose other channels are 0. */
 export function redImage(red: number[][]): { data: Float32Array; shape: number[] } {
   const data = new Float32Array(red.length * red[0].length * 3);

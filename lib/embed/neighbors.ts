@@ -10,9 +10,9 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { Crew, threadsFor } from "./crew.ts";
-import { type Address, Layout } from "./layout.ts";
-import { checkSearch } from "./memory.ts";
+import { Crew, threadsFor } from "./workers/crew.ts";
+import { type Address, Layout } from "./workers/layout.ts";
+import { checkSearch } from "./workers/memory.ts";
 import { checkPoints, meanOf } from "./points.ts";
 import { uniforms } from "./random.ts";
 import { roomFor, type SearchJob } from "./search.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Address } from "./layout.ts";
-import type { Team } from "./team.ts";
+import type { Address } from "./workers/layout.ts";
+import type { Team } from "./workers/team.ts";
 
 /** Where everything stands in the shared memory. */
 export interface SearchJob {

@@ -5,7 +5,7 @@
  */
 
 import { joined, type Notebook, type Output } from "./jupyter/notebook.ts";
-import { onlyOnce } from "./plotly.ts";
+import { onlyOnce } from "./map/plotly.ts";
 
 const MARKED = "npm:marked@18.2.1";
 

@@ -10,8 +10,8 @@ import { type KnownPoints, sameAs } from "../embed/points.ts";
 import { checkOptions } from "../errors.ts";
 import type { Chart } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
-import { mapBlock } from "../figure/map.ts";
-import { predictionColumns } from "../figure/map_columns.ts";
+import { mapBlock } from "../figure/map/map.ts";
+import { predictionColumns } from "../figure/map/columns.ts";
 
 export type PcaOptions = PrincipalOptions;
 

@@ -6,16 +6,16 @@
 
 import { continuity, nearestAccuracy, preservation, trustworthiness } from "../embed/quality.ts";
 import { nearestNeighbors, type Neighbors } from "../embed/neighbors.ts";
-import { place, type PlaceOptions } from "../embed/place.ts";
+import { place, type PlaceOptions } from "../embed/tsne/place.ts";
 import { checkPoints, type KnownPoints, sameAs } from "../embed/points.ts";
-import { embed, type Embedded, type EmbedOptions } from "../embed/tsne.ts";
+import { embed, type Embedded, type EmbedOptions } from "../embed/tsne/tsne.ts";
 import { resize } from "../codec.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions } from "../errors.ts";
 import { type Figure, Shown } from "../figure/figure.ts";
-import { startLiveMap } from "../figure/live_map.ts";
-import { mapFigure } from "../figure/map.ts";
-import { predictionColumns } from "../figure/map_columns.ts";
+import { startLiveMap } from "../figure/map/live_map.ts";
+import { mapFigure } from "../figure/map/map.ts";
+import { predictionColumns } from "../figure/map/columns.ts";
 import { withProgress } from "../figure/progress.ts";
 import { graphicsDevice } from "../runtime/webgpu.ts";
 

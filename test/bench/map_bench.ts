@@ -8,7 +8,7 @@
 
 import { assignToGrid } from "../../lib/embed/assignment.ts";
 import { uniforms } from "../../lib/embed/random.ts";
-import { mapFigure } from "../../lib/figure/map.ts";
+import { mapFigure } from "../../lib/figure/map/map.ts";
 import { browserIsReady, openBrowser } from "../browser/browser.ts";
 import { type Benchmark, type Line, measure, median, quantile } from "./harness.ts";
 

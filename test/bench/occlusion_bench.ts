@@ -8,10 +8,7 @@
  * @module
  */
 
-import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { createInterface } from "node:readline";
-import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { ndarray } from "../../lib/array.ts";
 import { occlusion } from "../../lib/methods/occlusion.ts";
@@ -19,7 +16,7 @@ import { vgg16 } from "../../lib/model/builders.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { BackendError, type BackendName, useBackend } from "../../lib/runtime/backend.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";
-import { pythonWith } from "./peers.ts";
+import { type Answer, type Introduction, peakBytes, type Peer, pythonWith, startPeer } from "./peers.ts";
 
 type Network = "vgg16" | "resnet50";
 
@@ -32,59 +29,17 @@ const RUNS: Record<Network, { runs: number; warmUp: number }> = {
   resnet50: { runs: 2, warmUp: 1 },
 };
 
-/** What a process says first. */
-interface Introduction {
-  about?: string;
-  missing?: string;
-  tasks: string[];
-}
-
-interface Answer {
-  ms: number;
-  /** The most bytes that the process has held. */
-  peak?: number;
-  /** How many times as many multiply-adds full passes would take. */
-  saved?: number;
-}
-
-interface Peer extends Introduction {
-  name: string;
+interface Measured extends Peer {
   answers: Map<string, Answer[]>;
-  ask(task: string): Promise<Answer>;
-  end(): void;
-}
-
-async function start(name: string, command: string, args: string[]): Promise<Peer> {
-  const process = new Deno.Command(command, { args, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
-  const errors = new Response(process.stderr).text();
-  // deno-lint-ignore no-explicit-any -- Node's and the web's types of one stream
-  const lines = createInterface({ input: Readable.fromWeb(process.stdout as any) })[Symbol.asyncIterator]();
-  const writer = process.stdin.getWriter();
-  const next = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error(`${name} ended: ${(await errors).trim().split("\n").slice(-3).join(" ")}`);
-    return JSON.parse(value);
-  };
-  const introduction: Introduction = await next();
-  return {
-    ...introduction,
-    name,
-    answers: new Map(introduction.tasks.map((task) => [task, []])),
-    async ask(task) {
-      await writer.write(new TextEncoder().encode(`${task}\n`));
-      return await next();
-    },
-    end: () => process.kill(),
-  };
 }
 
 async function compareOn(network: Network): Promise<Line[]> {
-  const peers: Peer[] = [];
+  const peers: Measured[] = [];
   try {
     const add = async (name: string, command: string, args: string[]) => {
-      const peer = await start(name, command, args);
+      const peer = await startPeer(name, command, args);
       console.log(`  ${name}: ${peer.missing ? `left out: ${peer.missing}` : peer.about}`);
-      peers.push(peer);
+      peers.push({ ...peer, answers: new Map(peer.tasks.map((task) => [task, []])) });
     };
     const own = fileURLToPath(import.meta.url);
     for (const backend of ["tensorflow", "wasm"]) {
@@ -112,11 +67,11 @@ async function compareOn(network: Network): Promise<Line[]> {
     return peers.flatMap(({ name, answers }) =>
       [...answers].flatMap(([task, all]): Line[] => {
         const title = `${network}, ${name}${task ? `, ${task}` : ""}`;
-        const { peak, saved } = all.at(-1)!;
+        const { peak, told } = all.at(-1)!;
         const goal = name === "tensorflow" && best ? 1 / GOALS[network] : undefined;
         return [
           {
-            name: saved ? `${title}, 1/${saved.toFixed(1)} of the work` : title,
+            name: told ? `${title}, 1/${told.saved.toFixed(1)} of the work` : title,
             median: time(all),
             runs: all.length,
             unit: "ms",
@@ -129,13 +84,6 @@ async function compareOn(network: Network): Promise<Line[]> {
   } finally {
     for (const peer of peers) peer.end();
   }
-}
-
-/** The most memory that this process has held, where the system tells. */
-function peakBytes(): number | undefined {
-  if (!existsSync("/proc/self/status")) return undefined;
-  const line = Deno.readTextFileSync("/proc/self/status").match(/^VmHWM:\s+(\d+) kB$/m);
-  return line ? 1024 * Number(line[1]) : undefined;
 }
 
 /** Introduces itself, then makes a map whenever it is asked to. */
@@ -162,7 +110,7 @@ async function serve(backend: BackendName, network: Network): Promise<void> {
       fill: "zero",
       batchSize: BATCH,
     });
-    say({ ms: performance.now() - start, peak: peakBytes(), saved: flops.full / flops.done });
+    say({ ms: performance.now() - start, peak: peakBytes(), told: { saved: flops.full / flops.done } });
   }
 }
 

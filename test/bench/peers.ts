@@ -86,7 +86,7 @@ function forgetPeak(): void {
 }
 
 /** The most memory that this process has held, where the system tells. */
-function peakBytes(): number | undefined {
+export function peakBytes(): number | undefined {
   if (!existsSync("/proc/self/status")) return undefined;
   const line = Deno.readTextFileSync("/proc/self/status").match(/^VmHWM:\s+(\d+) kB$/m);
   return line ? 1024 * Number(line[1]) : undefined;

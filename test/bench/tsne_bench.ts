@@ -11,15 +11,15 @@
 
 import { fileURLToPath } from "node:url";
 import { type NdArray, ndarray } from "../../lib/array.ts";
-import { affinitiesOf } from "../../lib/embed/affinities.ts";
-import { layDescent } from "../../lib/embed/descent.ts";
-import { Layout } from "../../lib/embed/layout.ts";
-import { gridFor, Mesh } from "../../lib/embed/mesh.ts";
+import { affinitiesOf } from "../../lib/embed/tsne/affinities.ts";
+import { layDescent } from "../../lib/embed/tsne/descent.ts";
+import { Layout } from "../../lib/embed/workers/layout.ts";
+import { gridFor, Mesh } from "../../lib/embed/tsne/mesh.ts";
 import { nearestNeighbors, type Neighbors } from "../../lib/embed/neighbors.ts";
 import { principalComponents } from "../../lib/embed/pca.ts";
 import { nearestAccuracy, trustworthiness } from "../../lib/embed/quality.ts";
-import { embed } from "../../lib/embed/tsne.ts";
-import { alone } from "../embed/kernels_on_main.ts";
+import { embed } from "../../lib/embed/tsne/tsne.ts";
+import { alone } from "../embed/workers/kernels_on_main.ts";
 import { mnist, mnistFiles } from "../mnist.ts";
 import { type Benchmark, type Line, measure } from "./harness.ts";
 import { type Answer, pythonWith, servePeer, startPeer } from "./peers.ts";

@@ -7,7 +7,7 @@
 
 import type { NdArray } from "../../lib/array.ts";
 import { principalComponents } from "../../lib/embed/pca.ts";
-import { embed, type EmbedOptions } from "../../lib/embed/tsne.ts";
+import { embed, type EmbedOptions } from "../../lib/embed/tsne/tsne.ts";
 import { graphicsDevice } from "../../lib/runtime/webgpu.ts";
 import { mnist } from "../mnist.ts";
 import type { Benchmark, Line } from "./harness.ts";

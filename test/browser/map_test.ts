@@ -14,7 +14,7 @@ const ready = await browserIsReady();
  * for the first one, whose neighbours lie at the far end.
  */
 const CELL = `
-import { mapFigure } from "../lib/figure/map.ts";
+import { mapFigure } from "../lib/figure/map/map.ts";
 const points = { data: new Float32Array(60).map((_, i) => i % 2 ? Math.floor(i / 20) * 5 : (i / 2) % 10), shape: [30, 2] };
 const names = ["bird", "cat", "dog"];
 const labels = Array.from({ length: 30 }, (_, i) => names[Math.floor(i / 10)]);

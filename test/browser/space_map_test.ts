@@ -3,9 +3,9 @@
 
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { mapFigure } from "../../lib/figure/map.ts";
-import { mapPoints, type SpacePoints } from "../../lib/figure/map_columns.ts";
-import { bestView, type MapView, project } from "../../lib/figure/map_view.ts";
+import { mapFigure } from "../../lib/figure/map/map.ts";
+import { mapPoints, type SpacePoints } from "../../lib/figure/map/columns.ts";
+import { bestView, type MapView, project } from "../../lib/figure/map/view.ts";
 import { uniforms } from "../nets.ts";
 import { browserIsReady, openBrowser } from "./browser.ts";
 

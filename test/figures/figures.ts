@@ -29,7 +29,7 @@ import { compare } from "../../lib/methods/compare.ts";
 import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
 import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
-import { mapFigure } from "../../lib/figure/map.ts";
+import { mapFigure } from "../../lib/figure/map/map.ts";
 import { embeddingGrid } from "../../lib/methods/embedding_grid.ts";
 import { linearProbes } from "../../lib/methods/linear_probes.ts";
 import { neighbors } from "../../lib/methods/neighbors.ts";

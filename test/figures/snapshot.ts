@@ -9,7 +9,7 @@ import { decodeBytes } from "../../lib/codec.ts";
 import { CONTROLS_SCRIPT } from "../../lib/figure/controls.ts";
 import { GRID_SCRIPT } from "../../lib/figure/grid_script.ts";
 import { HOVER_SCRIPT } from "../../lib/figure/hover.ts";
-import { MAP_SCRIPT } from "../../lib/figure/map_script.ts";
+import { MAP_SCRIPT } from "../../lib/figure/map/script.ts";
 
 /** How far a picture may be from its snapshot: rounding in another build of the libraries, and no more. */
 export const TOLERANCE = {

@@ -19,7 +19,7 @@ import { baselineOf, gaussianBlur } from "../../lib/probe/attribution/baselines.
 import { quadrature, QUADRATURES } from "../../lib/probe/attribution/quadrature.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { MemoryError } from "../../lib/runtime/memory.ts";
-import { landscape, redImage, tinyNet, wavesNet } from "../nets.ts";
+import { landscape, redImage, sigmoidNet, tinyNet, wavesNet } from "../nets.ts";
 import { buildCaptumNet, captumNets, imageOf } from "./captum_nets.ts";
 
 type Method = (model: Model, image: NdArray, options?: Record<string, unknown>) => Promise<Attribution>;
@@ -122,14 +122,7 @@ describe("a net worked out on paper", () => {
   });
 
   test("one sigmoid unit tells two classes apart, and their maps are opposite", async () => {
-    const tf = await ensureBackend();
-    const net = tf.sequential({
-      layers: [
-        tf.layers.flatten({ inputShape: [1, 1, 3] }),
-        tf.layers.dense({ units: 1, activation: "sigmoid", useBias: false, kernelInitializer: "ones" }),
-      ],
-    });
-    const two = await loadModel(net, { preprocess: "none", labels: ["cat", "dog"] });
+    const two = await loadModel(await sigmoidNet(), { preprocess: "none", labels: ["cat", "dog"] });
     const pixel = { data: Float32Array.of(1, 0, 0), shape: [1, 1, 3] };
     const [cat, dog, likely] = await saliency(two, pixel, { target: ["cat", "dog", "predicted"] });
     expect([...dog.values.data]).toEqual([1, 1, 1]);

@@ -5,7 +5,7 @@ import { predict } from "../../lib/methods/predict.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
-import { redImage, tinyNet } from "../nets.ts";
+import { redImage, sigmoidNet, tinyNet } from "../nets.ts";
 
 const fixture = (file: string) => new URL(`../oracles/fixtures/${file}`, import.meta.url);
 
@@ -87,14 +87,7 @@ describe("a net worked out on paper", () => {
   });
 
   test("makes two rows of one sigmoid unit", async () => {
-    const tf = await ensureBackend();
-    const net = tf.sequential({
-      layers: [
-        tf.layers.flatten({ inputShape: [1, 1, 3] }),
-        tf.layers.dense({ units: 1, activation: "sigmoid", useBias: false, kernelInitializer: "ones" }),
-      ],
-    });
-    const model = await loadModel(net, { preprocess: "none", labels: ["cat", "dog"] });
+    const model = await loadModel(await sigmoidNet(), { preprocess: "none", labels: ["cat", "dog"] });
     const { rows } = await predict(model, { data: Float32Array.of(1, 0, 0), shape: [1, 1, 3] });
     expect(rows.map(({ label }) => label)).toEqual(["dog", "cat"]);
     expect(rows[0].probability).toBeCloseTo(1 / (1 + Math.exp(-1)), 6);

@@ -1,0 +1,139 @@
+/**
+ * New points on a map that is there.
+ *
+ * @module
+ */
+
+import { type NdArray, ndarray } from "../../array.ts";
+import { conditionalAffinities } from "./affinities.ts";
+import { Crew, threadsFor } from "../workers/crew.ts";
+import { type Components, strideOf } from "./descent.ts";
+import { Layout } from "../workers/layout.ts";
+import { type CrewOptions, nearestIn, type Neighbors } from "../neighbors.ts";
+import { checkPoints } from "../points.ts";
+import type { SettleJob } from "./settle.ts";
+
+export interface PlaceOptions extends CrewOptions {
+  /**
+   * How many of the old points draw each new one, smoothly counted.
+   * @default 5
+   */
+  perplexity?: number;
+  /** Of the search among many points. @default 0 */
+  seed?: number;
+  /** Called with the number of points that are placed. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+/** New points on a map. */
+export interface Placed {
+  /** Where they are, `[m, 2]` or `[m, 3]`. */
+  readonly points: NdArray;
+  /** For each how far its neighbourhood on the map is from its true one, among the old points: Σ p ln(p/q). */
+  readonly klDivergence: Float32Array;
+  /** The nearest old points of each new one in truth. */
+  readonly neighbors: Neighbors;
+}
+
+/** Where new points start: at the median of their nearest, weighted by affinities, coordinate by coordinate. */
+function startsOf(map: NdArray, { count, k, indices }: Neighbors, affinities: Float32Array): Float32Array {
+  const components = map.shape[1];
+  const starts = new Float32Array(count * components);
+  for (let i = 0; i < count; i++) {
+    const drawing = Array.from({ length: k }, (_, j) => ({
+      at: indices[i * k + j] * components,
+      weight: affinities[i * k + j],
+    }));
+    for (let c = 0; c < components; c++) {
+      drawing.sort((a, b) => map.data[a.at + c] - map.data[b.at + c]);
+      let sum = 0;
+      const middle = drawing.find(({ weight }) => (sum += weight) >= 0.5) ?? drawing[k - 1];
+      starts[i * components + c] = map.data[middle.at + c];
+    }
+  }
+  return starts;
+}
+
+/**
+ * Places new points on a map of others: each where its own divergence from its affinities to the old points is least,
+ * downhill from the median of its nearest. The map does not move, and new points neither draw nor push one another, so
+ * that each is placed as if it were alone.
+ *
+ * That is the aim of openTSNE's `transform` (Poličar, Stražar and Zupan 2023, "Embedding to reference t-SNE space
+ * addresses batch effects in single-cell classification"), here without exaggeration, and down to the bottom of the
+ * valley.
+ *
+ * @param points the old points, `[n, d]`
+ * @param map where they are, `[n, 2]` or `[n, 3]`
+ * @param added the new points, `[m, d]`
+ * @throws {RangeError} if points and map are not equally many, the new points have other dimensions, the perplexity
+ *   is not a number from 1 to less than n, or it does not fit into memory
+ */
+export async function place(
+  points: NdArray,
+  map: NdArray,
+  added: NdArray,
+  { perplexity = 5, seed = 0, signal, onProgress, ...options }: PlaceOptions = {},
+): Promise<Placed> {
+  const [count] = checkPoints(points, 2);
+  const [mapped, components] = checkPoints(map, 2);
+  if (count !== mapped) throw new RangeError(`There are ${count} points: received a map of ${mapped}.`);
+  if (components !== 2 && components !== 3) {
+    throw new RangeError(`A map has 2 or 3 dimensions: received one of ${components}.`);
+  }
+  if (!(perplexity >= 1 && perplexity < count)) {
+    throw new RangeError(
+      `Of ${count} points, 1 to less than ${count} can draw a new one: received the perplexity ${perplexity}.`,
+    );
+  }
+  const k = Math.min(count, Math.ceil(3 * perplexity) + 1);
+  const crew = new Crew(threadsFor(options.threads), signal);
+  try {
+    const neighbors = await nearestIn(crew, points, k, { seed, queries: added });
+    const affinities = conditionalAffinities(neighbors, perplexity);
+    const starts = startsOf(map, neighbors, affinities);
+    const stride = strideOf(components);
+    const layout = new Layout();
+    const job: SettleJob = {
+      kind: "settle",
+      count,
+      added: neighbors.count,
+      components,
+      points: layout.take(4 * stride * (count + neighbors.count)),
+      k,
+      neighbors: layout.take(4 * k * neighbors.count),
+      affinities: layout.take(4 * k * neighbors.count),
+      divergences: layout.take(4 * neighbors.count),
+      room: layout.take(128 * crew.threads),
+    };
+    const buffer = await crew.memory(layout);
+    const all = new Float32Array(buffer, job.points, stride * (count + neighbors.count));
+    spread(map.data, all, components);
+    spread(starts, all.subarray(stride * count), components);
+    new Int32Array(buffer, job.neighbors).set(neighbors.indices);
+    new Float32Array(buffer, job.affinities).set(affinities);
+    let done = 0;
+    await crew.run(job, (news) => {
+      if (news.kind === "settled") onProgress?.(done += news.count, neighbors.count);
+    });
+    const placed = new Float32Array(neighbors.count * components);
+    for (let i = 0; i < neighbors.count; i++) {
+      for (let c = 0; c < components; c++) placed[i * components + c] = all[stride * (count + i) + c];
+    }
+    return {
+      points: ndarray(placed, [neighbors.count, components]),
+      klDivergence: new Float32Array(buffer, job.divergences, neighbors.count).slice(),
+      neighbors,
+    };
+  } finally {
+    crew.end();
+  }
+}
+
+/** Lays points out with the stride that the kernels want. */
+function spread(data: Float32Array, into: Float32Array, components: Components): void {
+  const stride = strideOf(components);
+  for (let i = 0, at = 0; at < data.length; i++) {
+    for (let c = 0; c < components; c++, at++) into[stride * i + c] = data[at];
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * A map of points as a drawing: what stands where no script runs.
+ *
+ * @module
+ */
+
+import { encodePng } from "../../codec.ts";
+import { base64 } from "../base64.ts";
+import { type FlatPoints, type MapColumn, type MapPoints, SHADES, shapeOf, type SpacePoints } from "./columns.ts";
+import { bestView, HAZE, type MapView, project } from "./view.ts";
+import type { Typesetter } from "../text.ts";
+
+const SIDE = 560;
+const LEGEND = 170;
+const INK = "#1a1a1a";
+const SOFT_INK = "#555555";
+/** Drawn so many times as fine as the page. */
+const FINE = 2;
+/** What a point without a colour of its own is painted in. */
+const PLAIN = [63, 144, 218];
+const WHITE = [255, 255, 255];
+/** How opaque the points of the background are. */
+const PALE = 0.2;
+/** What lies on a background is so much larger, and ringed in this colour. */
+export const RAISED = 1.5;
+const DARK = [26, 26, 26];
+/** Dots of this radius or more may have a rim, so wide, in pixels of the drawing. */
+const RIMMED = 4;
+const RIM = 1.2;
+/** Between the dots and the edge of the map, and a frame around it, in pixels of the drawing. */
+const MARGIN = 4;
+const IN_FRAME = 16;
+
+function rgb(color: string): [number, number, number] {
+  const value = parseInt(color.slice(1), 16);
+  return [value >> 16, (value >> 8) & 255, value & 255];
+}
+
+/** How wide points are drawn, in pixels of the page. */
+export function dotSize(count: number): number {
+  return count <= 300 ? 9 : count <= 2000 ? 7 : count <= 8000 ? 5 : count <= 25_000 ? 4 : 3;
+}
+
+/** How far along a step `[0, 1]` from outside to inside a point at a distance from the edge is. */
+const inside = (distance: number) => Math.min(1, Math.max(0, distance + 0.5));
+
+/** Where a point's dot goes: pixels, and how much of its colour is lost in haze. */
+interface Dots {
+  x: Float32Array;
+  y: Float32Array;
+  radius: Float32Array;
+  haze: Float32Array;
+  /** The points in the order in which they are painted. */
+  order: Iterable<number>;
+  opacity: number;
+  /** Whether a white rim sets the larger dots off from those behind them. */
+  rims: boolean;
+}
+
+/** The side of a drawing and the margin in it, in its own pixels, and the width of a dot in those of the page. */
+interface Size {
+  side: number;
+  margin: number;
+  dot: number;
+}
+
+/** Dots of one size. Those of all classes are mixed, so that none lies over all others. */
+function flatDots({ count, x, y, box }: FlatPoints, { side, dot, margin }: Size): Dots {
+  const radius = dot * FINE / 2;
+  const scale = (side - 2 * (radius + margin)) / box.side;
+  return {
+    x: x.map((value) => side / 2 + (value - box.x) * scale),
+    y: y.map((value) => side / 2 - (value - box.y) * scale),
+    radius: new Float32Array(count).fill(radius),
+    haze: new Float32Array(count),
+    order: mixed(count),
+    opacity: count > 25_000 ? 0.6 : 0.8,
+    rims: false,
+  };
+}
+
+/** Dots that grow towards the eye and fade away from it, the nearest painted last. */
+function spaceDots(points: SpacePoints, view: MapView, { side, dot, margin }: Size): Dots {
+  const { u, v, depth, growth } = project(points, view);
+  const radius = dot * FINE / 2;
+  const scale = side / 2 - 1.5 * radius - margin;
+  return {
+    x: u.map((value) => side / 2 + value * scale),
+    y: v.map((value) => side / 2 - value * scale),
+    radius: growth.map((value) => value * radius),
+    haze: depth.map((value) => HAZE * (1 - value) / 2),
+    order: [...depth.keys()].sort((a, b) => depth[a] - depth[b]),
+    opacity: 0.95,
+    rims: true,
+  };
+}
+
+/** The numbers below `count`, each once and far from the last one. */
+function* mixed(count: number): Generator<number> {
+  let step = Math.max(1, Math.round(count * 0.618));
+  while (gcd(step, count) !== 1) step++;
+  for (let n = 0, i = 0; n < count; n++, i = (i + step) % count) yield i;
+}
+
+/** The points as pixels on white. */
+function paint(dots: Dots, column: MapColumn | undefined, { side, background }: { side: number; background: number }) {
+  const pixels = new Uint8Array(side * side * 3).fill(255);
+  const colors = column && { of: column.color, table: column.palette.map(rgb) };
+  const disc = (i: number, [red, green, blue]: readonly number[], radius: number, opacity: number) => {
+    const square = column?.kind === "classes" && shapeOf(colors!.of[i]) === "square";
+    const [cx, cy] = [dots.x[i], dots.y[i]];
+    for (let v = Math.max(0, Math.floor(cy - radius - 1)); v <= Math.min(side - 1, cy + radius + 1); v++) {
+      for (let u = Math.max(0, Math.floor(cx - radius - 1)); u <= Math.min(side - 1, cx + radius + 1); u++) {
+        const du = u + 0.5 - cx;
+        const dv = v + 0.5 - cy;
+        const far = square ? Math.max(Math.abs(du), Math.abs(dv)) * 1.13 : Math.hypot(du, dv);
+        const share = opacity * inside(radius - far);
+        if (share === 0) continue;
+        const at = (v * side + u) * 3;
+        pixels[at] += share * (red - pixels[at]);
+        pixels[at + 1] += share * (green - pixels[at + 1]);
+        pixels[at + 2] += share * (blue - pixels[at + 2]);
+      }
+    }
+  };
+  const one = (i: number) => {
+    const color = colors ? colors.table[colors.of[i]] : PLAIN;
+    const pale = i < background;
+    const raised = background > 0 && !pale;
+    const radius = dots.radius[i] * (raised ? RAISED : 1);
+    if (raised) disc(i, DARK, radius + RIM, 1);
+    else if (dots.rims && radius >= RIMMED && !pale) disc(i, WHITE, radius + RIM, 0.8);
+    disc(
+      i,
+      color.map((value) => value + dots.haze[i] * (255 - value)),
+      radius,
+      pale ? PALE : raised ? 1 : dots.opacity,
+    );
+  };
+  const order = [...dots.order];
+  for (const i of order) if (i < background) one(i);
+  for (const i of order) if (i >= background) one(i);
+  return pixels;
+}
+
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b);
+}
+
+function legendSvg(type: Typesetter, column: MapColumn, left: number): string {
+  const title = type.clip(column.name, 13, LEGEND, "bold");
+  const parts = [`<path fill="${INK}" d="${type.path(title, left, 22, 13, "bold")}"/>`];
+  if (column.kind === "classes") {
+    column.names.forEach((name, i) => {
+      const y = 44 + i * 20;
+      const color = column.palette[i];
+      parts.push(
+        shapeOf(i) === "square"
+          ? `<rect x="${left + 1}" y="${y - 9}" width="9" height="9" fill="${color}"/>`
+          : `<circle cx="${left + 5.5}" cy="${y - 4.5}" r="5" fill="${color}"/>`,
+      );
+      const counted = column.counts[i].toLocaleString("en");
+      const words = type.clip(name, 12, LEGEND - 30 - type.measure(counted, 11));
+      parts.push(`<path fill="${INK}" d="${type.path(words, left + 18, y, 12)}"/>`);
+      parts.push(
+        `<path fill="${SOFT_INK}" d="${type.path(counted, left + 24 + type.measure(words, 12), y, 11)}"/>`,
+      );
+    });
+  } else {
+    const { palette, low, high } = column;
+    const tall = 192;
+    const shades = palette.slice(0, SHADES);
+    shades.forEach((color, i) => {
+      const step = tall / shades.length;
+      const y = 36 + tall - (i + 1) * step;
+      parts.push(
+        `<rect x="${left}" y="${y}" width="14" height="${step}" fill="${color}"/>`,
+      );
+    });
+    const digits = (value: number) => String(Number(value.toPrecision(3))).replace("-", "−");
+    parts.push(`<path fill="${INK}" d="${type.path(digits(high), left + 20, 46, 12)}"/>`);
+    if (palette.length > SHADES) {
+      const y = 36 + tall + 30;
+      parts.push(`<circle cx="${left + 7}" cy="${y - 4.5}" r="5" fill="${palette[SHADES]}"/>`);
+      parts.push(`<path fill="${INK}" d="${type.path("no number", left + 20, y, 12)}"/>`);
+    }
+    parts.push(`<path fill="${INK}" d="${type.path(digits(low), left + 20, 36 + tall, 12)}"/>`);
+  }
+  return parts.join("");
+}
+
+/** Draws a legend alone. */
+export function drawLegend(type: Typesetter, column: MapColumn): { svg: string; width: number; height: number } {
+  const width = LEGEND + 24;
+  const height = column.kind === "classes" ? 50 + column.names.length * 20 : 270;
+  return {
+    width,
+    height,
+    svg: `<rect width="${width}" height="${height}" rx="4" fill="#ffffff"/>${legendSvg(type, column, 16)}`,
+  };
+}
+
+/** Around a map that stands beside others. */
+const frame = (side: number) =>
+  `<rect x="0.5" y="0.5" width="${side - 1}" height="${side - 1}" rx="3" fill="none" stroke="#dfe3e8"/>`;
+
+/** How a map is drawn. */
+export interface DrawMapOptions {
+  /** The width and height of the map itself in pixels of the page. @default 560 */
+  side?: number;
+  /** Whether its legend stands beside it; else there is a frame around it. @default true */
+  legend?: boolean;
+  /** The first so many points are pale, under the others. @default 0 */
+  background?: number;
+  /** From where points in space are seen. @default where they hide one another least */
+  view?: MapView;
+}
+
+/** Draws a map, coloured by a column, on white. */
+export async function drawMap(
+  type: Typesetter,
+  points: MapPoints,
+  column: MapColumn | undefined,
+  { side = SIDE, legend = true, background = 0, view }: DrawMapOptions = {},
+): Promise<{ svg: string; width: number; height: number }> {
+  const dot = dotSize(points.count) * Math.max(0.5, side / SIDE);
+  const fine = side * FINE;
+  const size = { side: fine, dot, margin: legend ? MARGIN : IN_FRAME };
+  const dots = points.kind === "flat" ? flatDots(points, size) : spaceDots(points, view ?? bestView(points), size);
+  const png = await encodePng(paint(dots, column, { side: fine, background }), fine, fine, 3);
+  const beside = column && legend ? drawLegend(type, column) : { svg: "", width: 0, height: 0 };
+  const width = side + beside.width;
+  const height = Math.max(side, beside.height);
+  return {
+    width,
+    height,
+    svg: `<rect width="${width}" height="${height}" rx="4" fill="#ffffff"/><image width="${side}" height="${side}" ` +
+      `href="data:image/png;base64,${base64(png)}"/>${
+        legend ? "" : frame(side)
+      }<g transform="translate(${side} 0)">${beside.svg}</g>`,
+  };
+}

@@ -1,0 +1,83 @@
+import { describe, expect, test } from "vitest";
+import type { NdArray } from "../../../lib/array.ts";
+import { affinitiesOf } from "../../../lib/embed/tsne/affinities.ts";
+import { Crew } from "../../../lib/embed/workers/crew.ts";
+import type { Layout } from "../../../lib/embed/workers/layout.ts";
+import { nearestIn } from "../../../lib/embed/neighbors.ts";
+import { startOf } from "../../../lib/embed/tsne/tsne.ts";
+import { WasmDescent } from "../../../lib/embed/tsne/wasm_descent.ts";
+import { uniforms } from "../../nets.ts";
+
+function cloud(count: number, dimensions: number): NdArray {
+  const uniform = uniforms(1);
+  return { data: Float32Array.from({ length: count * dimensions }, uniform), shape: [count, dimensions] };
+}
+
+/** A crew whose memory can be watched. */
+class Watched extends Crew {
+  #buffer?: SharedArrayBuffer;
+
+  override async memory(layout: Layout): Promise<SharedArrayBuffer> {
+    return this.#buffer = await super.memory(layout);
+  }
+
+  /** Whether anybody writes to the memory during some milliseconds. */
+  async changes(ms: number): Promise<boolean> {
+    const now = new Uint32Array(this.#buffer!);
+    const before = now.slice();
+    await new Promise((done) => setTimeout(done, ms));
+    return now.some((value, i) => value !== before[i]);
+  }
+
+  /** Whether all is still before long. */
+  async rests(): Promise<boolean> {
+    for (let tries = 0; tries < 20; tries++) if (!await this.changes(150)) return true;
+    return false;
+  }
+}
+
+/** A way down that lasts for days. */
+const endless = (points: NdArray) => ({
+  start: startOf(points, 0),
+  schedule: {
+    iterations: 1e9,
+    early: 0,
+    exaggeration: 1,
+    momentum: { early: 0.8, late: 0.8 },
+    learningRate: { early: 100, late: 100 },
+  },
+  tellEvery: 5,
+});
+
+describe("Workers", () => {
+  for (const threads of [1, 2, 3]) {
+    test(`${threads} of them compute no more once a descent is ended, by all pairs or by a mesh`, async () => {
+      for (const [count, exact] of [[200, true], [600, false]] as const) {
+        const points = cloud(count, 3);
+        const stop = new AbortController();
+        const crew = new Watched(threads, stop.signal);
+        const affinities = affinitiesOf(await nearestIn(crew, points, 30, {}), 10);
+        const descent = await WasmDescent.create(crew, { components: 2, affinities, exact });
+        const running = descent.run(endless(points), ({ iteration }) => {
+          if (iteration === 20) stop.abort(new Error("enough"));
+        });
+        await expect(running).rejects.toThrow("enough");
+        // Nobody has told the Workers so far.
+        expect(await crew.changes(150)).toBe(true);
+        crew.end();
+        expect(await crew.rests()).toBe(true);
+      }
+    });
+  }
+
+  test("search no more once a search is ended", async () => {
+    const points = cloud(20_000, 256);
+    const stop = new AbortController();
+    const crew = new Watched(2, stop.signal);
+    const searching = nearestIn(crew, points, 10, { exact: true, onProgress: () => stop.abort(new Error("enough")) });
+    await expect(searching).rejects.toThrow("enough");
+    expect(await crew.changes(50)).toBe(true);
+    crew.end();
+    expect(await crew.rests()).toBe(true);
+  });
+});

@@ -1,0 +1,89 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { runNotebook } from "../../../lib/figure/jupyter/kernel.ts";
+import { joined } from "../../../lib/figure/jupyter/notebook.ts";
+import { startLiveMap } from "../../../lib/figure/map/live_map.ts";
+import { root } from "../../notebooks/nbconvert.ts";
+import { notebookOf } from "../../notebooks/samples.ts";
+
+/** Stands in for the kernel, in which alone pictures are painted. */
+const inCell = () => vi.stubGlobal("Deno", Object.create(Deno, { jupyter: { value: {} } }));
+
+/** Lets so many milliseconds pass, as far as `performance.now` tells. */
+function pass(ms: number): void {
+  const now = performance.now() + ms;
+  vi.spyOn(performance, "now").mockReturnValue(now);
+}
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+const points = { data: Float32Array.of(0, 0, 1, 1, 0, 1), shape: [3, 2] };
+const inSpace = { data: Float32Array.of(0, 0, 1, 1, 0, 1, 3, 2, 1), shape: [3, 3] };
+
+describe("a map that settles", () => {
+  test.each([["flat", points], ["in space", inSpace]])("is painted now and then: %s", async (_, map) => {
+    inCell();
+    const shown: string[] = [];
+    const live = startLiveMap(["a", "<b>", undefined], (html) => {
+      shown.push(html);
+      return Promise.resolve();
+    });
+    live.update(map, "too early");
+    expect(shown).toEqual([]);
+    pass(450);
+    live.update(map, "KL divergence < 3");
+    live.update(map, "while one is painted");
+    await live.finish();
+    live.update(map, "too soon");
+    await live.finish();
+    expect(shown).toHaveLength(1);
+    expect(shown[0]).toContain("KL divergence &lt; 3");
+    expect(shown[0]).toMatch(/<img src="data:image\/png;base64,[\w+/]{1000}/);
+  });
+
+  test("paints nothing outside a cell, and survives a picture that cannot be painted", async () => {
+    let asked = 0;
+    const show = () => {
+      asked++;
+      return Promise.reject(new Error("the cell is gone"));
+    };
+    const outside = startLiveMap(undefined, show);
+    pass(450);
+    outside.update(points, "");
+    await outside.finish();
+    expect(asked).toBe(0);
+    inCell();
+    const live = startLiveMap(undefined, show);
+    pass(450);
+    live.update({ data: Float32Array.of(NaN, 0), shape: [1, 2] }, "");
+    await live.finish();
+    live.update(points, "");
+    await live.finish();
+    expect(asked).toBe(1);
+  });
+});
+
+/** Shows how a map settles, and then the value of the last expression. */
+const CELL = `
+const lib = ${JSON.stringify(new URL("../../../lib/figure/", import.meta.url).href)};
+const { startLiveMap } = await import(lib + "map/live_map.ts");
+const { withProgress } = await import(lib + "progress.ts");
+await withProgress("Settling", 2, async (update, show) => {
+  const live = startLiveMap(["a", "b", "a"], show);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  live.update({ data: Float32Array.of(0, 0, 1, 1, 0, 1), shape: [3, 2] }, "KL divergence 1");
+  await live.finish();
+});
+"the map"`;
+
+test("in a notebook leaves the bar's last line, and nothing empty", async () => {
+  const { notebook, failures } = await runNotebook(notebookOf([CELL]), { folder: root });
+  expect(failures).toEqual([]);
+  const [cell] = notebook.cells;
+  if (cell.cell_type !== "code") throw new Error("wanted a cell of code");
+  const texts = cell.outputs.map((output) => "data" in output ? joined(output.data["text/plain"] as string) : "");
+  expect(texts).toEqual([expect.stringMatching(/^Settling · done in [\d.]+ s$/), expect.stringContaining("the map")]);
+  expect("data" in cell.outputs[0] && joined(cell.outputs[0].data["text/html"] as string)).not.toContain("<img");
+});
