@@ -27,16 +27,18 @@ const CLASS = 281;
 
 /** How often each computes: the slow ones less. */
 const EFFORTS: Record<BackendName, { batch: number; runs: number; warmUp: number }> = {
-  tensorflow: { batch: 8, runs: 8, warmUp: 2 },
+  tensorflow: { batch: 8, runs: 7, warmUp: 2 },
   wasm: { batch: 8, runs: 5, warmUp: 1 },
   webgpu: { batch: 1, runs: 1, warmUp: 1 },
   cpu: { batch: 1, runs: 1, warmUp: 0 },
 };
 
-const TORCH = { batch: 8, runs: 8, warmUp: 2 };
+const TORCH = { batch: 8, runs: 7, warmUp: 2 };
 
 /** Images of a walk: batch after batch in one call, as through a data set. */
 const WALK = 32;
+
+const WALKS = { forward: `walk over ${WALK}, forward`, gradient: `walk over ${WALK}, gradient` };
 
 /** A process that does tasks when asked to, and what it did. */
 interface Runner extends Peer {
@@ -112,7 +114,7 @@ async function compareAll(): Promise<Line[]> {
 
     const torch = runners.find(({ name }) => name === "PyTorch");
     const lines: Line[] = [];
-    for (const kind of ["forward", "walk", "gradient"]) {
+    for (const kind of ["forward", WALKS.forward, "gradient", WALKS.gradient]) {
       const best = torch && Math.max(...torch.tasks.filter((task) => task.startsWith(kind)).map((t) => rate(torch, t)));
       for (const runner of runners) {
         lines.push(...linesOf(runner, kind, best, runner.name === "tensorflow" ? 1 : undefined));
@@ -161,21 +163,28 @@ async function tasksOf(batch: number): Promise<Record<string, () => Promise<unkn
     await tensors[0].data();
     tf.dispose(tensors);
   };
+  const gradients = async (batches: number) => {
+    const plan = makePlan(network, [network.outputs[0]], { fold: batches * batch >= FOLD_FROM, sums: true });
+    const score = (outputs: Tensor[]) => tf.sum(tf.slice(outputs[0], [0, CLASS], [batch, 1]));
+    const found = withPlan(tf, plan, (f) =>
+      Array.from({ length: batches }, () => {
+        const x = upload();
+        const { gradient, value } = inputGradient(tf, (x) => score(f(x)), x);
+        tf.dispose([x, value]);
+        return gradient;
+      }));
+    for (const gradient of found) await spend(gradient);
+  };
   return {
     forward: () => forward(model, inputs, [last], { batchSize: batch }),
     ...tf.getBackend() === "tensorflow" && {
-      [`walk over ${WALK}`]: () => {
+      [WALKS.forward]: () => {
         const walk = Array.from({ length: WALK }, (_, i) => inputs[i % batch]);
         return forward(model, walk, [last], { batchSize: batch });
       },
+      [WALKS.gradient]: () => gradients(WALK / batch),
     },
-    gradient: async () => {
-      const x = upload();
-      const plan = makePlan(network, [network.outputs[0]], { fold: batch >= FOLD_FROM, sums: true });
-      const score = (outputs: Tensor[]) => tf.sum(tf.slice(outputs[0], [0, CLASS], [batch, 1]));
-      const { gradient, value } = withPlan(tf, plan, (f) => inputGradient(tf, (x) => score(f(x)), x));
-      await spend(gradient, value, x);
-    },
+    gradient: () => gradients(1),
     ...tf.getBackend() === "wasm" && {
       "predict of tfjs": () =>
         withStockKernels(tf, async () => {

@@ -94,14 +94,13 @@ def main():
             leaf = x.clone().requires_grad_(True)
             torch.autograd.grad(net(leaf)[:, 281].sum(), leaf)
 
-        def many():
-            with torch.no_grad():
-                for _ in range(walk // batch):
-                    net(x)
+        def again(task):
+            for _ in range(walk // batch):
+                task()
 
-        tasks[f"forward, {name}"] = forward
-        tasks[f"walk over {walk}, {name}"] = many
-        tasks[f"gradient, {name}"] = gradient
+        for title, task in [("forward", forward), ("gradient", gradient)]:
+            tasks[f"{title}, {name}"] = task
+            tasks[f"walk over {walk}, {title}, {name}"] = lambda task=task: again(task)
 
     for folded in [False, True]:
         for layout, title in [(torch.contiguous_format, "plain"), (torch.channels_last, "channels_last")]:
