@@ -57,6 +57,7 @@ async function serve(path: string): Promise<void> {
       tell({ divergence: klDivergence });
       await writeArray(`${path}.convlens`, map);
     },
+    "t-SNE in space": () => embed(points, { perplexity: PERPLEXITY, threads, components: 3 }),
     "neighbours": async () => neighbors = await nearestNeighbors(points, 3 * PERPLEXITY, { threads }),
     "affinities": () => Promise.resolve(affinitiesOf(neighbors, PERPLEXITY)),
   });
@@ -95,6 +96,7 @@ async function against({ count, peers }: (typeof SIZES)[number]): Promise<Line[]
     const mine = await ours.ask("t-SNE");
     const neighbours = await ours.ask("neighbours");
     const affinities = await ours.ask("affinities");
+    const space = await ours.ask("t-SNE in space");
     console.log(`  convlens: ${await qualityOf(`${path}.convlens`, points, labels)}`);
     const lines: Line[] = [];
     const add = (name: string, answer: Answer, goals?: { time: number; divergence: number }) => {
@@ -112,6 +114,7 @@ async function against({ count, peers }: (typeof SIZES)[number]): Promise<Line[]
     lines.push({ name: "convlens, neighbours", median: neighbours.ms, unit: "ms" });
     lines.push({ name: "convlens, affinities", median: affinities.ms, unit: "ms" });
     lines.push({ name: "convlens, the rest: start, 750 iterations", median: rest, unit: "ms" });
+    lines.push({ name: `convlens, ${count} points in three dimensions`, median: space.ms, unit: "ms" });
     for (const { peer, ...goals } of theirs ? peers : []) {
       const answer = await theirs!.ask(peer);
       console.log(`  ${peer}: ${await qualityOf(`${path}.${peer}`, points, labels)}`);
