@@ -1,7 +1,8 @@
 /**
  * The part of the maps' script that draws points in space: on a canvas, dot by dot, the farthest first.
  *
- * Plotly's points in space took 0.3 s a frame at 10,000 points where no graphics card is, and another 0.7 MB a map.
+ * Plotly's points in space turn by jerks where no graphics card is, and
+ * would put another bundle into each map.
  *
  * @module
  */

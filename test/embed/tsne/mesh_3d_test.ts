@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import { Layout } from "../../../lib/embed/workers/layout.ts";
 import { gridFor3, layMesh3, lengthFor, Mesh3 } from "../../../lib/embed/tsne/mesh_3d.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
-import { normals } from "../../../lib/embed/random.ts";
 import { digits } from "../digits.ts";
 import { alone } from "../workers/kernels_on_main.ts";
+import { clusters, error } from "./forces.ts";
 
 /** The sums over all pairs, in double precision, with Student's t of two degrees of freedom. */
 function exact(map: Float32Array): { forces: Float64Array; z: number } {
@@ -49,26 +49,6 @@ async function byMesh(map: Float32Array, length = lengthFor(map.length / 3)) {
   return { forces: found.filter((_, i) => i % 4 < 3), fourth: found.filter((_, i) => i % 4 === 3), z, grid };
 }
 
-/** The root of the mean square of what two fields differ by, as a share of the second. */
-function error(found: Float32Array, wanted: Float64Array): number {
-  let [differences, squares] = [0, 0];
-  wanted.forEach((value, i) => {
-    differences += (found[i] - value) ** 2;
-    squares += value ** 2;
-  });
-  return Math.sqrt(differences / squares);
-}
-
-/** Clusters of a size. */
-function clusters(count: number, size: number): Float32Array {
-  const normal = normals(1);
-  const centres = Array.from({ length: 30 }, () => normal());
-  return Float32Array.from({ length: 3 * count }, (_, i) => {
-    const c = i % 3;
-    return size * (centres[(i - c) / 3 % 10 * 3 + c] + 0.3 * normal());
-  });
-}
-
 describe("repulsion in three dimensions", () => {
   test("is the exact one within 0.5 % while a map of 1,797 digits forms, early, midway and late", async () => {
     const { points } = await digits();
@@ -94,7 +74,7 @@ describe("repulsion in three dimensions", () => {
   test.each([1e-4, 1e-2, 0.5, 0.99, 2, 3, 5, 8, 20, 60])(
     "is the exact one for 2,000 points in clusters, at size %d",
     async (size) => {
-      const map = clusters(2000, size);
+      const map = clusters(2000, size, 3);
       const wanted = exact(map);
       const found = await byMesh(map);
       // The mesh alone, and with pairs.
@@ -105,7 +85,7 @@ describe("repulsion in three dimensions", () => {
   );
 
   test.each([128, 192, 256, 384])("is the exact one with transforms of length %i", async (length) => {
-    const map = clusters(2000, 150);
+    const map = clusters(2000, 150, 3);
     const wanted = exact(map);
     const found = await byMesh(map, length);
     expect(found.grid.reach).toBeGreaterThan(0);
@@ -128,7 +108,7 @@ describe("repulsion in three dimensions", () => {
   });
 
   test("takes a map of which all but one point lie together", async () => {
-    const map = clusters(500, 0.3);
+    const map = clusters(500, 0.3, 3);
     map.set([400, -300, 200]);
     const wanted = exact(map);
     const found = await byMesh(map);

@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import { Layout } from "../../../lib/embed/workers/layout.ts";
 import { gridFor, layMesh, Mesh } from "../../../lib/embed/tsne/mesh.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
-import { normals } from "../../../lib/embed/random.ts";
 import { digits } from "../digits.ts";
 import { alone } from "../workers/kernels_on_main.ts";
+import { clusters, error } from "./forces.ts";
 
 /** The sums over all pairs, in double precision; of each so many points only one. */
 function exact(map: Float32Array, every = 1): { forces: Float64Array; z: number } {
@@ -44,26 +44,6 @@ async function byMesh(map: Float32Array): Promise<{ forces: Float32Array; z: num
   return { forces: new Float32Array(buffer, repulsion, map.length).slice(), z, spacing: grid.spacing };
 }
 
-/** The root of the mean square of what two fields differ by, as a share of the second. */
-function error(found: Float32Array, wanted: Float64Array): number {
-  let [differences, squares] = [0, 0];
-  wanted.forEach((value, i) => {
-    differences += (found[i] - value) ** 2;
-    squares += value ** 2;
-  });
-  return Math.sqrt(differences / squares);
-}
-
-/** Clusters of a size. */
-function clusters(count: number, size: number): Float32Array {
-  const normal = normals(1);
-  const centres = Array.from({ length: 20 }, () => normal());
-  return Float32Array.from(
-    { length: 2 * count },
-    (_, i) => size * (centres[(i >> 1) % 10 * 2 + i % 2] + 0.3 * normal()),
-  );
-}
-
 describe("repulsion by the mesh", () => {
   test("is the exact one within 0.5 % while a map of 1,797 digits forms, early, midway and late", async () => {
     const { points } = await digits();
@@ -86,7 +66,7 @@ describe("repulsion by the mesh", () => {
   test.each([1e-4, 1e-2, 0.5, 0.99, 3, 20])(
     "is the exact one for 2,000 points in clusters, at size %d",
     async (size) => {
-      const map = clusters(2000, size);
+      const map = clusters(2000, size, 2);
       const wanted = exact(map);
       const found = await byMesh(map);
       expect(error(found.forces, wanted.forces)).toBeLessThan(0.005);
@@ -95,7 +75,7 @@ describe("repulsion by the mesh", () => {
   );
 
   test("is the exact one for 60,000 points, of which some are looked at", async () => {
-    const map = clusters(60_000, 28);
+    const map = clusters(60_000, 28, 2);
     const wanted = exact(map, 100);
     const found = await byMesh(map);
     expect(found.spacing).toBeGreaterThan(0.3);
