@@ -61,7 +61,10 @@ export function meanOf({ data, shape: [count, dimensions] }: NdArray): Float64Ar
   return mean.map((sum) => sum / count);
 }
 
-/** Points that may know who they are. Results that are made of points carry this on. */
+/**
+ * Points that may know who they are. Results that are made of points carry this on. Names that are numbers, as data sets
+ * often number their classes, are taken as texts.
+ */
 export interface KnownPoints extends NdArray {
   /** The name of each point. */
   readonly ids?: readonly string[];
@@ -75,10 +78,23 @@ export interface KnownPoints extends NdArray {
   readonly about?: string;
 }
 
-/** Other coordinates of the same points. */
-export function sameAs(
-  { ids, labels, predictions, thumbnails, about }: KnownPoints,
-  { data, shape }: NdArray,
-): KnownPoints {
-  return { data, shape, ids, labels, predictions, thumbnails, about };
+/** The same points, or other coordinates of them, with what is known of them as texts. */
+export function sameAs(points: KnownPoints, { data, shape }: NdArray = points): KnownPoints {
+  const { ids, labels, predictions, thumbnails, about } = points;
+  return {
+    data,
+    shape,
+    ids: asTexts(ids) as readonly string[],
+    labels: asTexts(labels),
+    predictions: asTexts(predictions) as readonly string[],
+    thumbnails,
+    about,
+  };
+}
+
+/** Cells are not type-checked: there, numbers come too, also in typed arrays. */
+function asTexts(values: readonly unknown[] | undefined): readonly (string | undefined)[] | undefined {
+  const isText = (value: unknown): value is string | undefined => typeof value === "string" || value === undefined;
+  if (!values || Array.isArray(values) && values.every(isText)) return values;
+  return Array.from(values, (value) => value === undefined || value === null ? undefined : String(value));
 }

@@ -6,7 +6,7 @@
 
 import { isNdArray, type NdArray } from "../array.ts";
 import { type Assignment, assignToGrid, nearestOnGrid, OPTIMAL } from "../embed/assignment.ts";
-import { checkPoints, type KnownPoints } from "../embed/points.ts";
+import { checkPoints, type KnownPoints, sameAs } from "../embed/points.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions, kindOf, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
@@ -59,7 +59,7 @@ export class EmbeddingGrid extends Shown {
     this.cells = cells;
     this.cost = cost;
     this.arrangement = arrangement;
-    this.#codes = codes;
+    this.#codes = sameAs(codes);
     this.#dimensions = dimensions;
   }
 

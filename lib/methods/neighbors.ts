@@ -5,7 +5,7 @@
  */
 
 import { type CrewOptions, nearestNeighbors, type NeighborsOptions as SearchOptions } from "../embed/neighbors.ts";
-import { checkPoints, type KnownPoints } from "../embed/points.ts";
+import { checkPoints, type KnownPoints, sameAs } from "../embed/points.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
@@ -53,7 +53,7 @@ export class NearestNeighbors extends Shown {
     this.k = k;
     this.indices = indices;
     this.distances = distances;
-    this.#points = points;
+    this.#points = sameAs(points);
   }
 
   #idOf = (i: number) => this.#points.ids?.[i] ?? String(i);

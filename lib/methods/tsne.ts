@@ -404,8 +404,9 @@ export async function tsne(points: KnownPoints, options: TsneOptions = {}): Prom
     onProgress: true,
   });
   checkPoints(points);
+  const { labels } = sameAs(points);
   return await withProgress("t-SNE", iterations, async (update, show) => {
-    const live = startLiveMap(points.labels, show);
+    const live = startLiveMap(labels, show);
     const embedded = await embed(points, {
       ...options,
       onProgress: (iteration, divergence, now) => {
@@ -418,7 +419,7 @@ export async function tsne(points: KnownPoints, options: TsneOptions = {}): Prom
     const [count, dimensions] = points.shape;
     const k = Math.min(KEPT, neighbors.k);
     const onMap = await nearestNeighbors(map, k, { threads, signal, seed });
-    const known = points.labels?.every((label) => label !== undefined) ? points.labels : undefined;
+    const known = labels?.every((label) => label !== undefined) ? labels : undefined;
     const sample = Math.max(100, Math.floor(TRUST_COST / (count * dimensions)));
     const trust = { k: Math.min(5, Math.ceil(count / 2) - 1), sample, seed };
     const quality = {

@@ -96,6 +96,21 @@ describe("tsne", () => {
     );
   });
 
+  test("takes labels that are numbers for classes, also in a typed array", async () => {
+    const points = await some(60);
+    const labels = Uint8Array.from(points.labels, Number) as unknown as string[];
+    const predictions = points.labels.map((label, i) => i % 6 ? Number(label) : 11) as unknown as string[];
+    const map = await tsne({ ...points, labels, predictions }, { perplexity: 5, iterations: 50 });
+    expect(map.points.labels).toEqual(points.labels);
+    expect(map.quality.accuracy).toBeGreaterThan(0);
+    const html = await map.figure().html();
+    expect(html).toContain('"names":["0","1","2","3","4","5","6","7","8","9"],"counts"');
+    expect(html).toMatch(/"name":"right or wrong",[^{}]*"names":\["right","wrong"\],"counts":\[50,10\]/);
+    expect((await map.place({ ...points, labels })).accuracy).toBeGreaterThan(0);
+    const near = neighbors({ ...points, labels }, { k: 3 });
+    expect((await near).rows[0].label).toBe(points.labels[0]);
+  });
+
   test("takes the fewest points that there may be", async () => {
     const map = await tsne(await some(4), { perplexity: 1.5, iterations: 20 });
     expect(Number.isFinite(map.quality.trustworthiness)).toBe(true);
