@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type CellProgress, runNotebook } from "../../lib/figure/jupyter/kernel.ts";
 import { type CodeCell, joined, type Notebook } from "../../lib/figure/jupyter/notebook.ts";
 import { DISPLAY, eighty, EIGHTY_WORDS, firstWords, LONG, notebookOf } from "./samples.ts";
@@ -126,6 +126,29 @@ describe("runNotebook", () => {
     expect(failures).toMatchObject([{ cell: 0, kind: "dead" }]);
     expect(failures[0].message).toMatch(/ended with exit code 3/);
     expect(leftovers()).toEqual([]);
+  });
+
+  test.each([0, 1, 4])("starts on other ports when its port %i was taken meanwhile", async (which) => {
+    const { listen } = Deno;
+    const taken: Deno.Listener[] = [];
+    let asked = 0;
+    vi.spyOn(Deno, "listen").mockImplementation(
+      ((options: Deno.TcpListenOptions) => {
+        const listener = listen(options);
+        if (asked++ !== which) return listener;
+        // Another program has it as soon as it is given up.
+        taken.push(listener);
+        return { addr: listener.addr, close: () => {} };
+      }) as typeof Deno.listen,
+    );
+    try {
+      const { failures } = await run([`1; undefined`]);
+      expect([failures, asked]).toEqual([[], 10]);
+      expect(leftovers()).toEqual([]);
+    } finally {
+      vi.restoreAllMocks();
+      taken.forEach((listener) => listener.close());
+    }
   });
 
   test("stops when its signal says so", async () => {

@@ -280,6 +280,31 @@ class Runner {
   }
 }
 
+/** How often a kernel is started anew because one of its ports was taken. */
+const OTHER_PORTS = 5;
+
+/**
+ * Starts a kernel that answers. Its ports are free when they are chosen, but it takes a second until it listens there, and
+ * kernels of others may take one meanwhile: it ends then, and is started on other ports.
+ */
+async function startRunner(
+  folder: string,
+  aborted: Promise<never>,
+): Promise<{ kernel: Kernel; runner: Runner; info: Message }> {
+  for (let left = OTHER_PORTS;; left--) {
+    let kernel: Kernel | undefined;
+    try {
+      kernel = await Kernel.start(folder);
+      const runner = new Runner(kernel);
+      const late = () => new CellFailure("dead", "The Deno kernel did not start within 60 s.");
+      return { kernel, runner, info: await Promise.race([within(60_000, runner.ready(), late), aborted]) };
+    } catch (error) {
+      await kernel?.[Symbol.asyncDispose]();
+      if (left === 0 || !(error instanceof CellFailure && error.message.includes("AddrInUse"))) throw error;
+    }
+  }
+}
+
 /**
  * Runs the code cells of a notebook from top to bottom in a new kernel. It stops at the first cell that throws, unless
  * that cell has the tag `raises-exception`, at the first that takes too long, and when the kernel ends. The kernel, its
@@ -300,12 +325,8 @@ export async function runNotebook(notebook: Notebook, options: RunOptions): Prom
   signal?.addEventListener("abort", abort);
   const failures: Failure[] = [];
   try {
-    await using kernel = await Kernel.start(folder);
-    const runner = new Runner(kernel);
-    const info = await Promise.race([
-      within(60_000, runner.ready(), () => new CellFailure("dead", "The Deno kernel did not start within 60 s.")),
-      aborted.promise,
-    ]);
+    const { kernel, runner, info } = await startRunner(folder, aborted.promise);
+    await using _ = kernel;
     copy.metadata.language_info = info.content.language_info;
     for (const [place, { cell, index }] of cells.entries()) {
       const progress = { cell: index, number: place + 1, of: cells.length, source: joined(cell.source) };
