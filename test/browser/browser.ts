@@ -59,7 +59,7 @@ interface Lab {
  */
 async function startLab(folder: string, own: string): Promise<Lab> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
+  const wanted = listener.addr.port;
   listener.close();
   const token = crypto.randomUUID();
   // Cells out of sight are taken out of the page as a rule; here all are looked at.
@@ -72,8 +72,9 @@ async function startLab(folder: string, own: string): Promise<Lab> {
       "-A",
       `${root}lib/figure/jupyter/lab.ts`,
       "--no-browser",
-      "--ServerApp.port_retries=0",
-      `--ServerApp.port=${port}`,
+      // Others may take the port before JupyterLab does: then it takes another one.
+      "--ServerApp.port_retries=50",
+      `--ServerApp.port=${wanted}`,
       `--IdentityProvider.token=${token}`,
       `--ServerApp.root_dir=${folder}`,
     ],
@@ -102,9 +103,13 @@ async function startLab(folder: string, own: string): Promise<Lab> {
   };
   let ended = false;
   process.status.then(() => ended = true);
-  const origin = `http://127.0.0.1:${port}`;
+  let origin = "";
   for (const end = Date.now() + 60_000;;) {
     try {
+      // It writes down which one it has.
+      const names = [...Deno.readDirSync(`${own}/runtime`)].map(({ name }) => name);
+      const info = names.find((name) => /^jpserver-\d+\.json$/.test(name))!;
+      origin = `http://127.0.0.1:${JSON.parse(await Deno.readTextFile(`${own}/runtime/${info}`)).port}`;
       const response = await fetch(`${origin}/api/status?token=${token}`);
       await response.body?.cancel();
       if (response.ok) break;
