@@ -65,9 +65,14 @@ describe("a map that settles", () => {
   });
 });
 
-/** Shows how a map settles, and then the value of the last expression. */
+/**
+ * Shows how a map settles, and then the value of the last expression, which the kernel may publish too late unless it is
+ * told to wait, as the whole library does.
+ */
 const CELL = `
 const lib = ${JSON.stringify(new URL("../../../lib/figure/", import.meta.url).href)};
+const { keepOutputs } = await import(lib + "jupyter/display.ts");
+keepOutputs();
 const { startLiveMap } = await import(lib + "map/live_map.ts");
 const { withProgress } = await import(lib + "progress.ts");
 await withProgress("Settling", 2, async (update, show) => {
