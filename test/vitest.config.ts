@@ -22,5 +22,7 @@ export default defineConfig({
     include: ["test/**/*_test.ts"],
     testTimeout: 120_000,
     hookTimeout: 300_000,
+    // One second is the default, which a browser that paints on busy cores may need for itself.
+    expect: { poll: { timeout: 60_000 } },
   },
 });
