@@ -17,12 +17,14 @@ async function commandLine(): Promise<string[]> {
 /**
  * The address of the iopub socket, from the connection file that Jupyter gave to this kernel.
  *
- * @returns undefined where it cannot be known: on Windows, and when the kernel does not speak TCP
+ * @returns undefined where it cannot be known: on Windows, when the kernel does not speak TCP, and outside a kernel
  */
 export async function iopubEndpoint(): Promise<Endpoint | undefined> {
   try {
     const words = await commandLine();
-    const path = words[words.indexOf("--conn") + 1];
+    const option = words.indexOf("--conn");
+    if (option < 0) return undefined;
+    const path = words[option + 1];
     const { transport, ip, iopub_port } = JSON.parse(await Deno.readTextFile(path));
     if (transport !== "tcp") return undefined;
     return { hostname: ip === "0.0.0.0" || ip === "*" ? "127.0.0.1" : ip, port: iopub_port };
@@ -51,9 +53,15 @@ export async function echo(endpoint: Endpoint, send: (marker: string) => void, t
     again = setTimeout(() => repeat(2 * wait), wait);
   };
   let connection: Deno.TcpConn | undefined;
-  const end = setTimeout(() => connection?.close(), timeout);
+  let over = false;
+  const end = setTimeout(() => {
+    over = true;
+    connection?.close();
+  }, timeout);
   try {
     connection = await Deno.connect(endpoint);
+    // The time may be up before there is a connection that could be closed.
+    if (over) return false;
     connection.setNoDelay();
     await connection.write(hello("SUB"));
     const chunk = new Uint8Array(1 << 16);
