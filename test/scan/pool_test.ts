@@ -10,7 +10,7 @@ import { forward } from "../../lib/probe/forward.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { forwardAll, forwardEach, WorkerError, workersFor } from "../../lib/scan/pool.ts";
 import { uniforms } from "../nets.ts";
-import { notebookOf } from "../notebooks/samples.ts";
+import { DISPLAY, notebookOf } from "../notebooks/samples.ts";
 
 await useBackend("wasm");
 const tf = await ensureBackend();
@@ -527,8 +527,10 @@ describe("in a process of its own", () => {
 
   test("runs in the Jupyter kernel, also after an abort", async () => {
     const abort = `await run(1).then(() => "done", ({ name }) => name)`;
+    // As the whole library does: else the kernel may publish the value of a cell when it has called the cell done.
+    const keep = `const { keepOutputs } = await import(${JSON.stringify(DISPLAY)}); keepOutputs();`;
     const { notebook, failures } = await runNotebook(
-      notebookOf([SETUP, abort, `${RATIOS}\nratios`]),
+      notebookOf([`${SETUP}\n${keep}`, abort, `${RATIOS}\nratios`]),
       { folder, timeout: 60_000 },
     );
     expect(failures).toEqual([]);
