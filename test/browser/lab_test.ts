@@ -48,12 +48,14 @@ describe.skipIf(!ready)("in a browser", () => {
         await Deno.writeTextFile(`${out}/lab-eighty-${run}.ipynb`, notebookText(eighty()));
         await openNotebook(page, running.lab.address(`lab-eighty-${run}.ipynb`));
         await runAll(page, 60_000);
-        const found = await codeCells(page).evaluateAll((cells) =>
-          cells.slice(1).map((cell) =>
-            [...cell.querySelectorAll(".jp-OutputArea-output")].map((output) => output.textContent!.trim())
-          )
-        );
-        expect(found).toEqual(EIGHTY_WORDS);
+        const found = () =>
+          codeCells(page).evaluateAll((cells) =>
+            cells.slice(1).map((cell) =>
+              [...cell.querySelectorAll(".jp-OutputArea-output")].map((output) => output.textContent!.trim())
+            )
+          );
+        // A cell is done when the page has its outputs; their text is painted in a later frame.
+        await expect.poll(found, { timeout: 20_000 }).toEqual(EIGHTY_WORDS);
       }),
   );
 
