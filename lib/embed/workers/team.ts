@@ -58,8 +58,9 @@ export class Team {
    */
   meet(): void {
     const control = this.#control;
-    this.goOn();
+    // Read before the look at the end: an end that comes in between changes it, so that nobody sleeps for ever.
     const generation = Atomics.load(control, GENERATION);
+    this.goOn();
     if (Atomics.add(control, ARRIVED, 1) === this.threads - 1) {
       Atomics.store(control, ARRIVED, 0);
       Atomics.add(control, GENERATION, 1);
