@@ -113,16 +113,17 @@ describe("t-SNE", () => {
   test("ends at once when it is told to, before and while it runs", async () => {
     const points = await someDigits(300);
     const stop = new AbortController();
-    const start = performance.now();
+    const told: number[] = [];
     const run = embed(points, {
       iterations: 1e6,
       signal: stop.signal,
       onProgress: (iteration) => {
+        told.push(iteration);
         if (iteration === 100) stop.abort(new Error("enough"));
       },
     });
     await expect(run).rejects.toThrow("enough");
-    expect(performance.now() - start).toBeLessThan(20_000);
+    expect(told).toEqual([50, 100]);
     await expect(embed(points, { signal: stop.signal })).rejects.toThrow("enough");
     const broken = () => {
       throw new Error("the listener failed");
