@@ -68,9 +68,15 @@ describe("useBackend", () => {
     const before = tf.memory().numTensors;
     const model = tf.sequential({
       layers: [
-        tf.layers.conv2d({ inputShape: [9, 9, 3], filters: 4, kernelSize: 3, activation: "relu" }),
+        tf.layers.conv2d({
+          inputShape: [9, 9, 3],
+          filters: 4,
+          kernelSize: 3,
+          activation: "relu",
+          kernelInitializer: tf.initializers.glorotNormal({ seed: 1 }),
+        }),
         tf.layers.flatten(),
-        tf.layers.dense({ units: 5 }),
+        tf.layers.dense({ units: 5, kernelInitializer: tf.initializers.glorotNormal({ seed: 2 }) }),
       ],
     });
     const predict = async () => {
