@@ -68,7 +68,8 @@ export class Team {
       return;
     }
     for (let look = 0; look < LOOKS; look++) if (Atomics.load(control, GENERATION) !== generation) return this.goOn();
-    Atomics.wait(control, GENERATION, generation);
+    // Whoever came last to the meeting before may notify only now, and wakes who sleeps here already.
+    while (Atomics.load(control, GENERATION) === generation) Atomics.wait(control, GENERATION, generation);
     this.goOn();
   }
 

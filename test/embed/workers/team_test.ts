@@ -2,8 +2,12 @@ import { afterEach, expect, test, vi } from "vitest";
 import type { Kernels } from "../../../lib/embed/workers/kernels.ts";
 import { Ended, endWork, Team } from "../../../lib/embed/workers/team.ts";
 
-/** One of two Workers, the other of which never comes; their work is ended at some look of this one at it. */
-function lonely(look: number): Team {
+/**
+ * One of two Workers, the other of which never comes; their work is ended at some look of this one at it.
+ *
+ * @returns the Worker, and their memory
+ */
+function lonely(look: number): [team: Team, shared: SharedArrayBuffer] {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   const shared = memory.buffer as unknown as SharedArrayBuffer;
   let looks = 0;
@@ -13,7 +17,7 @@ function lonely(look: number): Team {
       if (++looks === look) endWork(shared);
     }
   }
-  return new Watched({} as Kernels, memory, 0, 2);
+  return [new Watched({} as Kernels, memory, 0, 2), shared];
 }
 
 afterEach(() => {
@@ -23,12 +27,18 @@ afterEach(() => {
 test("an end between a Worker's look at it and its sleep is not slept through", () => {
   // Sleeping here would hold this thread for ever.
   const sleep = vi.spyOn(Atomics, "wait").mockReturnValue("ok");
-  expect(() => lonely(1).meet()).toThrow(Ended);
+  const [team] = lonely(1);
+  expect(() => team.meet()).toThrow(Ended);
   expect(sleep).not.toHaveBeenCalled();
 });
 
-test("without an end a Worker sleeps until the other one comes", () => {
-  const sleep = vi.spyOn(Atomics, "wait").mockReturnValue("ok");
-  lonely(Infinity).meet();
-  expect(sleep).toHaveBeenCalledOnce();
+test("a Worker that is woken too early, by the meeting before, sleeps again until the other one comes", () => {
+  const [team, shared] = lonely(Infinity);
+  const sleep = vi.spyOn(Atomics, "wait").mockImplementation(() => {
+    // As the other one does when it comes.
+    if (sleep.mock.calls.length === 3) Atomics.add(new Int32Array(shared), 1, 1);
+    return "ok";
+  });
+  team.meet();
+  expect(sleep).toHaveBeenCalledTimes(3);
 });
