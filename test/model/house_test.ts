@@ -18,6 +18,14 @@ describe("cifar-convnet", () => {
     // This process's own time: others on the machine must not make it fail.
     const { user, system } = process.cpuUsage(start);
     expect((user + system) / 1e6).toBeLessThan(1);
+    // By the clock, too, in which waiting shows; of three loads one is undisturbed.
+    let quickest = Infinity;
+    for (let load = 0; load < 3; load++) {
+      const start = performance.now();
+      (await loadModel("cifar-convnet")).dispose();
+      quickest = Math.min(quickest, performance.now() - start);
+    }
+    expect(quickest).toBeLessThan(1000);
     expect(model.name).toBe("cifar-convnet");
     expect(model.labels).toEqual(CIFAR10_CLASSES);
     expect(model.inputShape).toEqual([32, 32, 3]);
