@@ -11,7 +11,7 @@ import type { Block, Chart, Live } from "./blocks.ts";
 import { chartSvg, drawChart } from "./chart.ts";
 import { drawPng, type Still } from "./draw.ts";
 import { type ChartImage, escapeHtml, figureHtml, type LiveImage } from "./html.ts";
-import { display, displaySymbol, inKernel, keepOutputs, type MimeBundle } from "./jupyter/display.ts";
+import { display, displaySymbol, inKernel, keepOutputs, type MimeBundle } from "../notebook/display.ts";
 import type { Pixels } from "./mosaic.ts";
 import { chartsWithin, liveWithin, pixelsWithin } from "./parts.ts";
 import { typesetter } from "./text.ts";

@@ -7,8 +7,8 @@
 import { encodePng, encodeWebp } from "../codec.ts";
 import { base64 } from "./base64.ts";
 import type { Live } from "./blocks.ts";
-import { scriptJson } from "./controls.ts";
-import { GRID_SCRIPT } from "./grid_script.ts";
+import { scriptJson } from "../page/controls.ts";
+import { GRID_SCRIPT } from "../page/grid_script.ts";
 import type { Pixels } from "./mosaic.ts";
 import { shrink, SPRITE_BUDGET, type Thumbnails } from "./sprites.ts";
 

@@ -15,9 +15,9 @@ import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import type { KnownPoints } from "../embed/points.ts";
 import { checkOptions, kindOf } from "../errors.ts";
-import { codesFigure, CodesSample, zerosIn } from "../figure/codes.ts";
+import { codesFigure, CodesSample, zerosIn } from "../results/codes_figure.ts";
 import { type Figure, Shown } from "../figure/figure.ts";
-import { withProgress } from "../figure/progress.ts";
+import { withProgress } from "../notebook/progress.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { forwardEach } from "../scan/pool.ts";
 

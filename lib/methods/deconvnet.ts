@@ -9,12 +9,12 @@
 import type { NdArray } from "../array.ts";
 import type { ImageLike } from "../data/image.ts";
 import { checkOptions } from "../errors.ts";
-import { Attribution, type AttributionFigureOptions, percentileOfMagnitudes } from "../figure/attribution.ts";
+import { Attribution, type AttributionFigureOptions, percentileOfMagnitudes } from "../results/attribution.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { colorize } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
-import { startProgress } from "../figure/progress.ts";
+import { startProgress } from "../notebook/progress.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { described, eachScore, greatestMagnitude, subjectsOf, toPixels } from "../probe/attribution/attribute.ts";
 import { deconvolve, type DeconvStep } from "../probe/attribution/deconvnet.ts";

@@ -9,8 +9,8 @@
 
 import type { ImageLike } from "../data/image.ts";
 import { checkOptions } from "../errors.ts";
-import { Attribution } from "../figure/attribution.ts";
-import { withProgress } from "../figure/progress.ts";
+import { Attribution } from "../results/attribution.ts";
+import { withProgress } from "../notebook/progress.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { described, pairsOf, RUN_OPTIONS, type RunOptions } from "../probe/attribution/attribute.ts";
 import {

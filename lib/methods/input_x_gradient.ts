@@ -9,7 +9,7 @@
 
 import type { ImageLike } from "../data/image.ts";
 import { checkOptions } from "../errors.ts";
-import { Attribution } from "../figure/attribution.ts";
+import { Attribution } from "../results/attribution.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import {
   described,

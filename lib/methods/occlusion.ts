@@ -14,7 +14,7 @@ import { checkOptions } from "../errors.ts";
 import type { Block, Marks, Picture } from "../figure/blocks.ts";
 import { brief } from "../figure/brief.ts";
 import { Figure, Shown } from "../figure/figure.ts";
-import { startLive } from "../figure/live.ts";
+import { startLive } from "../results/live_figure.ts";
 import {
   classColors,
   classLegend,
@@ -24,10 +24,10 @@ import {
   photoWithSquare,
   placeColors,
   placePicture,
-} from "../figure/places.ts";
+} from "../results/places.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
-import { inKernel } from "../figure/jupyter/display.ts";
-import { withProgress } from "../figure/progress.ts";
+import { inKernel } from "../notebook/display.ts";
+import { withProgress } from "../notebook/progress.ts";
 import { checkModel, type LayerInfo, type Model } from "../model/model.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
 import { type Fill, occlude, type OcclusionMap, placesAlong, type Verdict } from "../probe/occlusion/occlude.ts";

@@ -7,10 +7,10 @@
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions, kindOf } from "../errors.ts";
-import type { Attribution } from "../figure/attribution.ts";
+import type { Attribution } from "../results/attribution.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
-import { withProgress } from "../figure/progress.ts";
+import { withProgress } from "../notebook/progress.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { subjectsOf } from "../probe/attribution/attribute.ts";
 import {

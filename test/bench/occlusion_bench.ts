@@ -12,7 +12,7 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { ndarray } from "../../lib/array.ts";
 import { occlusion } from "../../lib/methods/occlusion.ts";
-import { vgg16 } from "../../lib/model/builders.ts";
+import { vgg16 } from "../../lib/model/architectures/builders.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { BackendError, type BackendName, useBackend } from "../../lib/runtime/backend.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";

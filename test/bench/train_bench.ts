@@ -6,8 +6,8 @@
 
 import type { Dataset } from "../../lib/data/dataset.ts";
 import { cifar10 } from "../../lib/data/dataset.ts";
-import { startLiveTraining } from "../../lib/figure/live_training.ts";
-import { catsVsDogsConvnet } from "../../lib/model/builders.ts";
+import { startLiveTraining } from "../../lib/results/live_training.ts";
+import { catsVsDogsConvnet } from "../../lib/model/architectures/builders.ts";
 import { runTraining, type TrainingWatcher } from "../../lib/probe/training/train.ts";
 import { type BackendName, doctor, useBackend } from "../../lib/runtime/backend.ts";
 import { type Benchmark, compare, type Line, measure } from "./harness.ts";

@@ -3,7 +3,7 @@
 
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll } from "vitest";
-import { labIsReady, root } from "../notebooks/nbconvert.ts";
+import { labIsReady, root } from "../notebook/nbconvert.ts";
 
 /** The folder of what these tests make: beside `notebooks/`, so that a cell in it imports `../mod.ts` too. */
 export const out = `${root}out`;
@@ -70,7 +70,7 @@ async function startLab(folder: string, own: string): Promise<Lab> {
     args: [
       "run",
       "-A",
-      `${root}lib/figure/jupyter/lab.ts`,
+      `${root}lib/tools/lab.ts`,
       "--no-browser",
       // Others may take the port before JupyterLab does: then it takes another one.
       "--ServerApp.port_retries=50",

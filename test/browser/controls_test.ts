@@ -1,8 +1,8 @@
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
-import { runNotebook } from "../../lib/figure/jupyter/kernel.ts";
-import { type Notebook, notebookText } from "../../lib/figure/jupyter/notebook.ts";
-import { notebookOf } from "../notebooks/samples.ts";
+import { runNotebook } from "../../lib/tools/kernel.ts";
+import { type Notebook, notebookText } from "../../lib/tools/notebook.ts";
+import { notebookOf } from "../notebook/samples.ts";
 import { browserAndLab, browserIsReady, codeCells, openNotebook, out, runAll } from "./browser.ts";
 
 const ready = await browserIsReady();

@@ -1,10 +1,10 @@
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { runNotebook } from "../../lib/figure/jupyter/kernel.ts";
-import { type CodeCell, type Notebook, notebookText, parseNotebook } from "../../lib/figure/jupyter/notebook.ts";
-import { notebookPage } from "../../lib/figure/page.ts";
-import { convert, root } from "../notebooks/nbconvert.ts";
-import { eighty, EIGHTY_WORDS, PICTURES, pictures as picturesNotebook } from "../notebooks/samples.ts";
+import { runNotebook } from "../../lib/tools/kernel.ts";
+import { type CodeCell, type Notebook, notebookText, parseNotebook } from "../../lib/tools/notebook.ts";
+import { notebookPage } from "../../lib/tools/notebook_page.ts";
+import { convert, root } from "../notebook/nbconvert.ts";
+import { eighty, EIGHTY_WORDS, PICTURES, pictures as picturesNotebook } from "../notebook/samples.ts";
 import {
   browserAndLab,
   browserIsReady,

@@ -1,10 +1,10 @@
 /// <reference lib="dom" />
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { runNotebook } from "../../lib/figure/jupyter/kernel.ts";
-import { type Notebook, notebookText } from "../../lib/figure/jupyter/notebook.ts";
-import { notebookPage } from "../../lib/figure/page.ts";
-import { notebookOf } from "../notebooks/samples.ts";
+import { runNotebook } from "../../lib/tools/kernel.ts";
+import { type Notebook, notebookText } from "../../lib/tools/notebook.ts";
+import { notebookPage } from "../../lib/tools/notebook_page.ts";
+import { notebookOf } from "../notebook/samples.ts";
 import { browserAndLab, browserIsReady, openNotebook, out, runAll, stayLocal } from "./browser.ts";
 
 const ready = await browserIsReady();

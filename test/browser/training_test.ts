@@ -1,8 +1,8 @@
 /** The live view of a training run in JupyterLab, and the button that reaches the kernel. */
 
 import { describe, expect, test } from "vitest";
-import { notebookText } from "../../lib/figure/jupyter/notebook.ts";
-import { notebookOf } from "../notebooks/samples.ts";
+import { notebookText } from "../../lib/tools/notebook.ts";
+import { notebookOf } from "../notebook/samples.ts";
 import { browserAndLab, browserIsReady, codeCells, openNotebook, out, screenshot } from "./browser.ts";
 
 const ready = await browserIsReady();

@@ -2,9 +2,9 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { decodeBytes } from "../../lib/codec.ts";
 import { Figure, Shown } from "../../lib/figure/figure.ts";
-import { displaySymbol, type MimeBundle } from "../../lib/figure/jupyter/display.ts";
+import { displaySymbol, type MimeBundle } from "../../lib/notebook/display.ts";
 import { useBackend } from "../../lib/runtime/backend.ts";
-import * as figures from "../figures/figures.ts";
+import * as figures from "../snapshots/figures.ts";
 
 const picture = {
   kind: "picture" as const,

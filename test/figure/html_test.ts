@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { encodePng } from "../../lib/codec.ts";
 import type { Block } from "../../lib/figure/blocks.ts";
-import { CONTROLS_SCRIPT } from "../../lib/figure/controls.ts";
+import { CONTROLS_SCRIPT } from "../../lib/page/controls.ts";
 import { Figure, type FigureParts } from "../../lib/figure/figure.ts";
-import { HOVER_SCRIPT } from "../../lib/figure/hover.ts";
+import { HOVER_SCRIPT } from "../../lib/page/hover.ts";
 import { escapeHtml } from "../../lib/figure/html.ts";
 
 const EVIL = `"><script>alert(1)</script>' onerror='x`;

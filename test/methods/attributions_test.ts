@@ -3,8 +3,8 @@
 import type { layers as Layers, Tensor } from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { NdArray } from "../../lib/array.ts";
-import type { Attribution } from "../../lib/figure/attribution.ts";
-import { percentileOfMagnitudes } from "../../lib/figure/attribution.ts";
+import type { Attribution } from "../../lib/results/attribution.ts";
+import { percentileOfMagnitudes } from "../../lib/results/attribution.ts";
 import { compare } from "../../lib/methods/compare.ts";
 import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";

@@ -3,7 +3,7 @@ import { loadImage } from "../../lib/data/image.ts";
 import { deconvnet } from "../../lib/methods/deconvnet.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
-import { smallZfnet } from "../../lib/model/zfnet.ts";
+import { smallZfnet } from "../../lib/model/architectures/zfnet.ts";
 import { doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { buildCaptumNet, captumNets, imageOf, inRgb } from "./captum_nets.ts";
 import { landscape, redImage, tinyNet, wavesNet } from "../nets.ts";

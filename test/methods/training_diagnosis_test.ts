@@ -9,7 +9,7 @@ import { predict } from "../../lib/methods/predict.ts";
 import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
-import { smallZfnet } from "../../lib/model/zfnet.ts";
+import { smallZfnet } from "../../lib/model/architectures/zfnet.ts";
 import { runTraining } from "../../lib/probe/training/train.ts";
 import runs from "./fixtures/training.json" with { type: "json" };
 import { type Frozen, thaw } from "./fixtures/training.ts";

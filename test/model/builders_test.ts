@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { alexnet, catsVsDogsConvnet, tinyVgg, vgg16, vgg19 } from "../../lib/model/builders.ts";
+import { alexnet, catsVsDogsConvnet, tinyVgg, vgg16, vgg19 } from "../../lib/model/architectures/builders.ts";
 import type { Model } from "../../lib/model/model.ts";
-import { smallZfnet, zfnet } from "../../lib/model/zfnet.ts";
+import { smallZfnet, zfnet } from "../../lib/model/architectures/zfnet.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { forward } from "../../lib/probe/forward.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Dataset } from "../../lib/data/dataset.ts";
 import { Image } from "../../lib/data/image.ts";
-import { smallZfnet, zfnet, zfnetRecipe } from "../../lib/model/zfnet.ts";
+import { smallZfnet, zfnet, zfnetRecipe } from "../../lib/model/architectures/zfnet.ts";
 import { namedWeights, runTraining, type TrainingOptions } from "../../lib/probe/training/train.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { uniforms } from "../nets.ts";

@@ -2,15 +2,15 @@ import type { layers as tfLayers, LayersModel, SymbolicTensor, Tensor } from "@t
 import fc from "fast-check";
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { type NdArray, ndarray, sizeOf } from "../../lib/array.ts";
-import type { CodeCell } from "../../lib/figure/jupyter/notebook.ts";
-import { runNotebook } from "../../lib/figure/jupyter/kernel.ts";
+import type { CodeCell } from "../../lib/tools/notebook.ts";
+import { runNotebook } from "../../lib/tools/kernel.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { forward } from "../../lib/probe/forward.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { forwardAll, forwardEach, WorkerError, workersFor } from "../../lib/scan/pool.ts";
 import { uniforms } from "../nets.ts";
-import { DISPLAY, notebookOf } from "../notebooks/samples.ts";
+import { DISPLAY, notebookOf } from "../notebook/samples.ts";
 
 await useBackend("wasm");
 const tf = await ensureBackend();

@@ -6,10 +6,10 @@
 
 import { base64 } from "../base64.ts";
 import type { Live } from "../blocks.ts";
-import { scriptJson } from "../controls.ts";
+import { scriptJson } from "../../page/controls.ts";
 import { Figure } from "../figure.ts";
 import { columnOf, type MapColumn, type MapData, type MapPoints, mapPoints, NO_LABEL, shapeOf } from "./columns.ts";
-import { MAP_SCRIPT } from "./script.ts";
+import { MAP_SCRIPT } from "../../page/map/script.ts";
 import { dotSize, drawLegend, drawMap } from "./still.ts";
 import { thin } from "./thin.ts";
 import { bestView } from "./view.ts";

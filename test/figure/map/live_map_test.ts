@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { runNotebook } from "../../../lib/figure/jupyter/kernel.ts";
-import { joined } from "../../../lib/figure/jupyter/notebook.ts";
+import { runNotebook } from "../../../lib/tools/kernel.ts";
+import { joined } from "../../../lib/tools/notebook.ts";
 import { startLiveMap } from "../../../lib/figure/map/live_map.ts";
-import { root } from "../../notebooks/nbconvert.ts";
-import { notebookOf } from "../../notebooks/samples.ts";
+import { root } from "../../notebook/nbconvert.ts";
+import { notebookOf } from "../../notebook/samples.ts";
 
 /** Stands in for the kernel, in which alone pictures are painted. */
 const inCell = () => vi.stubGlobal("Deno", Object.create(Deno, { jupyter: { value: {} } }));

@@ -1,0 +1,237 @@
+/**
+ * Well-known ConvNets with fresh weights, ready to be trained.
+ *
+ * @module
+ */
+
+import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
+import { checkOptions } from "../../errors.ts";
+import type { TF } from "../../runtime/backend.ts";
+import type { Model } from "../model.ts";
+import {
+  BUILD_OPTIONS,
+  type BuildOptions,
+  checkDropout,
+  type Draw,
+  glorot,
+  normal,
+  outputsOf,
+  stack,
+} from "./stack.ts";
+
+/** Options of builders of classifiers. */
+export interface ClassifierOptions extends BuildOptions {
+  /**
+   * How many classes there are, where `labels` does not tell.
+   * @default 1000, or what the paper has
+   */
+  classes?: number;
+}
+
+/** The names of {@linkcode ClassifierOptions}. */
+export const CLASSIFIER_OPTIONS = { classes: true, ...BUILD_OPTIONS } satisfies Record<keyof ClassifierOptions, true>;
+
+/** Options of {@linkcode catsVsDogsConvnet}. */
+export interface CatsVsDogsOptions extends BuildOptions {
+  /**
+   * Side of the images in pixels: 150 as in the book, 32 for CIFAR-10's cats and dogs.
+   * @default 32
+   */
+  size?: number;
+  /**
+   * Share of the last map's values that dropout leaves out while training.
+   * @default 0.5
+   */
+  dropout?: number;
+}
+
+const RELU = "relu" as const;
+
+function pooling(tf: TF, name: string, poolSize: number, strides: number): layers.Layer {
+  return tf.layers.maxPooling2d({ name, poolSize, strides });
+}
+
+/** A convolution of ReLUs, 3×3 unless told otherwise. */
+export function convolution(tf: TF, name: string, filters: number, draw: Draw, more: object = {}): layers.Layer {
+  return tf.layers.conv2d({ name, filters, kernelSize: 3, activation: RELU, kernelInitializer: draw(), ...more });
+}
+
+/**
+ * Chollet's small ConvNet that tells cats from dogs: four convolutions of 3×3, each with a pooling behind it, a dense
+ * layer of 512, and one sigmoid unit that says how much of a dog it is ("Deep Learning with Python", first edition,
+ * §5.2.3, with the dropout of §5.2.5). Below 100 pixels a side the convolutions are padded, so that all eight layers of
+ * maps are there at 32×32 too.
+ *
+ * @returns a model with outputs `[1]`; with size 150 it has the book's 3,453,121 weights
+ * @throws {RangeError} if the size is not a whole number ≥ 16, or the dropout no share below 1
+ *
+ * @example
+ * ```ts
+ * const model = await catsVsDogsConvnet({ seed: 1 });
+ * await train(model, await cifar10({ classes: ["cat", "dog"] }), { optimizer: "adam", epochs: 4 });
+ * ```
+ */
+export async function catsVsDogsConvnet(options: CatsVsDogsOptions = {}): Promise<Model> {
+  const { size = 32, dropout = 0.5, labels = ["cat", "dog"], seed, name = "cats-vs-dogs" } = checkOptions(
+    "catsVsDogsConvnet",
+    options,
+    { size: true, dropout: true, ...BUILD_OPTIONS },
+  );
+  if (!Number.isInteger(size) || size < 16) {
+    throw new RangeError(`catsVsDogsConvnet reads images of at least 16 pixels a side: received size ${size}.`);
+  }
+  checkDropout(dropout);
+  if (labels.length !== 2) {
+    throw new RangeError(`catsVsDogsConvnet tells two classes apart: received ${labels.length} labels.`);
+  }
+  return await stack({
+    name,
+    labels,
+    seed,
+    preprocess: "unit",
+    layers: (tf, seed) => {
+      const draw = glorot(tf, seed);
+      const padding = size < 100 ? "same" : "valid";
+      return [
+        ...[32, 64, 128, 128].flatMap((filters, i) => [
+          convolution(tf, `conv${i + 1}`, filters, draw, { padding, ...(i === 0 && { inputShape: [size, size, 3] }) }),
+          pooling(tf, `pool${i + 1}`, 2, 2),
+        ]),
+        tf.layers.flatten({ name: "flatten" }),
+        tf.layers.dropout({ name: "dropout", rate: dropout, seed: 1 }),
+        tf.layers.dense({ name: "dense1", units: 512, activation: RELU, kernelInitializer: draw() }),
+        tf.layers.dense({ name: "dense2", units: 1, activation: "sigmoid", kernelInitializer: draw() }),
+      ];
+    },
+  });
+}
+
+/**
+ * The small VGG-like ConvNet of CNN Explainer (Wang et al. 2020): four valid convolutions of ten 3×3 filters, two
+ * poolings, one dense layer, on images of 64×64.
+ *
+ * @returns a model with 19,920 weights for its ten classes
+ */
+export async function tinyVgg(options: ClassifierOptions = {}): Promise<Model> {
+  const { labels, classes = 10, seed, name = "tiny-vgg" } = checkOptions("tinyVgg", options, CLASSIFIER_OPTIONS);
+  const units = outputsOf(labels, classes);
+  return await stack({
+    name,
+    labels,
+    seed,
+    preprocess: "unit",
+    layers: (tf, seed) => {
+      const draw = glorot(tf, seed);
+      return [
+        convolution(tf, "conv1_1", 10, draw, { inputShape: [64, 64, 3] }),
+        convolution(tf, "conv1_2", 10, draw),
+        pooling(tf, "pool1", 2, 2),
+        convolution(tf, "conv2_1", 10, draw),
+        convolution(tf, "conv2_2", 10, draw),
+        pooling(tf, "pool2", 2, 2),
+        tf.layers.flatten({ name: "flatten" }),
+        tf.layers.dense({ name: "output", units, activation: "softmax", kernelInitializer: draw() }),
+      ];
+    },
+  });
+}
+
+/** AlexNet's dense layers, and VGG's after it: two of 4096 ReLUs with dropout behind each, and the classes. */
+function denseLayers(tf: TF, draw: Draw, units: number, biasInitializer: "zeros" | "ones"): layers.Layer[] {
+  const dense = (name: string) =>
+    tf.layers.dense({ name, units: 4096, activation: RELU, kernelInitializer: draw(), biasInitializer });
+  return [
+    tf.layers.flatten({ name: "flatten" }),
+    dense("fc6"),
+    tf.layers.dropout({ name: "dropout6", rate: 0.5, seed: 1 }),
+    dense("fc7"),
+    tf.layers.dropout({ name: "dropout7", rate: 0.5, seed: 2 }),
+    tf.layers.dense({ name: "fc8", units, activation: "softmax", kernelInitializer: draw() }),
+  ];
+}
+
+/** How many convolutions stand before each of a VGG's five poolings, and how many filters each has. */
+const VGG_FILTERS = [64, 128, 256, 512, 512];
+
+async function vgg(
+  { convolutions, labels, classes = 1000, seed, name }: ClassifierOptions & { convolutions: number[]; name: string },
+): Promise<Model> {
+  const units = outputsOf(labels, classes);
+  return await stack({
+    name,
+    labels,
+    seed,
+    preprocess: "caffe",
+    layers: (tf, seed) => {
+      const draw = glorot(tf, seed);
+      return [
+        ...VGG_FILTERS.flatMap((filters, block) => [
+          ...Array.from(
+            { length: convolutions[block] },
+            (_, i) =>
+              convolution(tf, `conv${block + 1}_${i + 1}`, filters, draw, {
+                padding: "same",
+                ...(block === 0 && i === 0 && { inputShape: [224, 224, 3] }),
+              }),
+          ),
+          pooling(tf, `pool${block + 1}`, 2, 2),
+        ]),
+        ...denseLayers(tf, draw, units, "zeros"),
+      ];
+    },
+  });
+}
+
+/**
+ * VGG-16, configuration D of Simonyan and Zisserman (2014), Table 1. Its weights take half a gigabyte.
+ *
+ * @returns a model with 138,357,544 weights for 1000 classes
+ */
+export async function vgg16(options: ClassifierOptions = {}): Promise<Model> {
+  const { name = "vgg16", ...rest } = checkOptions("vgg16", options, CLASSIFIER_OPTIONS);
+  return await vgg({ name, ...rest, convolutions: [2, 2, 3, 3, 3] });
+}
+
+/**
+ * VGG-19, configuration E of Simonyan and Zisserman (2014), Table 1. Its weights take more than half a gigabyte.
+ *
+ * @returns a model with 143,667,240 weights for 1000 classes
+ */
+export async function vgg19(options: ClassifierOptions = {}): Promise<Model> {
+  const { name = "vgg19", ...rest } = checkOptions("vgg19", options, CLASSIFIER_OPTIONS);
+  return await vgg({ name, ...rest, convolutions: [2, 2, 4, 4, 4] });
+}
+
+/**
+ * AlexNet (Krizhevsky, Sutskever and Hinton 2012, §3.5) on one card: no convolution is split in two groups, and the
+ * response normalization is left out. Weights start as in its §5: N(0, 0.01²), and biases of 1 in the second, fourth
+ * and fifth convolution and in the hidden dense layers.
+ *
+ * @returns a model with 62,378,344 weights for 1000 classes, on images of 227×227
+ */
+export async function alexnet(options: ClassifierOptions = {}): Promise<Model> {
+  const { labels, classes = 1000, seed, name = "alexnet" } = checkOptions("alexnet", options, CLASSIFIER_OPTIONS);
+  const units = outputsOf(labels, classes);
+  return await stack({
+    name,
+    labels,
+    seed,
+    preprocess: { mean: [123.68, 116.779, 103.939] },
+    layers: (tf, seed) => {
+      const draw = normal(tf, seed, 0.01);
+      const conv = (name: string, filters: number, kernelSize: number, bias: 0 | 1, more: object) =>
+        convolution(tf, name, filters, draw, { kernelSize, biasInitializer: bias ? "ones" : "zeros", ...more });
+      return [
+        conv("conv1", 96, 11, 0, { strides: 4, inputShape: [227, 227, 3] }),
+        pooling(tf, "pool1", 3, 2),
+        conv("conv2", 256, 5, 1, { padding: "same" }),
+        pooling(tf, "pool2", 3, 2),
+        conv("conv3", 384, 3, 0, { padding: "same" }),
+        conv("conv4", 384, 3, 1, { padding: "same" }),
+        conv("conv5", 256, 3, 1, { padding: "same" }),
+        pooling(tf, "pool5", 3, 2),
+        ...denseLayers(tf, draw, units, "ones"),
+      ];
+    },
+  });
+}

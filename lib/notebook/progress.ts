@@ -1,0 +1,147 @@
+/**
+ * Progress of long work: a bar in the cell, a line in a terminal.
+ *
+ * @module
+ */
+
+import { escapeHtml } from "../figure/html.ts";
+import { display, inKernel } from "./display.ts";
+
+/** A running progress bar. */
+export interface Progress {
+  /** Tells how much is done, of the total. */
+  update(done: number): void;
+  /**
+   * Puts HTML under the bar, a picture of the work as it stands, and resolves when the cell has it. Both are one output:
+   * nothing is left of it when the work is done, and what was seen last stays when it is stopped. Outside a cell it does
+   * nothing.
+   */
+  show(html: string): Promise<void>;
+  /** Ends the bar; a line with the time it took stays. */
+  finish(): Promise<void>;
+  /** Ends the bar after a failure or an abort; a line that says how far it came stays. */
+  stop(): Promise<void>;
+}
+
+/** How much work under a bar is going on ({@linkcode withProgress}). */
+let working = 0;
+
+/** The bar is redrawn at most so often. */
+const EVERY_MS = 250;
+/** With a picture under it the bar alone is redrawn less often: the picture goes to the page each time. */
+const WITH_PICTURE_MS = 1000;
+
+/** A time in the units that fit it, rounded first, so that no minute has 60 seconds. */
+export function duration(ms: number): string {
+  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
+  const s = Math.round(ms / 1000);
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  const minutes = Math.round(s / 60);
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** What the bar says: how much is done, how long it took, how long is left at this pace. */
+export function progressText(label: string, done: number, total: number | undefined, elapsed: number): string {
+  if (total === undefined) return `${label} · ${duration(elapsed)}`;
+  const left = done > 0 && done < total ? ` · ${duration((elapsed / done) * (total - done))} left` : "";
+  return `${label} · ${done} of ${total} · ${duration(elapsed)}${left}`;
+}
+
+/** The bar as HTML: the text, and under it the bar where the share of what is done is known. */
+export function progressHtml(text: string, share: number | undefined): string {
+  const bar = share === undefined
+    ? ""
+    : `<div style="width:320px;max-width:100%;height:6px;margin-top:3px;background-color:rgba(128,128,128,.35)">` +
+      `<div style="width:${(100 * share).toFixed(1)}%;height:6px;background-color:#3b82c4"></div></div>`;
+  return `<div style="font-size:90%;opacity:.85">${escapeHtml(text)}${bar}</div>`;
+}
+
+/**
+ * Starts a progress bar.
+ *
+ * In a cell it is one output that is repainted; in a terminal one line that is rewritten; where standard error is no
+ * terminal, only its last line is printed. While other work is under a bar ({@linkcode withProgress}) there is no second
+ * one: what goes on then is as a rule a part of it.
+ *
+ * @param label what is going on, in a few words
+ * @param total how much there is to do; without it the bar only counts the seconds
+ */
+export function startProgress(label: string, total?: number): Progress {
+  const start = performance.now();
+  const id = crypto.randomUUID();
+  const alone = working === 0;
+  const cell = alone && inKernel();
+  const terminal = alone && !cell && Deno.stderr.isTerminal();
+  let done = 0;
+  let shown = false;
+  let below = "";
+  let next = 0;
+  let last: Promise<void> = Promise.resolve();
+  const elapsed = () => performance.now() - start;
+
+  const write = (text: string) => Deno.stderr.writeSync(new TextEncoder().encode(text));
+  const paint = (text: string, share: number | undefined) => {
+    if (cell) {
+      const update = shown;
+      shown = true;
+      next = performance.now() + WITH_PICTURE_MS;
+      const html = progressHtml(text, share) + below;
+      last = last.then(() => display({ "text/html": html, "text/plain": text }, { id, update }));
+    } else if (terminal) write(`\r\x1b[K${text}`);
+  };
+  const repaint = () => paint(progressText(label, done, total, elapsed()), total && Math.min(1, done / total));
+  const timer = setInterval(() => (below && performance.now() < next) || repaint(), EVERY_MS);
+  // The bar alone must not keep a process alive.
+  Deno.unrefTimer(timer);
+  repaint();
+
+  const end = async (text: string) => {
+    clearInterval(timer);
+    paint(text, undefined);
+    if (terminal) write("\n");
+    else if (alone && !cell) write(`${text}\n`);
+    await last;
+  };
+  return {
+    update(now) {
+      done = now;
+    },
+    async show(html) {
+      if (!cell) return;
+      below = html;
+      repaint();
+      await last;
+    },
+    finish() {
+      below = "";
+      return end(`${label} · done in ${duration(elapsed())}`);
+    },
+    stop: () =>
+      end(`${label} · stopped after ${total === undefined ? "" : `${done} of ${total}, `}${duration(elapsed())}`),
+  };
+}
+
+/**
+ * Does work under a progress bar, which ends with it, also when it fails.
+ *
+ * @param work is given what tells the bar how much is done, and what puts a picture under it ({@linkcode Progress.show})
+ */
+export async function withProgress<T>(
+  label: string,
+  total: number,
+  work: (update: (done: number) => void, show: (html: string) => Promise<void>) => Promise<T>,
+): Promise<T> {
+  const bar = startProgress(label, total);
+  working++;
+  try {
+    const result = await work((done) => bar.update(done), (html) => bar.show(html));
+    await bar.finish();
+    return result;
+  } catch (error) {
+    await bar.stop();
+    throw error;
+  } finally {
+    working--;
+  }
+}

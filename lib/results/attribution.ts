@@ -1,0 +1,305 @@
+/**
+ * The result that every attribution method gives: how much each pixel counts, beside the photo and over it.
+ *
+ * @module
+ */
+
+import { extent, type NdArray } from "../array.ts";
+import { checkOptions } from "../errors.ts";
+import type { Blend, Block, Picture } from "../figure/blocks.ts";
+import { brief } from "../figure/brief.ts";
+import { colorize, type Palette, paletteTable } from "../figure/color.ts";
+import { Figure, Shown } from "../figure/figure.ts";
+import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
+
+/** What a map explains. A class has an index and a label, a unit a layer, a channel and a cell. */
+export interface AttributionTarget {
+  /** The target in words. */
+  readonly text: string;
+  readonly index?: number;
+  readonly label?: string;
+  /** What the model gives the class, 0…1; absent where its outputs are no probabilities. */
+  readonly probability?: number;
+  readonly layer?: string;
+  readonly channel?: number;
+  /** Row and column of the unit in its map. */
+  readonly cell?: readonly [y: number, x: number];
+}
+
+/** How a map is painted. */
+export interface MapOptions {
+  /**
+   * The percentile of the magnitudes other than 0 that takes the last colour; what is greater is clipped to it.
+   * @default 99 for maps of pixels, 100 (nothing is clipped) for maps of a layer's cells
+   */
+  clip?: number;
+  /**
+   * The palette of unsigned maps; signed ones take the diverging palette.
+   * @default "inferno"
+   */
+  palette?: Exclude<Palette, "diverging">;
+}
+
+/** How an attribution's figure is painted. */
+export interface AttributionFigureOptions extends MapOptions {
+  /**
+   * How much of the map is seen over the photo, 0…1; a slider changes it where scripts run.
+   * @default 0.8
+   */
+  opacity?: number;
+}
+
+/** The names of {@linkcode AttributionFigureOptions}. */
+export const ATTRIBUTION_FIGURE_OPTIONS = { clip: true, palette: true, opacity: true } satisfies Record<
+  keyof AttributionFigureOptions,
+  true
+>;
+
+/** What an {@linkcode Attribution} is made of. */
+export interface AttributionParts {
+  /** The method's name for readers, as `"integrated gradients"`. */
+  method: string;
+  /** The model's name. */
+  model: string;
+  /** The image's name. */
+  name: string;
+  /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255. */
+  image: NdArray;
+  /** `[h, w, 3]` in RGB order; `[h, w]` for a model of grey images and for class activation maps. */
+  values: NdArray;
+  /** One number a pixel, `[h, w]`. */
+  map: NdArray;
+  target: AttributionTarget;
+  /** The target's value for the image: what was explained. */
+  score: number;
+  /** Whether the map tells what speaks for the target (positive) from what speaks against it. */
+  signed: boolean;
+  /** What is painted: the map, or the values as a colour picture with grey for 0. */
+  paint: "map" | "colors";
+  /** How the map was made of the values, and what it was made with, in a sentence or several. */
+  about: string;
+  clip?: number;
+  convergenceDelta?: number;
+  cam?: NdArray;
+  layer?: string;
+}
+
+/** A small image is shown enlarged by a whole factor, up to this size. */
+const SHOWN = 224;
+/** Of the colour bar, in pixels. */
+const BAR_HEIGHT = 10;
+
+/**
+ * The value at a percentile of the magnitudes other than 0: so many per cent of them are not greater. 0 if all are 0.
+ */
+export function percentileOfMagnitudes(values: ArrayLike<number>, percentile: number): number {
+  const magnitudes = Float32Array.from(values as ArrayLike<number>, Math.abs).filter((value) => value > 0).sort();
+  if (magnitudes.length === 0) return 0;
+  return magnitudes[Math.max(0, Math.ceil((percentile / 100) * magnitudes.length) - 1)];
+}
+
+/** How much each pixel of an image counts for a target; in a cell, the map beside the photo and over it. */
+export class Attribution extends Shown {
+  /** The method's name, as `"integrated gradients"`. */
+  readonly method: string;
+  /** The model's name. */
+  readonly model: string;
+  /** The image's name. */
+  readonly name: string;
+  /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255. */
+  readonly image: NdArray;
+  /** `[h, w, 3]` in RGB order; `[h, w]` for a model of grey images and for class activation maps. */
+  readonly values: NdArray;
+  /** One number a pixel, `[h, w]`. */
+  readonly map: NdArray;
+  /** What was explained. */
+  readonly target: AttributionTarget;
+  /** The target's value for the image. */
+  readonly score: number;
+  /** Whether the map has two signs: positive where it speaks for the target. */
+  readonly signed: boolean;
+  /** For methods that share the score out among the pixels: how much the sum of all values misses it by. */
+  readonly convergenceDelta?: number;
+  /** For class activation maps: the map in the layer's own cells, before it was enlarged. */
+  readonly cam?: NdArray;
+  /** For class activation maps: the layer. */
+  readonly layer?: string;
+  /** What is painted: the map, or the values as a colour picture with grey for 0. */
+  readonly paint: "map" | "colors";
+  readonly #about: string;
+  readonly #clip: number;
+
+  constructor(parts: AttributionParts) {
+    super();
+    this.method = parts.method;
+    this.model = parts.model;
+    this.name = parts.name;
+    this.image = parts.image;
+    this.values = parts.values;
+    this.map = parts.map;
+    this.target = parts.target;
+    this.score = parts.score;
+    this.signed = parts.signed;
+    this.paint = parts.paint;
+    this.#about = parts.about;
+    this.#clip = parts.clip ?? 99;
+    if (parts.convergenceDelta !== undefined) this.convergenceDelta = parts.convergenceDelta;
+    if (parts.cam) this.cam = parts.cam;
+    if (parts.layer !== undefined) this.layer = parts.layer;
+  }
+
+  /** The target in words, with its probability where there is one. */
+  get targetText(): string {
+    const { text, probability } = this.target;
+    return probability === undefined ? text : `${text} (${(100 * probability).toFixed(1)} %)`;
+  }
+
+  /** The photo as the model saw it. */
+  photo(): Picture {
+    return {
+      kind: "picture",
+      heading: "as the model saw it",
+      pixels: pixelsOf(this.image, this.#factor()),
+      alt: `${this.name}, as ${this.model} saw it`,
+    };
+  }
+
+  /** The map, or the values as colours; the hover reads the map's numbers, in the layer's own cells where it has them. */
+  picture(options: MapOptions = {}): Picture {
+    const { greatest } = this.scale(options);
+    return {
+      kind: "picture",
+      heading: this.method,
+      pixels: this.paint === "colors" ? this.#colors(greatest) : this.#painted(greatest, options.palette),
+      values: this.cam ?? this.map,
+      alt: `${this.method} of ${this.model} for ${this.target.text} on ${this.name}`,
+    };
+  }
+
+  /** The map over the photo, which is seen wherever the map is near 0. */
+  blend({ opacity = 0.8, ...options }: AttributionFigureOptions = {}): Blend {
+    if (!(opacity >= 0 && opacity <= 1)) throw new RangeError(`opacity is a share from 0 to 1: received ${opacity}.`);
+    const { greatest } = this.scale(options);
+    return {
+      kind: "blend",
+      heading: "over the photo",
+      below: pixelsOf(this.image, this.#factor()),
+      above: this.#veil(this.#painted(greatest, options.palette), greatest),
+      opacity,
+      alt: `${this.method} of ${this.model} for ${this.target.text}, laid over ${this.name}`,
+    };
+  }
+
+  /** The colours of the map with what they stand for. */
+  bar(options: MapOptions = {}): Picture {
+    const { greatest, low, palette } = this.scale(options);
+    const width = SHOWN;
+    const data = new Uint8Array(width * BAR_HEIGHT * 3);
+    if (this.paint === "colors") {
+      for (let i = 0; i < data.length; i++) data[i] = Math.round((255 * (Math.floor(i / 3) % width)) / (width - 1));
+    } else {
+      const table = paletteTable(palette);
+      for (let i = 0; i < width * BAR_HEIGHT; i++) {
+        const step = Math.round((255 * (i % width)) / (width - 1));
+        data.set(table.subarray(step * 3, step * 3 + 3), i * 3);
+      }
+    }
+    const note = low < 0 ? `${brief(low)} … 0 … ${brief(greatest)}` : `0 … ${brief(greatest)}`;
+    return {
+      kind: "picture",
+      note,
+      pixels: { data, width, height: BAR_HEIGHT },
+      alt: `Colour bar of the ${this.method} map: ${note}`,
+    };
+  }
+
+  /** What the first and the last colour stand for. */
+  scale({ clip = this.#clip, palette = "inferno" }: MapOptions = {}): {
+    low: number;
+    greatest: number;
+    palette: Palette;
+    clip: number;
+  } {
+    if (!(clip > 0 && clip <= 100)) {
+      throw new RangeError(`clip must be a percentile above 0, at most 100: received ${clip}.`);
+    }
+    const colors = this.paint === "colors";
+    const greatest = percentileOfMagnitudes(colors ? this.values.data : this.map.data, clip);
+    const twoSided = colors || this.signed;
+    return { low: twoSided ? -greatest : 0, greatest, palette: this.signed ? "diverging" : palette, clip };
+  }
+
+  /** The sentences under the figure that tell how to read the map. */
+  caption(options: MapOptions = {}): string {
+    const { clip, greatest, palette } = this.scale(options);
+    const clipped = clip === 100
+      ? "the greatest magnitude"
+      : `the ${clip}th percentile of the magnitudes other than 0, what is greater is clipped`;
+    const scale = this.paint === "colors"
+      ? `Colours are 0.5 + value / (2 · ${brief(greatest)}), grey is 0; ${brief(greatest)} is ${clipped}.`
+      : this.signed
+      ? `Signed: orange speaks for the target, blue against it, black is 0; full colour is ±${
+        brief(greatest)
+      }, ${clipped}.`
+      : `Unsigned: black is 0, ${palette === "grey" ? "white" : "the brightest colour"} ${
+        brief(greatest)
+      }, ${clipped}.`;
+    const delta = this.convergenceDelta === undefined ? "" : `Convergence delta ${brief(this.convergenceDelta)}.`;
+    return [this.#about, scale, delta].filter(Boolean).join(" ");
+  }
+
+  override figure(options: AttributionFigureOptions = {}): Figure {
+    checkOptions("figure", options, ATTRIBUTION_FIGURE_OPTIONS);
+    const title = `${this.model} · ${this.method} · ${this.targetText} · ${this.name}`;
+    const caption = this.caption(options);
+    const blocks: Block[] = [
+      { kind: "row", blocks: [this.photo(), this.picture(options), this.blend(options)] },
+      this.bar(options),
+    ];
+    return new Figure({ title, caption, blocks, text: [title, `  ${this.#summary()}`, `  ${caption}`].join("\n") });
+  }
+
+  #summary(): string {
+    const [min, max] = extent(this.map.data);
+    const at = this.map.data.indexOf(max);
+    const [height, width] = this.map.shape;
+    return `score ${brief(this.score)} · map ${height}×${width}, ${brief(min)} … ${brief(max)}, ` +
+      `greatest at row ${Math.floor(at / width)}, column ${at % width}`;
+  }
+
+  #factor(): number {
+    return Math.max(1, Math.floor(SHOWN / Math.max(this.image.shape[0], this.image.shape[1])));
+  }
+
+  #painted(greatest: number, palette: MapOptions["palette"] = "inferno"): Pixels {
+    const low = this.signed ? -greatest : 0;
+    const rgb = colorize(this.map.data, low, greatest, this.signed ? "diverging" : palette);
+    const [height, width] = this.map.shape;
+    return pixelsOf({ data: Float32Array.from(rgb), shape: [height, width, 3] }, this.#factor());
+  }
+
+  /** The values as colours; where there is one channel, as greys. */
+  #colors(greatest: number): Pixels {
+    const { data, shape: [height, width, channels = 1] } = this.values;
+    const shades = new Float32Array(height * width * 3);
+    for (let i = 0; i < shades.length; i++) {
+      const value = data[channels === 3 ? i : Math.floor(i / 3)];
+      shades[i] = greatest > 0 ? 255 * (0.5 + value / (2 * greatest)) : 127.5;
+    }
+    return pixelsOf({ data: shades, shape: [height, width, 3] }, this.#factor());
+  }
+
+  /** A painted map as RGBA, the more transparent the nearer it is to 0. */
+  #veil({ data, width, height }: Pixels, greatest: number): Pixels {
+    const factor = this.#factor();
+    const columns = this.map.shape[1];
+    const rgba = new Uint8Array(width * height * 4);
+    for (let i = 0; i < width * height; i++) {
+      const cell = Math.floor(Math.floor(i / width) / factor) * columns + Math.floor((i % width) / factor);
+      const share = greatest > 0 ? Math.min(1, Math.abs(this.map.data[cell]) / greatest) : 0;
+      rgba.set(data.subarray(i * 3, i * 3 + 3), i * 4);
+      rgba[i * 4 + 3] = Math.round(255 * share);
+    }
+    return { data: rgba, width, height };
+  }
+}

@@ -1,0 +1,326 @@
+/**
+ * How a network changed while it learned: curves, and filmstrips of its filters and maps with a slider.
+ *
+ * @module
+ */
+
+import { channelOf, extent, type NdArray } from "../array.ts";
+import type { Axis, Block, Chart, Picture, Series } from "../figure/blocks.ts";
+import { brief } from "../figure/brief.ts";
+import { colorize } from "../figure/color.ts";
+import { Figure } from "../figure/figure.ts";
+import { mosaic } from "../figure/mosaic.ts";
+
+/** What a training run left behind, as far as it is drawn. */
+export interface DrawnHistory {
+  readonly model: string;
+  readonly dataset: string;
+  /** One row an epoch; shares from 0 to 1, NaN where there was no validation. */
+  readonly rows: readonly {
+    readonly epoch: number;
+    readonly loss: number;
+    readonly accuracy: number;
+    readonly validationLoss: number;
+    readonly validationAccuracy: number;
+    readonly learningRate: number;
+  }[];
+  /** One row for each epoch, from 0 on, and layer. */
+  readonly layers: readonly {
+    readonly epoch: number;
+    readonly layer: string;
+    /** Share of the values that are exactly 0. */
+    readonly sparsity: number;
+    /** Share of the channels that are 0 on every watched image. */
+    readonly dead: number;
+  }[];
+  readonly snapshots: readonly {
+    readonly epoch: number;
+    /** By `"layer/weight"`, as `"conv1/kernel"`: `[kh, kw, cin, cout]`. */
+    readonly weights: Readonly<Record<string, NdArray>>;
+    /** For the probe image, by layer: `[h, w, c]` or `[n]`. */
+    readonly activations: Readonly<Record<string, NdArray>>;
+  }[];
+}
+
+/** What of a training run is drawn. */
+export type HistoryView = "curves" | "filters" | "activations" | "sparsity";
+
+export interface HistoryFigureOptions {
+  /**
+   * - `"curves"`: loss and accuracy, and the learning rate where it changes;
+   * - `"filters"`: the first layer's filters over time;
+   * - `"activations"`: the probe image's maps over time;
+   * - `"sparsity"`: each layer's share of zeros and of dead maps over time.
+   * @default "curves"; of a run that was stopped in its first epoch, what there is to see of it
+   */
+  view?: HistoryView;
+  /**
+   * Of the view `"filters"`: whose filters; of `"activations"`: only these maps.
+   * @default the first convolution; all layers of maps
+   */
+  layer?: string;
+  /**
+   * Of the view `"activations"`: how many maps of each layer are drawn.
+   * @default 16
+   */
+  maps?: number;
+  /**
+   * The order of colours that the network reads.
+   * @default "rgb"
+   */
+  order?: "rgb" | "bgr";
+}
+
+const VIEWS: readonly HistoryView[] = ["curves", "filters", "activations", "sparsity"];
+
+const percent = (share: number) => Number.isNaN(share) ? "–" : `${(100 * share).toFixed(1)} %`;
+const epochs: Axis = { title: "epoch", whole: true };
+
+/**
+ * Draws a training run. It needs no kernel afterwards: sliders work in a saved notebook and on an exported page.
+ *
+ * @throws {RangeError} if the view is unknown, or the run kept nothing to draw in it: says how it would have
+ */
+export function historyFigure(history: DrawnHistory, options: HistoryFigureOptions = {}): Figure {
+  const { view = defaultView(history) } = options;
+  if (!VIEWS.includes(view)) {
+    throw new RangeError(`There is no view ${JSON.stringify(view)} of a history; wanted one of ${VIEWS.join(", ")}.`);
+  }
+  return { curves, filters, activations, sparsity }[view](history, options);
+}
+
+/** A run that was stopped before its first epoch ended has no curves; its maps, or else their sparsity, it has. */
+function defaultView({ rows, layers, snapshots }: DrawnHistory): HistoryView {
+  if (rows.length > 0 || layers.length === 0) return "curves";
+  const kept = Object.values(snapshots.at(-1)?.activations ?? {});
+  return kept.some(({ shape }) => shape.length === 3) ? "activations" : "sparsity";
+}
+
+/** The curves alone, for a cell that shows them while the network learns. */
+export function curveBlocks({ rows }: DrawnHistory): Block[] {
+  const x = rows.map(({ epoch }) => epoch);
+  const validated = rows.some(({ validationLoss }) => !Number.isNaN(validationLoss));
+  const chart = (heading: string, axis: Axis, series: Series[], alt: string): Chart => ({
+    kind: "chart",
+    heading,
+    series,
+    x: epochs,
+    y: axis,
+    alt,
+  });
+  const pair = (training: number[], validation: number[]): Series[] => [
+    { label: "training", x, y: training },
+    ...(validated ? [{ label: "validation", x, y: validation, dashed: true }] : []),
+  ];
+  const rates = rows.map(({ learningRate }) => learningRate);
+  const [least, greatest] = extent(rates);
+  return [
+    {
+      kind: "row",
+      blocks: [
+        chart(
+          "Loss",
+          { title: "loss", min: 0 },
+          pair(rows.map((row) => row.loss), rows.map((row) => row.validationLoss)),
+          `Loss over ${rows.length} epochs, at the end ${brief(rows.at(-1)!.loss)} in training`,
+        ),
+        chart(
+          "Accuracy",
+          { title: "share classified right", min: 0, max: 1 },
+          pair(rows.map((row) => row.accuracy), rows.map((row) => row.validationAccuracy)),
+          `Accuracy over ${rows.length} epochs, at the end ${percent(rows.at(-1)!.accuracy)} in training`,
+        ),
+      ],
+    },
+    ...(least === greatest ? [] : [
+      chart(
+        "Learning rate",
+        { title: "rate of the epoch's last step", ...(least > 0 && greatest > 20 * least && { scale: "log" }) },
+        [{ label: "rate", x, y: rates }],
+        `Learning rate over ${rows.length} epochs, from ${brief(rates[0])} to ${brief(rates.at(-1)!)}`,
+      ),
+    ]),
+  ];
+}
+
+/** Each layer's share of zeros and of dead maps, for a cell that shows them while the network learns. */
+export function sparsityBlocks({ layers }: DrawnHistory): Block[] {
+  const names = [...new Set(layers.map(({ layer }) => layer))];
+  const chart = (heading: string, title: string, value: "sparsity" | "dead"): Chart => ({
+    kind: "chart",
+    heading,
+    series: names.map((name) => {
+      const own = layers.filter(({ layer }) => layer === name);
+      return { label: name, x: own.map(({ epoch }) => epoch), y: own.map((row) => row[value]) };
+    }),
+    x: epochs,
+    y: { title, min: 0, max: 1 },
+    height: 280,
+    alt: `${heading} of ${names.length} layers over the epochs`,
+  });
+  return [{
+    kind: "row",
+    blocks: [
+      chart("Sparsity", "share of zeros", "sparsity"),
+      chart("Dead maps", "share of maps that never fire", "dead"),
+    ],
+  }];
+}
+
+function need(what: readonly unknown[], view: string, remedy: string): void {
+  if (what.length === 0) throw new RangeError(`This history has nothing to draw in the view "${view}": ${remedy}.`);
+}
+
+function curves(history: DrawnHistory): Figure {
+  const { rows, model, dataset } = history;
+  need(rows, "curves", "no epoch was finished");
+  const last = rows.at(-1)!;
+  const reached = Number.isNaN(last.validationAccuracy)
+    ? `${percent(last.accuracy)} right in training`
+    : `${percent(last.validationAccuracy)} right in validation`;
+  const line = (row: DrawnHistory["rows"][number]) =>
+    `  epoch ${String(row.epoch).padStart(3)}  loss ${brief(row.loss)}  accuracy ${percent(row.accuracy)}  ` +
+    `validation ${brief(row.validationLoss)}, ${percent(row.validationAccuracy)}`;
+  const title = `${model} · ${rows.length} ${rows.length === 1 ? "epoch" : "epochs"} of ${dataset} · ${reached}`;
+  return new Figure({
+    title,
+    caption: "Training is measured during each epoch, while the network still learns and with dropout; validation " +
+      "after it, without.",
+    blocks: curveBlocks(history),
+    text: [title, ...rows.map(line)].join("\n"),
+  });
+}
+
+function sparsity(history: DrawnHistory): Figure {
+  const { layers, model } = history;
+  need(layers, "sparsity", "no layer was watched");
+  const last = Math.max(...layers.map(({ epoch }) => epoch));
+  const title = `${model} · sparsity of its layers over ${last} ${last === 1 ? "epoch" : "epochs"}`;
+  const lines = [...new Set(layers.map(({ layer }) => layer))].map((name) => {
+    const own = layers.filter(({ layer }) => layer === name);
+    const [first, final] = [own[0], own.at(-1)!];
+    return `  ${name.padEnd(24)} zeros ${percent(first.sparsity)} → ${percent(final.sparsity)}  ` +
+      `dead ${percent(first.dead)} → ${percent(final.dead)}`;
+  });
+  return new Figure({
+    title,
+    caption: "Sparsity is the share of values behind the activation that are exactly 0, over the images that the run " +
+      "watches; a map is dead here if it is 0 on all of them. Epoch 0 is before training.",
+    blocks: sparsityBlocks(history),
+    text: [title, ...lines].join("\n"),
+  });
+}
+
+const frameLabel = (epoch: number) => epoch === 0 ? "0, before training" : String(epoch);
+const epochLabel = (epoch: number) => epoch === 0 ? "before training" : `epoch ${epoch}`;
+
+/** The filters of a layer that reads colours or grey as pictures, each on a scale of its own. */
+export function filterPicture(
+  kernel: NdArray,
+  name: string,
+  { order = "rgb", maxWidth, maxHeight = 260 }: { order?: "rgb" | "bgr"; maxWidth?: number; maxHeight?: number } = {},
+): Picture {
+  const [height, width, cin, count] = kernel.shape;
+  const { pixels, grid } = mosaic({
+    height,
+    width,
+    count,
+    paint(filter) {
+      const values = new Float32Array(height * width * cin);
+      for (let i = 0; i < values.length; i++) values[i] = kernel.data[i * count + filter];
+      const [low, high] = extent(values);
+      const greatest = Math.max(-low, high) || 1;
+      if (cin === 1) return colorize(values, -greatest, greatest, "diverging");
+      const tile = new Uint8Array(values.length);
+      for (let i = 0; i < tile.length; i++) {
+        const color = i % 3;
+        const from = order === "bgr" ? i - color + 2 - color : i;
+        tile[i] = Math.round(127.5 + 127.5 * values[from] / greatest);
+      }
+      return tile;
+    },
+    label: (filter) => `filter ${filter}`,
+    maxWidth,
+    maxHeight,
+  });
+  return { kind: "picture", pixels, grid, alt: `${count} filters of ${height}×${width}, ${name}` };
+}
+
+function filters({ model, snapshots }: DrawnHistory, { layer, order }: HistoryFigureOptions): Figure {
+  need(snapshots, "filters", "train keeps filters only at epochs named by its option snapshots");
+  const kernels = Object.entries(snapshots[0].weights).filter(([, { shape }]) => shape.length === 4);
+  const names = kernels.map(([name]) => name.split("/")[0]);
+  const found = layer === undefined ? kernels[0] : kernels.find((_, i) => names[i] === layer);
+  if (!found) {
+    throw new RangeError(
+      `The snapshots hold no filters of ${layer === undefined ? "a convolution" : `layer ${JSON.stringify(layer)}`}; ` +
+        `${names.length ? `they hold those of ${names.join(", ")}` : "they hold none at all"}.`,
+    );
+  }
+  const [key, { shape: [height, width, cin, count] }] = found;
+  const name = key.split("/")[0];
+  if (cin !== 3 && cin !== 1) {
+    throw new RangeError(
+      `The filters of layer ${JSON.stringify(name)} read ${cin} maps; only those that read a picture of one or three ` +
+        `colours can be drawn as pictures.`,
+    );
+  }
+  const [first, last] = [snapshots[0].epoch, snapshots.at(-1)!.epoch];
+  return new Figure({
+    title: `${model} · ${name} · ${count} filters of ${height}×${width}×${cin}, epochs ${first} to ${last}`,
+    caption: "Each filter has its own scale in each frame; mid-grey is 0. Epoch 0 is before training.",
+    blocks: [{
+      kind: "slides",
+      label: "epoch",
+      frames: snapshots.map(({ epoch, weights }) => ({
+        label: frameLabel(epoch),
+        block: filterPicture(weights[key], `layer ${name} of ${model}, ${epochLabel(epoch)}`, { order }),
+      })),
+    }],
+  });
+}
+
+/** A layer's maps on a probe image, each on a scale of its own; black is 0. */
+export function mapsPicture(maps: NdArray, most: number, name: string): Picture {
+  const [height, width, channels] = maps.shape;
+  const signed = extent(maps.data)[0] < 0;
+  const planes = Array.from({ length: Math.min(most, channels) }, (_, channel) => channelOf(maps, channel).data);
+  const ranges = planes.map(extent);
+  const { pixels, grid } = mosaic({
+    height,
+    width,
+    count: planes.length,
+    paint(channel) {
+      const greatest = Math.max(-ranges[channel][0], ranges[channel][1]);
+      return colorize(planes[channel], signed ? -greatest : 0, greatest, signed ? "diverging" : "grey");
+    },
+    label: (channel) => `channel ${channel}\nvalues ${brief(ranges[channel][0])} … ${brief(ranges[channel][1])}`,
+    outlined: (channel) => ranges[channel][0] === 0 && ranges[channel][1] === 0,
+    maxHeight: 110,
+  });
+  return { kind: "picture", pixels, grid, alt: `${planes.length} of ${channels} maps, ${name}` };
+}
+
+function activations({ model, snapshots }: DrawnHistory, { layer, maps = 16 }: HistoryFigureOptions): Figure {
+  const kept = snapshots.filter(({ activations }) => Object.keys(activations).length > 0);
+  need(kept, "activations", "train keeps maps only with a probe image and at epochs named by its option snapshots");
+  const names = Object.entries(kept[0].activations).filter(([, { shape }]) => shape.length === 3).map(([name]) => name);
+  if (layer !== undefined && !names.includes(layer)) {
+    throw new RangeError(`The snapshots hold no maps of layer ${JSON.stringify(layer)}, but of ${names.join(", ")}.`);
+  }
+  const [first, last] = [kept[0].epoch, kept.at(-1)!.epoch];
+  return new Figure({
+    title: `${model} · maps of the probe image, epochs ${first} to ${last}`,
+    caption: `Each map has its own scale in each frame; black is 0. At most ${maps} maps of a layer are drawn. ` +
+      "Outlined in orange: maps that are 0 everywhere. Epoch 0 is before training.",
+    blocks: (layer === undefined ? names : [layer]).map((name): Block => ({
+      kind: "slides",
+      heading: `${name} · ${kept[0].activations[name].shape.join("×")}`,
+      label: "epoch",
+      frames: kept.map(({ epoch, activations }) => ({
+        label: frameLabel(epoch),
+        block: mapsPicture(activations[name], maps, `layer ${name} of ${model}, ${epochLabel(epoch)}`),
+      })),
+    })),
+  });
+}

@@ -1,0 +1,508 @@
+/**
+ * Every kind of figure, one named function each; `figures_test.ts` compares what they draw with `figures/`.
+ *
+ * The nets are small and their weights set by hand or seeded, so that the figures repeat exactly.
+ */
+
+import { type NdArray, ndarray } from "../../lib/array.ts";
+import type { Dataset } from "../../lib/data/dataset.ts";
+import { Image } from "../../lib/data/image.ts";
+import type { Block, Picture } from "../../lib/figure/blocks.ts";
+import { colorize } from "../../lib/figure/color.ts";
+import { Figure } from "../../lib/figure/figure.ts";
+import { type Pixels, pixelsOf } from "../../lib/figure/mosaic.ts";
+import { historyFigure } from "../../lib/results/training_figures.ts";
+import { trainingFigure } from "../../lib/results/live_training.ts";
+import { progressHtml, progressText } from "../../lib/notebook/progress.ts";
+import { activations } from "../../lib/methods/activations.ts";
+import { DeadFilters } from "../../lib/methods/dead_filters.ts";
+import { deconvnet } from "../../lib/methods/deconvnet.ts";
+import { faithfulness } from "../../lib/methods/faithfulness.ts";
+import { filters } from "../../lib/methods/filters.ts";
+import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
+import { occlusion } from "../../lib/methods/occlusion.ts";
+import { predict } from "../../lib/methods/predict.ts";
+import { sanityCheck } from "../../lib/methods/sanity_check.ts";
+import { report } from "../../lib/methods/report.ts";
+import { codes } from "../../lib/methods/codes.ts";
+import { compare } from "../../lib/methods/compare.ts";
+import { gradCam } from "../../lib/methods/grad_cam.ts";
+import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
+import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
+import { mapFigure } from "../../lib/figure/map/map.ts";
+import { embeddingGrid } from "../../lib/methods/embedding_grid.ts";
+import { linearProbes } from "../../lib/methods/linear_probes.ts";
+import { neighbors } from "../../lib/methods/neighbors.ts";
+import { pca } from "../../lib/methods/pca.ts";
+import { saliency } from "../../lib/methods/saliency.ts";
+import { loadModel } from "../../lib/model/load.ts";
+import type { Model } from "../../lib/model/model.ts";
+import { landscape, uniforms, wavesNet } from "../nets.ts";
+import { sampleHistory } from "./history.ts";
+
+let model: Promise<Model> | undefined;
+
+function waves(): Promise<Model> {
+  return model ??= wavesNet().then((net) =>
+    loadModel(net, { name: "waves", labels: ["meadow", "desert", "open sea", "sunflower field", "night sky"] })
+  );
+}
+
+const scene = new Image(landscape(), { name: "landscape", source: "a formula", about: "A sun over a striped field." });
+
+export async function prediction(): Promise<Figure> {
+  return (await predict(await waves(), scene)).figure();
+}
+
+export async function activationsWithDeadMaps(): Promise<Figure> {
+  return (await activations(await waves(), scene, { layer: "conv1" })).figure();
+}
+
+export async function activationsSigned(): Promise<Figure> {
+  return (await activations(await waves(), scene, { layer: "conv2" })).figure();
+}
+
+export async function activationsOnOneScale(): Promise<Figure> {
+  return (await activations(await waves(), scene, { layer: "pool2" })).figure({ scale: "layer" });
+}
+
+export async function activationsInInferno(): Promise<Figure> {
+  return (await activations(await waves(), scene, { layer: "relu2" })).figure({ palette: "inferno" });
+}
+
+export async function activationsOfSevenChannels(): Promise<Figure> {
+  return (await activations(await waves(), scene, { layer: "conv1", channels: [0, 1, 2, 3, 8, 9, 11] })).figure();
+}
+
+export async function activationsOfVector(): Promise<Figure> {
+  return (await activations(await waves(), scene, { layer: "classes" })).figure();
+}
+
+export async function walk(): Promise<Figure> {
+  return (await activations(await waves(), scene)).figure({ maps: 12 });
+}
+
+export async function filtersFirstLayer(): Promise<Figure> {
+  return (await filters(await waves(), { layer: "conv1" })).figure({ sort: "colorfulness", descending: true });
+}
+
+export async function filtersDeeper(): Promise<Figure> {
+  return (await filters(await waves(), { layer: "conv2" })).figure({ filters: 4 });
+}
+
+export async function filtersDense(): Promise<Figure> {
+  return (await filters(await waves(), { layer: "classes" })).figure({ kernels: 20 });
+}
+
+export async function modelTable(): Promise<Figure> {
+  return (await waves()).figure();
+}
+
+export function image(): Figure {
+  return scene.figure();
+}
+
+/** The bar of work under way, as a cell shows it. */
+export function progress(): string {
+  return progressHtml(progressText("Loading resnet50 <1 of 2>", 40, 100, 12_345), 0.4);
+}
+
+export async function deconvnetOfUnit(): Promise<Figure> {
+  return (await deconvnet(await waves(), scene, { layer: "relu2", channel: 5, path: true })).figure();
+}
+
+const EPOCHS = Array.from({ length: 16 }, (_, i) => i + 1);
+
+/** Lines that share a colour in pairs, labelled at their ends; a band; a log axis; a legend where labels are long. */
+export function chartsOfLines(): Figure {
+  const random = uniforms(5);
+  const falling = (end: number, start: number) => EPOCHS.map((e) => end + start * Math.exp(-e / 5) + 0.03 * random());
+  const rising = (end: number) => EPOCHS.map((e) => end * (1 - 0.7 * Math.exp(-e / 4)));
+  return new Figure({
+    title: "waves · charts of lines",
+    blocks: [
+      {
+        kind: "row",
+        blocks: [
+          {
+            kind: "chart",
+            alt: "The loss falls over sixteen epochs, that of the validation less.",
+            x: { title: "epoch", whole: true },
+            y: { title: "loss", min: 0 },
+            series: [
+              { label: "training", x: EPOCHS, y: falling(0.3, 2) },
+              { label: "validation", x: EPOCHS, y: falling(0.8, 1.5), dashed: true },
+            ],
+          },
+          {
+            kind: "chart",
+            alt: "The share of zeros rises over sixteen epochs in all layers.",
+            x: { title: "epoch", whole: true },
+            y: { title: "share of zeros", min: 0, max: 1 },
+            series: ["conv1", "conv2", "conv3", "pool3"].map((label, i) => ({
+              label,
+              x: EPOCHS,
+              y: rising(0.45 + 0.14 * i),
+            })),
+          },
+        ],
+      },
+      {
+        kind: "row",
+        blocks: [
+          {
+            kind: "chart",
+            alt: "Insertion curves of two methods with their intervals.",
+            x: { title: "share of pixels shown", min: 0, max: 1 },
+            y: { title: "probability of meadow", min: 0, max: 1 },
+            series: ["integrated gradients of fifty steps", "a random order of the pixels"].map((label, k) => {
+              const x = Array.from({ length: 21 }, (_, i) => i / 20);
+              const y = x.map((share) => (0.95 - 0.1 * k) * share ** (0.4 + k));
+              return { label, x, y, low: y.map((v) => v * 0.9), high: y.map((v) => Math.min(1, v * 1.1)) };
+            }),
+          },
+          {
+            kind: "chart",
+            alt: "The norm of the gradient over the rate, on log axes, with a gap.",
+            x: { title: "learning rate", scale: "log" },
+            y: { title: "norm of the gradient", scale: "log" },
+            series: [{
+              label: "batch of 16",
+              x: [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1],
+              y: [2e-5, 3e-3, 0.05, NaN, 1.3, 240],
+            }],
+          },
+        ],
+      },
+    ],
+  });
+}
+
+export function chartsOfPointsAndBars(): Figure {
+  const random = uniforms(7);
+  const cloud = (x0: number, y0: number) => ({
+    x: Array.from({ length: 80 }, () => x0 + random() + random()),
+    y: Array.from({ length: 80 }, () => y0 + 0.5 * random() * random()),
+  });
+  const classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+  const accuracy = (base: number) => classes.map(() => base + 0.25 * random());
+  const places = classes.map((_, i) => i);
+  const [small, large] = [accuracy(0.55), accuracy(0.7)];
+  return new Figure({
+    title: "waves · charts of points and bars",
+    blocks: [{
+      kind: "row",
+      blocks: [
+        {
+          kind: "chart",
+          alt: "Cats and dogs as two clouds of points.",
+          x: { title: "mean activation" },
+          y: { title: "share of zeros" },
+          series: [
+            { label: "cats", as: "points", ...cloud(0, 0) },
+            { label: "dogs", as: "points", ...cloud(0.8, 0.2) },
+          ],
+        },
+        {
+          kind: "chart",
+          alt: "The accuracy of two networks for each of ten classes, with intervals.",
+          x: { title: "" },
+          y: { title: "accuracy", min: 0, max: 1 },
+          names: classes,
+          series: [
+            { label: "small network", y: small },
+            { label: "large network", y: large },
+          ].map(({ label, y }) => ({
+            label,
+            as: "bars" as const,
+            x: places,
+            y,
+            low: y.map((v) => v - 0.04),
+            high: y.map((v) => v + 0.04),
+          })),
+        },
+      ],
+    }],
+  });
+}
+
+/** A bump of 14×14 numbers, and its picture. */
+function bump(shift: number): { values: NdArray; pixels: Pixels } {
+  const side = 14;
+  const values = ndarray(
+    Float32Array.from(
+      { length: side * side },
+      (_, i) => Math.exp(-(((i % side) - 7 - shift) ** 2 + (Math.floor(i / side) - 7) ** 2) / 12),
+    ),
+    [side, side],
+  );
+  const rgb = Float32Array.from(colorize(values.data, 0, 1, "inferno"));
+  return { values, pixels: pixelsOf(ndarray(rgb, [side, side, 3]), 16) };
+}
+
+/** Frames over time, and a map over the photo, each with its slider where scripts run. */
+export function slidersOverTime(): Figure {
+  const photo = pixelsOf(scene, Math.floor(224 / scene.shape[0]));
+  const shifts = [-5, -2, 0, 3];
+  const { values, pixels } = bump(2);
+  const frames = shifts.map((shift, i) => {
+    const picture: Block = { kind: "picture", ...bump(shift), alt: `a bump at ${shift}` };
+    return { label: `${i + 1}`, block: picture };
+  });
+  return new Figure({
+    title: "landscape · sliders",
+    blocks: [{
+      kind: "row",
+      blocks: [
+        { kind: "slides", heading: "Over time", label: "epoch", frames, start: 2 },
+        { kind: "blend", heading: "Over the photo", below: photo, above: pixels, values, alt: "a bump over a field" },
+      ],
+    }],
+  });
+}
+
+/** A map whose cells mark their place on the photo. */
+export function markedPhoto(): Figure {
+  const photo: Picture = {
+    kind: "picture",
+    heading: "photo",
+    pixels: pixelsOf(scene, Math.floor(224 / scene.shape[0])),
+    alt: "a sun over a striped field",
+  };
+  const { values, pixels } = bump(0);
+  const boxes = Array.from({ length: 14 * 14 }, (_, i) => {
+    const [y, x] = [Math.floor(i / 14) * 16, (i % 14) * 16];
+    return [y - 16, x - 16, y + 32, x + 32] as const;
+  });
+  return new Figure({
+    title: "landscape · a square at each place",
+    blocks: [{
+      kind: "row",
+      blocks: [photo, {
+        kind: "picture",
+        heading: "probability",
+        note: "with the square there",
+        pixels,
+        values,
+        alt: "the probability at each place of the square",
+        marks: { on: photo, boxes, fill: "#808080" },
+      }],
+    }],
+  });
+}
+
+/** The landscape at several hours of the day, labelled. */
+function hours(): Dataset {
+  const lights = [0.02, 0.1, 0.4, 1];
+  return {
+    name: "four hours",
+    size: lights.length,
+    labels: ["meadow"],
+    async *[Symbol.asyncIterator]() {
+      for (const [i, light] of lights.entries()) {
+        const { data, shape } = landscape();
+        const image = new Image({ data: data.map((value) => value * light), shape }, {
+          name: "hour",
+          source: "a formula",
+        });
+        yield await Promise.resolve({ id: String(i), image, label: "meadow" });
+      }
+    },
+  };
+}
+
+export function deadFiltersOfTwoLayers(): Figure {
+  const shares = {
+    conv1: [1, 0.9, 0.5, 0, 1, 0.004, 0.2, 1],
+    dense1: Array.from({ length: 40 }, (_, i) => (i % 7) / 6),
+  };
+  const rows = Object.entries(shares).flatMap(([layer, own]) =>
+    own.map((activeFraction, channel) => ({
+      layer,
+      channel,
+      max: 3 * activeFraction,
+      mean: activeFraction / 4,
+      activeFraction,
+      activeCells: activeFraction / 2,
+      dead: activeFraction === 0,
+      hardly: activeFraction > 0 && activeFraction < 0.01,
+    }))
+  );
+  return new DeadFilters(rows, 500, { model: "sample-net", dataset: "made-up images", hardly: 0.01 }).figure();
+}
+
+export const historyCurves = (): Figure => historyFigure(sampleHistory());
+
+export const historySparsity = (): Figure => historyFigure(sampleHistory(), { view: "sparsity" });
+
+export const historyFilters = (): Figure => historyFigure(sampleHistory(), { view: "filters" });
+
+export const historyActivations = (): Figure => historyFigure(sampleHistory(), { view: "activations" });
+
+/** What the cell shows while a network learns. */
+export function trainingUnderWay(): Figure {
+  const history = sampleHistory();
+  const title = `Training ${history.model} on ${history.dataset} · epoch 5 of 8 · loss 0.71, accuracy 83.1 %`;
+  return trainingFigure(history, history.snapshots.at(-1), { title, order: "rgb" });
+}
+
+export async function strides(): Promise<Figure> {
+  return (await strideDiagnosis([await waves()], hours(), { images: 1 })).figure();
+}
+
+export async function occlusionOfTwoSizes(): Promise<Figure> {
+  return (await occlusion(await waves(), scene, { size: [8, 14], stride: 3 })).figure();
+}
+
+export async function occlusionAsScore(): Promise<Figure> {
+  const options = { target: "desert", size: 10, stride: 4, fill: "mean", layer: "conv1" } as const;
+  return (await occlusion(await waves(), scene, options)).figure({ show: "logit" });
+}
+
+export async function occlusionOfTwoImages(): Promise<Figure> {
+  const dark = new Image({ data: landscape().data.map((value) => value / 2), shape: [32, 32, 3] }, {
+    name: "dusk",
+    source: "a formula",
+  });
+  return (await occlusion(await waves(), [scene, dark], { size: 8, stride: 4 })).figure();
+}
+
+export async function saliencySigned(): Promise<Figure> {
+  return (await saliency(await waves(), scene, { signed: true })).figure();
+}
+
+export async function guidedBackpropOfUnit(): Promise<Figure> {
+  return (await guidedBackprop(await waves(), scene, { layer: "conv2", channel: 3 })).figure();
+}
+
+export async function classActivationMap(): Promise<Figure> {
+  return (await gradCam(await waves(), scene, { target: "sunflower field" })).figure({ palette: "grey" });
+}
+
+export async function attributionsCompared(): Promise<Figure> {
+  const model = await waves();
+  const target = "desert";
+  return compare([
+    await saliency(model, scene, { target }),
+    await integratedGradients(model, scene, { target, steps: 8, baseline: "blurred" }),
+    await guidedBackprop(model, scene, { target }),
+    await gradCam(model, scene, { target, variant: "layercam" }),
+  ]).figure();
+}
+
+export async function faithfulnessOfMaps(): Promise<Figure> {
+  const maps = [await saliency(await waves(), scene), await integratedGradients(await waves(), scene)];
+  return (await faithfulness(await waves(), scene, maps, { steps: 16 })).figure();
+}
+
+export async function sanityCheckOfGradient(): Promise<Figure> {
+  return (await sanityCheck(await waves(), scene, saliency)).figure();
+}
+
+export async function attributionReport(): Promise<Figure> {
+  return (await report(await waves(), scene, [saliency, integratedGradients, guidedBackprop], { steps: 8 })).figure();
+}
+
+/** The landscape, each time in another light. */
+function lights(): Dataset {
+  const random = uniforms(11);
+  const { data, shape } = landscape();
+  const items = Array.from({ length: 24 }, (_, i) => {
+    const light = [0, 1, 2].map(() => 0.3 + 0.9 * random());
+    const pixels = ndarray(data.map((value, j) => Math.min(255, value * light[j % 3])), shape);
+    const image = new Image(pixels, { name: `light ${i}`, source: "a formula" });
+    return { id: `light ${i}`, image, label: light[0] > light[2] ? "evening" : "noon" };
+  });
+  return {
+    name: "24 lights",
+    size: 24,
+    async *[Symbol.asyncIterator]() {
+      yield* items;
+    },
+  };
+}
+
+export async function codesOfImages(): Promise<Figure> {
+  return (await codes(await waves(), lights())).figure();
+}
+
+export async function neighborsOfImages(): Promise<Figure> {
+  return (await neighbors(await codes(await waves(), lights()), { k: 5 })).figure({ of: ["light 0", "light 7", 12] });
+}
+
+/** Points of three kinds, in four dimensions. */
+function kinds() {
+  const random = uniforms(5);
+  const labels = Array.from({ length: 150 }, (_, i) => ["meadow", "desert", "open sea"][i % 3]);
+  const data = Float32Array.from(
+    { length: 600 },
+    (_, i) => (i % 4 === (i >> 2) % 3 ? 3 : 0) + (random() + random() + random() - 1.5) * 2 / (1 + i % 4),
+  );
+  return { data, shape: [150, 4], labels, about: "landscapes" };
+}
+
+export function principalComponents(): Figure {
+  return pca(kinds(), { components: 4 }).figure();
+}
+
+/** The first coordinates of the kinds. */
+function kindsAlong(columns: number): NdArray {
+  const { data, shape: [count, all] } = kinds();
+  const from = (i: number) => data[Math.floor(i / columns) * all + i % columns];
+  return ndarray(Float32Array.from({ length: count * columns }, (_, i) => from(i)), [count, columns]);
+}
+
+/** A map of the kinds, with pictures of one colour each. */
+export function mapOfPoints(): Figure {
+  const { data, labels } = kinds();
+  const shades = { meadow: [80, 160, 70], desert: [220, 180, 110], "open sea": [50, 90, 160] };
+  const pictures = labels.flatMap((label) =>
+    Array.from({ length: 64 }, () => shades[label as keyof typeof shades]).flat()
+  );
+  return mapFigure({
+    title: "A map of landscapes",
+    caption: "Near points are alike.",
+    points: kindsAlong(2),
+    labels,
+    columns: { height: Float32Array.from({ length: 150 }, (_, i) => data[4 * i + 2]) },
+    neighbors: { k: 2, indices: Int32Array.from({ length: 300 }, (_, i) => (i + 3) % 150) },
+    thumbnails: { side: 8, data: Uint8Array.from(pictures) },
+  });
+}
+
+export function mapOfNumbers(): Figure {
+  const { data } = kinds();
+  const height = Float32Array.from({ length: 150 }, (_, i) => i === 7 ? NaN : data[4 * i]);
+  return mapFigure({
+    title: "A map by height",
+    points: { data, shape: [300, 2] },
+    columns: { height: [...height, ...height] },
+  });
+}
+
+export function mapInSpace(): Figure {
+  const { labels } = kinds();
+  return mapFigure({
+    title: "A map of landscapes in space",
+    caption: "Near points are alike.",
+    points: kindsAlong(3),
+    labels,
+    neighbors: { k: 2, indices: Int32Array.from({ length: 300 }, (_, i) => (i + 3) % 150) },
+  });
+}
+
+/** The last kind laid upon the others. */
+export function mapWithBackground(): Figure {
+  const { labels } = kinds();
+  return mapFigure({ title: "New landscapes on a map", points: kindsAlong(2), labels, background: 120 });
+}
+
+export async function gridOfImages(): Promise<Figure> {
+  const images = await codes(await waves(), lights());
+  const map = pca(images, { components: 2 }).points;
+  return embeddingGrid(images, map, { columns: 6 }).figure();
+}
+
+export async function linearProbesOfLayers(): Promise<Figure> {
+  return (await linearProbes(await waves(), lights(), { layers: ["conv1", "pool1", "flat"], map: "pca" })).figure();
+}
