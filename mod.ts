@@ -54,4 +54,4 @@ export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Target } from "./lib/probe/target.ts";
 export { TrainingError } from "./lib/probe/training/train.ts";
 export { BackendError, type BackendInfo, doctor, useBackend } from "./lib/runtime/backend.ts";
-export { MemoryError } from "./lib/runtime/memory.ts";
+export { MemoryError } from "./lib/runtime/core/memory.ts";

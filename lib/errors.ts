@@ -36,7 +36,7 @@ export function nearest(name: string, names: readonly string[], top = 5): string
 }
 
 /** The names nearest to a misspelt one, as a sentence. */
-function nearestOf(name: string, names: readonly string[], top?: number): string {
+export function nearestOf(name: string, names: readonly string[], top?: number): string {
   const shown = nearest(name, names, top);
   const rest = names.length > shown.length ? ` (${names.length} in all)` : "";
   return `The nearest: ${shown.map((n) => JSON.stringify(n)).join(", ")}${rest}.`;

@@ -1,22 +1,35 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
-/** Which room may import which; every room may import itself, and everyone `array` and `errors`. */
+/** Small things in `lib/` itself that every room may import. */
+const EVERYONES = ["array", "errors", "options", "random", "format"];
+
+/** Which room may import which, beside itself and what is everyone's. */
 const ARROWS: Record<string, string[]> = {
   array: [],
   errors: [],
+  options: [],
+  random: [],
+  format: [],
   codec: [],
   runtime: [],
-  embed: [],
-  figure: ["codec"],
-  data: ["codec", "runtime", "embed", "figure"],
+  workers: [],
+  notebook: [],
+  page: [],
+  embed: ["workers"],
+  figure: ["codec", "notebook", "page"],
+  data: ["codec", "embed", "figure"],
   model: ["codec", "runtime", "data", "figure"],
   probe: ["codec", "runtime", "data", "model"],
-  scan: ["codec", "runtime", "data", "model", "probe"],
-  methods: ["codec", "runtime", "embed", "figure", "data", "model", "probe", "scan"],
-  mod: ["codec", "runtime", "embed", "figure", "data", "model", "probe", "scan", "methods"],
+  scan: ["codec", "runtime", "workers", "data", "model", "probe"],
+  results: ["codec", "embed", "figure", "data"],
+  methods: ["codec", "runtime", "embed", "data", "model", "probe", "scan", "results"],
+  tools: ["runtime", "notebook", "figure", "page"],
+  mod: ["codec", "runtime", "embed", "figure", "data", "model", "probe", "results", "methods"],
 };
-const EVERYONES = ["array", "errors"];
+
+/** Where only one file of a room may import another room. */
+const DOORS: Record<string, string> = { "figure → notebook": "lib/figure/cell.ts" };
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
@@ -52,34 +65,52 @@ function importsOf(from: string, text: string): Import[] {
   }));
 }
 
-/** What is wrong with a graph: arrows that may not be, and circles of files. */
+/** The circles of a graph, each once, as what stands on it from the first to the first again. */
+function circles(arrows: readonly (readonly [from: string, to: string])[]): string[] {
+  const next = Map.groupBy(arrows, ([from]) => from);
+  const state = new Map<string, "open" | "done">();
+  const found: string[] = [];
+  const visit = (node: string, path: readonly string[]) => {
+    if (state.get(node) === "done") return;
+    if (state.get(node) === "open") {
+      found.push([...path.slice(path.indexOf(node)), node].join(" → "));
+      return;
+    }
+    state.set(node, "open");
+    for (const [, to] of next.get(node) ?? []) visit(to, [...path, node]);
+    state.set(node, "done");
+  };
+  for (const node of next.keys()) visit(node, []);
+  return found;
+}
+
+/** What is wrong with a graph: arrows that may not be, and circles of files or of folders. */
 function faults(imports: readonly Import[]): string[] {
   const wrong: string[] = [];
   const inside = imports.filter(({ to }) => to.startsWith("lib/") || to === "mod.ts" || to.startsWith("notebooks/"));
   for (const { from, to } of inside) {
     const [source, target] = [roomOf(from), to.startsWith("notebooks/") ? "notebooks" : roomOf(to)];
+    const door = DOORS[`${source} → ${target}`];
     if (!ARROWS[source]) wrong.push(`${from} stands in an unknown room, ${source}`);
     else if (source === "methods" && target === "methods") {
       wrong.push(`${from} → ${to}: a method may not import another`);
-    } else if (source !== target && !EVERYONES.includes(target) && !ARROWS[source].includes(target)) {
+    } else if (door && from !== door) wrong.push(`${from} → ${to}: only ${door} may`);
+    else if (source !== target && !EVERYONES.includes(target) && !ARROWS[source].includes(target)) {
       wrong.push(`${from} → ${to}`);
     }
   }
-  const next = new Map<string, string[]>();
-  for (const { from, to } of inside) next.set(from, [...(next.get(from) ?? []), to]);
-  const state = new Map<string, "open" | "done">();
-  const visit = (file: string, path: string[]) => {
-    if (state.get(file) === "done") return;
-    if (state.get(file) === "open") {
-      wrong.push(`circle: ${[...path.slice(path.indexOf(file)), file].join(" → ")}`);
-      return;
-    }
-    state.set(file, "open");
-    for (const to of next.get(file) ?? []) visit(to, [...path, file]);
-    state.set(file, "done");
-  };
-  for (const file of next.keys()) visit(file, []);
-  return wrong;
+  const files = circles(inside.map(({ from, to }) => [from, to]));
+  // What stands in `lib/` itself is no folder of its own.
+  const folderOf = (path: string) => path.split("/").slice(0, -1).join("/");
+  const folders = circles(
+    inside.map(({ from, to }) => [folderOf(from), folderOf(to)] as const)
+      .filter(([from, to]) => from !== to && ![from, to].includes("lib")),
+  );
+  return [
+    ...wrong,
+    ...files.map((circle) => `circle of files: ${circle}`),
+    ...folders.map((circle) => `circle of folders: ${circle}`),
+  ];
 }
 
 async function graph(): Promise<Import[]> {
@@ -118,9 +149,12 @@ describe("the import graph", () => {
     expect(faults([arrow("lib/probe/forward.ts", "lib/figure/figure.ts")])).toHaveLength(1);
     expect(faults([arrow("lib/methods/a.ts", "lib/methods/b.ts")])).toHaveLength(1);
     expect(faults([arrow("lib/data/a.ts", "mod.ts")])).toHaveLength(1);
+    expect(faults([arrow("lib/figure/figure.ts", "lib/notebook/display.ts")])[0]).toMatch(/only .*cell\.ts may/);
     expect(faults([arrow("lib/data/a.ts", "lib/data/b.ts"), arrow("lib/data/b.ts", "lib/data/a.ts")])[0]).toMatch(
-      /circle/,
+      /circle of files/,
     );
+    const folders = [arrow("lib/embed/a.ts", "lib/embed/tsne/b.ts"), arrow("lib/embed/tsne/c.ts", "lib/embed/d.ts")];
+    expect(faults(folders)[0]).toBe("circle of folders: lib/embed → lib/embed/tsne → lib/embed");
     expect(importsOf("lib/a/b.ts", 'const x = await import("../c.ts");')[0].to).toBe("lib/c.ts");
   });
 });

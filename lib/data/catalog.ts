@@ -11,7 +11,7 @@
 import { fileURLToPath } from "node:url";
 import catalog from "../../data/catalog.json" with { type: "json" };
 import { unknownName } from "../errors.ts";
-import { startProgress } from "../notebook/progress.ts";
+import { startProgress } from "../figure/cell.ts";
 
 /** What an entry of the catalogue is. */
 export type EntryKind = "photo" | "model" | "dataset";

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { escapeHtml, jsonAttribute } from "../format.ts";
 import { base64 } from "./base64.ts";
 import { composite, DEFAULT_OPACITY } from "./blend.ts";
 import type { Bars, Blend, Block, Chart, Live, Picture, Slides, Table } from "./blocks.ts";
@@ -14,18 +15,6 @@ import { HOVER_SCRIPT } from "../page/hover.ts";
 import type { Pixels } from "./mosaic.ts";
 import { startOf, whereText, within } from "./parts.ts";
 import { packValues } from "./values.ts";
-
-const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-
-/** Text made safe for HTML, as content and as the value of a quoted attribute. */
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character]);
-}
-
-/** JSON for an attribute in single quotes: its own double quotes stay readable and short. */
-function jsonAttribute(value: unknown): string {
-  return JSON.stringify(value).replace(/[&<>']/g, (character) => ENTITIES[character]);
-}
 
 /** Colours that are readable on a light and on a dark page. */
 const BAR = "#3b82c4";

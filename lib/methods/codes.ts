@@ -17,7 +17,7 @@ import type { KnownPoints } from "../embed/points.ts";
 import { checkOptions, kindOf } from "../errors.ts";
 import { codesFigure, CodesSample, zerosIn } from "../results/codes_figure.ts";
 import { type Figure, Shown } from "../figure/figure.ts";
-import { withProgress } from "../notebook/progress.ts";
+import { withProgress } from "../results/progress.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { forwardEach } from "../scan/pool.ts";
 

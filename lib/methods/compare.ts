@@ -7,7 +7,7 @@
 import { checkOptions, kindOf } from "../errors.ts";
 import { Attribution, ATTRIBUTION_FIGURE_OPTIONS, type AttributionFigureOptions } from "../results/attribution.ts";
 import type { Block } from "../figure/blocks.ts";
-import { brief } from "../figure/brief.ts";
+import { brief } from "../format.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 
 /** So many pictures stand side by side. */

@@ -15,7 +15,7 @@ import { checkOptions } from "../errors.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
-import { startProgress } from "../notebook/progress.ts";
+import { startProgress } from "../figure/cell.ts";
 import { checkModel, type Model, outputOf } from "../model/model.ts";
 import { forwardEach } from "../scan/pool.ts";
 

@@ -14,7 +14,7 @@ import type { Block, Picture } from "../figure/blocks.ts";
 import { colorize } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
-import { startProgress } from "../notebook/progress.ts";
+import { startProgress } from "../figure/cell.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { described, eachScore, greatestMagnitude, subjectsOf, toPixels } from "../probe/attribution/attribute.ts";
 import { deconvolve, type DeconvStep } from "../probe/attribution/deconvnet.ts";

@@ -13,7 +13,7 @@ import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions } from "../errors.ts";
 import { colorize } from "../figure/color.ts";
 import type { Block } from "../figure/blocks.ts";
-import { brief } from "../figure/brief.ts";
+import { brief } from "../format.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
 import { checkModel, type LayerInfo, type Model } from "../model/model.ts";

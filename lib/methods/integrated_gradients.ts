@@ -10,7 +10,7 @@ import type { NdArray } from "../array.ts";
 import type { ImageLike } from "../data/image.ts";
 import { checkOptions } from "../errors.ts";
 import { Attribution } from "../results/attribution.ts";
-import { withProgress } from "../notebook/progress.ts";
+import { withProgress } from "../results/progress.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import {
   described,

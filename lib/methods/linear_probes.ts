@@ -17,7 +17,7 @@ import { embed } from "../embed/tsne/tsne.ts";
 import { checkOptions, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mapLegend, smallMap } from "../figure/map/map.ts";
-import { withProgress } from "../notebook/progress.ts";
+import { withProgress } from "../results/progress.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { forwardEach } from "../scan/pool.ts";
 

@@ -10,7 +10,7 @@ import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
-import { withProgress } from "../notebook/progress.ts";
+import { withProgress } from "../results/progress.ts";
 
 export interface NeighborsOptions extends Pick<SearchOptions, "exact" | "seed" | "onProgress">, CrewOptions {
   /**

@@ -12,7 +12,7 @@ import { type ImageLike, toImage } from "../data/image.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions } from "../errors.ts";
 import type { Block, Marks, Picture } from "../figure/blocks.ts";
-import { brief } from "../figure/brief.ts";
+import { brief } from "../format.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { startLive } from "../results/live_figure.ts";
 import {
@@ -26,8 +26,8 @@ import {
   placePicture,
 } from "../results/places.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
-import { inKernel } from "../notebook/display.ts";
-import { withProgress } from "../notebook/progress.ts";
+import { inKernel } from "../figure/cell.ts";
+import { withProgress } from "../results/progress.ts";
 import { checkModel, type LayerInfo, type Model } from "../model/model.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
 import { type Fill, occlude, type OcclusionMap, placesAlong, type Verdict } from "../probe/occlusion/occlude.ts";

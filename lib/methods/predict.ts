@@ -10,7 +10,7 @@ import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
-import { startProgress } from "../notebook/progress.ts";
+import { startProgress } from "../figure/cell.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { item } from "../probe/forward.ts";
 import { forwardAll } from "../scan/pool.ts";

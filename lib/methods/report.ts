@@ -10,7 +10,7 @@ import { checkOptions, kindOf } from "../errors.ts";
 import type { Attribution } from "../results/attribution.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
-import { withProgress } from "../notebook/progress.ts";
+import { withProgress } from "../results/progress.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { subjectsOf } from "../probe/attribution/attribute.ts";
 import {

@@ -10,7 +10,7 @@ import { extent } from "../array.ts";
 import type { ImageLike } from "../data/image.ts";
 import { checkOptions, checkWhole } from "../errors.ts";
 import { Attribution } from "../results/attribution.ts";
-import { withProgress } from "../notebook/progress.ts";
+import { withProgress } from "../results/progress.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import {
   described,
@@ -23,7 +23,7 @@ import {
   subjectsOf,
   toPixels,
 } from "../probe/attribution/attribute.ts";
-import { normalStream } from "../probe/attribution/noise.ts";
+import { normalStream } from "../random.ts";
 import type { Target } from "../probe/target.ts";
 
 export interface SmoothGradOptions extends RunOptions {

@@ -16,7 +16,7 @@ import { checkOptions, checkWhole, kindOf } from "../errors.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { filterPicture } from "../results/training_figures.ts";
-import { startProgress } from "../notebook/progress.ts";
+import { startProgress } from "../figure/cell.ts";
 import { spectrumPicture } from "../results/spectrum.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { BAND_EDGES, filterSpectrum, measureAliasing } from "../probe/spectrum.ts";

@@ -16,7 +16,7 @@ import { type Figure, Shown } from "../figure/figure.ts";
 import { startLiveMap } from "../figure/map/live_map.ts";
 import { mapFigure } from "../figure/map/map.ts";
 import { predictionColumns } from "../figure/map/columns.ts";
-import { withProgress } from "../notebook/progress.ts";
+import { withProgress } from "../results/progress.ts";
 import { graphicsDevice } from "../runtime/webgpu.ts";
 
 export type TsneOptions = EmbedOptions;

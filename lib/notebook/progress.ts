@@ -4,7 +4,7 @@
  * @module
  */
 
-import { escapeHtml } from "../figure/html.ts";
+import { duration, escapeHtml } from "../format.ts";
 import { display, inKernel } from "./display.ts";
 
 /** A running progress bar. */
@@ -30,16 +30,6 @@ let working = 0;
 const EVERY_MS = 250;
 /** With a picture under it the bar alone is redrawn less often: the picture goes to the page each time. */
 const WITH_PICTURE_MS = 1000;
-
-/** A time in the units that fit it, rounded first, so that no minute has 60 seconds. */
-export function duration(ms: number): string {
-  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
-  const s = Math.round(ms / 1000);
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-  const minutes = Math.round(s / 60);
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
 
 /** What the bar says: how much is done, how long it took, how long is left at this pace. */
 export function progressText(label: string, done: number, total: number | undefined, elapsed: number): string {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { escapeHtml } from "../figure/html.ts";
+import { escapeHtml } from "../format.ts";
 
 /** A running button. */
 export interface StopButton {

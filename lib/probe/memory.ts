@@ -4,7 +4,8 @@
  * @module
  */
 
-import { bytesText, machineMemoryLeft, MemoryError, memoryLeft } from "../runtime/memory.ts";
+import { machineMemoryLeft, MemoryError, memoryLeft } from "../runtime/core/memory.ts";
+import { bytesText } from "../format.ts";
 import type { TF } from "../runtime/backend.ts";
 import type { Plan } from "./plan.ts";
 

@@ -11,8 +11,8 @@
 import type { layers, LayersModel, SymbolicTensor, Tensor, Tensor1D, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
 import type { TF } from "../runtime/backend.ts";
-import { convolution } from "../runtime/convolution.ts";
-import { letOthersRun } from "../runtime/event_loop.ts";
+import { convolution } from "../runtime/core/convolution.ts";
+import { letOthersRun } from "../runtime/core/event_loop.ts";
 
 /** One step: what it reads, what it makes, what it is the last to read. */
 export interface Step {

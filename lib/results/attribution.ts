@@ -7,7 +7,7 @@
 import { extent, type NdArray } from "../array.ts";
 import { checkOptions } from "../errors.ts";
 import type { Blend, Block, Picture } from "../figure/blocks.ts";
-import { brief } from "../figure/brief.ts";
+import { brief } from "../format.ts";
 import { colorize, type Palette, paletteTable } from "../figure/color.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";

@@ -5,8 +5,8 @@
  */
 
 import type { Figure } from "../figure/figure.ts";
-import { inKernel } from "../notebook/display.ts";
-import type { Progress } from "../notebook/progress.ts";
+import { inKernel } from "../figure/cell.ts";
+import type { Progress } from "../figure/cell.ts";
 
 /** A figure of work under way. Outside a cell it does nothing. */
 export interface Live {

@@ -5,11 +5,12 @@
  */
 
 import type { Block } from "../figure/blocks.ts";
-import { brief } from "../figure/brief.ts";
+import { brief } from "../format.ts";
 import { Figure } from "../figure/figure.ts";
 import { curveBlocks, type DrawnHistory, filterPicture, mapsPicture, sparsityBlocks } from "./training_figures.ts";
-import { display, inKernel } from "../notebook/display.ts";
-import { duration, progressHtml } from "../notebook/progress.ts";
+import { display, inKernel } from "../figure/cell.ts";
+import { progressHtml } from "../figure/cell.ts";
+import { duration } from "../format.ts";
 
 type DrawnSnapshot = DrawnHistory["snapshots"][number];
 

@@ -6,7 +6,7 @@
 
 import { channelOf, extent, type NdArray } from "../array.ts";
 import type { Axis, Block, Chart, Picture, Series } from "../figure/blocks.ts";
-import { brief } from "../figure/brief.ts";
+import { brief } from "../format.ts";
 import { colorize } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";

@@ -9,13 +9,13 @@ import { cpu } from "./cpu.ts";
 import { type BackendInfo, type Doctor, makeRuntime, VARIABLE } from "./runtime.ts";
 import { tensorflow } from "./tensorflow.ts";
 import { tf } from "./tfjs.ts";
-import type { TF } from "./types.ts";
+import type { TF } from "./core/types.ts";
 import { wasm } from "./wasm.ts";
 import { webgpu } from "./webgpu.ts";
 
 export { BackendError, type BackendName } from "./candidate.ts";
 export type { BackendInfo, BackendReport, Doctor } from "./runtime.ts";
-export type { TF } from "./types.ts";
+export type { TF } from "./core/types.ts";
 
 const runtime = makeRuntime({
   candidates: [tensorflow, webgpu, wasm, cpu],

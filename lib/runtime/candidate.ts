@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TF } from "./types.ts";
+import type { TF } from "./core/types.ts";
 
 /** The backends that convlens knows, in the order in which `auto` considers them. */
 export const BACKENDS = ["tensorflow", "webgpu", "wasm", "cpu"] as const;

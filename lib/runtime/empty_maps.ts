@@ -8,9 +8,9 @@
 
 import type { KernelFunc, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
-import { CONVOLUTION } from "./convolution.ts";
+import { CONVOLUTION } from "./core/convolution.ts";
 import type { WindowAttributes } from "./gradients/axis.ts";
-import type { TF } from "./types.ts";
+import type { TF } from "./core/types.ts";
 
 const FORWARD = ["Conv2D", "FusedConv2D", CONVOLUTION, "DepthwiseConv2dNative", "FusedDepthwiseConv2D"];
 

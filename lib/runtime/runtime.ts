@@ -6,8 +6,8 @@
 
 import { unknownName } from "../errors.ts";
 import { BackendError, type BackendName, type Candidate, type Started } from "./candidate.ts";
-import { messageOf } from "./message.ts";
-import type { TF } from "./types.ts";
+import { messageOf } from "./core/message.ts";
+import type { TF } from "./core/types.ts";
 
 /** The backend that computes. */
 export interface BackendInfo {

@@ -6,9 +6,9 @@
 
 import type { Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { BackendError } from "./candidate.ts";
-import { visiting } from "./engine.ts";
-import { messageOf } from "./message.ts";
-import type { TF } from "./types.ts";
+import { visiting } from "./core/engine.ts";
+import { messageOf } from "./core/message.ts";
+import type { TF } from "./core/types.ts";
 
 /**
  * The largest deviation from the cpu backend that passes, relative to the largest value of each output.

@@ -5,12 +5,12 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { BackendError, type Candidate } from "./candidate.ts";
 import { allowEmptyMaps } from "./empty_maps.ts";
-import { makeReady } from "./engine.ts";
-import { messageOf } from "./message.ts";
+import { makeReady } from "./core/engine.ts";
+import { messageOf } from "./core/message.ts";
 import { type Addon, findAddon, NODE_GPU } from "./native/addon.ts";
 import { useFasterKernels } from "./native/kernels.ts";
 import { selfCheck } from "./self_check.ts";
-import type { TF } from "./types.ts";
+import type { TF } from "./core/types.ts";
 
 /** What the compiled addon tells; the rest is between it and the backend. */
 interface Binding {

@@ -5,8 +5,8 @@
  */
 
 import { completeGradients } from "./gradients/gradients.ts";
-import { messageOf } from "./message.ts";
-import type { TF } from "./types.ts";
+import { messageOf } from "./core/message.ts";
+import type { TF } from "./core/types.ts";
 
 const TFJS = "npm:@tensorflow/tfjs@4.22.0";
 

@@ -6,12 +6,12 @@ import { fileURLToPath } from "node:url";
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { BackendError, type Candidate } from "./candidate.ts";
 import { allowEmptyMaps } from "./empty_maps.ts";
-import { makeReady } from "./engine.ts";
+import { makeReady } from "./core/engine.ts";
 import { completeWasmKernels } from "./gradients/wasm_kernels.ts";
-import { guardWasm } from "./memory.ts";
-import { messageOf } from "./message.ts";
+import { guardWasm } from "./core/memory.ts";
+import { messageOf } from "./core/message.ts";
 import { selfCheck } from "./self_check.ts";
-import type { TF } from "./types.ts";
+import type { TF } from "./core/types.ts";
 import { useFastConvolutions } from "./wasm_convolution/kernels.ts";
 
 const WASM = "npm:@tensorflow/tfjs-backend-wasm@4.22.0";

@@ -2,9 +2,9 @@
 
 import { BackendError, type Candidate } from "./candidate.ts";
 import { allowEmptyMaps } from "./empty_maps.ts";
-import { makeReady } from "./engine.ts";
-import { guardWebgpu } from "./memory.ts";
-import { messageOf } from "./message.ts";
+import { makeReady } from "./core/engine.ts";
+import { guardWebgpu } from "./core/memory.ts";
+import { messageOf } from "./core/message.ts";
 import { selfCheck } from "./self_check.ts";
 import { loadBeforeGraphics } from "./tensorflow.ts";
 

@@ -9,7 +9,7 @@ import { isNdArray, type NdArray, ndarray } from "../array.ts";
 import type { Model } from "../model/model.ts";
 import { type BaselineName, baselineOf, checkBaseline } from "../probe/attribution/baselines.ts";
 import { headOf, probabilityOf } from "../probe/attribution/head.ts";
-import { randomStream } from "../probe/training/random.ts";
+import { randomStream } from "../random.ts";
 import type { ClassTarget, UnitTarget } from "../probe/target.ts";
 import { forwardEach } from "./pool.ts";
 

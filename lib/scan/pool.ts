@@ -21,7 +21,7 @@ import { FOLD_FROM, planTo, runHere, type Way } from "../probe/forward.ts";
 import { checkMemory } from "../probe/memory.ts";
 import type { ReadingsJob } from "../probe/occlusion/readings.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
-import { machineMemoryLeft } from "../runtime/memory.ts";
+import { machineMemoryLeft } from "../runtime/core/memory.ts";
 import { bytesInWasm } from "../runtime/wasm.ts";
 
 export interface ForwardAllOptions {

@@ -4,7 +4,7 @@ import type { Block } from "../../lib/figure/blocks.ts";
 import { CONTROLS_SCRIPT } from "../../lib/page/controls.ts";
 import { Figure, type FigureParts } from "../../lib/figure/figure.ts";
 import { HOVER_SCRIPT } from "../../lib/page/hover.ts";
-import { escapeHtml } from "../../lib/figure/html.ts";
+import { escapeHtml } from "../../lib/format.ts";
 
 const EVIL = `"><script>alert(1)</script>' onerror='x`;
 

@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { sizeOf } from "../../lib/array.ts";
 import { inputGradient } from "../../lib/probe/gradient.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
-import { convolution, type ConvolutionAttributes, type ConvolutionInputs } from "../../lib/runtime/convolution.ts";
+import { convolution, type ConvolutionAttributes, type ConvolutionInputs } from "../../lib/runtime/core/convolution.ts";
 import { uniforms } from "../nets.ts";
 
 const tf = await ensureBackend();

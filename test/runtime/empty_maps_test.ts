@@ -3,7 +3,7 @@
 import type { Tensor, Tensor1D, Tensor4D } from "@tensorflow/tfjs";
 import { expect, test } from "vitest";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
-import { convolution } from "../../lib/runtime/convolution.ts";
+import { convolution } from "../../lib/runtime/core/convolution.ts";
 
 const tf = await ensureBackend();
 

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import type { Tensor4D } from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
 import { type BackendName, doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
-import { CONVOLUTION } from "../../lib/runtime/convolution.ts";
+import { CONVOLUTION } from "../../lib/runtime/core/convolution.ts";
 import { findAddon } from "../../lib/runtime/native/addon.ts";
 
 const native = (await doctor()).rows.find(({ name }) => name === "tensorflow");

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { BackendError, type BackendName, type Candidate } from "../../lib/runtime/candidate.ts";
 import { makeRuntime } from "../../lib/runtime/runtime.ts";
-import type { TF } from "../../lib/runtime/types.ts";
+import type { TF } from "../../lib/runtime/core/types.ts";
 
 interface Plan {
   fails?: string;

@@ -4,8 +4,8 @@ import fc from "fast-check";
 import type { Tensor4D } from "@tensorflow/tfjs";
 import { beforeEach, expect, test } from "vitest";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
-import { CONVOLUTION } from "../../lib/runtime/convolution.ts";
-import { MemoryError } from "../../lib/runtime/memory.ts";
+import { CONVOLUTION } from "../../lib/runtime/core/convolution.ts";
+import { MemoryError } from "../../lib/runtime/core/memory.ts";
 
 const tf = await ensureBackend();
 beforeEach(async () => void await useBackend("wasm"));

@@ -7,12 +7,12 @@
 import type { NdArray } from "../../array.ts";
 import { renderSvg } from "../../codec.ts";
 import { base64 } from "../base64.ts";
-import { escapeHtml } from "../html.ts";
-import { inKernel } from "../../notebook/display.ts";
+import { escapeHtml } from "../../format.ts";
+import { inKernel } from "../cell.ts";
 import { columnOf, mapPoints, NO_LABEL } from "./columns.ts";
 import { drawMap } from "./still.ts";
 import { STEADY_VIEW } from "./view.ts";
-import type { Progress } from "../../notebook/progress.ts";
+import type { Progress } from "../cell.ts";
 import { typesetter } from "../text.ts";
 
 /** A map that settles. */

@@ -14,7 +14,7 @@ import { type ImageLike, toImage } from "../../data/image.ts";
 import { checkWhole } from "../../errors.ts";
 import { type Model, outputOf } from "../../model/model.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
-import { memoryLeft } from "../../runtime/memory.ts";
+import { memoryLeft } from "../../runtime/core/memory.ts";
 import { FOLD_FROM } from "../forward.ts";
 import { inputGradient, type ReluRule } from "../gradient.ts";
 import { along, type Head, headOf, probabilityOf } from "./head.ts";

@@ -6,7 +6,7 @@
 
 import { type NdArray, ndarray } from "../../array.ts";
 import { kindOf } from "../../errors.ts";
-import { randomStream } from "../training/random.ts";
+import { randomStream } from "../../random.ts";
 
 /** Baselines by name. */
 export const BASELINES = ["black", "grey", "blurred", "noise"] as const;

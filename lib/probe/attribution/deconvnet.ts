@@ -26,7 +26,7 @@ import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflo
 import { type NdArray, sizeOf } from "../../array.ts";
 import { type Model, outputOf } from "../../model/model.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
-import { asMemoryError } from "../../runtime/memory.ts";
+import { asMemoryError } from "../../runtime/core/memory.ts";
 import { inputGradient } from "../gradient.ts";
 import type { UnitTarget } from "../target.ts";
 

@@ -8,7 +8,7 @@ import type { io, layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.
 import { sizeOf } from "../../array.ts";
 import { Model } from "../../model/model.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
-import { normalStream } from "./noise.ts";
+import { normalStream } from "../../random.ts";
 
 /** All layers, those of nested models too. */
 function layersOf(network: LayersModel): layers.Layer[] {

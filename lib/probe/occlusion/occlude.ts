@@ -8,11 +8,11 @@ import { type NdArray, ndarray } from "../../array.ts";
 import type { Box, Interval } from "../../model/geometry.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
-import { asMemoryError, MemoryError } from "../../runtime/memory.ts";
+import { asMemoryError, MemoryError } from "../../runtime/core/memory.ts";
 import { gaussianBlur } from "../attribution/baselines.ts";
 import { headOf, type OutputActivation } from "../attribution/head.ts";
 import type { Work } from "./incremental.ts";
-import { randomStream } from "../training/random.ts";
+import { randomStream } from "../../random.ts";
 import { type Reading, readings } from "./readings.ts";
 import { type ClassTarget, resolveClass } from "../target.ts";
 

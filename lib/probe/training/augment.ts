@@ -5,7 +5,7 @@
  */
 
 import type { NdArray } from "../../array.ts";
-import { randomStream } from "./random.ts";
+import { randomStream } from "../../random.ts";
 import type { Samples } from "./samples.ts";
 
 /** How training images are changed, each time that they are seen. */

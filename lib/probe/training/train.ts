@@ -21,7 +21,7 @@ import { checkSameRun, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { evaluate, type Evaluation, type LayerState, observe, watchedLayers } from "./evaluate.ts";
 import type { Ending, EpochRow, HistoryData, LayerRow, Snapshot } from "./history.ts";
 import { type Optimizer, optimizer as fullOptimizer, startOptimizer, type Trained } from "./optimizer.ts";
-import { randomStream, shuffled } from "./random.ts";
+import { randomStream, shuffled } from "../../random.ts";
 import { labelsFor, part, readSamples, type Samples } from "./samples.ts";
 import { type Schedule, type ScheduleState, startSchedule } from "./schedule.ts";
 import { crossEntropy, type Moving, rightOnes, trainingPass } from "./training_pass.ts";

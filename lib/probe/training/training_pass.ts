@@ -17,7 +17,7 @@ import type {
 import { sizeOf } from "../../array.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { normalizeBatch } from "./batch_normalization.ts";
-import { randomStream } from "./random.ts";
+import { randomStream } from "../../random.ts";
 
 /** What a batch means to a moving average. */
 export interface Moving {

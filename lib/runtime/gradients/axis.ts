@@ -1,6 +1,6 @@
 /** How a window walks along one spatial axis, of a convolution or of a pooling. @module */
 
-import type { TF } from "../types.ts";
+import type { TF } from "../core/types.ts";
 
 /** One spatial axis: which input cells each output cell sees. */
 export interface Axis {

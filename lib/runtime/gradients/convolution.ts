@@ -8,7 +8,7 @@
 
 import type { Tensor, Tensor4D, Tensor5D } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
-import type { TF } from "../types.ts";
+import type { TF } from "../core/types.ts";
 import type { Axis } from "./axis.ts";
 
 /**

@@ -9,7 +9,7 @@
  */
 
 import type { NamedAttrMap, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import type { TF } from "../types.ts";
+import type { TF } from "../core/types.ts";
 
 /** The operations by the name of their scope, and the kernel without bias whose gradient serves. */
 const FUSED: Record<string, { kernel: string; unfused: string; saved: (saved: Tensor[]) => Tensor[] }> = {

@@ -5,8 +5,8 @@
  */
 
 import type { GradConfig, NamedAttrMap, NamedTensorMap, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { registerConvolutionGradient } from "../convolution.ts";
-import type { TF } from "../types.ts";
+import { registerConvolutionGradient } from "../core/convolution.ts";
+import type { TF } from "../core/types.ts";
 import { type Axis, convolutionAxes, type PoolingAttributes, poolingAxes, type WindowAttributes } from "./axis.ts";
 import { convolutionFilterGradient, convolutionInputGradient } from "./convolution.ts";
 import { depthwiseFilterGradient, depthwiseInputGradient } from "./convolution.ts";

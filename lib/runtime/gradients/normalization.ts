@@ -1,7 +1,7 @@
 /** The gradient of batch normalisation. @module */
 
 import type { GradConfig, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import type { TF } from "../types.ts";
+import type { TF } from "../core/types.ts";
 
 /**
  * The gradients of `(x - mean) / √(variance + ε) · scale + offset`, each computed only when it is asked for, and

@@ -1,7 +1,7 @@
 /** Gradients of poolings: the rule for ties, and the borders of averages. @module */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import type { TF } from "../types.ts";
+import type { TF } from "../core/types.ts";
 import type { Axis } from "./axis.ts";
 import { cellsOfTap, convolutionInputGradient, seenCells } from "./convolution.ts";
 

@@ -1,7 +1,7 @@
 /** The gradient of the ReLU on native TensorFlow, which has a kernel for it. @module */
 
 import type { Tensor, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
-import type { TF } from "../types.ts";
+import type { TF } from "../core/types.ts";
 
 const KERNEL = "ReluGrad";
 

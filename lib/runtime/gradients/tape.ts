@@ -1,8 +1,8 @@
 /** What tfjs's tape keeps for the way back. @module */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { asMemoryError } from "../memory.ts";
-import type { TF } from "../types.ts";
+import { asMemoryError } from "../core/memory.ts";
+import type { TF } from "../core/types.ts";
 
 /** The part of tfjs's engine that records operations. */
 interface Recorder {

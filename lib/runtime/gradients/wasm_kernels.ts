@@ -6,7 +6,7 @@
 
 import type { KernelConfig, KernelFunc, NamedAttrMap, Tensor, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
-import type { TF } from "../types.ts";
+import type { TF } from "../core/types.ts";
 import { convolutionAxes, type PoolingAttributes, poolingAxes, type WindowAttributes } from "./axis.ts";
 import { convolutionFilterGradient, convolutionInputGradient } from "./convolution.ts";
 import { depthwiseFilterGradient, depthwiseInputGradient } from "./convolution.ts";

@@ -10,11 +10,11 @@
  */
 
 import type { KernelFunc, Tensor, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
-import { CONVOLUTION, type ConvolutionAttributes } from "../convolution.ts";
-import { visiting } from "../engine.ts";
+import { CONVOLUTION, type ConvolutionAttributes } from "../core/convolution.ts";
+import { visiting } from "../core/engine.ts";
 import { convolutionAxes } from "../gradients/axis.ts";
 import { convolutionInputGradient } from "../gradients/convolution.ts";
-import type { TF } from "../types.ts";
+import type { TF } from "../core/types.ts";
 import {
   convolution3x3,
   maxPoolGradient,

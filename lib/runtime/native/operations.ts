@@ -5,10 +5,10 @@
  */
 
 import type { KernelFunc, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
-import { visiting } from "../engine.ts";
+import { visiting } from "../core/engine.ts";
 import { type PoolingAttributes, poolingAxes } from "../gradients/axis.ts";
-import { messageOf } from "../message.ts";
-import type { TF } from "../types.ts";
+import { messageOf } from "../core/message.ts";
+import type { TF } from "../core/types.ts";
 
 /** An attribute of an operation, as the addon takes it. */
 export interface Attribute {

@@ -9,10 +9,10 @@
  */
 
 import type { backend_util, KernelFunc, Tensor4D, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
-import { CONVOLUTION, type ConvolutionAttributes, type ConvolutionInputs } from "../convolution.ts";
+import { CONVOLUTION, type ConvolutionAttributes, type ConvolutionInputs } from "../core/convolution.ts";
 import { stockKernels } from "../gradients/wasm_kernels.ts";
 import { PackedFilters } from "./packed_filters.ts";
-import type { TF } from "../types.ts";
+import type { TF } from "../core/types.ts";
 
 /** What `kernels.wasm` exports; `kernels.as` says what each does. Numbers are addresses in bytes and counts. */
 interface Kernels {

@@ -71,10 +71,10 @@ describe("a map that settles", () => {
  */
 const CELL = `
 const lib = ${JSON.stringify(new URL("../../../lib/figure/", import.meta.url).href)};
-const { keepOutputs } = await import(lib + "jupyter/display.ts");
+const { keepOutputs } = await import(lib + "../notebook/display.ts");
 keepOutputs();
 const { startLiveMap } = await import(lib + "map/live_map.ts");
-const { withProgress } = await import(lib + "progress.ts");
+const { withProgress } = await import(lib + "../notebook/progress.ts");
 await withProgress("Settling", 2, async (update, show) => {
   const live = startLiveMap(["a", "b", "a"], show);
   await new Promise((resolve) => setTimeout(resolve, 500));

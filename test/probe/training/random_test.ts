@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { randomStream, shuffled } from "../../../lib/probe/training/random.ts";
+import { randomStream, shuffled } from "../../../lib/random.ts";
 
 const draw = (count: number, ...key: number[]) => {
   const random = randomStream(...key);

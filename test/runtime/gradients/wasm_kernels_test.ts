@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { sizeOf } from "../../../lib/array.ts";
 import { doctor, ensureBackend, useBackend } from "../../../lib/runtime/backend.ts";
-import { visiting } from "../../../lib/runtime/engine.ts";
+import { visiting } from "../../../lib/runtime/core/engine.ts";
 
 await doctor();
 await useBackend("wasm");

@@ -9,17 +9,12 @@
  */
 
 import process from "node:process";
+import { bytesText } from "../../format.ts";
 import type { TF } from "./types.ts";
 
 /** What a computation needs does not fit into the memory of the backend. What was computed before it is kept. */
 export class MemoryError extends Error {
   override name = "MemoryError";
-}
-
-/** Bytes for people, as `1.5 GB`. */
-export function bytesText(bytes: number): string {
-  const unit = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]].find(([size]) => bytes >= (size as number));
-  return unit ? `${(bytes / (unit[0] as number)).toPrecision(3)} ${unit[1]}` : `${bytes} bytes`;
 }
 
 /** What the wasm backend's memory can grow to: 4 GB, less one page of 64 kB. */

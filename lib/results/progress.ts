@@ -1,0 +1,28 @@
+/**
+ * The progress of a method, for the cell and for whoever listens with `onProgress`.
+ *
+ * @module
+ */
+
+import { withProgress as withBar } from "../figure/cell.ts";
+
+/**
+ * Does work under a progress bar, which ends with it, also when it fails.
+ *
+ * @param label what is going on, in a few words
+ * @param total how much there is to do
+ * @param work is given what tells the bar (and `onProgress`) how much is done, and what puts HTML under the bar
+ * @param onProgress the caller's own, if it has one
+ */
+export function withProgress<T>(
+  label: string,
+  total: number,
+  work: (update: (done: number) => void, show: (html: string) => Promise<void>) => Promise<T>,
+  onProgress?: (done: number, total: number) => void,
+): Promise<T> {
+  return withBar(label, total, (update, show) =>
+    work((done) => {
+      update(done);
+      onProgress?.(done, total);
+    }, show));
+}
