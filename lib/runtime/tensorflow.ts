@@ -30,6 +30,9 @@ const SETTINGS = [
   ["TF_CPP_MIN_LOG_LEVEL", "1"],
   // It takes a GPU's memory as it needs it, so that other notebooks can compute on the same card.
   ["TF_FORCE_GPU_ALLOW_GROWTH", "true"],
+  // Left alone, it uses oneDNN only on processors with AVX-512 or AMX, and cannot dilate depthwise or 3-D convolutions
+  // on the others.
+  ["TF_ENABLE_ONEDNN_OPTS", "1"],
   // The thread that asks for an operation of oneDNN's works, too, rather than sleep until the others are done.
   ["TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD", "1"],
 ];
