@@ -16,9 +16,28 @@
 
 export { type NdArray } from "./lib/array.ts";
 export { ImageError } from "./lib/codec.ts";
-export { CatalogError } from "./lib/data/catalog.ts";
-export { cifar10, type Dataset, imageFolder } from "./lib/data/dataset.ts";
+export {
+  type Catalog,
+  type CatalogEntry,
+  CatalogError,
+  type EntryKind,
+  type FetchOptions,
+} from "./lib/data/catalog.ts";
+export type { SplitOptions } from "./lib/data/catalogued.ts";
+export { cifar10, type Cifar10Class } from "./lib/data/cifar10.ts";
+export {
+  type Dataset,
+  dataset,
+  type DatasetItem,
+  type DatasetOptions,
+  type DatasetRow,
+  type ImageDataset,
+  type ItemLike,
+} from "./lib/data/dataset.ts";
+export { fashionMnist, type FashionMnistClass } from "./lib/data/fashion_mnist.ts";
+export { imageFolder } from "./lib/data/image_folder.ts";
 export { Image, type ImageLike, loadImage } from "./lib/data/image.ts";
+export { mnist, type MnistClass } from "./lib/data/mnist.ts";
 export { photo } from "./lib/data/photo.ts";
 export { Attribution } from "./lib/results/attribution.ts";
 export { Figure } from "./lib/figure/figure.ts";

@@ -12,7 +12,7 @@
  * @module
  */
 
-import { cifar10 } from "../../lib/data/dataset.ts";
+import { cifar10 } from "../../lib/data/cifar10.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { HistoryData } from "../../lib/probe/training/history.ts";
 import { runTraining, type TrainingOptions } from "../../lib/probe/training/train.ts";

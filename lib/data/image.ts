@@ -8,9 +8,10 @@ import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isNdArray, type NdArray, ndarray } from "../array.ts";
 import { decode, ImageError, resize } from "../codec.ts";
-import { checkOptions, kindOf, nearest } from "../errors.ts";
+import { kindOf, nearest } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
+import { positive, readOptions } from "../options.ts";
 import { catalogEntries } from "./catalog.ts";
 
 /** What an encoded image can be read from. */
@@ -27,12 +28,12 @@ const LARGEST_SHOWN = 640;
 /** A smaller image is shown enlarged by a whole factor, up to this size. */
 const SMALLEST_SHOWN = 192;
 
-/** An RGB image. It is an {@linkcode NdArray}, and shows itself in a Jupyter cell. */
+/** An image in colour or in grey. It is an {@linkcode NdArray}, and shows itself in a Jupyter cell. */
 export class Image extends Shown implements NdArray {
-  /** RGB values 0…255, row by row. */
+  /** Values 0…255, row by row: red, green and blue of each pixel, or its grey. */
   readonly data: Float32Array;
-  /** `[height, width, 3]` */
-  readonly shape: readonly [height: number, width: number, channels: 3];
+  /** `[height, width, 3]`, or `[height, width, 1]` of a grey image. */
+  readonly shape: readonly [height: number, width: number, channels: 1 | 3];
   /** A short name, as `"dog"` or `"holiday.jpg"`. */
   readonly name: string;
   /** Where it came from: a path, an address, a package. */
@@ -41,44 +42,99 @@ export class Image extends Shown implements NdArray {
   readonly about: string;
 
   /**
-   * @param pixels `[height, width, 3]`, RGB, 0…255
+   * @param pixels `[height, width, 3]`, RGB, or `[height, width, 1]`, grey; 0…255
    * @throws {RangeError} if the shape is another one, or a value is not finite
    */
   constructor(pixels: NdArray, { name, source, about = "" }: { name: string; source: string; about?: string }) {
     super();
     const { data, shape } = ndarray(pixels.data, pixels.shape);
     const [height, width, channels] = shape;
-    if (shape.length !== 3 || channels !== 3 || data.length === 0) {
-      const remedy = shape.length === 2 || channels === 1
-        ? " Repeat a grey image's values three times."
+    if (shape.length !== 3 || (channels !== 3 && channels !== 1) || data.length === 0) {
+      const remedy = shape.length === 2
+        ? ` Give a grey image the shape [${shape.join(", ")}, 1].`
         : channels === 4
         ? " Drop the fourth channel."
         : "";
       throw new RangeError(
-        `An image has the shape [height, width, 3]: received an array of shape [${shape.join(", ")}].${remedy}`,
+        `An image has the shape [height, width, 3] or, in grey, [height, width, 1]: received an array of shape [${
+          shape.join(", ")
+        }].${remedy}`,
       );
     }
     const bad = data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) {
       throw new RangeError(
-        `The image ${JSON.stringify(name)} holds ${data[bad]} at row ${Math.floor(bad / (3 * width))}, column ` +
-          `${Math.floor(bad / 3) % width}, channel ${bad % 3}: wanted finite numbers, 0 to 255.`,
+        `The image ${JSON.stringify(name)} holds ${data[bad]} at row ${Math.floor(bad / (channels * width))}, column ` +
+          `${Math.floor(bad / channels) % width}, channel ${bad % channels}: wanted finite numbers, 0 to 255.`,
       );
     }
     this.data = data;
-    this.shape = [height, width, 3];
+    this.shape = [height, width, channels];
     this.name = name;
     this.source = source;
     this.about = about;
   }
 
+  /**
+   * A part of the image.
+   *
+   * @param box `[y0, x0, y1, x1]` in pixels: from row `y0` and column `x0` up to, but without, row `y1` and column `x1`
+   * @throws {TypeError} if the box is no array of four numbers
+   * @throws {RangeError} if it is not in the image, or holds no pixel
+   *
+   * @example
+   * ```ts
+   * import { photo } from "../../mod.ts";
+   * const dog = await photo("dog");
+   * console.log(dog.crop([0, 100, 200, 300]).shape);
+   * ```
+   */
+  crop(box: readonly [y0: number, x0: number, y1: number, x1: number]): Image {
+    if (!Array.isArray(box) || box.length !== 4) {
+      const found = Array.isArray(box) ? `${box.length} numbers` : kindOf(box);
+      throw new TypeError(`crop wants a box [y0, x0, y1, x1] in pixels: received ${found}.`);
+    }
+    const [y0, x0, y1, x1] = box;
+    const [height, width, channels] = this.shape;
+    const whole = box.every(Number.isInteger);
+    if (!whole || y0 < 0 || x0 < 0 || y1 > height || x1 > width || y0 >= y1 || x0 >= x1) {
+      const wanted = whole && (y0 >= y1 || x0 >= x1)
+        ? "y0 below y1 and x0 below x1"
+        : `whole numbers, rows from 0 to ${height} and columns from 0 to ${width}`;
+      throw new RangeError(
+        `The box [y0, x0, y1, x1] must lie in the image ${JSON.stringify(this.name)} of ${height} rows and ${width} ` +
+          `columns: received [${box.join(", ")}]; wanted ${wanted}.`,
+      );
+    }
+    const line = (x1 - x0) * channels;
+    const data = new Float32Array((y1 - y0) * line);
+    for (let y = y0; y < y1; y++) {
+      const start = (y * width + x0) * channels;
+      data.set(this.data.subarray(start, start + line), (y - y0) * line);
+    }
+    const part = `${this.source}, rows ${y0} to ${y1 - 1}, columns ${x0} to ${x1 - 1}`;
+    return new Image({ data, shape: [y1 - y0, x1 - x0, channels] }, { name: this.name, source: part });
+  }
+
+  /** The pixels in colour, `[height, width, 3]`: of a grey image its values three times. */
+  rgb(): NdArray {
+    const [height, width, channels] = this.shape;
+    if (channels === 3) return { data: this.data, shape: this.shape };
+    return ndarray(Float32Array.from({ length: 3 * this.data.length }, (_, i) => this.data[Math.floor(i / 3)]), [
+      height,
+      width,
+      3,
+    ]);
+  }
+
+  /** What a cell shows: the image, small ones enlarged, with its size and where it is from. */
   override figure(): Figure {
     const [height, width] = this.shape;
     const longest = Math.max(height, width);
     const scale = Math.min(1, LARGEST_SHOWN / longest);
     const factor = Math.max(1, Math.floor(SMALLEST_SHOWN / longest));
     const size: [number, number] = [Math.max(1, Math.round(height * scale)), Math.max(1, Math.round(width * scale))];
-    const shown = scale < 1 ? resize(this, size, { fit: "squash" }) : { data: this.data, shape: this.shape };
+    const shown = scale < 1 ? resize(this.rgb(), size, { fit: "squash" }) : this.rgb();
     const note = scale < 1
       ? `, shown at ${size[1]} × ${size[0]}`
       : factor > 1
@@ -93,17 +149,23 @@ export class Image extends Shown implements NdArray {
   }
 }
 
+/** Options of {@linkcode loadImage}. */
+export class LoadOptions {
+  /** Gives up when an address sends nothing for this many milliseconds. @default 30000 */
+  @positive()
+  timeout = 30_000;
+}
+
 /**
  * Loads a JPEG, PNG or WebP image.
  *
  * @param source a path (relative to the working directory: in a notebook, its folder), a `file:`, `http:` or `https:`
  * address, or the encoded bytes. See {@linkcode decode} for how pixels are made of them.
- * @param options.timeout gives up when an address sends nothing for so many milliseconds @default 30000
  * @throws {ImageError} if there is no such file, the address does not answer with an image, or it cannot be decoded
  * @throws {TypeError} if the source is none of these
  */
-export async function loadImage(source: ImageSource, options: { timeout?: number } = {}): Promise<Image> {
-  const { timeout = 30_000 } = checkOptions("loadImage", options, { timeout: true });
+export async function loadImage(source: ImageSource, options: Partial<LoadOptions> = {}): Promise<Image> {
+  const { timeout } = readOptions("loadImage", LoadOptions, options);
   if (typeof source === "string" && !/^[a-z][a-z0-9+.-]+:/i.test(source)) return await fromFile(source);
   if (typeof source === "string" || source instanceof URL) {
     const url = URL.parse(String(source));
@@ -128,8 +190,8 @@ export async function loadImage(source: ImageSource, options: { timeout?: number
 }
 
 /**
- * Takes whatever stands for an image: an {@linkcode Image} as it is, an array `[height, width, 3]` of RGB values 0…255
- * (values of 0…1 are not told apart: they make an almost black image), or what {@linkcode loadImage} takes.
+ * Takes whatever stands for an image: an {@linkcode Image} as it is, an array `[height, width, 3]` of RGB or
+ * `[height, width, 1]` of grey values 0…255 (values of 0…1 are not told apart: they make an almost black image), or what {@linkcode loadImage} takes.
  *
  * @throws {TypeError} if it is none of these
  * @throws as {@linkcode loadImage} and {@linkcode Image} do
@@ -139,7 +201,7 @@ export async function toImage(input: ImageLike): Promise<Image> {
   if (isNdArray(input)) return new Image(input, { name: "array", source: "an array" });
   if (isSource(input)) return await loadImage(input);
   throw new TypeError(
-    `An image is what loadImage or photo gives, an array { data: Float32Array, shape: [height, width, 3] }, a path, an ` +
+    `An image is what loadImage or photo gives, an array { data: Float32Array, shape: [height, width, 3 or 1] }, a path, an ` +
       `address or the bytes of a file: received ${kindOf(input)}.`,
   );
 }

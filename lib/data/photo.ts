@@ -4,8 +4,9 @@
  * @module
  */
 
-import { checkOptions, kindOf } from "../errors.ts";
-import { FETCH_OPTIONS, fetchEntry, type FetchOptions } from "./catalog.ts";
+import { kindOf } from "../errors.ts";
+import { readOptions } from "../options.ts";
+import { fetchEntry, FetchOptions } from "./catalog.ts";
 import { Image, loadImage } from "./image.ts";
 
 /**
@@ -16,11 +17,11 @@ import { Image, loadImage } from "./image.ts";
  * @throws {TypeError} if the name is no string
  * @throws as {@linkcode fetchEntry} does
  */
-export async function photo(name: string, options: FetchOptions = {}): Promise<Image> {
+export async function photo(name: string, options: Partial<FetchOptions> = {}): Promise<Image> {
   if (typeof name !== "string") {
     throw new TypeError(`photo wants the name of a photo, as "dog": received ${kindOf(name)}.`);
   }
-  const entry = await fetchEntry(name, "photo", checkOptions("photo", options, FETCH_OPTIONS));
+  const entry = await fetchEntry(name, "photo", readOptions("photo", FetchOptions, options));
   const [path] = Object.values(entry.paths);
   const { data, shape } = await loadImage(path);
   return new Image({ data, shape }, { name, source: `${entry.package} (${entry.licence})`, about: entry.what });

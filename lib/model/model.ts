@@ -150,8 +150,8 @@ export class Model extends Shown {
           `wanted an image, [height, width, 3 or 1].`,
       );
     }
-    const { data, shape } = await toImage(image);
-    const pixels = ndarray(data, shape);
+    const pixels = (await toImage(image)).rgb();
+    const { shape } = pixels;
     const size: [number, number] = [height ?? shape[0], width ?? shape[1]];
     return size[0] === shape[0] && size[1] === shape[1]
       ? pixels

@@ -5,7 +5,7 @@
  */
 
 import type { Dataset } from "../../lib/data/dataset.ts";
-import { cifar10 } from "../../lib/data/dataset.ts";
+import { cifar10 } from "../../lib/data/cifar10.ts";
 import { startLiveTraining } from "../../lib/results/live_training.ts";
 import { catsVsDogsConvnet } from "../../lib/model/architectures/builders.ts";
 import { runTraining, type TrainingWatcher } from "../../lib/probe/training/train.ts";

@@ -36,11 +36,11 @@ describe("the catalogue", () => {
     for (const { integrity } of Object.values(catalog.packages)) expect(integrity).toMatch(/^sha512-[\w+/]{86}==$/);
   });
 
-  it("has two cats, a dog and others, a network and a data set", () => {
+  it("has two cats, a dog and others, a network and data sets", () => {
     const names = (kind: string) => Object.keys(catalogEntries).filter((name) => catalogEntries[name].kind === kind);
     expect(names("photo")).toEqual(["dog", "cat", "tabby", "beagles", "beach", "biplane", "boats"]);
     expect(names("model")).toEqual(["resnet50"]);
-    expect(names("dataset")).toEqual(["cifar10"]);
+    expect(names("dataset")).toEqual(["cifar10", "mnist", "fashion-mnist"]);
   });
 
   it("has photos that load, of these sizes", async () => {

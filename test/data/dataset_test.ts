@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ImageError } from "../../lib/codec.ts";
-import { cifar10, CIFAR10_CLASSES, type Dataset, imageFolder } from "../../lib/data/dataset.ts";
+import { cifar10, CIFAR10_CLASSES } from "../../lib/data/cifar10.ts";
+import { type Dataset, dataset, type ImageDataset, type ItemLike } from "../../lib/data/dataset.ts";
+import { FASHION_MNIST_CLASSES, fashionMnist } from "../../lib/data/fashion_mnist.ts";
+import { Image } from "../../lib/data/image.ts";
+import { imageFolder } from "../../lib/data/image_folder.ts";
+import { mnist } from "../../lib/data/mnist.ts";
 import { GREY, png } from "./png.ts";
 
 const onProgress = () => {};
@@ -74,6 +79,225 @@ describe("cifar10", () => {
     for (const limit of [0, -1, 2.5, NaN]) {
       await expect(cifar10({ limit })).rejects.toThrow(`a whole number ≥ 1: received ${limit}`);
     }
+  });
+});
+
+/** Rows of pixels as characters: space for black, `#` for what is bright. */
+const drawn = ({ data, shape: [, width] }: Image) =>
+  Array.from(
+    { length: data.length / width },
+    (_, y) =>
+      Array.from(data.subarray(y * width, (y + 1) * width), (value) => value > 127 ? "#" : " ").join("").trimEnd(),
+  );
+
+describe("mnist", () => {
+  it("gives the first images of the original, pixels and labels", async () => {
+    const train = await walk(await mnist({ limit: 10, onProgress }));
+    expect(train.map(({ label }) => label).join("")).toBe("5041921314");
+    const test = await walk(await mnist({ split: "test", limit: 10, onProgress }));
+    expect(test.map(({ label }) => label).join("")).toBe("7210414959");
+    expect(test.map(({ id }) => id).slice(0, 2)).toEqual(["test-00000", "test-00001"]);
+    expect(test[0].image.shape).toEqual([28, 28, 1]);
+    expect(drawn(test[0].image).slice(6, 22)).toEqual([
+      "",
+      "       ###",
+      "      ###############",
+      "          ############",
+      "                   ##",
+      "                   ##",
+      "                  ##",
+      "                 ###",
+      "                 ##",
+      "                ###",
+      "                ##",
+      "                ##",
+      "               ##",
+      "              ###",
+      "             ###",
+      "             ##",
+    ]);
+    // The original's first training image, in its sixth row.
+    expect(Array.from(train[0].image.data.subarray(5 * 28 + 12, 5 * 28 + 24))).toEqual(
+      [3, 18, 18, 18, 126, 136, 175, 26, 166, 255, 247, 127],
+    );
+  });
+
+  it("knows its sizes, and filters classes", async () => {
+    expect((await mnist({ onProgress })).size).toBe(60_000);
+    expect((await mnist({ split: "test", onProgress })).size).toBe(10_000);
+    const ones = await mnist({ split: "test", classes: ["1"], onProgress });
+    expect([ones.size, ones.labels]).toEqual([1135, ["1"]]);
+    await expect(mnist({ classes: [1] as never })).rejects.toThrow(/no class "1" in MNIST/);
+    await expect(mnist({ splitt: "test" } as never)).rejects.toThrow(/no option "splitt".*"split"/);
+  });
+});
+
+describe("fashionMnist", () => {
+  it("parts the images of each class in 6,000 to train on and 1,000 to test on, which share none", async () => {
+    const key = ({ image }: { image: Image }) => image.data.join();
+    for (const split of ["train", "test"] as const) {
+      const all = await fashionMnist({ split, onProgress });
+      expect(all.size).toBe(split === "train" ? 60_000 : 10_000);
+      expect(all.labels).toEqual(FASHION_MNIST_CLASSES);
+      const [first, last] = [
+        all.filter(({ label }) => label === "Bag"),
+        await fashionMnist({ split, classes: ["Bag"] }),
+      ];
+      expect([first.size, last.size]).toEqual([all.size / 10, all.size / 10]);
+    }
+    const seen = new Set((await walk(await fashionMnist({ classes: ["Bag"], onProgress }))).map(key));
+    const kept = await walk(await fashionMnist({ split: "test", classes: ["Bag"], onProgress }));
+    // All 7,000 bags of the package differ.
+    expect(seen.size).toBe(6000);
+    expect(kept.filter((item) => seen.has(key(item)))).toEqual([]);
+  });
+
+  it("reads whole images from the package, past the empty ones", async () => {
+    const tops = await fashionMnist({ classes: ["T-shirt/top"], onProgress });
+    const all = await walk(tops);
+    expect(all).toHaveLength(6000);
+    expect(all.every(({ image }) => image.shape.join() === "28,28,1" && image.data.some((value) => value > 0))).toBe(
+      true,
+    );
+    // The package's first row of the first T-shirt, and the mean of its 7,000, less those kept for testing.
+    expect(Array.from(all[0].image.data.subarray(0, 28))).toEqual(
+      [0, 0, 0, 0, 0, 0, 0, 9, 8, 0, 0, 34, 29, 7, 0, 11, 24, 0, 0, 3, 3, 1, 0, 1, 1, 0, 0, 0],
+    );
+    const mean = all.reduce((sum, { image }) => sum + image.data.reduce((a, b) => a + b), 0) / (6000 * 784);
+    expect(Math.abs(mean - 83.1)).toBeLessThan(1);
+  });
+
+  it("takes turns among the classes", async () => {
+    const items = await walk(await fashionMnist({ split: "test", limit: 20, onProgress }));
+    expect(items.map(({ label }) => label)).toEqual([...FASHION_MNIST_CLASSES, ...FASHION_MNIST_CLASSES]);
+    expect(items[10].id).toBe("test-00010");
+  });
+});
+
+describe("dataset", () => {
+  const grey = (value: number) => ({ data: new Float32Array(4).fill(value), shape: [2, 2, 1] });
+  const items = (count: number): ItemLike[] =>
+    Array.from({ length: count }, (_, i) => ({
+      id: `no. ${i}`,
+      image: grey(i),
+      label: i % 3 === 0 ? "third" : "other",
+      light: i,
+    }));
+  const ids = async (images: ImageDataset) => (await walk(images)).map(({ id }) => Number(id.slice(4)));
+  /** A stream of items that knows its size. */
+  const stream = (count: number) => ({
+    size: count,
+    async *[Symbol.asyncIterator]() {
+      for (const item of items(count)) yield await Promise.resolve(item);
+    },
+  });
+
+  it("gives the images of an array or an iterable, with labels and columns, as often as asked", async () => {
+    for (const own of [items(4), new Set(items(4))]) {
+      const images = dataset(own, { name: "mine" });
+      expect([images.name, images.size, images.labels]).toEqual(["mine", 4, ["other", "third"]]);
+      for (let round = 0; round < 2; round++) {
+        const found = await walk(images);
+        expect(found.map(({ image, ...known }) => ({ ...known, pixel: image.data[0] }))).toEqual([
+          { id: "no. 0", label: "third", light: 0, pixel: 0 },
+          { id: "no. 1", label: "other", light: 1, pixel: 1 },
+          { id: "no. 2", label: "other", light: 2, pixel: 2 },
+          { id: "no. 3", label: "third", light: 3, pixel: 3 },
+        ]);
+        expect(found[0].image).toBeInstanceOf(Image);
+      }
+    }
+  });
+
+  it("needs no ids and no labels, and reads paths only when it is their turn", async () => {
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/dot.png`;
+    const images = dataset([{ image: path }, { image: `${folder}/missing.png` }]);
+    expect([images.name, "labels" in images]).toEqual(["images", false]);
+    await Deno.writeFile(path, png({ width: 1, color: GREY, rows: [[7]] }));
+    const walked = images[Symbol.asyncIterator]();
+    const { value } = await walked.next();
+    expect([value.id, value.image.data[0], "label" in value]).toEqual(["0", 7, false]);
+    await expect(walked.next()).rejects.toThrow(/no file .*missing\.png/);
+    await Deno.remove(folder, { recursive: true });
+  });
+
+  it("is cut, filtered, split and shuffled", async () => {
+    const images = dataset(items(30));
+    expect(await ids(images.take(3))).toEqual([0, 1, 2]);
+    expect(images.take(99).size).toBe(30);
+    const thirds = images.filter(({ label }) => label === "third");
+    expect([thirds.size, thirds.labels]).toEqual([10, ["third"]]);
+    expect(await ids(thirds.take(3))).toEqual([0, 3, 6]);
+    expect(await ids(images.filter(({ light }) => (light as number) > 27))).toEqual([28, 29]);
+
+    const [some, others] = images.split(0.7, { seed: 1 });
+    const [first, second] = [await ids(some), await ids(others)];
+    expect([first.length, second.length]).toEqual([21, 9]);
+    expect([...first, ...second].sort((a, b) => a - b)).toEqual(Array.from({ length: 30 }, (_, i) => i));
+    expect(first).toEqual([...first].sort((a, b) => a - b));
+    expect(await ids(images.split(0.7, { seed: 1 })[0])).toEqual(first);
+    expect(await ids(images.split(0.7, { seed: 2 })[0])).not.toEqual(first);
+
+    const mixed = await ids(images.shuffle({ seed: 3 }));
+    expect(mixed).not.toEqual([...mixed].sort((a, b) => a - b));
+    expect(new Set(mixed).size).toBe(30);
+    expect(await ids(images.shuffle({ seed: 3 }))).toEqual(mixed);
+    // A cut of what was shuffled, and what was filtered of a cut.
+    expect(await ids(images.shuffle({ seed: 3 }).take(4))).toEqual(mixed.slice(0, 4));
+    expect(await ids(images.take(10).filter(({ label }) => label === "third"))).toEqual([0, 3, 6, 9]);
+  });
+
+  it("shuffles what stands in several files, too", async () => {
+    const dataset = await cifar10({ onProgress });
+    const mixed = await walk(dataset.shuffle({ seed: 1 }).take(40));
+    expect(new Set(mixed.map(({ id }) => id.slice(0, 7))).size).toBe(5);
+    const some = mixed.filter(({ id }) => Number(id.slice(6)) < 10_000);
+    const last = Math.max(...some.map(({ id }) => Number(id.slice(6))));
+    const straight = new Map((await walk(dataset.take(last + 1))).map((item) => [item.id, item]));
+    for (const { id, image, label } of some) {
+      expect(straight.get(id)!.label).toBe(label);
+      expect(straight.get(id)!.image.data).toEqual(image.data);
+    }
+  });
+
+  it("takes a stream that knows its size, in its order", async () => {
+    const images = dataset(stream(20), { name: "stream", labels: ["third", "other"] });
+    expect([images.size, images.labels]).toEqual([20, ["third", "other"]]);
+    expect(await ids(images)).toEqual(Array.from({ length: 20 }, (_, i) => i));
+    expect(await ids(images.take(2))).toEqual([0, 1]);
+    const [some, others] = images.split(0.25);
+    expect([...await ids(some), ...await ids(others)].sort((a, b) => a - b)).toHaveLength(20);
+    for (const refused of [() => images.shuffle(), () => images.filter(() => true)]) {
+      expect(refused).toThrow(/come one after the other.*wants an array of them: dataset\(await Array\.fromAsync/);
+    }
+    const short = dataset({ ...stream(3), size: 5 });
+    await expect(walk(short)).rejects.toThrow(/says that it holds 5 images, and gave 3/);
+    expect(await ids(short.take(3))).toEqual([0, 1, 2]);
+  });
+
+  it("refuses what is no data set, by name", async () => {
+    const refuse = (own: unknown, message: RegExp, options: unknown = {}) =>
+      expect(() => dataset(own as ItemLike[], options as never)).toThrow(message);
+    refuse(7, /wants an array of \{ image, id, label \}.*received 7/);
+    refuse([], /holds no image/);
+    refuse([items(1)[0], 5], /Item 1 .* must be an object .* received 5/);
+    refuse([{ id: "a", picture: grey(1) }], /Item 0 .* has no image; it has id, picture/);
+    refuse([{ image: grey(1), label: 3 }], /The label of item 0 .* must be a string: received 3/);
+    refuse([...items(2), items(1)[0]], /Items 0 and 2 .* have the same id, "no\. 0"/);
+    refuse({ async *[Symbol.asyncIterator]() {} }, /wants a size.*received the size undefined/);
+    refuse(items(1), /no option "nam"/, { nam: "x" });
+    refuse(items(1), /labels must be an array of labels/, { labels: "cat" });
+    const images = dataset(items(4));
+    for (const count of [0, 1.5, "2"]) {
+      expect(() => images.take(count as number)).toThrow(/count must be a whole number/);
+    }
+    for (const share of [-1, 2, NaN]) expect(() => images.split(share)).toThrow(/share must be a number from 0 to 1/);
+    expect(() => images.split(0.1)).toThrow(/A share of 0.1 of 4 images is none of them/);
+    expect(() => images.split(1)).toThrow(/is all of them/);
+    expect(() => images.filter(({ label }) => label === "cat")).toThrow(/leaves none of the 4 images.*"label":"third"/);
+    expect(() => images.filter("cat" as never)).toThrow(/wants a function/);
+    await expect(walk(dataset([{ image: 5 as never }]))).rejects.toThrow(/An image is what loadImage/);
   });
 });
 

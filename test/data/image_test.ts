@@ -203,12 +203,12 @@ describe("toImage", () => {
   });
 
   it("refuses another shape, with the remedy, and what is not finite", async () => {
-    const wanted = /shape \[height, width, 3\]: received an array of shape/;
+    const wanted = /shape \[height, width, 3\] or, in grey, \[height, width, 1\]: received an array of shape/;
     for (const shape of [[4], [2, 2, 2], [1, 2, 2, 3], [0, 2, 3]]) {
       await expect(toImage(array(shape))).rejects.toThrow(wanted);
     }
-    await expect(toImage(array([2, 2]))).rejects.toThrow(/\[2, 2\]\. Repeat a grey image's values three times/);
-    await expect(toImage(array([2, 2, 1]))).rejects.toThrow(/three times/);
+    await expect(toImage(array([2, 2]))).rejects.toThrow("[2, 2]. Give a grey image the shape [2, 2, 1].");
+    expect((await toImage(array([2, 2, 1]))).rgb().shape).toEqual([2, 2, 3]);
     await expect(toImage(array([2, 2, 4]))).rejects.toThrow(/Drop the fourth channel/);
     await expect(toImage({ data: new Float32Array(11), shape: [2, 2, 3] })).rejects.toThrow(/holds 12 values/);
     for (const value of [NaN, Infinity]) {
@@ -258,4 +258,48 @@ describe("an image's figure", () => {
   function array([height, width]: [number, number], fill: number) {
     return { data: new Float32Array(height * width * 3).fill(fill), shape: [height, width, 3] };
   }
+});
+
+describe("crop", () => {
+  const image = new Image({ data: Float32Array.from({ length: 4 * 5 * 3 }, (_, i) => i), shape: [4, 5, 3] }, {
+    name: "ramp",
+    source: "a formula",
+  });
+
+  it("cuts rows y0 to y1 and columns x0 to x1, the last of both left out", () => {
+    const part = image.crop([1, 2, 3, 4]);
+    expect(part.shape).toEqual([2, 2, 3]);
+    // Row 1, columns 2 and 3; row 2, the same.
+    expect(Array.from(part.data)).toEqual([21, 22, 23, 24, 25, 26, 36, 37, 38, 39, 40, 41]);
+    expect([part.name, part.source]).toEqual(["ramp", "a formula, rows 1 to 2, columns 2 to 3"]);
+    expect(image.crop([0, 0, 4, 5]).data).toEqual(image.data);
+    part.data[0] = 255;
+    expect(image.data[21]).toBe(21);
+  });
+
+  it("cuts grey images, too", () => {
+    const grey = new Image({ data: Float32Array.of(1, 2, 3, 4), shape: [2, 2, 1] }, { name: "g", source: "s" });
+    const part = grey.crop([0, 1, 2, 2]);
+    expect([part.shape, Array.from(part.data)]).toEqual([[2, 1, 1], [2, 4]]);
+    expect(part.rgb()).toEqual({ data: Float32Array.of(2, 2, 2, 4, 4, 4), shape: [2, 1, 3] });
+  });
+
+  it("names a box that is none, is not in the image, or holds nothing", () => {
+    for (const [box, found] of [[[1, 2, 3], "3 numbers"], ["all", '"all"'], [undefined, "undefined"]] as const) {
+      expect(() => image.crop(box as never)).toThrow(
+        new TypeError(
+          `crop wants a box [y0, x0, y1, x1] in pixels: received ${found}.`,
+        ),
+      );
+    }
+    for (const box of [[0, 0, 5, 5], [0, 0, 4, 6], [-1, 0, 4, 5], [0, 0.5, 4, 5], [0, 0, NaN, 5]] as const) {
+      expect(() => image.crop(box)).toThrow(
+        `"ramp" of 4 rows and 5 columns: received [${box.join(", ")}]; wanted whole numbers, rows from 0 to 4 and ` +
+          "columns from 0 to 5",
+      );
+    }
+    for (const box of [[2, 0, 2, 5], [0, 3, 4, 1]] as const) {
+      expect(() => image.crop(box)).toThrow(/wanted y0 below y1 and x0 below x1/);
+    }
+  });
 });

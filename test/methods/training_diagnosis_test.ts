@@ -1,7 +1,8 @@
 /** What training does to a network, read off committed runs: see `fixtures/training.ts`. */
 
 import { beforeAll, describe, expect, test } from "vitest";
-import { cifar10, type Dataset } from "../../lib/data/dataset.ts";
+import { cifar10 } from "../../lib/data/cifar10.ts";
+import type { Dataset } from "../../lib/data/dataset.ts";
 import { activations } from "../../lib/methods/activations.ts";
 import { type DeadFilters, deadFilters } from "../../lib/methods/dead_filters.ts";
 import { filters } from "../../lib/methods/filters.ts";

@@ -2,7 +2,7 @@
 
 import process from "node:process";
 import { describe, expect, test } from "vitest";
-import { cifar10, CIFAR10_CLASSES } from "../../lib/data/dataset.ts";
+import { cifar10, CIFAR10_CLASSES } from "../../lib/data/cifar10.ts";
 import type { Image } from "../../lib/data/image.ts";
 import { predict } from "../../lib/methods/predict.ts";
 import { loadModel } from "../../lib/model/load.ts";
