@@ -15,3 +15,4 @@ export {
 } from "../notebook/display.ts";
 export { type Progress, progressHtml, startProgress, withProgress } from "../notebook/progress.ts";
 export { startStopButton, type StopButton } from "../notebook/stop_button.ts";
+export { Throttle } from "../notebook/throttle.ts";

@@ -14,7 +14,7 @@ import { checkOptions } from "../errors.ts";
 import type { Block, Marks, Picture } from "../figure/blocks.ts";
 import { brief } from "../format.ts";
 import { Figure, Shown } from "../figure/figure.ts";
-import { startLive } from "../results/live_figure.ts";
+import { startLiveView } from "../results/live_view.ts";
 import {
   classColors,
   classLegend,
@@ -552,7 +552,7 @@ export async function occlusion(
   }
 
   const results = await withProgress(`Occluding with ${model.name}`, total, async (update, show) => {
-    const live = startLive(show);
+    const live = startLiveView(show);
     let before = 0;
     try {
       const found: Occlusion[] = [];

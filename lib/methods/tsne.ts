@@ -13,7 +13,7 @@ import { resize } from "../codec.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions } from "../errors.ts";
 import { type Figure, Shown } from "../figure/figure.ts";
-import { startLiveMap } from "../figure/map/live_map.ts";
+import { startLiveEmbedding } from "../results/live_embedding.ts";
 import { mapFigure } from "../figure/map/map.ts";
 import { predictionColumns } from "../figure/map/columns.ts";
 import { withProgress } from "../results/progress.ts";
@@ -406,7 +406,7 @@ export async function tsne(points: KnownPoints, options: TsneOptions = {}): Prom
   checkPoints(points);
   const { labels } = sameAs(points);
   return await withProgress("t-SNE", iterations, async (update, show) => {
-    const live = startLiveMap(labels, show);
+    const live = startLiveEmbedding(labels, show);
     const embedded = await embed(points, {
       ...options,
       onProgress: (iteration, divergence, now) => {
@@ -414,7 +414,7 @@ export async function tsne(points: KnownPoints, options: TsneOptions = {}): Prom
         live.update(now, `KL divergence ${divergence.toFixed(3)}`);
         onProgress?.(iteration, divergence, now);
       },
-    }, graphicsDevice).finally(() => live.finish());
+    }, graphicsDevice).finally(() => live.end());
     const { points: map, neighbors } = embedded;
     const [count, dimensions] = points.shape;
     const k = Math.min(KEPT, neighbors.k);

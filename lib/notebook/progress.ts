@@ -6,6 +6,7 @@
 
 import { duration, escapeHtml } from "../format.ts";
 import { display, inKernel } from "./display.ts";
+import { Throttle } from "./throttle.ts";
 
 /** A running progress bar. */
 export interface Progress {
@@ -26,10 +27,8 @@ export interface Progress {
 /** How much work under a bar is going on ({@linkcode withProgress}). */
 let working = 0;
 
-/** The bar is redrawn at most so often. */
-const EVERY_MS = 250;
-/** With a picture under it the bar alone is redrawn less often: the picture goes to the page each time. */
-const WITH_PICTURE_MS = 1000;
+/** Milliseconds between two looks at the bar. */
+const INTERVAL = 250;
 
 /** What the bar says: how much is done, how long it took, how long is left at this pace. */
 export function progressText(label: string, done: number, total: number | undefined, elapsed: number): string {
@@ -65,8 +64,8 @@ export function startProgress(label: string, total?: number): Progress {
   const terminal = alone && !cell && Deno.stderr.isTerminal();
   let done = 0;
   let shown = false;
-  let below = "";
-  let next = 0;
+  let picture = "";
+  const throttle = new Throttle({ now: true });
   let last: Promise<void> = Promise.resolve();
   const elapsed = () => performance.now() - start;
 
@@ -75,13 +74,13 @@ export function startProgress(label: string, total?: number): Progress {
     if (cell) {
       const update = shown;
       shown = true;
-      next = performance.now() + WITH_PICTURE_MS;
-      const html = progressHtml(text, share) + below;
-      last = last.then(() => display({ "text/html": html, "text/plain": text }, { id, update }));
+      const bundle = { "text/html": progressHtml(text, share) + picture, "text/plain": text };
+      last = last.then(() => throttle.paint(() => display(bundle, { id, update })));
     } else if (terminal) write(`\r\x1b[K${text}`);
   };
   const repaint = () => paint(progressText(label, done, total, elapsed()), total && Math.min(1, done / total));
-  const timer = setInterval(() => (below && performance.now() < next) || repaint(), EVERY_MS);
+  // With a picture under it the bar waits for its time: the picture goes to the page with it.
+  const timer = setInterval(() => (!picture || throttle.due) && repaint(), INTERVAL);
   // The bar alone must not keep a process alive.
   Deno.unrefTimer(timer);
   repaint();
@@ -99,12 +98,12 @@ export function startProgress(label: string, total?: number): Progress {
     },
     async show(html) {
       if (!cell) return;
-      below = html;
+      picture = html;
       repaint();
       await last;
     },
     finish() {
-      below = "";
+      picture = "";
       return end(`${label} · done in ${duration(elapsed())}`);
     },
     stop: () =>

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { runNotebook } from "../../../lib/tools/kernel.ts";
-import { joined } from "../../../lib/tools/notebook.ts";
-import { startLiveMap } from "../../../lib/figure/map/live_map.ts";
-import { root } from "../../notebook/nbconvert.ts";
-import { notebookOf } from "../../notebook/samples.ts";
+import { runNotebook } from "../../lib/tools/kernel.ts";
+import { joined } from "../../lib/tools/notebook.ts";
+import { startLiveEmbedding } from "../../lib/results/live_embedding.ts";
+import { root } from "../notebook/nbconvert.ts";
+import { notebookOf } from "../notebook/samples.ts";
 
 /** Stands in for the kernel, in which alone pictures are painted. */
 const inCell = () => vi.stubGlobal("Deno", Object.create(Deno, { jupyter: { value: {} } }));
@@ -22,22 +22,22 @@ afterEach(() => {
 const points = { data: Float32Array.of(0, 0, 1, 1, 0, 1), shape: [3, 2] };
 const inSpace = { data: Float32Array.of(0, 0, 1, 1, 0, 1, 3, 2, 1), shape: [3, 3] };
 
-describe("a map that settles", () => {
+describe("an embedding on its way", () => {
   test.each([["flat", points], ["in space", inSpace]])("is painted now and then: %s", async (_, map) => {
     inCell();
     const shown: string[] = [];
-    const live = startLiveMap(["a", "<b>", undefined], (html) => {
+    const live = startLiveEmbedding(["a", "<b>", undefined], (html) => {
       shown.push(html);
       return Promise.resolve();
     });
     live.update(map, "too early");
     expect(shown).toEqual([]);
-    pass(450);
+    pass(1100);
     live.update(map, "KL divergence < 3");
     live.update(map, "while one is painted");
-    await live.finish();
+    await live.end();
     live.update(map, "too soon");
-    await live.finish();
+    await live.end();
     expect(shown).toHaveLength(1);
     expect(shown[0]).toContain("KL divergence &lt; 3");
     expect(shown[0]).toMatch(/<img src="data:image\/png;base64,[\w+/]{1000}/);
@@ -49,37 +49,38 @@ describe("a map that settles", () => {
       asked++;
       return Promise.reject(new Error("the cell is gone"));
     };
-    const outside = startLiveMap(undefined, show);
-    pass(450);
+    const outside = startLiveEmbedding(undefined, show);
+    pass(1100);
     outside.update(points, "");
-    await outside.finish();
+    await outside.end();
     expect(asked).toBe(0);
     inCell();
-    const live = startLiveMap(undefined, show);
-    pass(450);
+    const live = startLiveEmbedding(undefined, show);
+    pass(1100);
     live.update({ data: Float32Array.of(NaN, 0), shape: [1, 2] }, "");
-    await live.finish();
+    await live.end();
+    pass(1100);
     live.update(points, "");
-    await live.finish();
+    await live.end();
     expect(asked).toBe(1);
   });
 });
 
 /**
- * Shows how a map settles, and then the value of the last expression, which the kernel may publish too late unless it is
+ * Shows how an embedding takes shape, and then the value of the last expression, which the kernel may publish too late unless it is
  * told to wait, as the whole library does.
  */
 const CELL = `
-const lib = ${JSON.stringify(new URL("../../../lib/figure/", import.meta.url).href)};
-const { keepOutputs } = await import(lib + "../notebook/display.ts");
+const lib = ${JSON.stringify(new URL("../../lib/", import.meta.url).href)};
+const { keepOutputs } = await import(lib + "notebook/display.ts");
 keepOutputs();
-const { startLiveMap } = await import(lib + "map/live_map.ts");
-const { withProgress } = await import(lib + "../notebook/progress.ts");
-await withProgress("Settling", 2, async (update, show) => {
-  const live = startLiveMap(["a", "b", "a"], show);
-  await new Promise((resolve) => setTimeout(resolve, 500));
+const { startLiveEmbedding } = await import(lib + "results/live_embedding.ts");
+const { withProgress } = await import(lib + "notebook/progress.ts");
+await withProgress("Placing", 2, async (update, show) => {
+  const live = startLiveEmbedding(["a", "b", "a"], show);
+  await new Promise((resolve) => setTimeout(resolve, 1100));
   live.update({ data: Float32Array.of(0, 0, 1, 1, 0, 1), shape: [3, 2] }, "KL divergence 1");
-  await live.finish();
+  await live.end();
 });
 "the map"`;
 
@@ -89,6 +90,6 @@ test("in a notebook leaves the bar's last line, and nothing empty", async () => 
   const [cell] = notebook.cells;
   if (cell.cell_type !== "code") throw new Error("wanted a cell of code");
   const texts = cell.outputs.map((output) => "data" in output ? joined(output.data["text/plain"] as string) : "");
-  expect(texts).toEqual([expect.stringMatching(/^Settling · done in [\d.]+ s$/), expect.stringContaining("the map")]);
+  expect(texts).toEqual([expect.stringMatching(/^Placing · done in [\d.]+ s$/), expect.stringContaining("the map")]);
   expect("data" in cell.outputs[0] && joined(cell.outputs[0].data["text/html"] as string)).not.toContain("<img");
 });

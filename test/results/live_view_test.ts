@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Block } from "../../lib/figure/blocks.ts";
 import { Figure } from "../../lib/figure/figure.ts";
-import { startLive } from "../../lib/results/live_figure.ts";
+import { startLiveView } from "../../lib/results/live_view.ts";
 
 /** Stands in for the kernel, in which alone figures are painted; what goes under the bar. */
 function fakeBar(): { shown: string[]; show: (html: string) => Promise<void> } {
@@ -29,10 +29,10 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-describe("a live figure", () => {
+describe("a live view", () => {
   test("is painted now and then", async () => {
     const { shown, show } = fakeBar();
-    const live = startLive(show);
+    const live = startLiveView(show);
     live.offer(figure("too early"));
     pass(1.1);
     live.offer(figure("first"));
@@ -47,21 +47,21 @@ describe("a live figure", () => {
 
   test("leaves nothing where it was never painted", async () => {
     const { shown, show } = fakeBar();
-    await startLive(show).end();
+    await startLiveView(show).end();
     expect(shown).toEqual([]);
   });
 
   test("that cannot be drawn is an error at the end", async () => {
     const { show } = fakeBar();
     const picture: Block = { kind: "picture", alt: "", pixels: { data: new Uint8Array(1), width: 9, height: 9 } };
-    const live = startLive(show);
+    const live = startLiveView(show);
     pass(1.1);
     live.offer(() => new Figure({ title: "bad", blocks: [picture] }));
     await expect(live.end()).rejects.toThrow();
   });
 
   test("does nothing outside a cell", async () => {
-    const live = startLive(() => Promise.reject(new Error("there is no cell")));
+    const live = startLiveView(() => Promise.reject(new Error("there is no cell")));
     pass(1.1);
     let made = 0;
     live.offer(() => {
