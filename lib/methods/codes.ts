@@ -11,13 +11,14 @@ import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { resize } from "../codec.ts";
 import { checkReplaceable, type CodesPart, CodesWriter, readCodes } from "../data/codes_file.ts";
-import { checkDataset, type Dataset } from "../data/dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import type { KnownPoints } from "../embed/points.ts";
 import { checkOptions, kindOf } from "../errors.ts";
 import { codesFigure, CodesSample, zerosIn } from "../results/codes_figure.ts";
 import { type Figure, Shown } from "../figure/figure.ts";
 import { withProgress } from "../results/progress.ts";
+import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { forwardEach } from "../scan/pool.ts";
 
@@ -281,7 +282,7 @@ export async function codes(
   options: CodesOptions = {},
 ): Promise<Codes | CodesFile> {
   checkModel("codes", model);
-  checkDataset("codes", dataset);
+  const reader = new InputReader("codes", model, dataset);
   checkOptions("codes", options, {
     layer: true,
     thumbnail: true,
@@ -292,8 +293,7 @@ export async function codes(
   });
   const { layer = beforeClassifier(model), thumbnail = 32, file, batchSize, signal, onProgress } = options;
   model.layer(layer);
-  const { size } = dataset;
-  if (size === 0) throw new RangeError(`The data set ${JSON.stringify(dataset.name)} holds no image.`);
+  const { size } = reader;
   if (!Number.isInteger(thumbnail) || thumbnail < 0) {
     throw new RangeError(`thumbnail must be a whole number ≥ 0: received ${thumbnail}.`);
   }
@@ -307,16 +307,9 @@ export async function codes(
     : await inFile(file, size, about, { predictions: classes !== undefined, pictures: thumbnail > 0 });
   /** Images that are on their way through the model, in their order. */
   const waiting: { id: string; label?: string; picture: Float32Array }[] = [];
-  const inputs = {
-    size,
-    async *[Symbol.asyncIterator]() {
-      for await (const { id, image, label } of dataset) {
-        const view = await model.view(image);
-        waiting.push({ id, label, picture: pictureOf(view, thumbnail) });
-        yield model.input(view);
-      }
-    },
-  };
+  const inputs = reader.inputs(({ id, label, view }) => {
+    waiting.push({ id, label, picture: pictureOf(view, thumbnail) });
+  });
   const receive = async ([output, scores = output]: NdArray[], start: number) => {
     const count = output.shape[0];
     const images = waiting.splice(0, count);

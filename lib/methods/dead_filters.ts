@@ -9,13 +9,14 @@
  */
 
 import { type NdArray, sizeOf } from "../array.ts";
-import { checkDataset, type Dataset } from "../data/dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions } from "../errors.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
 import { startProgress } from "../figure/cell.ts";
+import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model, outputOf } from "../model/model.ts";
 import { forwardEach } from "../scan/pool.ts";
 
@@ -267,7 +268,7 @@ export async function deadFilters(
   options: DeadFiltersOptions = {},
 ): Promise<DeadFilters> {
   checkModel("deadFilters", model);
-  checkDataset("deadFilters", dataset);
+  const reader = new InputReader("deadFilters", model, dataset);
   const { layers, hardly = 0.01, batchSize, signal, onProgress } = checkOptions("deadFilters", options, {
     layers: true,
     hardly: true,
@@ -276,9 +277,6 @@ export async function deadFilters(
     onProgress: true,
   });
   if (!(hardly >= 0 && hardly <= 1)) throw new RangeError(`hardly is a share from 0 to 1: received ${hardly}.`);
-  if (dataset.size < 1) {
-    throw new RangeError(`The data set ${JSON.stringify(dataset.name)} holds no image; wanted at least one.`);
-  }
   const names = [...new Set(layers ?? rectified(model))];
   names.forEach((name) => model.layer(name));
   if (names.length === 0) {
@@ -295,17 +293,11 @@ export async function deadFilters(
   const tallies = names.map((name, i) => new Tally(name, shapes[i].at(-1)!));
   const floats = shapes.reduce((sum, shape) => sum + sizeOf(shape.map((length) => length ?? 100)), 0);
   const fitting = Math.min(LARGEST_BATCH, Math.max(1, Math.floor(MOST_FLOATS / floats)));
-  const inputs = {
-    size: dataset.size,
-    async *[Symbol.asyncIterator]() {
-      for await (const { image } of dataset) yield model.input(await model.view(image));
-    },
-  };
   const progress = startProgress(`Looking for dead filters in ${model.name}`, dataset.size);
   try {
     await forwardEach(
       model,
-      inputs,
+      reader.inputs(),
       names,
       (outputs) => outputs.forEach((output, i) => tallies[i].add(output)),
       {

@@ -8,7 +8,7 @@
  */
 
 import { type NdArray, ndarray, sizeOf } from "../array.ts";
-import { checkDataset, type Dataset } from "../data/dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { classify, fitLogistic } from "../embed/logistic.ts";
 import { principalComponents } from "../embed/pca.ts";
@@ -18,6 +18,7 @@ import { checkOptions, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { mapLegend, smallMap } from "../figure/map/map.ts";
 import { withProgress } from "../results/progress.ts";
+import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { forwardEach } from "../scan/pool.ts";
 
@@ -232,8 +233,8 @@ function scaled(points: NdArray): NdArray {
  * @param model the model; nothing on it changes
  * @param dataset images with labels
  * @returns rows `{ layer, dimensions, accuracy, low, high, trained }`, and the `maps`
- * @throws {RangeError} if a layer does not exist or none is named, an image has no label, there are fewer than 2 labels,
- *   or fewer than 20 images
+ * @throws {RangeError} if a layer does not exist or none is named, there are fewer than 2 labels or fewer than 20 images
+ * @throws {TypeError} if an image has no label
  *
  * @example
  * ```ts
@@ -246,7 +247,7 @@ export async function linearProbes(
   options: LinearProbesOptions = {},
 ): Promise<LinearProbes> {
   checkModel("linearProbes", model);
-  checkDataset("linearProbes", dataset);
+  const reader = new InputReader("linearProbes", model, dataset, { labelled: true });
   const { layers = defaultLayers(model), map = "tsne", seed = 0, batchSize, signal, onProgress } = checkOptions(
     "linearProbes",
     options,
@@ -261,7 +262,7 @@ export async function linearProbes(
   }
   const names = [...new Set(layers)].sort((a, b) => order.indexOf(a) - order.indexOf(b));
   if (map !== "tsne" && map !== "pca") throw unknownName("map", map, ["tsne", "pca"], "linearProbes");
-  const { size } = dataset;
+  const { size } = reader;
   if (size < 20) {
     throw new RangeError(`Probes want at least 20 images to learn from and to be tested on: received ${size}.`);
   }
@@ -272,20 +273,10 @@ export async function linearProbes(
     stores[store] ??= { data: new Float32Array(size * each), each };
     coarse(array, stores[store].data.subarray(at * each, (at + 1) * each));
   };
-  const inputs = {
-    size,
-    async *[Symbol.asyncIterator]() {
-      for await (const { id, image, label } of dataset) {
-        if (label === undefined) {
-          throw new RangeError(`Probes learn labels: ${JSON.stringify(id)} of ${dataset.name} has none.`);
-        }
-        const view = await model.view(image);
-        keep(0, view, labels.length);
-        labels.push(label);
-        yield model.input(view);
-      }
-    },
-  };
+  const inputs = reader.inputs(({ label, view, place }) => {
+    keep(0, view, place);
+    labels.push(label!);
+  });
   await withProgress(
     `Activations of ${model.name}`,
     size,

@@ -18,6 +18,7 @@ import { Figure, Shown } from "../figure/figure.ts";
 import { filterPicture } from "../results/training_figures.ts";
 import { startProgress } from "../figure/cell.ts";
 import { spectrumPicture } from "../results/spectrum.ts";
+import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { BAND_EDGES, filterSpectrum, measureAliasing } from "../probe/spectrum.ts";
 import { ensureBackend } from "../runtime/backend.ts";
@@ -205,15 +206,9 @@ async function accuracyOf(
   const known = new Map(model.labels?.map((label, index) => [label, index]));
   if (!dataset.labels?.every((label) => known.has(label))) return null;
   const classes: number[] = [];
-  const inputs = {
-    size: dataset.size,
-    async *[Symbol.asyncIterator]() {
-      for await (const { image, label } of dataset) {
-        classes.push(known.get(label!)!);
-        yield model.input(await model.view(image));
-      }
-    },
-  };
+  const inputs = new InputReader("strideDiagnosis", model, dataset, { labelled: true }).inputs(({ label }) => {
+    classes.push(known.get(label!)!);
+  });
   let right = 0;
   await forwardEach(model, inputs, [model.layers.at(-1)!.name], ([{ data, shape: [count, outputs] }], start) => {
     for (let i = 0; i < count; i++) {
@@ -290,11 +285,8 @@ export async function strideDiagnosis(
     for (const [i, model] of models.entries()) {
       const [first, second] = chosen[i];
       const done = i * each;
-      const views: NdArray[] = [];
-      for await (const { image } of dataset) {
-        views.push(await model.view(image));
-        if (views.length === samples) break;
-      }
+      const reader = new InputReader("strideDiagnosis", model, dataset, { limit: samples });
+      const views = (await Array.fromAsync(reader)).map(({ view }) => view);
       const layer = model.network.getLayer(first);
       const kernel = layer.getWeights()[0];
       const filters = { data: new Float32Array(await kernel.data()), shape: kernel.shape };

@@ -88,7 +88,7 @@ describe("a net worked out on paper", () => {
     await expect(deadFilters(model, datasetOf([]))).rejects.toThrow('The data set "samples" holds no image');
     await expect(deadFilters(model, one, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
     const broken = { ...one, size: 2 };
-    await expect(deadFilters(model, broken)).rejects.toThrow("there are only 1");
+    await expect(deadFilters(model, broken)).rejects.toThrow("says that it holds 2 images, and gave 1");
     await deadFilters(model, one, { layers: ["pool", "out"] });
     expect(tf.memory().numTensors).toBe(before);
   });

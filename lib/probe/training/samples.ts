@@ -6,6 +6,7 @@
 
 import type { Dataset } from "../../data/dataset.ts";
 import { unknownName } from "../../errors.ts";
+import { InputReader } from "../../model/inputs.ts";
 import type { Model } from "../../model/model.ts";
 
 /** Images as bytes, with the number of each one's class. */
@@ -117,37 +118,27 @@ export async function readSamples(
         `images of one size, [height, width, 3 or 1].`,
     );
   }
-  if (dataset.size === 0) throw new RangeError(`The data set ${JSON.stringify(dataset.name)} holds no image.`);
+  const reader = new InputReader("train", model, dataset, { labelled: true, signal });
   const each = height * width * 3;
   const numbers = new Map(labels.map((label, i) => [label, i]));
   const classes = new Int32Array(dataset.size);
   const store = dataset.size * each <= inMemoryUpTo ? inMemory(dataset.size, each) : inFile(each);
   const bytes = new Uint8ClampedArray(each);
-  let count = 0;
   try {
-    for await (const { id, image, label } of dataset) {
-      signal?.throwIfAborted();
-      const number = label === undefined ? undefined : numbers.get(label);
-      if (label === undefined) {
-        throw new TypeError(`The image ${JSON.stringify(id)} of ${JSON.stringify(dataset.name)} has no label.`);
-      }
-      if (number === undefined) throw unknownName("class", label, labels, `the model ${JSON.stringify(model.name)}`);
+    for await (const { label, view, place } of reader) {
+      const number = numbers.get(label!);
+      if (number === undefined) throw unknownName("class", label!, labels, `the model ${JSON.stringify(model.name)}`);
       // Rounds to the nearest byte.
-      bytes.set((await model.view(image)).data);
-      store.write(count, new Uint8Array(bytes.buffer));
-      classes[count++] = number;
-      onProgress?.(count, dataset.size);
-    }
-    if (count !== dataset.size) {
-      throw new RangeError(
-        `The data set ${JSON.stringify(dataset.name)} says that it holds ${dataset.size} images, and gave ${count}.`,
-      );
+      bytes.set(view.data);
+      store.write(place, new Uint8Array(bytes.buffer));
+      classes[place] = number;
+      onProgress?.(place + 1, dataset.size);
     }
   } catch (error) {
     store.close();
     throw error;
   }
-  return { count, height, width, classes, read: store.read, close: store.close };
+  return { count: dataset.size, height, width, classes, read: store.read, close: store.close };
 }
 
 /** Some of the samples, in the order of `indexes`. Closing the whole closes them. */
