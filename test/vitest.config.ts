@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { defineConfig } from "vitest/config";
 
@@ -18,6 +19,8 @@ export default defineConfig({
   }],
   test: {
     pool: "forks",
+    // Vitest would leave one core idle, and so run file after file on two cores.
+    maxWorkers: Math.min(4, availableParallelism()),
     server: { deps: { external: [/\/lib\/.*\.ts$/, /\/mod\.ts$/] } },
     include: ["test/**/*_test.ts"],
     testTimeout: 120_000,

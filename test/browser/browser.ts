@@ -3,6 +3,7 @@
 
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll } from "vitest";
+import { skipFor } from "../long.ts";
 import { labIsReady, root } from "../notebook/nbconvert.ts";
 
 /** The folder of what these tests make: beside `notebooks/`, so that a cell in it imports `../mod.ts` too. */
@@ -21,21 +22,23 @@ const FLAGS = [
 ];
 
 /**
- * Whether there are JupyterLab and Chromium; the tests are left out otherwise.
+ * Whether there is Chromium; the tests are skipped otherwise.
  *
- * @throws Error if one is missing where the environment asks for all tests (CONVLENS_TEST_ALL)
+ * @throws Error if it is missing where all tests are asked for
  */
-export async function browserIsReady(): Promise<boolean> {
-  const lab = await labIsReady();
+export async function chromiumIsReady(): Promise<boolean> {
   try {
     await Deno.stat(CHROMIUM);
-    return lab;
+    return true;
   } catch {
-    const reason = `There is no Chromium at ${CHROMIUM}. Install it, or set CHROMIUM to where it is.`;
-    if (Deno.env.get("CONVLENS_TEST_ALL")) throw new Error(reason);
-    console.warn(`Left out: ${reason}`);
+    skipFor(`there is no Chromium at ${CHROMIUM}. Install it, or set CHROMIUM to where it is.`);
     return false;
   }
+}
+
+/** Whether there are JupyterLab and Chromium, as {@linkcode chromiumIsReady}. */
+export async function browserIsReady(): Promise<boolean> {
+  return await labIsReady() && await chromiumIsReady();
 }
 
 /** Starts Chromium. */

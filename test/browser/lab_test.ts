@@ -16,11 +16,12 @@ import {
   screenshot,
   stayLocal,
 } from "./browser.ts";
+import { long, longDescribe } from "../long.ts";
 
 const ready = await browserIsReady();
 const tour = `${root}notebooks/01_tour.ipynb`;
 const TOUR_TIME = 300_000;
-const RUNS = Deno.env.get("CONVLENS_TEST_ALL") ? 5 : 1;
+const RUNS = long(5, 1);
 
 describe.skipIf(!ready)("in a browser", () => {
   const running = browserAndLab();
@@ -120,7 +121,7 @@ describe.skipIf(!ready)("in a browser", () => {
       }));
   });
 
-  describe("the tour", () => {
+  longDescribe("the tour", () => {
     /** The tour, run without a browser. */
     let executed: Notebook;
     beforeAll(async () => {

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { runNotebook } from "../../lib/tools/kernel.ts";
 import { type Notebook, notebookText } from "../../lib/tools/notebook.ts";
 import { notebookPage } from "../../lib/tools/notebook_page.ts";
+import { longTest } from "../long.ts";
 import { notebookOf } from "../notebook/samples.ts";
 import { browserAndLab, browserIsReady, openNotebook, out, runAll, stayLocal } from "./browser.ts";
 
@@ -182,7 +183,7 @@ describe.skipIf(!ready)("a map", () => {
     return page;
   };
 
-  test("in the exported page: hover, click, lasso, legend, search, colours", async () => {
+  longTest("in the exported page: hover, click, lasso, legend, search, colours", async () => {
     const page = await newPage();
     const refused: string[] = [];
     page.on("console", (message) => /Content Security Policy/.test(message.text()) && refused.push(message.text()));

@@ -11,6 +11,7 @@ import { saliency } from "../../lib/methods/saliency.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { doctor, useBackend } from "../../lib/runtime/backend.ts";
+import { longTest } from "../long.ts";
 
 const BULLDOG = 245;
 
@@ -63,14 +64,18 @@ describe("ResNet-50's dog", () => {
     expect(concentration(cam.map)).toBeGreaterThan(1.5);
   }, 120_000);
 
-  test("integrated gradients miss the difference of the scores by less than 1 %, and the caption says so", async () => {
-    const result = await integratedGradients(model, dog, { target: BULLDOG });
-    const sum = result.values.data.reduce((a, b) => a + b, 0);
-    const difference = sum - result.convergenceDelta!;
-    expect(difference).toBeGreaterThan(15);
-    expect(Math.abs(result.convergenceDelta!)).toBeLessThan(0.01 * difference);
-    expect(result.figure().caption).toMatch(
-      /miss the difference of the scores, 18\.\d+, by 0\.\d+ %\..* delta −?0\.\d+/,
-    );
-  }, 400_000);
+  longTest(
+    "integrated gradients miss the difference of the scores by less than 1 %, and the caption says so",
+    async () => {
+      const result = await integratedGradients(model, dog, { target: BULLDOG });
+      const sum = result.values.data.reduce((a, b) => a + b, 0);
+      const difference = sum - result.convergenceDelta!;
+      expect(difference).toBeGreaterThan(15);
+      expect(Math.abs(result.convergenceDelta!)).toBeLessThan(0.01 * difference);
+      expect(result.figure().caption).toMatch(
+        /miss the difference of the scores, 18\.\d+, by 0\.\d+ %\..* delta −?0\.\d+/,
+      );
+    },
+    400_000,
+  );
 });

@@ -8,6 +8,7 @@ import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { landscape, wavesNet } from "../nets.ts";
+import { longTest } from "../long.ts";
 
 let model: Model;
 beforeAll(async () => {
@@ -155,7 +156,7 @@ test.each([
   await expect(sanityCheck(model, landscape(), saliency, options)).rejects.toThrow(message);
 });
 
-test("on ResNet-50's dog guided backprop fails and saliency passes, as published", async () => {
+longTest("on ResNet-50's dog guided backprop fails and saliency passes, as published", async () => {
   const resnet = await loadModel("resnet50");
   const dog = await loadImage(new URL("../oracles/fixtures/dog_224.png", import.meta.url));
   const options = { layers: ["fc1000", "res5a_branch2a"] };

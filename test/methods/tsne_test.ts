@@ -4,6 +4,7 @@ import { pca } from "../../lib/methods/pca.ts";
 import { tsne } from "../../lib/methods/tsne.ts";
 import { graphicsDevice } from "../../lib/runtime/webgpu.ts";
 import { digits } from "../embed/digits.ts";
+import { skipFor } from "../long.ts";
 
 async function some(count: number) {
   const { points, labels } = await digits();
@@ -16,10 +17,9 @@ async function some(count: number) {
   };
 }
 
-const graphics = await graphicsDevice({ software: true }).catch((error) => {
-  if (Deno.env.get("CONVLENS_TEST_ALL")) throw error;
-  console.log(`The test on a graphics device is skipped: ${error.message}`);
-});
+const graphics = await graphicsDevice({ software: true }).catch((error) =>
+  skipFor(`tests on a graphics device: ${error.message}`, error)
+);
 graphics?.device.destroy();
 
 describe("tsne", () => {

@@ -6,6 +6,7 @@ import { loadModel } from "../../lib/model/load.ts";
 import { forward } from "../../lib/probe/forward.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { uniforms } from "../nets.ts";
+import { longTest } from "../long.ts";
 
 /** Uses a model and frees it; no tensor is left behind. */
 async function using<T>(make: () => Promise<Model>, use: (model: Model) => T | Promise<T>): Promise<T> {
@@ -132,7 +133,7 @@ describe("other networks", () => {
     });
   });
 
-  test("VGG-16 and VGG-19 have as many weights as they should", async () => {
+  longTest("VGG-16 and VGG-19 have as many weights as they should", async () => {
     await using(vgg16, (model) => {
       expect(model.params).toBe(138_357_544);
       expect(field(model, "pool5")).toEqual([212, 32, 90]);

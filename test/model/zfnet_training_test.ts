@@ -5,6 +5,7 @@ import { smallZfnet, zfnet, zfnetRecipe } from "../../lib/model/architectures/zf
 import { namedWeights, runTraining, type TrainingOptions } from "../../lib/probe/training/train.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { uniforms } from "../nets.ts";
+import { longTest } from "../long.ts";
 
 const labels = ["red", "blue"];
 
@@ -29,7 +30,7 @@ function casts(count: number, side: number): Dataset {
 const recipe: TrainingOptions = zfnetRecipe;
 
 describe("ZFNet learns", () => {
-  test("at full size: one real step on a batch of 224×224 moves every layer", async () => {
+  longTest("at full size: one real step on a batch of 224×224 moves every layer", async () => {
     const tf = await ensureBackend();
     const before = tf.memory().numTensors;
     const model = await zfnet({ labels });

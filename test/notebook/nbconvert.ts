@@ -1,6 +1,7 @@
 /** The virtual environment that `deno task lab --prepare` makes, for the tests that need it. */
 
 import { fileURLToPath } from "node:url";
+import { skipFor } from "../long.ts";
 
 /** The project's folder, with a slash at its end. */
 export const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -10,16 +11,14 @@ const nbconvert = `${root}.venv/bin/jupyter-nbconvert`;
 /**
  * Whether the virtual environment is there; the tests that need it are left out otherwise.
  *
- * @throws Error if it is not, where the environment asks for all tests (CONVLENS_TEST_ALL)
+ * @throws Error if it is not, where all tests are asked for
  */
 export async function labIsReady(): Promise<boolean> {
   try {
     await Deno.stat(nbconvert);
     return true;
   } catch {
-    const reason = "There is no .venv with JupyterLab. Make it with: deno task lab --prepare";
-    if (Deno.env.get("CONVLENS_TEST_ALL")) throw new Error(reason);
-    console.warn(`Left out: ${reason}`);
+    skipFor("there is no .venv with JupyterLab. Make it with: deno task lab --prepare");
     return false;
   }
 }

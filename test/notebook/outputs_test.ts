@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { notebookText, parseNotebook } from "../../lib/tools/notebook.ts";
 import { convert, labIsReady } from "./nbconvert.ts";
 import { eighty, EIGHTY_WORDS, firstWords } from "./samples.ts";
+import { long } from "../long.ts";
 
 const ready = await labIsReady();
-const RUNS = Deno.env.get("CONVLENS_TEST_ALL") ? 5 : 1;
+const RUNS = long(5, 1);
 
 let folder: string;
 beforeAll(async () => {

@@ -4,13 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Block, Slides } from "../../lib/figure/blocks.ts";
 import { Figure } from "../../lib/figure/figure.ts";
 import { notebookPage } from "../../lib/tools/notebook_page.ts";
-import { openBrowser } from "../browser/browser.ts";
+import { chromiumIsReady, openBrowser } from "../browser/browser.ts";
 
-const CHROMIUM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
-const ready = await Deno.stat(CHROMIUM).then(() => true, () => false);
-if (!ready && Deno.env.get("CONVLENS_TEST_ALL")) {
-  throw new Error(`There is no Chromium at ${CHROMIUM}; set CHROMIUM to where it is.`);
-}
+const ready = await chromiumIsReady();
 
 const EVIL = `</script><img src=x onerror="document.title='broken'">`;
 

@@ -6,13 +6,9 @@ import { ndarray } from "../../lib/array.ts";
 import type { Block, Chart, Picture } from "../../lib/figure/blocks.ts";
 import { Figure } from "../../lib/figure/figure.ts";
 import { mosaic } from "../../lib/figure/mosaic.ts";
-import { openBrowser } from "../browser/browser.ts";
+import { chromiumIsReady, openBrowser } from "../browser/browser.ts";
 
-const CHROMIUM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
-const ready = await Deno.stat(CHROMIUM).then(() => true, () => false);
-if (!ready && Deno.env.get("CONVLENS_TEST_ALL")) {
-  throw new Error(`There is no Chromium at ${CHROMIUM}; set CHROMIUM to where it is.`);
-}
+const ready = await chromiumIsReady();
 
 /** Thirteen tiles of 16 cells, each of one shade. */
 const { pixels, grid } = mosaic({

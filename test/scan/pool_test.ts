@@ -11,6 +11,7 @@ import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { forwardAll, forwardEach, WorkerError, workersFor } from "../../lib/scan/pool.ts";
 import { uniforms } from "../nets.ts";
 import { DISPLAY, notebookOf } from "../notebook/samples.ts";
+import { longTest } from "../long.ts";
 
 await useBackend("wasm");
 const tf = await ensureBackend();
@@ -246,7 +247,7 @@ describe("forwardAll", () => {
     }
   });
 
-  test("gives what forward gives on ResNet-50", async () => {
+  longTest("gives what forward gives on ResNet-50", async () => {
     const resnet = await loadModel("resnet50");
     const next = uniforms(5);
     const inputs = Array.from(

@@ -1,6 +1,8 @@
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { encodePng } from "../../lib/codec.ts";
+import { decodeBytes, encodePng } from "../../lib/codec.ts";
+import type { Figure } from "../../lib/figure/figure.ts";
+import { displaySymbol } from "../../lib/notebook/display.ts";
 import { useBackend } from "../../lib/runtime/backend.ts";
 import * as figures from "./figures.ts";
 import { type Decoded, difference, matchHtml, matchPng, readable } from "./snapshot.ts";
@@ -8,7 +10,25 @@ import { type Decoded, difference, matchHtml, matchPng, readable } from "./snaps
 const folder = new URL("figures/", import.meta.url);
 const strict = Deno.env.get("CI") !== undefined;
 
-describe("each figure looks as its snapshot", () => {
+/** The bundle of a figure: HTML with an image and words for it, a PNG, text. */
+async function checkBundle(figure: Figure): Promise<void> {
+  const bundle = await figure[displaySymbol]() as Record<string, string>;
+  const types = Object.keys(bundle).filter((type) => type !== "application/vnd.plotly.v1+json").sort();
+  expect(types).toEqual(["image/png", "text/html", "text/plain"]);
+  const images = bundle["text/html"].match(/<img [^>]*>/g)!;
+  for (const image of images) {
+    expect(image).toMatch(/^<img src="data:image\/png;base64,[A-Za-z0-9+/]+=*" alt="[^"]{5,}"/);
+  }
+  const { width, height } = await decodeBytes(Uint8Array.fromBase64(bundle["image/png"]), { name: figure.title });
+  expect(width).toBeGreaterThan(100);
+  expect(height).toBeGreaterThan(50);
+  expect(bundle["text/plain"]).toBe(figure.text);
+  // Which model or image it is about.
+  expect(figure.text).toContain(figure.title.split(/ · |:/)[0]);
+  expect(bundle["text/html"]).toContain(figure.title);
+}
+
+describe("each figure looks as its snapshot, and has a bundle with an image, words for it and text", () => {
   // Plain JavaScript in double precision: the same digits everywhere.
   beforeAll(() => useBackend("cpu"));
 
@@ -23,6 +43,7 @@ describe("each figure looks as its snapshot", () => {
       ]);
       const failed = [html, png].flatMap((result) => result.status === "rejected" ? [result.reason.message] : []);
       if (failed.length) throw new Error(failed.join("\n"));
+      await checkBundle(figure);
     });
   }
 

@@ -7,6 +7,7 @@ import { ADDON, findAddon, NativeError, nativeFolder, RECORD } from "../../lib/r
 import { build, findCompiler, findHeaders, findSources } from "../../lib/tools/native/build.ts";
 import { readWish, replaceFolder } from "../../lib/tools/native/gpu.ts";
 import { findWheel, places, type Wheel } from "../../lib/tools/native/wheel.ts";
+import { ALL } from "../long.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const linux = Deno.build.os === "linux";
@@ -373,9 +374,9 @@ describe.skipIf(!linux)("deno task gpu, where something is missing", () => {
 
 const present = linux && await findWheel(undefined, places(root)).catch((error: Error) => error.message.split("\n")[0]);
 const wheel = typeof present === "object" ? present : undefined;
-if (!wheel) console.log(`Tests that build native TensorFlow are skipped: ${linux ? present : "not on Linux"}`);
+if (!wheel) console.log(`Skipped: tests that build native TensorFlow: ${linux ? present : "not on Linux"}`);
 
-describe.skipIf(!wheel)("deno task gpu, against a real wheel", () => {
+describe.runIf(wheel && ALL)("deno task gpu, against a real wheel", () => {
   let home: string;
   let env: Record<string, string>;
   let site: string;

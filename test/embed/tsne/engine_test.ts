@@ -3,11 +3,11 @@ import { Crew } from "../../../lib/embed/workers/crew.ts";
 import type { Way } from "../../../lib/embed/tsne/descent.ts";
 import { chooseEngine, type ChosenEngine, type EngineChoice, race } from "../../../lib/embed/tsne/engine.ts";
 import { graphicsDevice } from "../../../lib/runtime/webgpu.ts";
+import { skipFor } from "../../long.ts";
 
-const graphics = await graphicsDevice({ software: true }).catch((error) => {
-  if (Deno.env.get("CONVLENS_TEST_ALL")) throw error;
-  console.log(`Tests on a graphics device are skipped: ${error.message}`);
-});
+const graphics = await graphicsDevice({ software: true }).catch((error) =>
+  skipFor(`tests on a graphics device: ${error.message}`, error)
+);
 graphics?.device.destroy();
 
 const crew = new Crew(2);

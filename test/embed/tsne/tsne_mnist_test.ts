@@ -1,11 +1,12 @@
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import { principalComponents } from "../../../lib/embed/pca.ts";
 import { nearestAccuracy, trustworthiness } from "../../../lib/embed/quality.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
 import { mnist } from "../../mnist.ts";
 import { oracle } from "../digits.ts";
+import { longTest } from "../../long.ts";
 
-test("a map of 10,000 images of MNIST is as good as openTSNE's", async () => {
+longTest("a map of 10,000 images of MNIST is as good as openTSNE's", async () => {
   const wanted = (await oracle()).mnist;
   const { points: pixels, labels } = await mnist(10_000);
   const { points, explainedVariance } = principalComponents(pixels, { components: 50 });

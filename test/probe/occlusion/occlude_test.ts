@@ -12,6 +12,7 @@ import { occlude, placesAlong } from "../../../lib/probe/occlusion/occlude.ts";
 import { makePlan } from "../../../lib/probe/plan.ts";
 import { ensureBackend } from "../../../lib/runtime/backend.ts";
 import { landscape, uniforms, wavesNet } from "../../nets.ts";
+import { longTest } from "../../long.ts";
 
 const tf = await ensureBackend();
 
@@ -122,7 +123,7 @@ test("a VGG-16-shaped network takes a fifth of the multiply-adds, and gives the 
 });
 
 describe("ResNet-50 on the dog", () => {
-  test("the French bulldog hangs on its head, and not on the lawn", async () => {
+  longTest("the French bulldog hangs on its head, and not on the lawn", async () => {
     const model = await loadModel("resnet50");
     const result = await occlusion(model, await photo("dog"), { target: "French bulldog", size: 32, stride: 24 });
     expect(result.probability.shape).toEqual([9, 9]);

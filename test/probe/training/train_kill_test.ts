@@ -3,6 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { uniforms } from "../../nets.ts";
+import { long } from "../../long.ts";
 
 const script = fileURLToPath(new URL("train_process.ts", import.meta.url));
 const config = fileURLToPath(new URL("../../../deno.json", import.meta.url));
@@ -38,17 +39,19 @@ async function run(checkpoint: string, killAfter?: number): Promise<{ hash: stri
   return { hash: text.match(/weights (\w{64})\n/)?.[1] ?? null, from: epochs[0], to: epochs.at(-1)! };
 }
 
-test("kill -9 at 20 random moments", async () => {
+const [CHAINS, KILLS] = long([4, 5], [2, 2]);
+
+test(`kill -9 at ${CHAINS * KILLS} random moments`, async () => {
   const folder = await Deno.makeTempDir();
   const { hash: whole } = await run(`${folder}/whole.ckpt`);
   expect(whole).toMatch(/^\w{64}$/);
   const random = uniforms(Date.now());
   // Side by side, since most of the time is spent starting.
-  const chains = Array.from({ length: 4 }, async (_, chain) => {
+  const chains = Array.from({ length: CHAINS }, async (_, chain) => {
     const checkpoint = `${folder}/${chain}.ckpt`;
     let kills = 0;
     let reached = 0;
-    while (kills < 5) {
+    while (kills < KILLS) {
       const { hash, from, to } = await run(checkpoint, 250 * random());
       expect(from).toBeGreaterThanOrEqual(reached);
       reached = to;
