@@ -82,7 +82,9 @@ describe("linearProbes", () => {
     const before = tf.memory().numTensors;
     await expect(linearProbes(model, lights(10, byLight))).rejects.toThrow("at least 20 images");
     await expect(linearProbes(model, lights(30, () => "same"))).rejects.toThrow("must be 2: lights holds 1");
-    await expect(linearProbes(model, lights(30, () => undefined))).rejects.toThrow('"light 0" of "lights" has no label');
+    await expect(linearProbes(model, lights(30, () => undefined))).rejects.toThrow(
+      '"light 0" of "lights" has no label',
+    );
     await expect(linearProbes(model, lights(30, byLight), { layers: ["conv9"] })).rejects.toThrow('"conv1"');
     await expect(linearProbes(model, lights(30, byLight), { map: "umap" as never })).rejects.toThrow('"tsne"');
     await expect(linearProbes(model, lights(30, byLight), { layers: [] })).rejects.toThrow("at least: received none");
