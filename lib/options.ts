@@ -62,6 +62,13 @@ export const positive = (): Rule =>
     throw new RangeError(`${name} must be a number above 0: received ${kindOf(value)}.`);
   });
 
+/** A number of at least 0 and below 1. */
+export const belowOne = (): Rule =>
+  rule((name, value) => {
+    if (typeof value === "number" && value >= 0 && value < 1) return;
+    throw new RangeError(`${name} must be at least 0 and below 1: received ${kindOf(value)}.`);
+  });
+
 /** `true` or `false`. */
 export const flag = (): Rule =>
   rule((name, value) => {
@@ -157,6 +164,30 @@ export function readOptions<Options extends object>(
     all[name] = value;
   }
   return { ...all } as Options;
+}
+
+/**
+ * Reads options that come in kinds, as `"sgd"` or `{ kind: "sgd", momentum: 0.5 }`.
+ *
+ * @param name what they are, as `"schedule"`
+ * @param kinds the class of options of each kind; one of its fields is `kind`
+ * @throws {RangeError} if there is no such kind, and as {@linkcode readOptions} does
+ */
+export function readKind<Kinds extends Record<string, { kind: string }>>(
+  name: string,
+  kinds: { readonly [Kind in keyof Kinds]: new () => Kinds[Kind] },
+  given: unknown,
+): Kinds[keyof Kinds] {
+  const options = typeof given === "string" ? { kind: given } : given as { kind?: unknown } | null;
+  const kind = options?.kind;
+  if (typeof kind !== "string" || !Object.hasOwn(kinds, kind)) {
+    const wanted = Object.keys(kinds).map((known) => JSON.stringify(known));
+    const last = wanted.pop();
+    throw new RangeError(
+      `There is no ${name} ${kindOf(kind ?? options)}; wanted ${wanted.join(", ")} or ${last}.`,
+    );
+  }
+  return readOptions(`${name} ${kind}`, kinds[kind], options as Partial<Kinds[keyof Kinds]>);
 }
 
 /** @throws {RangeError} if it is not a whole number of at least `least` */

@@ -8,10 +8,10 @@ import { DeconvnetResult } from "../lib/methods/deconvnet.ts";
 import { Filters } from "../lib/methods/filters.ts";
 import { NearestNeighbors } from "../lib/methods/neighbors.ts";
 import { Occlusion } from "../lib/methods/occlusion.ts";
-import { History } from "../lib/methods/train.ts";
+import { History } from "../lib/results/history.ts";
 import { Model } from "../lib/model/model.ts";
 import { preprocessing } from "../lib/model/preprocess.ts";
-import { optimizer } from "../lib/probe/training/optimizer.ts";
+import { readOptimizer } from "../lib/probe/training/optimizer.ts";
 import { startSchedule } from "../lib/probe/training/schedule.ts";
 import { runTraining } from "../lib/probe/training/train.ts";
 import { resolveTarget } from "../lib/probe/target.ts";
@@ -40,10 +40,12 @@ const BEFORE: Record<string, readonly unknown[]> = {
   cifar10: [],
   codes: [model, dataset],
   compare: [[]],
+  dataset: [[{ image: "dog.jpg" }]],
   deadFilters: [model, dataset],
   deconvnet: [model, image],
   embeddingGrid: [points, points],
   faithfulness: [model, image, { map: points }],
+  fashionMnist: [],
   filters: [model],
   gradCam: [model, image],
   guidedBackprop: [model, image],
@@ -52,6 +54,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   linearProbes: [model, dataset],
   loadImage: ["dog.jpg"],
   loadModel: ["resnet50"],
+  mnist: [],
   neighbors: [points],
   occlusion: [model, image],
   pca: [points],
@@ -150,8 +153,8 @@ describe("nearest options", () => {
 describe("options within options", () => {
   const nonsense = { nonsense: 1 } as never;
   const checks: [string, () => unknown][] = [
-    ["optimizer sgd", () => optimizer({ kind: "sgd", ...nonsense as object })],
-    ["optimizer adam", () => optimizer({ kind: "adam", ...nonsense as object })],
+    ["optimizer sgd", () => readOptimizer({ kind: "sgd", ...nonsense as object })],
+    ["optimizer adam", () => readOptimizer({ kind: "adam", ...nonsense as object })],
     ...(["constant", "step", "cosine", "plateau"] as const).map((kind): [string, () => unknown] => [
       `schedule ${kind}`,
       () => startSchedule({ kind, ...nonsense as object }, { epochs: 4, stepsPerEpoch: 1 }),

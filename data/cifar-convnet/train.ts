@@ -14,8 +14,9 @@
 
 import { cifar10 } from "../../lib/data/cifar10.ts";
 import { loadModel } from "../../lib/model/load.ts";
-import type { HistoryData } from "../../lib/probe/training/history.ts";
-import { runTraining, type TrainingOptions } from "../../lib/probe/training/train.ts";
+import type { HistoryData } from "../../lib/data/history.ts";
+import type { TrainingOptions } from "../../lib/probe/training/options.ts";
+import { runTraining } from "../../lib/probe/training/train.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { PREPROCESS, trainingNetwork } from "./network.ts";
 

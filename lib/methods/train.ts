@@ -1,74 +1,25 @@
 /**
- * Watching a ConvNet learn: its curves, its filters, its maps and their sparsity, live in the cell.
+ * Watching a ConvNet learn: its curves, its filters, its feature maps and their sparsity, live in the cell.
  *
  * @module
  */
 
-import type { NdArray } from "../array.ts";
 import { checkDataset, type Dataset } from "../data/dataset.ts";
-import { type DataFrame, toDataFrame } from "../data/table.ts";
-import { checkOptions } from "../errors.ts";
-import { type Figure, Shown } from "../figure/figure.ts";
-import { historyFigure, type HistoryFigureOptions } from "../results/training_figures.ts";
-import { type LiveTraining, startLiveTraining } from "../results/live_training.ts";
-import { inKernel } from "../figure/cell.ts";
-import { startStopButton } from "../figure/cell.ts";
-import { startProgress } from "../figure/cell.ts";
 import { checkModel, type Model } from "../model/model.ts";
-import type { Ending, EpochRow, HistoryData, LayerRow, Snapshot } from "../probe/training/history.ts";
-import { runTraining, TRAINING_OPTIONS, type TrainingOptions } from "../probe/training/train.ts";
+import { flag, readOptions } from "../options.ts";
+import { TrainingSpec } from "../probe/training/options.ts";
+import { trainAsRead } from "../probe/training/train.ts";
+import { History } from "../results/history.ts";
+import { LiveTraining } from "../results/live_training.ts";
 
-export interface TrainOptions extends TrainingOptions {
+/** Options of {@linkcode train}. */
+export class TrainOptions extends TrainingSpec {
   /**
    * Whether the cell shows the network while it learns, and a terminal one line an epoch.
    * @default true
    */
-  live?: boolean;
-}
-
-/** What a training run left behind; in a cell, its curves. */
-export class History extends Shown implements HistoryData {
-  readonly model: string;
-  readonly dataset: string;
-  readonly labels: readonly string[];
-  /** One row an epoch. */
-  readonly rows: readonly EpochRow[];
-  /** One row for each epoch, from 0 on, and layer: its sparsity and its share of dead maps. */
-  readonly layers: readonly LayerRow[];
-  /** The weights and the probe image's activations at chosen epochs. */
-  readonly snapshots: readonly Snapshot[];
-  /** The probe image as the model saw it, `[h, w, 3]`, RGB, 0…255. */
-  readonly probe: NdArray | null;
-  readonly ending: Ending;
-  readonly #order: "rgb" | "bgr";
-
-  constructor(data: HistoryData, { order }: { order: "rgb" | "bgr" }) {
-    super();
-    this.model = data.model;
-    this.dataset = data.dataset;
-    this.labels = data.labels;
-    this.rows = data.rows;
-    this.layers = data.layers;
-    this.snapshots = data.snapshots;
-    this.probe = data.probe;
-    this.ending = data.ending;
-    this.#order = order;
-  }
-
-  /** The rows as a Polars DataFrame, made when asked for. */
-  get table(): Promise<DataFrame> {
-    return toDataFrame(this.rows);
-  }
-
-  /**
-   * Draws the run: `"curves"`, `"filters"`, `"activations"` or `"sparsity"`.
-   *
-   * @throws {RangeError} if the view is unknown, or the run kept nothing to draw in it
-   */
-  override figure(options: Omit<HistoryFigureOptions, "order"> = {}): Figure {
-    checkOptions("figure", options, { view: true, layer: true, maps: true });
-    return historyFigure(this, { ...options, order: this.#order });
-  }
+  @flag()
+  live = true;
 }
 
 /**
@@ -98,6 +49,8 @@ export class History extends Shown implements HistoryData {
  *
  * @example
  * ```ts
+ * import { catsVsDogsConvnet, cifar10, train } from "../../mod.ts";
+ *
  * const model = await catsVsDogsConvnet();
  * const pets = await cifar10({ classes: ["cat", "dog"] });
  * const history = await train(model, pets, { optimizer: "adam", epochs: 5 });
@@ -107,37 +60,29 @@ export class History extends Shown implements HistoryData {
 export async function train(
   model: Model,
   dataset: Dataset,
-  options: TrainOptions = {},
+  options: Partial<TrainOptions> = {},
 ): Promise<History> {
   checkModel("train", model);
   checkDataset("train", dataset);
-  const { live = true, ...how } = checkOptions("train", options, { ...TRAINING_OPTIONS, live: true });
+  const { live, ...spec } = readOptions("train", TrainOptions, options);
   const { order } = model.preprocess;
-  const validated = typeof how.validation === "number" ? 0 : how.validation?.size ?? 0;
-  const reading = live ? startProgress(`Reading ${dataset.name}`, dataset.size + validated) : undefined;
-  const button = live && inKernel() ? startStopButton("Stop training") : undefined;
-  const signals = [how.signal, button?.signal].filter((signal) => signal !== undefined);
-  let view: LiveTraining | undefined;
+  if (!live) return new History(await trainAsRead(model, dataset, spec), { order });
+  const { validation, epochs } = spec;
+  const images = dataset.size + (typeof validation === "number" ? 0 : validation.size);
+  const view = new LiveTraining({ model: model.name, dataset: dataset.name, images, epochs, order });
+  const signals = [spec.signal, view.signal].filter((signal) => signal !== undefined);
   try {
-    const data = await runTraining(model, dataset, { ...how, signal: AbortSignal.any(signals) }, {
-      onRead: (done) => reading?.update(done),
-      async onEpoch(history) {
-        if (!live) return;
-        if (!view) {
-          await reading?.finish();
-          const label = `Training ${model.name} on ${dataset.name}`;
-          view = startLiveTraining(label, { order, epochs: how.epochs ?? 10, control: button?.html });
-        }
-        await view.epoch(history);
-      },
-      onMoment: (moment) => view?.moment(moment),
+    const data = await trainAsRead(model, dataset, { ...spec, signal: AbortSignal.any(signals) }, {
+      onRead: (done) => view.onRead(done),
+      onEpoch: (history) => view.onEpoch(history),
+      onMoment: (moment) => view.onMoment(moment),
     });
-    await view?.finish(data);
+    await view.finish(data);
     return new History(data, { order });
   } catch (error) {
-    await (view ?? reading)?.stop();
+    await view.fail();
     throw error;
   } finally {
-    await button?.close();
+    await view.close();
   }
 }

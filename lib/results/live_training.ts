@@ -4,13 +4,20 @@
  * @module
  */
 
+import {
+  display,
+  inKernel,
+  type Progress,
+  progressHtml,
+  startProgress,
+  startStopButton,
+  type StopButton,
+  Throttle,
+} from "../figure/cell.ts";
 import type { Block } from "../figure/blocks.ts";
-import { brief } from "../format.ts";
 import { Figure } from "../figure/figure.ts";
+import { brief, duration, percent } from "../format.ts";
 import { curveBlocks, type DrawnHistory, filterPicture, mapsPicture, sparsityBlocks } from "./training_figures.ts";
-import { display, inKernel } from "../figure/cell.ts";
-import { progressHtml } from "../figure/cell.ts";
-import { duration } from "../format.ts";
 
 type DrawnSnapshot = DrawnHistory["snapshots"][number];
 
@@ -25,40 +32,28 @@ export interface LiveMoment {
   /** Mean loss and accuracy over the last steps; NaN before the first. */
   loss: number;
   accuracy: number;
-  /** The first layer's filters and the probe image's maps as they are now. */
+  /** The first layer's filters and the probe image's feature maps as they are now. */
   peek: () => Promise<DrawnSnapshot>;
 }
 
-/** A view of a run that goes on. What it returns is to be awaited: the view takes its time from the training. */
-export interface LiveTraining {
-  /** Before the first epoch and after each one. */
-  epoch(history: DrawnHistory): Promise<void>;
-  /** Between two steps; repaints only now and then. */
-  moment(moment: LiveMoment): Promise<void>;
-  /** Paints the end of the run, which stays. */
-  finish(history: DrawnHistory): Promise<void>;
-  /** Ends the view after a failure: what was seen last stays, without the control. */
-  stop(): Promise<void>;
-}
-
-export interface LiveTrainingOptions {
+/** The run that is watched. */
+export interface WatchedRun {
+  /** The model's name. */
+  model: string;
+  /** The data set's name. */
+  dataset: string;
+  /** How many images are read before training. */
+  images: number;
   /** How many epochs the run is to take. */
   epochs: number;
   /** The order of colours that the network reads. */
   order: "rgb" | "bgr";
-  /** HTML for a control that is shown while the run goes on. @default none */
-  control?: string;
 }
 
-/** The picture is repainted at most so often. */
-const EVERY_MS = 1000;
-/** Painting takes at most this share of the time: after a slow repaint the next one comes later. */
-const PAINTING_SHARE = 0.03;
-/** How many maps of a layer are drawn, and of how many layers: a live picture has to be quick. */
+/** How many feature maps of a layer are drawn, and of how many layers: a live picture has to be quick. */
 const MAPS = 8;
 const LAYERS = 4;
 
-const percent = (share: number) => Number.isNaN(share) ? "–" : `${(100 * share).toFixed(1)} %`;
 /** What a terminal prints after an epoch. */
 export function epochLine({ rows }: DrawnHistory, epochs: number, left: string): string {
   const { epoch, loss, accuracy, validationLoss, validationAccuracy, learningRate } = rows.at(-1)!;
@@ -69,7 +64,7 @@ export function epochLine({ rows }: DrawnHistory, epochs: number, left: string):
     `${percent(accuracy)}${validation} · rate ${brief(learningRate)}${left}`;
 }
 
-/** The filters and maps of a moment, side by side. */
+/** The filters and feature maps of a moment, side by side. */
 function nowBlocks({ weights, activations }: DrawnSnapshot, model: string, order: "rgb" | "bgr"): Block[] {
   const blocks: Block[] = [];
   const [first] = Object.entries(weights).filter(([, { shape }]) => shape.length === 4);
@@ -87,7 +82,7 @@ function nowBlocks({ weights, activations }: DrawnSnapshot, model: string, order
 }
 
 /**
- * A run as it stands: its curves, its filters and maps, and the sparsity of its layers.
+ * A run on its way: its curves, its filters and feature maps, and the sparsity of its layers.
  *
  * @param now the filters and maps; none are drawn without it
  */
@@ -108,71 +103,110 @@ export function trainingFigure(
   });
 }
 
-/** Starts to show a run. */
-export function startLiveTraining(label: string, { epochs, order, control = "" }: LiveTrainingOptions): LiveTraining {
-  const cell = inKernel();
-  const id = crypto.randomUUID();
-  const start = performance.now();
-  let from = 0;
-  let started = false;
-  let shown = false;
-  let next = 0;
-  let now: DrawnSnapshot | undefined;
-  let seen: DrawnHistory | undefined;
+/**
+ * A view of a run that goes on: a progress bar while images are read, then the network while it learns, with a button
+ * that stops it. What its methods return is to be awaited: the view takes its time from the training.
+ */
+export class LiveTraining {
+  /** Aborted when the button in the cell is pressed. */
+  readonly signal?: AbortSignal;
+  readonly #run: WatchedRun;
+  readonly #label: string;
+  readonly #reading: Progress;
+  readonly #button?: StopButton;
+  readonly #id = crypto.randomUUID();
+  readonly #throttle = new Throttle({ now: true });
+  /** When training began, after how many epochs (of a run that is taken up again). */
+  #start = 0;
+  #from: number | undefined;
+  #history: DrawnHistory | undefined;
+  #now: DrawnSnapshot | undefined;
+  #shown = false;
 
-  /** Time passed and left, as text, when so many epochs are done. */
-  const times = (done: number) => {
-    const elapsed = performance.now() - start;
-    const left = done > from && done < epochs ? ` · ${duration((elapsed / (done - from)) * (epochs - done))} left` : "";
-    return ` · ${duration(elapsed)}${left}`;
-  };
+  constructor(run: WatchedRun) {
+    this.#run = run;
+    this.#label = `Training ${run.model} on ${run.dataset}`;
+    this.#reading = startProgress(`Reading ${run.dataset}`, run.images);
+    if (inKernel()) this.#button = startStopButton("Stop training");
+    this.signal = this.#button?.signal;
+  }
 
-  const paint = async (history: DrawnHistory, text: string, share: number, last: boolean) => {
-    const begun = performance.now();
-    seen = history;
-    const figure = trainingFigure(history, now, { title: text, order });
-    const bundle = last
-      ? await figure.bundle()
-      : { "text/html": progressHtml("", share) + control + await figure.html(), "text/plain": text };
-    await display(bundle, { id, update: shown });
-    // The first repaint loads what the others need, and tells nothing about their cost.
-    const cost = shown ? performance.now() - begun : 0;
-    shown = true;
-    next = performance.now() + Math.max(EVERY_MS, cost / PAINTING_SHARE);
-  };
+  /** While images are read. */
+  onRead(done: number): void {
+    this.#reading.update(done);
+  }
 
-  return {
-    async epoch(history) {
-      const done = history.rows.length;
-      if (!started) {
-        started = true;
-        from = done;
-        now = history.snapshots.at(-1);
-        if (cell) await paint(history, `${label} · epoch 1 of ${epochs}`, 0, false);
-        return;
-      }
-      if (!cell) console.log(epochLine(history, epochs, times(done)));
-    },
-    async moment({ history, epoch, share, loss, accuracy, peek }) {
-      if (!cell || performance.now() < next) return;
-      const begun = performance.now();
-      now = await peek();
+  /** Before the first epoch and after each one. */
+  async onEpoch(history: DrawnHistory): Promise<void> {
+    const { epochs } = this.#run;
+    const done = history.rows.length;
+    if (this.#from !== undefined) {
+      if (!inKernel()) console.log(epochLine(history, epochs, this.#times(done)));
+      return;
+    }
+    await this.#reading.finish();
+    this.#from = done;
+    this.#start = performance.now();
+    this.#now = history.snapshots.at(-1);
+    if (inKernel()) {
+      await this.#throttle.paint(() => this.#paint(history, `${this.#label} · epoch 1 of ${epochs}`, 0));
+    }
+  }
+
+  /** Between two steps; repaints only now and then. */
+  async onMoment({ history, epoch, share, loss, accuracy, peek }: LiveMoment): Promise<void> {
+    if (!inKernel() || !this.#throttle.due) return;
+    await this.#throttle.paint(async () => {
+      this.#now = await peek();
+      const { epochs } = this.#run;
       const done = epoch - 1 + share;
-      const text = `${label} · epoch ${epoch} of ${epochs} · loss ${brief(loss)}, accuracy ${percent(accuracy)}` +
-        times(done);
-      await paint(history, text, done / epochs, false);
-      next = Math.max(next, performance.now() + (performance.now() - begun) / PAINTING_SHARE);
-    },
-    async finish(history) {
-      if (!cell) return;
-      now = history.snapshots.at(-1) ?? now;
-      const done = history.rows.length;
-      await paint(history, `${label} · ${done} of ${epochs} epochs${times(epochs)}`, 1, true);
-    },
-    async stop() {
-      if (seen) {
-        await paint(seen, `${label} · failed after ${seen.rows.length} of ${epochs} epochs${times(epochs)}`, 1, true);
-      }
-    },
-  };
+      const text = `${this.#label} · epoch ${epoch} of ${epochs} · loss ${brief(loss)}, accuracy ${percent(accuracy)}` +
+        this.#times(done);
+      await this.#paint(history, text, done / epochs);
+    });
+  }
+
+  /** Paints the end of the run, which stays. */
+  async finish(history: DrawnHistory): Promise<void> {
+    if (!inKernel()) return;
+    const { epochs } = this.#run;
+    this.#now = history.snapshots.at(-1) ?? this.#now;
+    await this.#paint(history, `${this.#label} · ${history.rows.length} of ${epochs} epochs${this.#times(epochs)}`);
+  }
+
+  /** Ends the view after a failure: what was seen last stays, without the button. */
+  async fail(): Promise<void> {
+    const { epochs } = this.#run;
+    if (this.#from === undefined) return await this.#reading.stop();
+    if (!this.#history) return;
+    const failed = `${this.#label} · failed after ${this.#history.rows.length} of ${epochs} epochs`;
+    await this.#paint(this.#history, failed + this.#times(epochs));
+  }
+
+  /** Takes the button off the air. */
+  async close(): Promise<void> {
+    await this.#button?.close();
+  }
+
+  /** Time passed and left, as text, after this many epochs. */
+  #times(done: number): string {
+    const from = this.#from!;
+    const elapsed = performance.now() - this.#start;
+    const left = done > from && done < this.#run.epochs
+      ? ` · ${duration((elapsed / (done - from)) * (this.#run.epochs - done))} left`
+      : "";
+    return ` · ${duration(elapsed)}${left}`;
+  }
+
+  /** @param share how much of the run is done; without it this is the last picture, which stays */
+  async #paint(history: DrawnHistory, text: string, share?: number): Promise<void> {
+    this.#history = history;
+    const figure = trainingFigure(history, this.#now, { title: text, order: this.#run.order });
+    const bundle = share === undefined ? await figure.bundle() : {
+      "text/html": progressHtml("", share) + (this.#button?.html ?? "") + await figure.html(),
+      "text/plain": text,
+    };
+    await display(bundle, { id: this.#id, update: this.#shown });
+    this.#shown = true;
+  }
 }

@@ -5,75 +5,52 @@
  */
 
 import { channelOf, extent, type NdArray } from "../array.ts";
+import type { EpochRow, HistoryData } from "../data/history.ts";
 import type { Axis, Block, Chart, Picture, Series } from "../figure/blocks.ts";
-import { brief } from "../format.ts";
+import { brief, percent } from "../format.ts";
 import { colorize } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
+import { text, whole } from "../options.ts";
 
 /** What a training run left behind, as far as it is drawn. */
-export interface DrawnHistory {
-  readonly model: string;
-  readonly dataset: string;
+export interface DrawnHistory extends Pick<HistoryData, "model" | "dataset" | "layers" | "snapshots"> {
   /** One row an epoch; shares from 0 to 1, NaN where there was no validation. */
-  readonly rows: readonly {
-    readonly epoch: number;
-    readonly loss: number;
-    readonly accuracy: number;
-    readonly validationLoss: number;
-    readonly validationAccuracy: number;
-    readonly learningRate: number;
-  }[];
-  /** One row for each epoch, from 0 on, and layer. */
-  readonly layers: readonly {
-    readonly epoch: number;
-    readonly layer: string;
-    /** Share of the values that are exactly 0. */
-    readonly sparsity: number;
-    /** Share of the channels that are 0 on every watched image. */
-    readonly dead: number;
-  }[];
-  readonly snapshots: readonly {
-    readonly epoch: number;
-    /** By `"layer/weight"`, as `"conv1/kernel"`: `[kh, kw, cin, cout]`. */
-    readonly weights: Readonly<Record<string, NdArray>>;
-    /** For the probe image, by layer: `[h, w, c]` or `[n]`. */
-    readonly activations: Readonly<Record<string, NdArray>>;
-  }[];
+  readonly rows: readonly Omit<EpochRow, "seconds">[];
 }
 
 /** What of a training run is drawn. */
 export type HistoryView = "curves" | "filters" | "activations" | "sparsity";
 
-export interface HistoryFigureOptions {
+/** Which view of a training run is drawn, and of which layer. */
+export class HistoryFigureOptions {
   /**
    * - `"curves"`: loss and accuracy, and the learning rate where it changes;
    * - `"filters"`: the first layer's filters over time;
-   * - `"activations"`: the probe image's maps over time;
+   * - `"activations"`: the probe image's feature maps over time;
    * - `"sparsity"`: each layer's share of zeros and of dead maps over time.
    * @default "curves"; of a run that was stopped in its first epoch, what there is to see of it
    */
   view?: HistoryView;
   /**
-   * Of the view `"filters"`: whose filters; of `"activations"`: only these maps.
+   * Of the view `"filters"`: whose filters; of `"activations"`: only the maps of this layer.
    * @default the first convolution; all layers of maps
    */
+  @text()
   layer?: string;
   /**
    * Of the view `"activations"`: how many maps of each layer are drawn.
    * @default 16
    */
-  maps?: number;
-  /**
-   * The order of colours that the network reads.
-   * @default "rgb"
-   */
-  order?: "rgb" | "bgr";
+  @whole(1)
+  maps = 16;
 }
+
+/** The order of colours that the network reads. */
+type ColorOrder = "rgb" | "bgr";
 
 const VIEWS: readonly HistoryView[] = ["curves", "filters", "activations", "sparsity"];
 
-const percent = (share: number) => Number.isNaN(share) ? "–" : `${(100 * share).toFixed(1)} %`;
 const epochs: Axis = { title: "epoch", whole: true };
 
 /**
@@ -81,12 +58,25 @@ const epochs: Axis = { title: "epoch", whole: true };
  *
  * @throws {RangeError} if the view is unknown, or the run kept nothing to draw in it: says how it would have
  */
-export function historyFigure(history: DrawnHistory, options: HistoryFigureOptions = {}): Figure {
-  const { view = defaultView(history) } = options;
-  if (!VIEWS.includes(view)) {
-    throw new RangeError(`There is no view ${JSON.stringify(view)} of a history; wanted one of ${VIEWS.join(", ")}.`);
+export function historyFigure(
+  history: DrawnHistory,
+  { view = defaultView(history), layer, maps = 16 }: Partial<HistoryFigureOptions> = {},
+  order: ColorOrder = "rgb",
+): Figure {
+  switch (view) {
+    case "curves":
+      return curves(history);
+    case "filters":
+      return filters(history, layer, order);
+    case "activations":
+      return activations(history, layer, maps);
+    case "sparsity":
+      return sparsity(history);
+    default:
+      throw new RangeError(
+        `There is no view ${JSON.stringify(view)} of a history; wanted one of ${VIEWS.join(", ")}.`,
+      );
   }
-  return { curves, filters, activations, sparsity }[view](history, options);
 }
 
 /** A run that was stopped before its first epoch ended has no curves; its maps, or else their sparsity, it has. */
@@ -113,7 +103,7 @@ export function curveBlocks({ rows }: DrawnHistory): Block[] {
     ...(validated ? [{ label: "validation", x, y: validation, dashed: true }] : []),
   ];
   const rates = rows.map(({ learningRate }) => learningRate);
-  const [least, greatest] = extent(rates);
+  const [min, max] = extent(rates);
   return [
     {
       kind: "row",
@@ -132,10 +122,10 @@ export function curveBlocks({ rows }: DrawnHistory): Block[] {
         ),
       ],
     },
-    ...(least === greatest ? [] : [
+    ...(min === max ? [] : [
       chart(
         "Learning rate",
-        { title: "rate of the epoch's last step", ...(least > 0 && greatest > 20 * least && { scale: "log" }) },
+        { title: "rate of the epoch's last step", ...(min > 0 && max > 20 * min && { scale: "log" }) },
         [{ label: "rate", x, y: rates }],
         `Learning rate over ${rows.length} epochs, from ${brief(rates[0])} to ${brief(rates.at(-1)!)}`,
       ),
@@ -218,7 +208,7 @@ const epochLabel = (epoch: number) => epoch === 0 ? "before training" : `epoch $
 export function filterPicture(
   kernel: NdArray,
   name: string,
-  { order = "rgb", maxWidth, maxHeight = 260 }: { order?: "rgb" | "bgr"; maxWidth?: number; maxHeight?: number } = {},
+  { order = "rgb", maxWidth, maxHeight = 260 }: { order?: ColorOrder; maxWidth?: number; maxHeight?: number } = {},
 ): Picture {
   const [height, width, cin, count] = kernel.shape;
   const { pixels, grid } = mosaic({
@@ -229,13 +219,13 @@ export function filterPicture(
       const values = new Float32Array(height * width * cin);
       for (let i = 0; i < values.length; i++) values[i] = kernel.data[i * count + filter];
       const [low, high] = extent(values);
-      const greatest = Math.max(-low, high) || 1;
-      if (cin === 1) return colorize(values, -greatest, greatest, "diverging");
+      const largest = Math.max(-low, high) || 1;
+      if (cin === 1) return colorize(values, -largest, largest, "diverging");
       const tile = new Uint8Array(values.length);
       for (let i = 0; i < tile.length; i++) {
         const color = i % 3;
         const from = order === "bgr" ? i - color + 2 - color : i;
-        tile[i] = Math.round(127.5 + 127.5 * values[from] / greatest);
+        tile[i] = Math.round(127.5 + 127.5 * values[from] / largest);
       }
       return tile;
     },
@@ -246,7 +236,7 @@ export function filterPicture(
   return { kind: "picture", pixels, grid, alt: `${count} filters of ${height}×${width}, ${name}` };
 }
 
-function filters({ model, snapshots }: DrawnHistory, { layer, order }: HistoryFigureOptions): Figure {
+function filters({ model, snapshots }: DrawnHistory, layer: string | undefined, order: ColorOrder): Figure {
   need(snapshots, "filters", "train keeps filters only at epochs named by its option snapshots");
   const kernels = Object.entries(snapshots[0].weights).filter(([, { shape }]) => shape.length === 4);
   const names = kernels.map(([name]) => name.split("/")[0]);
@@ -291,8 +281,8 @@ export function mapsPicture(maps: NdArray, most: number, name: string): Picture 
     width,
     count: planes.length,
     paint(channel) {
-      const greatest = Math.max(-ranges[channel][0], ranges[channel][1]);
-      return colorize(planes[channel], signed ? -greatest : 0, greatest, signed ? "diverging" : "grey");
+      const largest = Math.max(-ranges[channel][0], ranges[channel][1]);
+      return colorize(planes[channel], signed ? -largest : 0, largest, signed ? "diverging" : "grey");
     },
     label: (channel) => `channel ${channel}\nvalues ${brief(ranges[channel][0])} … ${brief(ranges[channel][1])}`,
     outlined: (channel) => ranges[channel][0] === 0 && ranges[channel][1] === 0,
@@ -301,7 +291,7 @@ export function mapsPicture(maps: NdArray, most: number, name: string): Picture 
   return { kind: "picture", pixels, grid, alt: `${planes.length} of ${channels} maps, ${name}` };
 }
 
-function activations({ model, snapshots }: DrawnHistory, { layer, maps = 16 }: HistoryFigureOptions): Figure {
+function activations({ model, snapshots }: DrawnHistory, layer: string | undefined, maps: number): Figure {
   const kept = snapshots.filter(({ activations }) => Object.keys(activations).length > 0);
   need(kept, "activations", "train keeps maps only with a probe image and at epochs named by its option snapshots");
   const names = Object.entries(kept[0].activations).filter(([, { shape }]) => shape.length === 3).map(([name]) => name);

@@ -6,7 +6,7 @@
 
 import type { Dataset } from "../../lib/data/dataset.ts";
 import { cifar10 } from "../../lib/data/cifar10.ts";
-import { startLiveTraining } from "../../lib/results/live_training.ts";
+import { LiveTraining } from "../../lib/results/live_training.ts";
 import { catsVsDogsConvnet } from "../../lib/model/architectures/builders.ts";
 import { runTraining, type TrainingWatcher } from "../../lib/probe/training/train.ts";
 import { type BackendName, doctor, useBackend } from "../../lib/runtime/backend.ts";
@@ -65,12 +65,12 @@ function withCell<T>(work: () => Promise<T>): Promise<T> {
 /** Some epochs under the live view, painted as in a cell. */
 function watched(images: Dataset, epochs: number): Promise<void> {
   return withCell(() => {
-    const view = startLiveTraining("Training", { epochs, order: "rgb" });
+    const view = new LiveTraining({ model: "net", dataset: images.name, images: images.size, epochs, order: "rgb" });
     return epoch(
       images,
-      { onEpoch: (history) => view.epoch(history), onMoment: (moment) => view.moment(moment) },
+      { onEpoch: (history) => view.onEpoch(history), onMoment: (moment) => view.onMoment(moment) },
       epochs,
-    );
+    ).finally(() => view.close());
   });
 }
 

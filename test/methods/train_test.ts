@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { History, train } from "../../lib/methods/train.ts";
+import { train } from "../../lib/methods/train.ts";
+import { History } from "../../lib/results/history.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { datasetOf, stripes, stripesNet } from "../probe/training/toys.ts";
@@ -65,7 +66,7 @@ describe("in a terminal", () => {
     expect(history.snapshots[0].weights["conv/kernel"].shape).toEqual([3, 3, 3, 4]);
     expect(history.snapshots[0].activations["relu"].shape).toEqual([8, 8, 4]);
     expect(history.probe!.shape).toEqual([8, 8, 3]);
-    expect((await history.table).height).toBe(3);
+    expect((await history.table()).height).toBe(3);
     for (const view of ["curves", "filters", "activations", "sparsity"] as const) {
       expect(history.figure({ view }).title).toMatch(/^net · /);
     }

@@ -70,7 +70,7 @@ describe("filmstrips", () => {
     const kernel = { data: Float32Array.from([1, 0, -1]), shape: [1, 1, 3, 1] };
     const one = { ...history, snapshots: [{ epoch: 1, weights: { "c/kernel": kernel }, activations: {} }] };
     const middle = (order: "rgb" | "bgr") => {
-      const [strip] = historyFigure(one, { view: "filters", order }).blocks as Slides[];
+      const [strip] = historyFigure(one, { view: "filters" }, order).blocks as Slides[];
       const { data, width, height } = (strip.frames[0].block as Picture).pixels;
       return Array.from(data.slice(3 * (width * (height >> 1) + (width >> 1))).slice(0, 3));
     };

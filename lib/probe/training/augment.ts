@@ -5,21 +5,25 @@
  */
 
 import type { NdArray } from "../../array.ts";
+import { flag, oneOf, readOptions, whole } from "../../options.ts";
 import { randomStream } from "../../random.ts";
 import type { Samples } from "./samples.ts";
 
 /** How training images are changed, each time that they are seen. */
-export interface Augment {
+export class Augment {
   /** Mirrors every second image, left to right. @default false */
-  flip?: boolean;
+  @flag()
+  flip = false;
   /**
-   * Shifts each image by up to so many pixels in each direction: it is padded on all sides and cut back to its size at a
-   * random place (Krizhevsky 2009; He et al. 2015, §4.2).
+   * Shifts each image by up to this many pixels in each direction: it is padded on all sides and cut back to its size at
+   * a random place (Krizhevsky 2009; He et al. 2015, §4.2).
    * @default 0
    */
-  crop?: number;
+  @whole(0)
+  crop = 0;
   /** What is padded with: black, or the image mirrored at its border. @default "black" */
-  pad?: "black" | "reflect";
+  @oneOf("black", "reflect")
+  pad: "black" | "reflect" = "black";
 }
 
 /**
@@ -27,19 +31,13 @@ export interface Augment {
  *
  * @throws {RangeError} if the crop does not fit into the images
  */
-export function augmentation(
-  { flip = false, crop = 0, pad = "black" }: Augment,
-  { height, width }: Pick<Samples, "height" | "width">,
-): Required<Augment> {
-  if (!Number.isInteger(crop) || crop < 0 || crop >= Math.min(height, width)) {
-    throw new RangeError(
-      `augment.crop must be a whole number of pixels from 0 to ${Math.min(height, width) - 1}: received ${crop}.`,
-    );
-  }
-  if (pad !== "black" && pad !== "reflect") {
-    throw new RangeError(`augment.pad must be "black" or "reflect": received ${JSON.stringify(pad)}.`);
-  }
-  return { flip, crop, pad };
+export function augmentation(options: Partial<Augment>, { height, width }: Pick<Samples, "height" | "width">): Augment {
+  const augment = readOptions("augment", Augment, options);
+  const most = Math.min(height, width) - 1;
+  if (augment.crop <= most) return augment;
+  throw new RangeError(
+    `augment.crop must be a whole number of pixels from 0 to ${most}: received ${augment.crop}.`,
+  );
 }
 
 /** Where a position outside of 0…length − 1 lands when it is mirrored at the border, the border itself not repeated. */
@@ -58,7 +56,7 @@ function mirrored(position: number, length: number): number {
 export function batchOf(
   samples: Samples,
   indexes: ArrayLike<number>,
-  { flip, crop, pad }: Required<Augment>,
+  { flip, crop, pad }: Augment,
   key: readonly number[] | null,
 ): NdArray {
   const { height, width } = samples;

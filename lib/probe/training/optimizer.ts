@@ -5,8 +5,31 @@
  */
 
 import type { Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
-import { checkOptions, kindOf } from "../../errors.ts";
+import { belowOne, flag, positive, readKind } from "../../options.ts";
 import type { TF } from "../../runtime/backend.ts";
+
+class SgdOptions {
+  readonly kind = "sgd";
+  /** @default 0.9 */
+  @belowOne()
+  momentum = 0.9;
+  /** @default false */
+  @flag()
+  nesterov = false;
+}
+
+class AdamOptions {
+  readonly kind = "adam";
+  /** @default 0.9 */
+  @belowOne()
+  beta1 = 0.9;
+  /** @default 0.999 */
+  @belowOne()
+  beta2 = 0.999;
+  /** @default 1e-7 */
+  @positive()
+  epsilon = 1e-7;
+}
 
 /**
  * How gradients become steps, as Keras does it:
@@ -14,22 +37,8 @@ import type { TF } from "../../runtime/backend.ts";
  * - `"adam"`: Kingma and Ba 2014, algorithm 1, in the form of the end of their §2.
  */
 export type Optimizer =
-  | {
-    kind: "sgd";
-    /** @default 0.9 */
-    momentum?: number;
-    /** @default false */
-    nesterov?: boolean;
-  }
-  | {
-    kind: "adam";
-    /** @default 0.9 */
-    beta1?: number;
-    /** @default 0.999 */
-    beta2?: number;
-    /** @default 1e-7 */
-    epsilon?: number;
-  };
+  | (Pick<SgdOptions, "kind"> & Partial<SgdOptions>)
+  | (Pick<AdamOptions, "kind"> & Partial<AdamOptions>);
 
 /** A weight that is trained. */
 export interface Trained {
@@ -57,37 +66,14 @@ export interface RunningOptimizer {
   dispose(): void;
 }
 
-const within = (name: string, value: number) => {
-  if (!(value >= 0 && value < 1)) {
-    throw new RangeError(`The optimiser's ${name} must be at least 0 and below 1: received ${value}.`);
-  }
-};
-
 /**
  * Fills in an optimiser's defaults.
  *
  * @throws {RangeError} if the kind is unknown or a number does not fit
  * @throws {TypeError} if it has an unknown option
  */
-export function optimizer(wanted: Optimizer | Optimizer["kind"]): Required<Optimizer> {
-  const given: Optimizer = typeof wanted === "string" ? { kind: wanted } : wanted;
-  if (given.kind === "sgd") {
-    checkOptions("optimizer sgd", given, { kind: true, momentum: true, nesterov: true });
-    const full = { ...given, momentum: given.momentum ?? 0.9, nesterov: given.nesterov ?? false };
-    within("momentum", full.momentum);
-    return full;
-  }
-  if (given.kind === "adam") {
-    checkOptions("optimizer adam", given, { kind: true, beta1: true, beta2: true, epsilon: true });
-    const full = { ...given, beta1: given.beta1 ?? 0.9, beta2: given.beta2 ?? 0.999, epsilon: given.epsilon ?? 1e-7 };
-    within("beta1", full.beta1);
-    within("beta2", full.beta2);
-    if (!(full.epsilon > 0)) throw new RangeError(`The optimiser's epsilon must be above 0: received ${full.epsilon}.`);
-    return full;
-  }
-  throw new RangeError(
-    `There is no optimiser ${kindOf((given as { kind?: unknown }).kind ?? given)}; wanted "sgd" or "adam".`,
-  );
+export function readOptimizer(wanted: Optimizer | Optimizer["kind"]): SgdOptions | AdamOptions {
+  return readKind("optimizer", { sgd: SgdOptions, adam: AdamOptions }, wanted);
 }
 
 /**
@@ -98,7 +84,7 @@ export function optimizer(wanted: Optimizer | Optimizer["kind"]): Required<Optim
  */
 export function startOptimizer(
   tf: TF,
-  how: Required<Optimizer>,
+  how: SgdOptions | AdamOptions,
   weights: readonly Trained[],
   weightDecay: number,
 ): RunningOptimizer {

@@ -4,39 +4,68 @@
  * @module
  */
 
-import { checkOptions, kindOf } from "../../errors.ts";
+import { kindOf } from "../../errors.ts";
+import { readKind, rule, whole } from "../../options.ts";
+
+/** A number that fits; `wanted` says which do. */
+const number = (fits: (value: number) => boolean, wanted: string) =>
+  rule((name, value) => {
+    if (typeof value === "number" && Number.isFinite(value) && fits(value)) return;
+    throw new RangeError(`The schedule's ${name} must be ${wanted}: received ${kindOf(value)}.`);
+  });
+
+class ConstantSchedule {
+  readonly kind = "constant";
+}
+
+class StepSchedule {
+  readonly kind = "step";
+  /** In epochs. @default a third of them */
+  @number((value) => value > 0, "a number of epochs above 0")
+  every?: number;
+  /** @default 0.1 */
+  @number((value) => value > 0 && value <= 1, "above 0 and at most 1")
+  factor = 0.1;
+}
+
+class CosineSchedule {
+  readonly kind = "cosine";
+  /** In epochs. @default 0 */
+  @number((value) => value >= 0, "from 0 to below the epochs")
+  warmUp = 0;
+  /** As a share of the full rate. @default 0 */
+  @number((value) => value >= 0 && value <= 1, "from 0 to 1")
+  floor = 0;
+}
+
+class PlateauSchedule {
+  readonly kind = "plateau";
+  /** In epochs. @default 2 */
+  @whole(1)
+  patience = 2;
+  /** @default 0.1 */
+  @number((value) => value > 0 && value < 1, "above 0 and below 1")
+  factor = 0.1;
+}
+
+const KINDS = { constant: ConstantSchedule, step: StepSchedule, cosine: CosineSchedule, plateau: PlateauSchedule };
+
+/** A schedule's kind and what differs from its defaults. */
+type Given<Options extends { kind: string }> = Pick<Options, "kind"> & Partial<Options>;
 
 /**
  * A schedule of the learning rate:
- * - `"step"`: times `factor` after every `every` epochs;
+ * - `"step"`: times `factor` after every `every` epochs (a third of all by default);
  * - `"cosine"`: half a cosine from the full rate down to `floor` of it at the end of training, step by step (Loshchilov
  *   and Hutter 2016, §3, without restarts), after a straight rise over `warmUp` epochs;
  * - `"plateau"`: times `factor` once the validation error has not fallen for `patience` epochs (Krizhevsky et al. 2012,
  *   §5; Zeiler and Fergus 2013, §3).
  */
 export type Schedule =
-  | { kind: "constant" }
-  | {
-    kind: "step";
-    /** @default a third of the epochs */
-    every?: number;
-    /** @default 0.1 */
-    factor?: number;
-  }
-  | {
-    kind: "cosine";
-    /** In epochs. @default 0 */
-    warmUp?: number;
-    /** As a share of the full rate. @default 0 */
-    floor?: number;
-  }
-  | {
-    kind: "plateau";
-    /** @default 2 */
-    patience?: number;
-    /** @default 0.1 */
-    factor?: number;
-  };
+  | Given<ConstantSchedule>
+  | Given<StepSchedule>
+  | Given<CosineSchedule>
+  | Given<PlateauSchedule>;
 
 /** What a schedule remembers from epoch to epoch. */
 export interface ScheduleState {
@@ -57,10 +86,6 @@ export interface RunningSchedule {
   noteError(error: number): void;
 }
 
-const check = (name: string, value: number, fits: boolean, wanted: string) => {
-  if (!fits) throw new RangeError(`The schedule's ${name} must be ${wanted}: received ${value}.`);
-};
-
 /**
  * Starts a schedule.
  *
@@ -73,7 +98,7 @@ export function startSchedule(
   wanted: Schedule | Schedule["kind"],
   { epochs, stepsPerEpoch }: { epochs: number; stepsPerEpoch: number },
 ): RunningSchedule {
-  const schedule: Schedule = typeof wanted === "string" ? { kind: wanted } : wanted;
+  const schedule = readKind("schedule", KINDS, wanted);
   const state: ScheduleState = { scale: 1, best: 2, waited: 0 };
   const running = (factorAt: (step: number) => number, noteError: (error: number) => void = () => {}) => ({
     state,
@@ -82,26 +107,18 @@ export function startSchedule(
   });
   switch (schedule.kind) {
     case "constant":
-      checkOptions("schedule constant", schedule, { kind: true });
       return running(() => 1);
     case "step": {
-      const { every = Math.max(1, Math.ceil(epochs / 3)), factor = 0.1 } = checkOptions("schedule step", schedule, {
-        kind: true,
-        every: true,
-        factor: true,
-      });
-      check("every", every, every > 0, "a number of epochs above 0");
-      check("factor", factor, factor > 0 && factor <= 1, "above 0 and at most 1");
+      const { every = Math.max(1, Math.ceil(epochs / 3)), factor } = schedule;
       return running((step) => factor ** Math.floor(step / stepsPerEpoch / every));
     }
     case "cosine": {
-      const { warmUp = 0, floor = 0 } = checkOptions("schedule cosine", schedule, {
-        kind: true,
-        warmUp: true,
-        floor: true,
-      });
-      check("warmUp", warmUp, warmUp >= 0 && warmUp < epochs, `from 0 to below the ${epochs} epochs`);
-      check("floor", floor, floor >= 0 && floor <= 1, "from 0 to 1");
+      const { warmUp, floor } = schedule;
+      if (warmUp >= epochs) {
+        throw new RangeError(
+          `The schedule's warmUp must be from 0 to below the ${epochs} epochs: received ${warmUp}.`,
+        );
+      }
       const rise = Math.round(warmUp * stepsPerEpoch);
       const fall = epochs * stepsPerEpoch - rise;
       return running((step) =>
@@ -109,13 +126,7 @@ export function startSchedule(
       );
     }
     case "plateau": {
-      const { patience = 2, factor = 0.1 } = checkOptions("schedule plateau", schedule, {
-        kind: true,
-        patience: true,
-        factor: true,
-      });
-      check("patience", patience, Number.isInteger(patience) && patience >= 1, "a whole number ≥ 1");
-      check("factor", factor, factor > 0 && factor < 1, "above 0 and below 1");
+      const { patience, factor } = schedule;
       return running(() => state.scale, (error) => {
         state.waited = error < state.best ? 0 : state.waited + 1;
         state.best = Math.min(state.best, error);
@@ -124,12 +135,5 @@ export function startSchedule(
         state.waited = 0;
       });
     }
-    default:
-      throw new RangeError(
-        `There is no schedule ${
-          kindOf((schedule as { kind?: unknown }).kind ?? schedule)
-        }; wanted "constant", "step", ` +
-          `"cosine" or "plateau".`,
-      );
   }
 }

@@ -5,7 +5,8 @@
  */
 
 import { loadModel } from "../../../lib/model/load.ts";
-import { namedWeights, runTraining } from "../../../lib/probe/training/train.ts";
+import { runTraining } from "../../../lib/probe/training/train.ts";
+import { namedWeights } from "../../../lib/probe/training/weights.ts";
 import { ensureBackend, useBackend } from "../../../lib/runtime/backend.ts";
 import { stripes, stripesNet } from "./toys.ts";
 

@@ -4,7 +4,9 @@ import type { LayersModel } from "@tensorflow/tfjs";
 import { afterAll, describe, expect, test } from "vitest";
 import { loadModel } from "../../../lib/model/load.ts";
 import type { Model } from "../../../lib/model/model.ts";
-import { namedWeights, runTraining, TrainingError, type TrainingOptions } from "../../../lib/probe/training/train.ts";
+import type { TrainingOptions } from "../../../lib/probe/training/options.ts";
+import { runTraining, TrainingError } from "../../../lib/probe/training/train.ts";
+import { namedWeights } from "../../../lib/probe/training/weights.ts";
 import { doctor, ensureBackend, useBackend } from "../../../lib/runtime/backend.ts";
 import fixture from "../../oracles/fixtures/training.json" with { type: "json" };
 import { datasetOf, maxDifference, stripes, stripesNet } from "./toys.ts";
@@ -343,7 +345,7 @@ describe("what cannot be trained is told", () => {
     ["validation that leaves nothing", { validation: 0.95 }, /leaves none of the 8 images/],
     ["earlyStop without validation", { validation: 0, earlyStop: 2 }, /earlyStop looks at validation images/],
     ["plateau without validation", { validation: 0, schedule: "plateau" }, /"plateau" looks at validation images/],
-    ["optimizer", { optimizer: "rmsprop" as never }, /no optimiser "rmsprop"/],
+    ["optimizer", { optimizer: "rmsprop" as never }, /no optimizer "rmsprop"/],
     ["momentum", { optimizer: { kind: "sgd", momentum: 1 } }, /momentum must be at least 0 and below 1/],
     ["schedule", { schedule: "linear" as never }, /no schedule "linear"/],
     ["crop", { augment: { crop: 8 } }, /augment.crop must be a whole number of pixels from 0 to 7: received 8/],

@@ -1,10 +1,10 @@
 /**
- * What a training run leaves behind, in plain arrays.
+ * What a training run leaves behind, in plain arrays: written by `probe/training`, drawn by `results`.
  *
  * @module
  */
 
-import type { NdArray } from "../../array.ts";
+import type { NdArray } from "../array.ts";
 
 /** One epoch in numbers. */
 export interface EpochRow {
@@ -28,6 +28,7 @@ export interface EpochRow {
 export interface LayerRow {
   /** The epoch after which it was measured; 0 is before training. */
   readonly epoch: number;
+  /** The layer's name. */
   readonly layer: string;
   /** Share of its values that are exactly 0, after the activation. */
   readonly sparsity: number;
@@ -64,5 +65,6 @@ export interface HistoryData {
   readonly snapshots: readonly Snapshot[];
   /** The probe image as the model saw it, `[h, w, 3]`, RGB of 0…255; null without a probe. */
   readonly probe: NdArray | null;
+  /** Why it ended. */
   readonly ending: Ending;
 }
