@@ -10,12 +10,12 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { Crew, threadsFor } from "./workers/crew.ts";
-import { type Address, Layout } from "./workers/layout.ts";
-import { checkSearch } from "./workers/memory.ts";
+import { type Address, Layout } from "../workers/layout.ts";
+import { type KernelGroup, startGroup } from "./kernels/kernels.ts";
+import { checkSearch } from "./memory.ts";
 import { checkPoints, meanOf } from "./points.ts";
 import { uniforms } from "./random.ts";
-import { roomFor, type SearchJob } from "./search.ts";
+import { roomFor, SEARCH, type SearchJob } from "./search.ts";
 
 export interface NeighborsOptions {
   /** Points whose neighbours are wanted. @default the points themselves, none of them its own neighbour */
@@ -36,7 +36,7 @@ export interface NeighborsOptions {
 }
 
 /** Where and how long a search runs. */
-export interface CrewOptions {
+export interface WorkerOptions {
   /** @default one a core */
   threads?: number;
   /** Ends it at once. */
@@ -74,19 +74,19 @@ const ELSEWHERE = -(2 ** 30);
 export async function nearestNeighbors(
   points: NdArray,
   k: number,
-  { threads, signal, ...options }: NeighborsOptions & CrewOptions = {},
+  { threads, signal, ...options }: NeighborsOptions & WorkerOptions = {},
 ): Promise<Neighbors> {
-  const crew = new Crew(threadsFor(threads), signal);
+  const group = startGroup(threads, signal);
   try {
-    return await nearestIn(crew, points, k, options);
+    return await nearestIn(group, points, k, options);
   } finally {
-    crew.end();
+    group.end();
   }
 }
 
 /** As {@linkcode nearestNeighbors}, with Workers that are there already, and a choice of how many cells are looked into. */
 export async function nearestIn(
-  crew: Crew,
+  group: KernelGroup,
   points: NdArray,
   k: number,
   { queries = points, exact, seed = 0, onProgress, probes = PROBES }: NeighborsOptions & { probes?: number },
@@ -117,8 +117,8 @@ export async function nearestIn(
   const candidates = centred(points);
   const asking = others ? centred(queries) : candidates;
   const all = exact ?? count <= EXACT;
-  const cells = all ? undefined : await cellsOf(crew, candidates, asking, { k, seed, probes });
-  const found = await searchAll(crew, candidates, asking, k, { onProgress, cells });
+  const cells = all ? undefined : await cellsOf(group, candidates, asking, { k, seed, probes });
+  const found = await searchAll(group, candidates, asking, k, { onProgress, cells });
   for (let e = 0; e < found.distances.length; e++) found.distances[e] *= size;
   return found;
 }
@@ -134,7 +134,7 @@ function reachOf({ data }: NdArray, mean: Float64Array): number {
 
 /** Puts candidates into cells, and chooses for each query those that it looks into. */
 async function cellsOf(
-  crew: Crew,
+  group: KernelGroup,
   candidates: Rows,
   asking: Rows,
   { k, seed, probes }: { k: number; seed: number; probes: number },
@@ -142,9 +142,9 @@ async function cellsOf(
   const others = asking !== candidates;
   const { distinct, kept } = thin(candidates, others ? k : k + 1);
   const cellCount = Math.min(distinct.length, Math.ceil(2 * Math.sqrt(distinct.length)));
-  const centres = await centresOf(crew, candidates, distinct, cellCount, seed);
+  const centres = await centresOf(group, candidates, distinct, cellCount, seed);
   let probeCount = Math.min(probes, cellCount);
-  let nearest = await searchAll(crew, centres, candidates, probeCount, { ordered: false });
+  let nearest = await searchAll(group, centres, candidates, probeCount, { ordered: false });
   const members = Array.from({ length: cellCount }, (): number[] => []);
   for (const i of kept) {
     let home = i * probeCount;
@@ -157,7 +157,7 @@ async function cellsOf(
   const enough = sizes.findIndex((_, i) => sure(i + 1)) + 1;
   if (others || enough > probeCount) {
     probeCount = Math.max(probeCount, enough);
-    nearest = await searchAll(crew, centres, asking, probeCount, { ordered: false });
+    nearest = await searchAll(group, centres, asking, probeCount, { ordered: false });
   }
   return { members, probes: nearest.indices, probeCount };
 }
@@ -248,7 +248,7 @@ function pack({ data, dimensions }: Rows, cells: readonly (readonly number[])[],
 }
 
 async function searchAll(
-  crew: Crew,
+  group: KernelGroup,
   candidates: Rows,
   asking: Rows,
   k: number,
@@ -269,7 +269,6 @@ async function searchAll(
     probeCount: cells.probeCount,
   };
   const job: SearchJob = {
-    kind: "search",
     dimensions,
     k,
     queries,
@@ -284,9 +283,9 @@ async function searchAll(
     ordered,
     scores: layout.take(4 * k * (queryCount + 4)),
     indices: layout.take(4 * k * (queryCount + 4)),
-    room: layout.take((roomFor(inCells) + 128) * crew.threads),
+    room: layout.take((roomFor(inCells) + 128) * group.threads),
   };
-  const buffer = await crew.memory(layout);
+  const buffer = await group.memory(layout);
   new Float32Array(buffer, queries).set(asking.data);
   if (!itself) new Float32Array(buffer, job.candidates).set(candidates.data);
   const starts = pack(candidates, groups, {
@@ -300,9 +299,7 @@ async function searchAll(
   }
   new Float32Array(buffer, job.scores, (queryCount + 4) * k).fill(Infinity);
   let done = 0;
-  await crew.run(job, (news) => {
-    if (news.kind === "searched") onProgress?.(done += news.count, queryCount);
-  });
+  await group.run(SEARCH, job, (count) => onProgress?.(done += count, queryCount));
   return {
     count: queryCount,
     k,
@@ -312,7 +309,13 @@ async function searchAll(
 }
 
 /** Centres of cells, by Lloyd's algorithm on a sample of the points that are `among` these. */
-async function centresOf(crew: Crew, points: Rows, among: Int32Array, count: number, seed: number): Promise<Rows> {
+async function centresOf(
+  group: KernelGroup,
+  points: Rows,
+  among: Int32Array,
+  count: number,
+  seed: number,
+): Promise<Rows> {
   const { dimensions } = points;
   const uniform = uniforms(seed);
   const size = Math.min(among.length, SAMPLE * count);
@@ -326,7 +329,7 @@ async function centresOf(crew: Crew, points: Rows, among: Int32Array, count: num
   }
   const centres = { data: sample.data.slice(0, count * dimensions), count, dimensions };
   for (let round = 0; round < ROUNDS; round++) {
-    const { indices } = await searchAll(crew, centres, sample, 1);
+    const { indices } = await searchAll(group, centres, sample, 1);
     const sums = new Float64Array(count * dimensions);
     const sizes = new Int32Array(count);
     indices.forEach((cell, i) => {

@@ -5,7 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { type CrewOptions, nearestNeighbors, type Neighbors } from "./neighbors.ts";
+import { nearestNeighbors, type Neighbors, type WorkerOptions } from "./neighbors.ts";
 import { checkPoints } from "./points.ts";
 import { uniforms } from "./random.ts";
 
@@ -157,7 +157,7 @@ export function preservation(neighbors: Neighbors, onMap: Neighbors): Float32Arr
 export async function nearestAccuracy(
   points: NdArray,
   labels: readonly unknown[],
-  options: CrewOptions = {},
+  options: WorkerOptions = {},
 ): Promise<number> {
   const [count] = checkPoints(points, 2);
   if (labels.length !== count) throw new RangeError(`There are ${count} points: received ${labels.length} labels.`);

@@ -1,15 +1,15 @@
 /**
- * Search for nearest neighbours, as each Worker of a crew runs it.
+ * Search for nearest neighbours, as each Worker of a group runs it.
  *
  * @module
  */
 
-import type { Address } from "./workers/layout.ts";
-import type { Team } from "./workers/team.ts";
+import type { Address } from "../workers/layout.ts";
+import type { Report } from "../workers/protocol.ts";
+import type { KernelFunction, KernelMember } from "./kernels/kernels.ts";
 
 /** Where everything stands in the shared memory. */
 export interface SearchJob {
-  kind: "search";
   dimensions: number;
   k: number;
   /** Queries as rows, with four more behind them that nobody asks for. */
@@ -38,7 +38,7 @@ export interface SearchJob {
   /** For each query, and four more, k numbers: in the end its distances and its neighbours, the nearest first. */
   scores: Address;
   indices: Address;
-  /** Of each Worker's own, {@linkcode roomFor} bytes. */
+  /** Scratch memory of each Worker, {@linkcode roomFor} bytes. */
   room: Address;
 }
 
@@ -56,9 +56,13 @@ export function roomFor(cells?: { count: number; probeCount: number }): number {
   return 128 + 4 * (cells ? BLOCK_IN_CELLS * cells.probeCount + 4 * cells.count : BLOCK);
 }
 
-/** Searches. Which Worker takes which block changes nothing in the result. */
-export function search(team: Team, job: SearchJob, tell: (news: { kind: "searched"; count: number }) => void) {
-  const { kernels, thread, memory: { buffer } } = team;
+/**
+ * Searches. Which Worker takes which block changes nothing in the result.
+ *
+ * @param report told how many more queries have their neighbours
+ */
+export function search(member: KernelMember, job: SearchJob, report: Report<number>): void {
+  const { kernels, thread, memory: { buffer } } = member;
   const { queries, queryCount, own, panels, halves, ids, panelCount, dimensions, k, cells } = job;
   const next = new Int32Array(buffer, 0, NEXT + 1);
   const room = job.room + Math.ceil(roomFor(cells) / 128) * 128 * thread;
@@ -128,13 +132,15 @@ export function search(team: Team, job: SearchJob, tell: (news: { kind: "searche
 
   const block = cells ? BLOCK_IN_CELLS : BLOCK;
   for (;;) {
-    team.goOn();
+    member.goOn();
     const from = block * Atomics.add(next, NEXT, 1);
     if (from >= queryCount) return;
     const to = Math.min(queryCount, from + block);
     if (cells) inCells(cells, from, to);
     else everywhere(from, to);
     if (job.ordered) { for (let query = from; query < to; query++) order(query); }
-    tell({ kind: "searched", count: to - from });
+    report(to - from);
   }
 }
+
+export const SEARCH: KernelFunction<SearchJob, number> = { module: import.meta.url, run: search };

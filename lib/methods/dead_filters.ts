@@ -18,7 +18,7 @@ import { mosaic } from "../figure/mosaic.ts";
 import { startProgress } from "../figure/cell.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model, outputOf } from "../model/model.ts";
-import { forwardEach } from "../scan/pool.ts";
+import { forwardEach } from "../scan/forward_all.ts";
 
 export interface DeadFiltersOptions {
   /**

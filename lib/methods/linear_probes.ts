@@ -20,7 +20,7 @@ import { mapLegend, smallMap } from "../figure/map/map.ts";
 import { withProgress } from "../results/progress.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model } from "../model/model.ts";
-import { forwardEach } from "../scan/pool.ts";
+import { forwardEach } from "../scan/forward_all.ts";
 
 export interface LinearProbesOptions {
   /**

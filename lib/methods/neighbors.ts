@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type CrewOptions, nearestNeighbors, type NeighborsOptions as SearchOptions } from "../embed/neighbors.ts";
+import { nearestNeighbors, type NeighborsOptions as SearchOptions, type WorkerOptions } from "../embed/neighbors.ts";
 import { checkPoints, type KnownPoints, sameAs } from "../embed/points.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { checkOptions, unknownName } from "../errors.ts";
@@ -12,7 +12,7 @@ import { Figure, Shown } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
 import { withProgress } from "../results/progress.ts";
 
-export interface NeighborsOptions extends Pick<SearchOptions, "exact" | "seed" | "onProgress">, CrewOptions {
+export interface NeighborsOptions extends Pick<SearchOptions, "exact" | "seed" | "onProgress">, WorkerOptions {
   /**
    * How many neighbours.
    * @default 9

@@ -13,7 +13,7 @@ import { pixelsOf } from "../figure/mosaic.ts";
 import { startProgress } from "../figure/cell.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { item } from "../probe/forward.ts";
-import { forwardAll } from "../scan/pool.ts";
+import { forwardAll } from "../scan/forward_all.ts";
 
 export interface PredictOptions {
   /**

@@ -22,7 +22,7 @@ import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { BAND_EDGES, filterSpectrum, measureAliasing } from "../probe/spectrum.ts";
 import { ensureBackend } from "../runtime/backend.ts";
-import { forwardEach } from "../scan/pool.ts";
+import { forwardEach } from "../scan/forward_all.ts";
 
 export interface StrideDiagnosisOptions {
   /**

@@ -4,9 +4,8 @@
  * @module
  */
 
-import { unknownName } from "../errors.ts";
+import { messageOf, unknownName } from "../errors.ts";
 import { BackendError, type BackendName, type Candidate, type Started } from "./candidate.ts";
-import { messageOf } from "./core/message.ts";
 import type { TF } from "./core/types.ts";
 
 /** The backend that computes. */

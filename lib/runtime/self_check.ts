@@ -7,7 +7,7 @@
 import type { Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { BackendError } from "./candidate.ts";
 import { visiting } from "./core/engine.ts";
-import { messageOf } from "./core/message.ts";
+import { messageOf } from "../errors.ts";
 import type { TF } from "./core/types.ts";
 
 /**

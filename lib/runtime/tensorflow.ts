@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { BackendError, type Candidate } from "./candidate.ts";
 import { allowEmptyMaps } from "./empty_maps.ts";
 import { makeReady } from "./core/engine.ts";
-import { messageOf } from "./core/message.ts";
+import { messageOf } from "../errors.ts";
 import { type Addon, findAddon, NODE_GPU } from "./native/addon.ts";
 import { useFasterKernels } from "./native/kernels.ts";
 import { selfCheck } from "./self_check.ts";

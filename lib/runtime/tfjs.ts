@@ -5,7 +5,7 @@
  */
 
 import { completeGradients } from "./gradients/gradients.ts";
-import { messageOf } from "./core/message.ts";
+import { messageOf } from "../errors.ts";
 import type { TF } from "./core/types.ts";
 
 const TFJS = "npm:@tensorflow/tfjs@4.22.0";

@@ -9,7 +9,7 @@ import { allowEmptyMaps } from "./empty_maps.ts";
 import { makeReady } from "./core/engine.ts";
 import { completeWasmKernels } from "./gradients/wasm_kernels.ts";
 import { guardWasm } from "./core/memory.ts";
-import { messageOf } from "./core/message.ts";
+import { messageOf } from "../errors.ts";
 import { selfCheck } from "./self_check.ts";
 import type { TF } from "./core/types.ts";
 import { useFastConvolutions } from "./wasm_convolution/kernels.ts";

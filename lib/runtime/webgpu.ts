@@ -4,7 +4,7 @@ import { BackendError, type Candidate } from "./candidate.ts";
 import { allowEmptyMaps } from "./empty_maps.ts";
 import { makeReady } from "./core/engine.ts";
 import { guardWebgpu } from "./core/memory.ts";
-import { messageOf } from "./core/message.ts";
+import { messageOf } from "../errors.ts";
 import { selfCheck } from "./self_check.ts";
 import { loadBeforeGraphics } from "./tensorflow.ts";
 

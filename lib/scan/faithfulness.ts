@@ -11,7 +11,7 @@ import { type BaselineName, baselineOf, checkBaseline } from "../probe/attributi
 import { headOf, probabilityOf } from "../probe/attribution/head.ts";
 import { randomStream } from "../random.ts";
 import type { ClassTarget, UnitTarget } from "../probe/target.ts";
-import { forwardEach } from "./pool.ts";
+import { forwardEach } from "./forward_all.ts";
 
 /**
  * What stands where a pixel is missing: `"blurred"` (from which no sharp edge comes; the paper's choice for insertion),

@@ -9,12 +9,10 @@ import { sizeOf } from "../array.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
 import { type Reading, readings, type ReadingsJob, type Receive } from "../probe/occlusion/readings.ts";
 import type { TF } from "../runtime/backend.ts";
-import { jobOf, WorkerError, workersFor } from "./pool.ts";
+import { BUILD, type NetworkDescription, OCCLUDE } from "./network_job.ts";
+import { describe, startPool, workersFor } from "./network_pool.ts";
 
-/** What a Worker answers to a job with readings. */
-export type ReadingsReply = { built: boolean } | { reading: Reading } | { work: Work } | { failure: string };
-
-/** From so many multiplications in full passes on, Workers pay. */
+/** Fewer multiplications in full passes are over before Workers have started. */
 const WORTH_WORKERS = 2e10;
 
 /**
@@ -34,17 +32,8 @@ export async function readingsOnAllCores(
   if (tf.getBackend() !== "wasm" || count < 2 || job.boxes.length * roughWork(network) < WORTH_WORKERS) {
     return await readings(tf, network, job, receive, signal);
   }
-  const described = jobOf(tf, network, { layers: [], fold: true });
-  const work = described && await inWorkers(
-    count,
-    (k) => {
-      // Neighbours go to different Workers, so that all have about as much to do.
-      const stages = job.stages.map((stage) => stage.filter((_, i) => i % count === k));
-      return { ...described, readings: { ...job, stages } };
-    },
-    receive,
-    signal,
-  );
+  const description = describe(tf, network);
+  const work = description && await inWorkers(count, description, job, receive, signal);
   return work ?? await readings(tf, network, job, receive, signal);
 }
 
@@ -59,62 +48,32 @@ function roughWork(network: LayersModel): number {
 /** Shares the readings out. Returns null, and has received nothing, if a Worker cannot build the network. */
 async function inWorkers(
   count: number,
-  jobFor: (worker: number) => unknown,
+  description: NetworkDescription,
+  job: ReadingsJob,
   receive: Receive,
   signal?: AbortSignal,
 ): Promise<Work | null> {
-  signal?.throwIfAborted();
-  const over = Promise.withResolvers<Work | null>();
-  const abort = () => over.reject(signal!.reason);
-  signal?.addEventListener("abort", abort, { once: true });
-  const workers: Worker[] = [];
-  let built = 0;
-  let ready = 0;
-  const total = { full: 0, done: 0 };
-  const waiting: Reading[] = [];
-  /** Readings are handed over one by one, once all Workers have built the network. */
+  const pool = startPool(count, signal);
+  /** Readings are handed over one by one. */
   let handing: Promise<void> = Promise.resolve();
-  const hand = (reading: Reading) => {
-    handing = handing.then(async () => await receive(reading)).catch(over.reject);
-  };
-  const answer = (reply: ReadingsReply, name: string) => {
-    if ("failure" in reply) {
-      over.reject(
-        new WorkerError(
-          `${name} failed: ${reply.failure}. All Workers of this call were ended. If memory ran out, ask for a smaller ` +
-            "batchSize.",
-        ),
-      );
-    } else if ("built" in reply) {
-      if (!reply.built) over.resolve(null);
-      else if (++built === count) waiting.splice(0).forEach(hand);
-    } else if ("reading" in reply) {
-      if (built === count) hand(reply.reading);
-      else waiting.push(reply.reading);
-    } else {
-      // Each tells what full passes over all places would take, whatever its share of them.
-      total.full = reply.work.full;
-      total.done += reply.work.done;
-      if (++ready === count) handing.then(() => over.resolve(total));
-    }
+  const onProgress = (reading: Reading) => {
+    handing = handing.then(() => receive(reading));
+    handing.catch((error) => pool.fail(error));
   };
   try {
-    for (let k = 0; k < count; k++) {
-      const name = `Worker ${k + 1} of ${count}`;
-      const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name });
-      workers.push(worker);
-      worker.onmessage = ({ data }: MessageEvent<ReadingsReply>) => answer(data, name);
-      worker.onmessageerror = () => answer({ failure: "its answer could not be read" }, name);
-      worker.onerror = (event) => {
-        // Otherwise it would end this thread too.
-        event.preventDefault();
-        answer({ failure: event.message }, name);
-      };
-      worker.postMessage(jobFor(k));
-    }
-    return await over.promise;
+    const built = await Promise.all(
+      pool.workers.map((worker) => worker.call(BUILD, description, { about: "at its start" })),
+    );
+    if (built.includes(false)) return null;
+    const works = await Promise.all(pool.workers.map((worker, k) => {
+      // Neighbours go to different Workers, so that all have about as much to do.
+      const stages = job.stages.map((stage) => stage.filter((_, i) => i % count === k));
+      return worker.call(OCCLUDE, { ...job, stages }, { onProgress, about: "on its part of the places" });
+    }));
+    await pool.race(handing);
+    // Each counts what full passes over all places would take, whatever its share of them.
+    return { full: works.at(-1)!.full, done: works.reduce((sum, { done }) => sum + done, 0) };
   } finally {
-    signal?.removeEventListener("abort", abort);
-    workers.forEach((worker) => worker.terminate());
+    pool.end();
   }
 }

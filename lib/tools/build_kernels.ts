@@ -21,8 +21,8 @@ export const KERNELS = {
   },
   /** Neighbours and t-SNE, on memory that Workers share. */
   embedding: {
-    sources: new URL("../embed/workers/kernels/", import.meta.url),
-    binary: new URL("../embed/workers/kernels.wasm", import.meta.url),
+    sources: new URL("../embed/kernels/", import.meta.url),
+    binary: new URL("../embed/kernels/kernels.wasm", import.meta.url),
     options: ["--enable=simd,relaxed-simd,threads", "--sharedMemory", "--maximumMemory=65536"],
   },
 } as const satisfies Record<string, Kernels>;

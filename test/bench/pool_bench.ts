@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { loadModel } from "../../lib/model/load.ts";
 import { forward } from "../../lib/probe/forward.ts";
 import { useBackend } from "../../lib/runtime/backend.ts";
-import { forwardAll } from "../../lib/scan/pool.ts";
+import { forwardAll } from "../../lib/scan/forward_all.ts";
 import { type Benchmark, compare, type Line } from "./harness.ts";
 import { noise } from "./noise.ts";
 import { servePeer, startPeer } from "./peers.ts";

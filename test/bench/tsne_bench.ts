@@ -13,13 +13,13 @@ import { fileURLToPath } from "node:url";
 import { type NdArray, ndarray } from "../../lib/array.ts";
 import { affinitiesOf } from "../../lib/embed/tsne/affinities.ts";
 import { layDescent } from "../../lib/embed/tsne/descent.ts";
-import { Layout } from "../../lib/embed/workers/layout.ts";
+import { Layout } from "../../lib/workers/layout.ts";
 import { gridFor, Mesh } from "../../lib/embed/tsne/mesh.ts";
 import { nearestNeighbors, type Neighbors } from "../../lib/embed/neighbors.ts";
 import { principalComponents } from "../../lib/embed/pca.ts";
 import { nearestAccuracy, trustworthiness } from "../../lib/embed/quality.ts";
 import { embed } from "../../lib/embed/tsne/tsne.ts";
-import { alone } from "../embed/workers/kernels_on_main.ts";
+import { alone } from "../embed/kernels/kernels_on_main.ts";
 import { mnist, mnistFiles } from "../mnist.ts";
 import { type Benchmark, type Line, measure } from "./harness.ts";
 import { type Answer, pythonWith, servePeer, startPeer } from "./peers.ts";
@@ -135,7 +135,7 @@ async function parts(): Promise<Line[]> {
   const places = layDescent(new Layout(), { count, edges: count * each, threads: 1, exact: false });
   const layout = new Layout();
   layDescent(layout, { count, edges: count * each, threads: 1, exact: false });
-  const { kernels, team, buffer } = await alone(layout);
+  const { kernels, member, buffer } = await alone(layout);
   const map = new Float32Array(buffer, places.points, 2 * count);
   // A spiral fills the disc evenly, and neighbours are near one another.
   for (let i = 0; i < count; i++) {
@@ -153,7 +153,7 @@ async function parts(): Promise<Line[]> {
   const { length, left, top, spacing } = grid;
   const side = length / 2;
   const { twiddles: w, order, middle, scratch } = mesh;
-  new Mesh(team, mesh).repel(places.points, count, [0, count], grid, places.repulsion);
+  new Mesh(member, mesh).repel(places.points, count, [0, count], grid, places.repulsion);
   const columns = (run: (x0: number) => void) => () => {
     for (let x0 = 0; x0 < side; x0 += 32) run(x0);
   };

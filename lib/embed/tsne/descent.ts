@@ -1,14 +1,14 @@
 /**
- * Gradient descent of t-SNE, as each Worker of a crew runs it on its share of the points.
+ * Gradient descent of t-SNE, as each Worker of a group runs it on its share of the points.
  *
  * @module
  */
 
-import type { Kernels } from "../workers/kernels.ts";
-import type { Address, Layout } from "../workers/layout.ts";
+import type { Address, Layout } from "../../workers/layout.ts";
+import type { Report } from "../../workers/protocol.ts";
+import type { KernelFunction, KernelMember, Kernels } from "../kernels/kernels.ts";
 import { gridFor, layMesh, longestFor, Mesh, type MeshPlaces } from "./mesh.ts";
 import { gridFor3, layMesh3, lengthFor, Mesh3, type MeshPlaces3 } from "./mesh_3d.ts";
-import type { Team } from "../workers/team.ts";
 
 /** How many dimensions a map may have. */
 export type Components = 2 | 3;
@@ -21,30 +21,30 @@ export function strideOf(components: Components): 2 | 4 {
 /** What the gradient is made of at each moment. */
 export interface Schedule {
   iterations: number;
-  /** The affinities are multiplied by `exaggeration` for the first so many iterations. */
+  /** The affinities are multiplied by `exaggeration` for this many iterations at the start. */
   early: number;
   exaggeration: number;
   momentum: { early: number; late: number };
   learningRate: { early: number; late: number };
 }
 
-/** One way down, on whatever engine. */
-export interface Way {
+/** One run of the descent, on whatever engine. */
+export interface DescentRun {
   /** The map at the start, {@linkcode strideOf} numbers a point. */
   readonly start: Float32Array;
   readonly schedule: Schedule;
-  /** After so many iterations the divergence is told; it always is at the end. */
-  readonly tellEvery: number;
+  /** Every how many iterations the divergence is reported; it always is at the end. */
+  readonly reportEvery: number;
 }
 
-/** Where everything stands in the shared memory. */
+/** Where everything lies in the shared memory. */
 export interface DescentPlaces {
   count: number;
   /** Of the map. */
   components: Components;
   /** {@linkcode strideOf} numbers a point; so are steps, gains and forces. */
   points: Address;
-  /** The points as they were when the divergence was told last. */
+  /** The points as they were when the divergence was reported last. */
   shown: Address;
   steps: Address;
   gains: Address;
@@ -54,8 +54,8 @@ export interface DescentPlaces {
   neighbors: Address;
   affinities: Address;
   /**
-   * For each Worker 64 bytes: its part of Z, its part of Σ p ln(1 + d²), 16 bytes for nothing, and the extent of its
-   * points, the least of each coordinate before the greatest.
+   * For each Worker 64 bytes: its part of Z, its part of Σ p ln(1 + d²), 16 unused bytes, and the extent of its
+   * points, the smallest of each coordinate before the largest.
    */
   parts: Address;
   /** Absent where repulsion is computed exactly, or the map has three dimensions. */
@@ -65,18 +65,16 @@ export interface DescentPlaces {
 }
 
 export interface DescentJob {
-  kind: "descend";
   places: DescentPlaces;
   schedule: Schedule;
   /** Σ p ln p, the part of the divergence that does not change. */
   entropy: number;
-  /** After so many iterations the divergence is told; it always is at the end. */
-  tellEvery: number;
+  /** Every how many iterations the divergence is reported; it always is at the end. */
+  reportEvery: number;
 }
 
-/** What the first Worker tells on the way. */
-export interface DescentNews {
-  kind: "iteration";
+/** What the first Worker reports on the way. */
+export interface DescentProgress {
   iteration: number;
   klDivergence: number;
   /** The map at that moment, {@linkcode strideOf} numbers a point. */
@@ -116,7 +114,7 @@ export function layDescent(
   };
 }
 
-/** The kernels for so many dimensions. */
+/** The kernels for 2 or 3 dimensions. */
 function kernelsFor(kernels: Kernels, components: Components) {
   const { attract, repelExact, move, logDistances, attract3, repelExact3, move3, logDistances3 } = kernels;
   return components === 2
@@ -128,36 +126,36 @@ function kernelsFor(kernels: Kernels, components: Components) {
  * How repulsion is computed: from the extent of the map, the repulsion of the points `from` to `to`, and their part of Z.
  */
 function repelling(
-  team: Team,
+  member: KernelMember,
   { count, components, points, repulsion, mesh, mesh3 }: DescentPlaces,
   share: readonly [from: number, to: number],
 ): (extent: ArrayLike<number>) => number {
   if (mesh) {
-    const plane = new Mesh(team, mesh);
+    const plane = new Mesh(member, mesh);
     return (extent) => plane.repel(points, count, share, gridFor(extent, mesh.longest, count), repulsion);
   }
   if (mesh3) {
-    const space = new Mesh3(team, mesh3);
+    const space = new Mesh3(member, mesh3);
     return (extent) => space.repel(points, count, share, gridFor3(extent, mesh3.length), repulsion);
   }
-  const { repelExact } = kernelsFor(team.kernels, components);
+  const { repelExact } = kernelsFor(member.kernels, components);
   return () => repelExact(points, count, ...share, repulsion);
 }
 
 /** Runs the descent; the points move in the shared memory. */
 export function descend(
-  team: Team,
-  { places, schedule, entropy, tellEvery }: DescentJob,
-  tell: (n: DescentNews) => void,
-) {
-  const { kernels, thread, threads, memory: { buffer } } = team;
+  member: KernelMember,
+  { places, schedule, entropy, reportEvery }: DescentJob,
+  report: Report<DescentProgress>,
+): void {
+  const { kernels, thread, threads, memory: { buffer } } = member;
   const { count, components, points, steps, gains, attraction, repulsion, starts, neighbors, affinities } = places;
   const { attract, move, logDistances } = kernelsFor(kernels, components);
   const stride = strideOf(components);
-  const [from, to] = team.share(count, 2);
+  const [from, to] = member.share(count, 2);
   // The kernel moves two points at once.
   const even = to + to % 2;
-  const repel = repelling(team, places, [from, to]);
+  const repel = repelling(member, places, [from, to]);
   const parts = new Float64Array(buffer, places.parts, 8 * threads);
   const extents = new Float32Array(buffer, places.parts, 16 * threads);
   const sum = (slot: number) => {
@@ -180,18 +178,18 @@ export function descend(
   for (let iteration = 0; iteration <= schedule.iterations; iteration++) {
     const phase = iteration < schedule.early ? "early" : "late";
     const last = iteration === schedule.iterations;
-    const telling = last || (iteration > 0 && iteration % tellEvery === 0);
+    const reporting = last || (iteration > 0 && iteration % reportEvery === 0);
     if (!last) attract(points, from, to, starts, neighbors, affinities, attraction);
-    if (telling) {
+    if (reporting) {
       parts[8 * thread + 1] = logDistances(points, from, to, starts, neighbors, affinities);
-      // While the first Worker tells, the others go on.
+      // While the first Worker reports, the others go on.
       shown.set(map.subarray(stride * from, stride * to), stride * from);
     }
     parts[8 * thread] = repel(extent());
-    team.meet();
+    member.meet();
     const z = sum(0) - count;
-    if (telling && thread === 0) {
-      tell({ kind: "iteration", iteration, klDivergence: entropy + sum(1) + Math.log(z), points: shown.slice() });
+    if (reporting && thread === 0) {
+      report({ iteration, klDivergence: entropy + sum(1) + Math.log(z), points: shown.slice() });
     }
     if (last) return;
     const exaggeration = phase === "early" ? schedule.exaggeration : 1;
@@ -199,6 +197,8 @@ export function descend(
     const momentum = schedule.momentum[phase];
     const out = places.parts + 64 * thread + 32;
     move(points, from, even, attraction, repulsion, steps, gains, exaggeration, 1 / z, rate, momentum, out);
-    team.meet();
+    member.meet();
   }
 }
+
+export const DESCEND: KernelFunction<DescentJob, DescentProgress> = { module: import.meta.url, run: descend };

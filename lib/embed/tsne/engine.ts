@@ -5,8 +5,8 @@
  */
 
 import type { Affinities } from "./affinities.ts";
-import type { Crew } from "../workers/crew.ts";
-import { type Components, type DescentNews, strideOf, type Way } from "./descent.ts";
+import type { KernelGroup } from "../kernels/kernels.ts";
+import { type Components, type DescentProgress, type DescentRun, strideOf } from "./descent.ts";
 import { GpuDescent } from "./gpu_descent.ts";
 import { uniforms } from "../random.ts";
 import { WasmDescent } from "./wasm_descent.ts";
@@ -23,9 +23,9 @@ export type Engine = Exclude<typeof ENGINES[number], "auto">;
  */
 export type FindDevice = (options: { software: boolean }) => Promise<{ device: GPUDevice; name: string }>;
 
-/** Goes down a way. */
+/** What can run a descent. */
 export interface Descent {
-  run(way: Way, tell: (news: DescentNews) => void): Promise<void>;
+  run(run: DescentRun, onProgress: (progress: DescentProgress) => void): Promise<void>;
 }
 
 /** A descent that is ready to run, and what computes it. */
@@ -54,7 +54,7 @@ const GPU_FROM = 10_000;
 /** All pairs of more points take longer on any card than a mesh on the processor. */
 const GPU_UP_TO = 250_000;
 
-/** So much faster a card must be: what is about equal shall be decided the same each time, and not by chance. */
+/** How many times faster a card must be: what is about equal is to be decided the same each time, not by chance. */
 const FASTER = 2;
 
 /** How many iterations are timed. */
@@ -70,10 +70,10 @@ const ALIKE = 0.05;
  * @throws {RangeError} if it does not fit into memory
  * @throws {Error} if `"webgpu"` was asked for and there is no device, or it does not compute right
  */
-export async function chooseEngine(crew: Crew, choice: EngineChoice): Promise<ChosenEngine> {
+export async function chooseEngine(group: KernelGroup, choice: EngineChoice): Promise<ChosenEngine> {
   const { components, affinities, repulsion, engine, findDevice, signal } = choice;
   const { count } = affinities;
-  const wasm = await WasmDescent.create(crew, { components, affinities, exact: repulsion === "exact" });
+  const wasm = await WasmDescent.create(group, { components, affinities, exact: repulsion === "exact" });
   const onWasm = (reason: string): ChosenEngine => ({ descent: wasm, engine: "wasm", reason, end: () => {} });
   if (engine === "wasm") return onWasm("It was asked for.");
   if (engine === "auto" && count < GPU_FROM) return onWasm(`Fewer than ${GPU_FROM} points are quick on the processor.`);
@@ -86,7 +86,7 @@ export async function chooseEngine(crew: Crew, choice: EngineChoice): Promise<Ch
     device = found.device;
     const gpu = await GpuDescent.create(device, { components, affinities, signal });
     const start = spread(count, components);
-    const trial = (iterations: number) => way(start, count, iterations);
+    const trial = (iterations: number) => trialRun(start, count, iterations);
     const difference = relative(await moved(gpu, trial), await moved(wasm, trial), start);
     if (!(difference < ALIKE)) {
       throw new Error(
@@ -123,8 +123,8 @@ function spread(count: number, components: Components): Float32Array {
   return Float32Array.from({ length: stride * count }, (_, i) => i % stride < components ? side * uniform() : 0);
 }
 
-/** A way of so many iterations, told of at its end only. */
-function way(start: Float32Array, rate: number, iterations: number): Way {
+/** A run of a few iterations that reports at its end only. */
+function trialRun(start: Float32Array, rate: number, iterations: number): DescentRun {
   return {
     start,
     schedule: {
@@ -134,14 +134,14 @@ function way(start: Float32Array, rate: number, iterations: number): Way {
       momentum: { early: 0.8, late: 0.8 },
       learningRate: { early: rate, late: rate },
     },
-    tellEvery: Infinity,
+    reportEvery: Infinity,
   };
 }
 
 /** The points after a trial. */
-async function moved(descent: Descent, trial: (iterations: number) => Way): Promise<Float32Array> {
+async function moved(descent: Descent, trial: (iterations: number) => DescentRun): Promise<Float32Array> {
   let points: Float32Array | undefined;
-  await descent.run(trial(TRIAL), (news) => points = news.points);
+  await descent.run(trial(TRIAL), (progress) => points = progress.points);
   return points!;
 }
 
@@ -153,7 +153,7 @@ async function moved(descent: Descent, trial: (iterations: number) => Way): Prom
 export async function race(
   gpu: Descent,
   wasm: Descent,
-  trial: (iterations: number) => Way,
+  trial: (iterations: number) => DescentRun,
 ): Promise<{ card: number; processor: number; faster: boolean }> {
   const took = async (descent: Descent, iterations: number) => {
     const before = performance.now();
@@ -169,7 +169,7 @@ export async function race(
   return { card, processor, faster: FASTER * card < processor };
 }
 
-/** The root of the mean square of what two ways differ by, relative to how far the second one went. */
+/** The root of the mean square of what two runs differ by, relative to how far the second one moved. */
 function relative(a: Float32Array, b: Float32Array, start: Float32Array): number {
   let [difference, length] = [0, 0];
   for (let i = 0; i < start.length; i++) {

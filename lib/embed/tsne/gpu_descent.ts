@@ -8,7 +8,7 @@
  */
 
 import type { Affinities } from "./affinities.ts";
-import { type Components, type DescentNews, strideOf, type Way } from "./descent.ts";
+import { type Components, type DescentProgress, type DescentRun, strideOf } from "./descent.ts";
 import { type Dispatch, GpuWork } from "./gpu_work.ts";
 
 /** As in `descent.wgsl`. */
@@ -132,7 +132,10 @@ export class GpuDescent {
    *
    * @throws {Error} if the device is lost on the way, or what the signal says when it ends the work
    */
-  async run({ start, schedule, tellEvery }: Way, tell: (news: DescentNews) => void): Promise<void> {
+  async run(
+    { start, schedule, reportEvery }: DescentRun,
+    onProgress: (progress: DescentProgress) => void,
+  ): Promise<void> {
     const { components, affinities: { count, entropy }, signal, portion = PORTION } = this.#problem;
     const stride = strideOf(components);
     const { uniforms, points, steps, gains, totals, told } = this.#places;
@@ -151,15 +154,14 @@ export class GpuDescent {
       for (const each of repel) await work.dispatch(each);
       await work.dispatch(attract);
       await work.dispatch(total);
-      if (last || (iteration > 0 && iteration % tellEvery === 0)) {
+      if (last || (iteration > 0 && iteration % reportEvery === 0)) {
         const read = await work.read([
           { from: totals, bytes: 8 },
           { from: points, bytes: 4 * stride * count },
         ], told);
         signal?.throwIfAborted();
         const [z, logs] = new Float32Array(read, 0, 2);
-        tell({
-          kind: "iteration",
+        onProgress({
           iteration,
           // ln q = (freedom + 1) / 2 · ln(nearness) − ln Z
           klDivergence: entropy - components / 2 * logs + Math.log(z),

@@ -10,8 +10,8 @@
  * @module
  */
 
-import type { Address, Layout } from "../workers/layout.ts";
-import type { Team } from "../workers/team.ts";
+import type { Address, Layout } from "../../workers/layout.ts";
+import type { KernelMember } from "../kernels/kernels.ts";
 
 /**
  * The distance of two nodes in units of the map, at most, as long as the grid need not be coarser. Finished maps of MNIST
@@ -157,21 +157,21 @@ export class Mesh {
   #near = false;
   readonly #scratch: Address;
 
-  constructor(readonly team: Team, readonly places: MeshPlaces) {
-    this.#scratch = places.scratch + 128 * places.longest * team.thread;
+  constructor(readonly member: KernelMember, readonly places: MeshPlaces) {
+    this.#scratch = places.scratch + 128 * places.longest * member.thread;
   }
 
   /** Makes the transform of the kernel for a grid, unless it is there already. */
   #prepare({ length, spacing, near }: Grid): void {
     if (length === this.#length && spacing === this.#spacing && near === this.#near) return;
-    const { team, places } = this;
-    const { kernels, thread, threads, memory: { buffer } } = team;
+    const { member, places } = this;
+    const { kernels, thread, threads, memory: { buffer } } = member;
     if (length !== this.#length && thread === 0) {
       new Float32Array(buffer, places.twiddles, 2 * length).set(twiddles(length));
       new Int32Array(buffer, places.order, length).set(orderOf(length));
       new Float32Array(buffer, places.corrections, length).set(corrections(length));
     }
-    team.meet();
+    member.meet();
     this.#length = length;
     this.#spacing = spacing;
     this.#near = near;
@@ -179,11 +179,11 @@ export class Mesh {
     for (let x0 = 32 * thread; x0 < length / 2; x0 += 32 * threads) {
       kernels.kernelColumns(x0, length, spacing, near, this.#scratch, w, order, middle);
     }
-    team.meet();
+    member.meet();
     for (let block = thread; block <= length / 32; block += threads) {
       kernels.kernelRows(block, length, middle, places.kernel, this.#scratch, w, order, places.corrections);
     }
-    team.meet();
+    member.meet();
   }
 
   /**
@@ -201,25 +201,25 @@ export class Mesh {
     repulsion: Address,
   ): number {
     this.#prepare(grid);
-    const { team, places } = this;
-    const { kernels, thread, threads } = team;
+    const { member, places } = this;
+    const { kernels, thread, threads } = member;
     const { length, spacing, near, left, top } = grid;
     const side = length / 2;
     const { grids, potential, twiddles: w, order, middle, kernel } = places;
     kernels.spread(points, from, to, grids + 4 * side * side * thread, side, left, top, 1 / spacing);
-    team.meet();
+    member.meet();
     for (let x0 = 32 * thread; x0 < side; x0 += 32 * threads) {
       kernels.columnsForward(x0, length, grids, threads, this.#scratch, w, order, middle);
     }
-    team.meet();
+    member.meet();
     for (let block = thread; block <= length / 32; block += threads) {
       kernels.rows(block, length, middle, kernel, this.#scratch, w);
     }
-    team.meet();
+    member.meet();
     for (let x0 = 32 * thread; x0 < side; x0 += 32 * threads) {
       kernels.columnsInverse(x0, length, potential, this.#scratch, w, order, middle);
     }
-    team.meet();
+    member.meet();
     const sum = kernels.gather(points, from, to, potential, side, left, top, 1 / spacing, repulsion);
     return near ? sum + count * (to - from) : sum;
   }

@@ -12,9 +12,9 @@
  * @module
  */
 
-import type { Address, Layout } from "../workers/layout.ts";
+import type { Address, Layout } from "../../workers/layout.ts";
 import { orderOf, twiddles } from "./mesh.ts";
-import type { Team } from "../workers/team.ts";
+import type { KernelMember } from "../kernels/kernels.ts";
 
 /** The greatest distance of two nodes, in units of the map, that resolves the whole kernel. */
 const FINE = 0.25;
@@ -149,11 +149,11 @@ export class Mesh3 {
   #near = false;
   readonly #scratch: Address;
 
-  constructor(readonly team: Team, readonly places: MeshPlaces3) {
+  constructor(readonly member: KernelMember, readonly places: MeshPlaces3) {
     const { length } = places;
-    this.#scratch = places.scratch + 128 * length * team.thread;
-    if (team.thread > 0) return;
-    const { buffer } = team.memory;
+    this.#scratch = places.scratch + 128 * length * member.thread;
+    if (member.thread > 0) return;
+    const { buffer } = member.memory;
     new Float32Array(buffer, places.twiddles, 2 * length).set(twiddles(length));
     new Int32Array(buffer, places.order, length).set(orderOf(length));
     new Float32Array(buffer, places.corrections, length).set(corrections(length));
@@ -161,7 +161,7 @@ export class Mesh3 {
 
   /** Calls with each of this Worker's part of `count` things, which are taken in turns. */
   #turns(count: number, work: (i: number) => void): void {
-    const { thread, threads } = this.team;
+    const { thread, threads } = this.member;
     for (let i = thread; i < count; i += threads) work(i);
   }
 
@@ -170,24 +170,24 @@ export class Mesh3 {
     if (spacing === this.#spacing && near === this.#near) return;
     this.#spacing = spacing;
     this.#near = near;
-    const { team: { kernels }, places: { length, middle, kernel, twiddles: w, order, corrections } } = this;
+    const { member: { kernels }, places: { length, middle, kernel, twiddles: w, order, corrections } } = this;
     const scratch = this.#scratch;
     const side = length / 2;
     const blocks = Math.floor(length / 32) + 1;
-    this.team.meet();
+    this.member.meet();
     this.#turns(
       side * side / 32,
       (i) => kernels.kernelZ(32 * i, length, spacing, reach, near, scratch, w, order, middle),
     );
-    this.team.meet();
+    this.member.meet();
     this.#turns(blocks * side, (row) => kernels.kernelX(row, length, middle, scratch, w, order));
-    this.team.meet();
+    this.member.meet();
     this.#turns(blocks * (side + 1), (i) => {
       const block = Math.floor(i / (side + 1));
       const k = i % (side + 1);
       kernels.kernelY(block, k, length, middle, kernel, scratch, w, order, corrections);
     });
-    this.team.meet();
+    this.member.meet();
   }
 
   /**
@@ -205,8 +205,8 @@ export class Mesh3 {
     repulsion: Address,
   ): number {
     this.#prepare(grid);
-    const { team, places } = this;
-    const { kernels, thread, threads } = team;
+    const { member, places } = this;
+    const { kernels, thread, threads } = member;
     const { spacing, reach, near, origin: [left, top, front], low, cells } = grid;
     const { length, grids, potential, twiddles: w, order, middle, kernel, starts, sorted, list } = places;
     const scratch = this.#scratch;
@@ -216,25 +216,25 @@ export class Mesh3 {
       kernels.sortIntoCells(points, count, low[0], low[1], low[2], 2 / reach, cells, starts, sorted, list);
     }
     kernels.spread3(points, from, to, grids + 4 * side ** 3 * thread, side, left, top, front, 1 / spacing);
-    team.meet();
+    member.meet();
     const room = places.room + 3 * list * thread;
     this.#turns(cells * cells, (row) => kernels.repelNear(row, cells, reach, starts, sorted, list, room, repulsion));
     this.#turns(
       side * side / 32,
       (i) => kernels.forwardZ(32 * i, length, grids, threads, scratch, w, order, middle),
     );
-    team.meet();
+    member.meet();
     this.#turns(blocks * side, (row) => kernels.forwardX(row, length, middle, w));
-    team.meet();
+    member.meet();
     this.#turns(blocks * length, (i) => {
       const block = Math.floor(i / length);
       kernels.convolveY(block, i % length, length, middle, kernel, scratch, w, order);
     });
-    team.meet();
+    member.meet();
     this.#turns(blocks * side, (row) => kernels.inverseX(row, length, middle, w));
-    team.meet();
+    member.meet();
     this.#turns(side * side / 32, (i) => kernels.inverseZ(32 * i, length, potential, scratch, w, order, middle));
-    team.meet();
+    member.meet();
     const sum = kernels.gather3(
       points,
       from,

@@ -6,14 +6,14 @@
 
 import { type NdArray, ndarray } from "../../array.ts";
 import { conditionalAffinities } from "./affinities.ts";
-import { Crew, threadsFor } from "../workers/crew.ts";
 import { type Components, strideOf } from "./descent.ts";
-import { Layout } from "../workers/layout.ts";
-import { type CrewOptions, nearestIn, type Neighbors } from "../neighbors.ts";
+import { Layout } from "../../workers/layout.ts";
+import { startGroup } from "../kernels/kernels.ts";
+import { nearestIn, type Neighbors, type WorkerOptions } from "../neighbors.ts";
 import { checkPoints } from "../points.ts";
-import type { SettleJob } from "./settle.ts";
+import { REFINE, type RefineJob } from "./refine.ts";
 
-export interface PlaceOptions extends CrewOptions {
+export interface PlaceOptions extends WorkerOptions {
   /**
    * How many of the old points draw each new one, smoothly counted.
    * @default 5
@@ -87,15 +87,14 @@ export async function place(
     );
   }
   const k = Math.min(count, Math.ceil(3 * perplexity) + 1);
-  const crew = new Crew(threadsFor(options.threads), signal);
+  const group = startGroup(options.threads, signal);
   try {
-    const neighbors = await nearestIn(crew, points, k, { seed, queries: added });
+    const neighbors = await nearestIn(group, points, k, { seed, queries: added });
     const affinities = conditionalAffinities(neighbors, perplexity);
     const starts = startsOf(map, neighbors, affinities);
     const stride = strideOf(components);
     const layout = new Layout();
-    const job: SettleJob = {
-      kind: "settle",
+    const job: RefineJob = {
       count,
       added: neighbors.count,
       components,
@@ -104,18 +103,16 @@ export async function place(
       neighbors: layout.take(4 * k * neighbors.count),
       affinities: layout.take(4 * k * neighbors.count),
       divergences: layout.take(4 * neighbors.count),
-      room: layout.take(128 * crew.threads),
+      room: layout.take(128 * group.threads),
     };
-    const buffer = await crew.memory(layout);
+    const buffer = await group.memory(layout);
     const all = new Float32Array(buffer, job.points, stride * (count + neighbors.count));
     spread(map.data, all, components);
     spread(starts, all.subarray(stride * count), components);
     new Int32Array(buffer, job.neighbors).set(neighbors.indices);
     new Float32Array(buffer, job.affinities).set(affinities);
     let done = 0;
-    await crew.run(job, (news) => {
-      if (news.kind === "settled") onProgress?.(done += news.count, neighbors.count);
-    });
+    await group.run(REFINE, job, (count) => onProgress?.(done += count, neighbors.count));
     const placed = new Float32Array(neighbors.count * components);
     for (let i = 0; i < neighbors.count; i++) {
       for (let c = 0; c < components; c++) placed[i * components + c] = all[stride * (count + i) + c];
@@ -126,7 +123,7 @@ export async function place(
       neighbors,
     };
   } finally {
-    crew.end();
+    group.end();
   }
 }
 

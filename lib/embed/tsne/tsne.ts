@@ -12,11 +12,12 @@
 import { type NdArray, ndarray } from "../../array.ts";
 import { unknownName } from "../../errors.ts";
 import { type Affinities, affinitiesOf } from "./affinities.ts";
-import { Crew, threadsFor } from "../workers/crew.ts";
-import { type Components, type DescentNews, layDescent, strideOf } from "./descent.ts";
+import { type Components, type DescentProgress, layDescent, strideOf } from "./descent.ts";
 import { chooseEngine, type ChosenEngine, type Engine, ENGINES, type FindDevice } from "./engine.ts";
-import { Layout } from "../workers/layout.ts";
-import { checkMap } from "../workers/memory.ts";
+import { Layout } from "../../workers/layout.ts";
+import { threadsFor } from "../../workers/group.ts";
+import { startGroup } from "../kernels/kernels.ts";
+import { checkMap } from "../memory.ts";
 import { nearestIn, type Neighbors } from "../neighbors.ts";
 import { principalComponents } from "../pca.ts";
 import { checkPoints } from "../points.ts";
@@ -71,7 +72,7 @@ export interface EmbedOptions {
   /**
    * What computes the descent: the processor (`"wasm"`), a graphics card over all pairs (`"webgpu"`), or by `"auto"` the
    * card where there is a real one, the points are 10,000 to 250,000, and it takes less than half the time of the
-   * processor in a short trial. The result tells which it was: to repeat a map, ask for that one.
+   * processor in a short trial. The result says which it was: to repeat a map, ask for that one.
    * @default "auto"
    */
   engine?: "auto" | Engine;
@@ -100,7 +101,7 @@ export interface Embedded {
 /** Below so many points all pairs are quicker than a mesh. */
 const MESH_FROM = 2500;
 
-const TELL_EVERY = 50;
+const REPORT_EVERY = 50;
 
 /** Cells that the search looks into: affinities hardly change with the last half percent of the neighbours. */
 const PROBES = 40;
@@ -211,19 +212,19 @@ export async function embed(
   const threads = threadsFor(options.threads);
   const k = Math.min(count - 1, Math.max(Math.floor(3 * perplexity), 3));
   checkMap(count, dimensions, k);
-  // At the least each neighbour counts once.
+  // Each neighbour counts at least once.
   const least = new Layout();
   layDescent(least, { count, components, edges: count * k, threads, exact: true });
   least.check();
-  const crew = new Crew(threads, signal);
+  const group = startGroup(threads, signal);
   let chosen: ChosenEngine | undefined;
   try {
     const start = startOf(points, seed, components);
-    const neighbors = await nearestIn(crew, points, k, { seed, probes: PROBES });
+    const neighbors = await nearestIn(group, points, k, { seed, probes: PROBES });
     const affinities = affinitiesOf(neighbors, perplexity);
     // A mesh that is asked for by name is one of the processor.
     const asked = options.repulsion === "mesh" ? "wasm" : options.engine ?? "auto";
-    chosen = await chooseEngine(crew, { components, affinities, repulsion, engine: asked, findDevice, signal });
+    chosen = await chooseEngine(group, { components, affinities, repulsion, engine: asked, findDevice, signal });
     const schedule = {
       iterations,
       early: Math.min(earlyIterations, iterations),
@@ -231,17 +232,17 @@ export async function embed(
       momentum: { early: 0.8, late: 0.8 },
       learningRate: { early: learningRate / exaggeration, late: learningRate },
     };
-    let last: DescentNews | undefined;
-    await chosen.descent.run({ start: strided(start, components), schedule, tellEvery: TELL_EVERY }, (news) => {
-      last = news;
-      onProgress?.(news.iteration, news.klDivergence, centred(news.points, components));
+    let last: DescentProgress | undefined;
+    await chosen.descent.run({ start: strided(start, components), schedule, reportEvery: REPORT_EVERY }, (progress) => {
+      last = progress;
+      onProgress?.(progress.iteration, progress.klDivergence, centred(progress.points, components));
     });
-    // There always is one: the end is told too.
+    // There always is one: the end is reported too.
     const { klDivergence } = last!;
     const { engine, reason: engineReason } = chosen;
     return { points: centred(last!.points, components), klDivergence, affinities, neighbors, engine, engineReason };
   } finally {
     chosen?.end();
-    crew.end();
+    group.end();
   }
 }

@@ -7,7 +7,7 @@
 import type { KernelFunc, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
 import { visiting } from "../core/engine.ts";
 import { type PoolingAttributes, poolingAxes } from "../gradients/axis.ts";
-import { messageOf } from "../core/message.ts";
+import { messageOf } from "../../errors.ts";
 import type { TF } from "../core/types.ts";
 
 /** An attribute of an operation, as the addon takes it. */

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
-import { Crew } from "../../../lib/embed/workers/crew.ts";
-import type { Way } from "../../../lib/embed/tsne/descent.ts";
+import { startGroup } from "../../../lib/embed/kernels/kernels.ts";
+import type { DescentRun } from "../../../lib/embed/tsne/descent.ts";
 import { chooseEngine, type ChosenEngine, type EngineChoice, race } from "../../../lib/embed/tsne/engine.ts";
 import { graphicsDevice } from "../../../lib/runtime/webgpu.ts";
 import { skipFor } from "../../long.ts";
@@ -10,13 +10,13 @@ const graphics = await graphicsDevice({ software: true }).catch((error) =>
 );
 graphics?.device.destroy();
 
-const crew = new Crew(2);
+const group = startGroup(2);
 let chosen: ChosenEngine | undefined;
 afterEach(() => {
   vi.restoreAllMocks();
   chosen?.end();
 });
-afterAll(() => crew.end());
+afterAll(() => group.end());
 
 /** Each point's neighbours are the next four. */
 function ring(count: number) {
@@ -31,7 +31,7 @@ function ring(count: number) {
 
 async function choose(count: number, rest: Partial<EngineChoice> = {}) {
   const asked: boolean[] = [];
-  chosen = await chooseEngine(crew, {
+  chosen = await chooseEngine(group, {
     components: 2,
     affinities: ring(count),
     repulsion: count < 2500 ? "exact" : "mesh",
@@ -101,12 +101,12 @@ describe("what computes the descent", () => {
     vi.spyOn(performance, "now").mockImplementation(() => clock);
     const lasting = (ms: number) => ({
       // Beginnings and ends do not count.
-      run: ({ schedule }: Way) => {
+      run: ({ schedule }: DescentRun) => {
         clock += 30 + ms * schedule.iterations;
         return Promise.resolve();
       },
     });
-    const trial = (iterations: number) => ({ schedule: { iterations } }) as unknown as Way;
+    const trial = (iterations: number) => ({ schedule: { iterations } }) as unknown as DescentRun;
     const [quick, slow] = [await race(lasting(10), lasting(40), trial), await race(lasting(30), lasting(40), trial)];
     expect(quick).toEqual({ card: 10, processor: 40, faster: true });
     expect(slow).toEqual({ card: 30, processor: 40, faster: false });

@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, test } from "vitest";
 import type { Affinities } from "../../../lib/embed/tsne/affinities.ts";
-import { type Components, type DescentNews, type Schedule, strideOf } from "../../../lib/embed/tsne/descent.ts";
+import { type Components, type DescentProgress, type Schedule, strideOf } from "../../../lib/embed/tsne/descent.ts";
 import { GpuDescent } from "../../../lib/embed/tsne/gpu_descent.ts";
 import { normals } from "../../../lib/embed/random.ts";
 import { embed, type EmbedOptions } from "../../../lib/embed/tsne/tsne.ts";
@@ -95,17 +95,17 @@ describe.skipIf(!graphics)("t-SNE on a graphics device", () => {
     components: Components,
     start: Float32Array,
     schedule: Schedule,
-    { tellEvery = 50, signal, portion, tell }: {
-      tellEvery?: number;
+    { reportEvery = 50, signal, portion, tell }: {
+      reportEvery?: number;
       signal?: AbortSignal;
       portion?: number;
-      tell?: (news: DescentNews) => void;
+      tell?: (news: DescentProgress) => void;
     } = {},
-  ): Promise<DescentNews[]> {
+  ): Promise<DescentProgress[]> {
     const descent = await GpuDescent.create(device, { components, affinities, signal, portion });
-    const told: DescentNews[] = [];
+    const told: DescentProgress[] = [];
     try {
-      await descent.run({ start, schedule, tellEvery }, (news) => {
+      await descent.run({ start, schedule, reportEvery }, (news) => {
         told.push(news);
         tell?.(news);
       });
@@ -139,10 +139,10 @@ describe.skipIf(!graphics)("t-SNE on a graphics device", () => {
   test("the same bytes each time, also in other portions", async () => {
     const affinities = someAffinities(700, 1);
     const start = cloud(700, 2, 1e-4);
-    const maps: DescentNews[][] = [];
+    const maps: DescentProgress[][] = [];
     // A portion of one tile is less than a submission ever holds.
     for (const portion of [undefined, undefined, 128 * 700]) {
-      maps.push(await run(affinities, 2, start, scheduleOf(700, 40, { early: 20 }), { tellEvery: 20, portion }));
+      maps.push(await run(affinities, 2, start, scheduleOf(700, 40, { early: 20 }), { reportEvery: 20, portion }));
     }
     for (const told of maps) {
       expect(told.map(({ iteration }) => iteration)).toEqual([20, 40]);
@@ -159,13 +159,13 @@ describe.skipIf(!graphics)("t-SNE on a graphics device", () => {
     const start = cloud(200, 2, 1);
     const stop = new AbortController();
     const told: number[] = [];
-    const tell = ({ iteration }: DescentNews) => {
+    const tell = ({ iteration }: DescentProgress) => {
       told.push(iteration);
       if (iteration === 10) stop.abort(new Error("enough"));
     };
     const schedule = scheduleOf(200, 1e6);
     const { signal } = stop;
-    await expect(run(affinities, 2, start, schedule, { tellEvery: 5, signal, tell })).rejects.toThrow("enough");
+    await expect(run(affinities, 2, start, schedule, { reportEvery: 5, signal, tell })).rejects.toThrow("enough");
     expect(told).toEqual([5, 10]);
     await expect(run(affinities, 2, start, schedule, { signal })).rejects.toThrow("enough");
     const broken = () => {
@@ -179,7 +179,7 @@ describe.skipIf(!graphics)("t-SNE on a graphics device", () => {
     const { device } = await graphicsDevice({ software: true });
     const affinities = someAffinities(200, 1);
     const descent = await GpuDescent.create(device, { components: 2, affinities });
-    const way = { start: cloud(200, 2, 1), schedule: scheduleOf(200, 1e6), tellEvery: 5 };
+    const way = { start: cloud(200, 2, 1), schedule: scheduleOf(200, 1e6), reportEvery: 5 };
     const running = descent.run(way, ({ iteration }) => {
       if (iteration === 10) device.destroy();
     });

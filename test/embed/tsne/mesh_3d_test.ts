@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { Layout } from "../../../lib/embed/workers/layout.ts";
+import { Layout } from "../../../lib/workers/layout.ts";
 import { gridFor3, layMesh3, lengthFor, Mesh3 } from "../../../lib/embed/tsne/mesh_3d.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
 import { digits } from "../digits.ts";
-import { alone } from "../workers/kernels_on_main.ts";
+import { alone } from "../kernels/kernels_on_main.ts";
 import { clusters, error } from "./forces.ts";
 
 /** The sums over all pairs, in double precision, with Student's t of two degrees of freedom. */
@@ -31,7 +31,7 @@ async function byMesh(map: Float32Array, length = lengthFor(map.length / 3)) {
   const points = layout.take(16 * count);
   const repulsion = layout.take(16 * count);
   const places = layMesh3(layout, count, length, 1);
-  const { team, buffer } = await alone(layout);
+  const { member, buffer } = await alone(layout);
   const padded = new Float32Array(buffer, points, 4 * count);
   const extent = [Infinity, Infinity, Infinity, 0, -Infinity, -Infinity, -Infinity, 0];
   map.forEach((value, i) => {
@@ -41,7 +41,7 @@ async function byMesh(map: Float32Array, length = lengthFor(map.length / 3)) {
     extent[4 + c] = Math.max(extent[4 + c], value);
   });
   const grid = gridFor3(extent, length);
-  const mesh = new Mesh3(team, places);
+  const mesh = new Mesh3(member, places);
   mesh.repel(points, count, [0, count], grid, repulsion);
   // A second time: the grids must be empty again, and the kernel is there already.
   const z = mesh.repel(points, count, [0, count], grid, repulsion) - count;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { Layout } from "../../../lib/embed/workers/layout.ts";
+import { Layout } from "../../../lib/workers/layout.ts";
 import { gridFor, layMesh, Mesh } from "../../../lib/embed/tsne/mesh.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
 import { digits } from "../digits.ts";
-import { alone } from "../workers/kernels_on_main.ts";
+import { alone } from "../kernels/kernels_on_main.ts";
 import { clusters, error } from "./forces.ts";
 
 /** The sums over all pairs, in double precision; of each so many points only one. */
@@ -29,7 +29,7 @@ async function byMesh(map: Float32Array): Promise<{ forces: Float32Array; z: num
   const points = layout.take(8 * count);
   const repulsion = layout.take(8 * count);
   const places = layMesh(layout, 1024, 1);
-  const { team, buffer } = await alone(layout);
+  const { member, buffer } = await alone(layout);
   new Float32Array(buffer, points, map.length).set(map);
   const extent = [Infinity, Infinity, -Infinity, -Infinity];
   map.forEach((value, i) => {
@@ -37,7 +37,7 @@ async function byMesh(map: Float32Array): Promise<{ forces: Float32Array; z: num
     extent[2 + i % 2] = Math.max(extent[2 + i % 2], value);
   });
   const grid = gridFor(extent, 1024, count);
-  const mesh = new Mesh(team, places);
+  const mesh = new Mesh(member, places);
   mesh.repel(points, count, [0, count], grid, repulsion);
   // A second time: the grids must be empty again, and the kernel is there already.
   const z = mesh.repel(points, count, [0, count], grid, repulsion) - count;

@@ -2,14 +2,14 @@ import { describe, expect, test } from "vitest";
 import type { NdArray } from "../../../lib/array.ts";
 import { type Affinities, affinitiesOf } from "../../../lib/embed/tsne/affinities.ts";
 import { layDescent } from "../../../lib/embed/tsne/descent.ts";
-import { Layout } from "../../../lib/embed/workers/layout.ts";
+import { Layout } from "../../../lib/workers/layout.ts";
 import { nearestNeighbors } from "../../../lib/embed/neighbors.ts";
 import { place } from "../../../lib/embed/tsne/place.ts";
 import { continuity, nearestAccuracy, preservation, trustworthiness } from "../../../lib/embed/quality.ts";
 import { normals } from "../../../lib/embed/random.ts";
 import { embed, type EmbedOptions } from "../../../lib/embed/tsne/tsne.ts";
 import { digits, maxDifference } from "../digits.ts";
-import { alone } from "../workers/kernels_on_main.ts";
+import { alone } from "../kernels/kernels_on_main.ts";
 import { long } from "../../long.ts";
 
 /** In space, on the processor. */

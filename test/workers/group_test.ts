@@ -1,20 +1,21 @@
 import { describe, expect, test } from "vitest";
-import type { NdArray } from "../../../lib/array.ts";
-import { affinitiesOf } from "../../../lib/embed/tsne/affinities.ts";
-import { Crew } from "../../../lib/embed/workers/crew.ts";
-import type { Layout } from "../../../lib/embed/workers/layout.ts";
-import { nearestIn } from "../../../lib/embed/neighbors.ts";
-import { startOf } from "../../../lib/embed/tsne/tsne.ts";
-import { WasmDescent } from "../../../lib/embed/tsne/wasm_descent.ts";
-import { uniforms } from "../../nets.ts";
+import type { NdArray } from "../../lib/array.ts";
+import { affinitiesOf } from "../../lib/embed/tsne/affinities.ts";
+import { BINARY, type Kernels } from "../../lib/embed/kernels/kernels.ts";
+import { WorkerGroup } from "../../lib/workers/group.ts";
+import type { Layout } from "../../lib/workers/layout.ts";
+import { nearestIn } from "../../lib/embed/neighbors.ts";
+import { startOf } from "../../lib/embed/tsne/tsne.ts";
+import { WasmDescent } from "../../lib/embed/tsne/wasm_descent.ts";
+import { uniforms } from "../nets.ts";
 
 function cloud(count: number, dimensions: number): NdArray {
   const uniform = uniforms(1);
   return { data: Float32Array.from({ length: count * dimensions }, uniform), shape: [count, dimensions] };
 }
 
-/** A crew whose memory can be watched. */
-class Watched extends Crew {
+/** A group whose memory can be watched. */
+class Watched extends WorkerGroup<Kernels> {
   #buffer?: SharedArrayBuffer;
 
   override async memory(layout: Layout): Promise<SharedArrayBuffer> {
@@ -42,7 +43,7 @@ class Watched extends Crew {
   }
 }
 
-/** A way down that lasts for days. */
+/** A descent that lasts for days. */
 const endless = (points: NdArray) => ({
   start: startOf(points, 0),
   schedule: {
@@ -52,7 +53,7 @@ const endless = (points: NdArray) => ({
     momentum: { early: 0.8, late: 0.8 },
     learningRate: { early: 100, late: 100 },
   },
-  tellEvery: 5,
+  reportEvery: 5,
 });
 
 describe("Workers", () => {
@@ -61,17 +62,17 @@ describe("Workers", () => {
       for (const [count, exact] of [[200, true], [600, false]] as const) {
         const points = cloud(count, 3);
         const stop = new AbortController();
-        const crew = new Watched(threads, stop.signal);
-        const affinities = affinitiesOf(await nearestIn(crew, points, 30, {}), 10);
-        const descent = await WasmDescent.create(crew, { components: 2, affinities, exact });
+        const group = new Watched({ binary: BINARY, threads, signal: stop.signal });
+        const affinities = affinitiesOf(await nearestIn(group, points, 30, {}), 10);
+        const descent = await WasmDescent.create(group, { components: 2, affinities, exact });
         const running = descent.run(endless(points), ({ iteration }) => {
           if (iteration === 20) stop.abort(new Error("enough"));
         });
         await expect(running).rejects.toThrow("enough");
-        // Nobody has told the Workers so far.
-        expect(await crew.stirs()).toBe(true);
-        crew.end();
-        expect(await crew.rests()).toBe(true);
+        // Nobody has ended the Workers so far.
+        expect(await group.stirs()).toBe(true);
+        group.end();
+        expect(await group.rests()).toBe(true);
       }
     });
   }
@@ -79,11 +80,11 @@ describe("Workers", () => {
   test("search no more once a search is ended", async () => {
     const points = cloud(20_000, 256);
     const stop = new AbortController();
-    const crew = new Watched(2, stop.signal);
-    const searching = nearestIn(crew, points, 10, { exact: true, onProgress: () => stop.abort(new Error("enough")) });
+    const group = new Watched({ binary: BINARY, threads: 2, signal: stop.signal });
+    const searching = nearestIn(group, points, 10, { exact: true, onProgress: () => stop.abort(new Error("enough")) });
     await expect(searching).rejects.toThrow("enough");
-    expect(await crew.stirs()).toBe(true);
-    crew.end();
-    expect(await crew.rests()).toBe(true);
+    expect(await group.stirs()).toBe(true);
+    group.end();
+    expect(await group.rests()).toBe(true);
   });
 });

@@ -13,16 +13,16 @@
  * @module
  */
 
-import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
-import { type Batch, batchesOf, checkInputs, Gathered, type Inputs, type PlacedBatch } from "../probe/batches.ts";
+import { batchesOf, checkInputs, Gathered, type Inputs, type PlacedBatch } from "../probe/batches.ts";
 import { FOLD_FROM, planTo, runHere, type Way } from "../probe/forward.ts";
 import { checkMemory } from "../probe/memory.ts";
-import type { ReadingsJob } from "../probe/occlusion/readings.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
-import { machineMemoryLeft } from "../runtime/core/memory.ts";
-import { bytesInWasm } from "../runtime/wasm.ts";
+import type { PoolWorker } from "../workers/pool.ts";
+import { BUILD, type NetworkDescription, RUN_BATCH } from "./network_job.ts";
+import { describe, startPool, workersFor } from "./network_pool.ts";
 
 export interface ForwardAllOptions {
   /**
@@ -43,41 +43,12 @@ export interface ForwardAllOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-/** A Worker failed. The other Workers of the call are ended too, and the next call starts new ones. */
-export class WorkerError extends Error {
-  override name = "WorkerError";
-}
-
-/** What a Worker is told first. */
-export interface Job extends Way {
-  /** The network without its weights, as `getConfig` tells it. */
-  config: object;
-  sequential: boolean;
-  /** Where each weight stands in `values`. */
-  weights: Weight[];
-  values: SharedArrayBuffer;
-  /** What is read off the network instead of batches: see `readings.ts`. */
-  readings?: ReadingsJob;
-}
-
-/** A weight in shared memory. */
-export interface Weight {
-  name: string;
-  shape: number[];
-  dtype: "float32" | "int32" | "bool";
-  /** In bytes; a multiple of 4. */
-  at: number;
-}
-
-/** What a Worker answers: to a job whether it could build the network, to a batch the outputs; or why it failed. */
-export type Reply = { built: boolean } | { outputs: NdArray[] } | { failure: string };
-
 type Receive = (outputs: NdArray[], start: number) => void | Promise<void>;
 
-/** From so many multiplications on, Workers pay: about one second of one core. */
+/** Fewer multiplications, less than about a second of one core, are over before Workers have started. */
 const WORTH_WORKERS = 3e10;
 
-/** So many multiplications, about half a second, are a batch long enough to be worth handing over. */
+/** Multiplications of a batch that is worth handing over: about half a second. */
 const WORTH_BATCH = 1.5e10;
 
 /** Networks that Workers could not build. */
@@ -152,7 +123,7 @@ export async function forwardEach(
   };
   try {
     if (threads > 1) {
-      await spread(tf, model, way, batches, { threads, size, most, receive: hand, signal });
+      await spread(tf, model, way, { batches, threads, size, most, receive: hand, signal });
     } else {
       const read = async () => {
         signal?.throwIfAborted();
@@ -175,13 +146,6 @@ function threadsFor(tf: TF, network: LayersModel, layers: readonly string[], siz
   return Math.min(workersFor(network), size);
 }
 
-/** Over how many threads a network is spread: as many as there are cores, and as memory has room for its weights. */
-export function workersFor(network: Pick<LayersModel, "countParams">): number {
-  // Each holds the weights once as they came, once as tensors, once folded, once packed.
-  const room = Math.floor(machineMemoryLeft() / (4 * 4 * network.countParams()));
-  return Math.max(1, Math.min(navigator.hardwareConcurrency, room));
-}
-
 /**
  * How many multiplications one input takes, roughly: each weight once a cell of its layer's maps. A side that may have
  * any length counts as 100.
@@ -199,82 +163,14 @@ function multiplications(network: LayersModel, wanted: readonly string[]): numbe
   return all.reduce((sum, count) => sum + count, 0);
 }
 
-/** What Workers must know of a network on WASM; null if it cannot be told. */
-export function jobOf(tf: TF, network: LayersModel, way: Way): Job | null {
-  let config: object;
-  try {
-    config = structuredClone(network.getConfig());
-  } catch {
-    // A layer of one's own that has no configuration, or one that cannot be sent.
-    return null;
-  }
-  const tensors = network.weights.map((weight) => weight.read() as Tensor);
-  let bytes = 0;
-  const weights = tensors.map(({ shape, dtype, size }, i): Weight => {
-    const at = bytes;
-    bytes += 4 * Math.ceil(size * tf.util.bytesPerElement(dtype) / 4);
-    return { name: network.weights[i].originalName, shape, dtype: dtype as Weight["dtype"], at };
-  });
-  const values = new SharedArrayBuffer(bytes);
-  tensors.forEach((tensor, i) => new Uint8Array(values, weights[i].at).set(bytesInWasm(tf, tensor)));
-  return { ...way, config, sequential: network.getClassName() === "Sequential", weights, values };
-}
-
-/** One Worker. It answers in the order in which it is asked. */
-class Helper {
-  readonly #worker: Worker;
-  readonly #asked: PromiseWithResolvers<Reply>[] = [];
-  #failure: Reply | null = null;
-
-  constructor(readonly name: string) {
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name });
-    this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => {
-      if ("failure" in data) this.#fail(data.failure);
-      else this.#asked.shift()!.resolve(data);
-    };
-    this.#worker.onmessageerror = () => this.#fail("its answer could not be read");
-    this.#worker.onerror = (event) => {
-      // Otherwise it would end this thread too.
-      event.preventDefault();
-      this.#fail(event.message);
-    };
-  }
-
-  #fail(failure: string): void {
-    this.#failure ??= { failure };
-    for (const { resolve } of this.#asked.splice(0)) resolve(this.#failure);
-  }
-
-  /**
-   * @param about what is asked, for the error: `"failed …"`
-   * @throws {WorkerError} if the Worker fails
-   */
-  async ask<Wanted extends Reply>(message: Job | Batch, about: string, transfer: Transferable[] = []): Promise<Wanted> {
-    const asked = Promise.withResolvers<Reply>();
-    if (this.#failure) asked.resolve(this.#failure);
-    else this.#asked.push(asked);
-    this.#worker.postMessage(message, transfer);
-    const reply = await asked.promise;
-    if ("failure" in reply) {
-      throw new WorkerError(
-        `${this.name} failed ${about}: ${reply.failure}. All Workers of this call were ended. ` +
-          "If memory ran out, ask for a smaller batchSize or fewer workers; with workers: 1 everything runs here.",
-      );
-    }
-    return reply as Wanted;
-  }
-
-  end(): void {
-    this.#worker.terminate();
-  }
-}
-
-interface Crew {
+/** Batches that go to this thread and to Workers. */
+interface Spread {
+  batches: AsyncGenerator<PlacedBatch, undefined>;
   /** How many threads, this one among them. */
   threads: number;
   /** How many inputs there are. */
   size: number;
-  /** How many of them are a batch at most. */
+  /** The most of them in one batch. */
   most: number;
   receive: Receive;
   signal?: AbortSignal;
@@ -285,14 +181,9 @@ async function spread(
   tf: TF,
   model: Model,
   way: Way,
-  batches: AsyncGenerator<PlacedBatch, undefined>,
-  { threads, size, most, receive, signal }: Crew,
+  { batches, threads, size, most, receive, signal }: Spread,
 ): Promise<void> {
-  const failed = Promise.withResolvers<never>();
-  failed.promise.catch(() => {});
-  const abort = () => failed.reject(signal!.reason);
-  signal?.addEventListener("abort", abort, { once: true });
-  const helpers = Array.from({ length: threads - 1 }, (_, i) => new Helper(`Worker ${i + 1} of ${threads - 1}`));
+  const pool = startPool(threads - 1, signal);
   let over = false;
   /** How many inputs no one has taken. */
   let left = size;
@@ -300,13 +191,13 @@ async function spread(
   /** Settled in the order of the batches, when their outputs have been received. */
   const received: PromiseWithResolvers<void>[] = [];
   const take = async () => {
-    const { value: batch } = await Promise.race([batches.next(), failed.promise]);
+    const { value: batch } = await pool.race(batches.next());
     if (!batch || over) return null;
     const { index, shape: [count] } = batch;
     left -= count;
     received[index] = Promise.withResolvers();
     // Outputs wait for those before them, but not without bound.
-    await Promise.race([received[index - 2 * threads]?.promise, failed.promise]);
+    await pool.race(received[index - 2 * threads]?.promise ?? Promise.resolve());
     return batch;
   };
   const hand = async (outputs: NdArray[], { index, start }: PlacedBatch) => {
@@ -314,46 +205,45 @@ async function spread(
     if (!over) await receive(outputs, start);
     received[index].resolve();
   };
-  const give = (outputs: NdArray[], batch: PlacedBatch) => void hand(outputs, batch).catch(failed.reject);
+  const give = (outputs: NdArray[], batch: PlacedBatch) => void hand(outputs, batch).catch((error) => pool.fail(error));
 
   /** What the Workers do once they have built the network. */
   const loops: Promise<void>[] = [];
-  const loop = async (helper: Helper, last: number) => {
+  const loop = async (worker: PoolWorker, last: number) => {
     while (left > last) {
       const batch = await take();
       if (!batch) return;
       const { start, data, shape } = batch;
       const about = `on inputs ${start} to ${start + shape[0] - 1} of ${size}`;
-      const { outputs } = await helper.ask<{ outputs: NdArray[] }>({ data, shape }, about, [data.buffer]);
-      give(outputs, batch);
+      const argument = { batch: { data, shape }, way };
+      give(await worker.call(RUN_BATCH, argument, { transfer: [data.buffer], about }), batch);
     }
   };
-  const begin = async (helper: Helper, job: Job) => {
-    const { built } = await helper.ask<{ built: boolean }>(job, "at its start");
+  const begin = async (worker: PoolWorker, description: NetworkDescription) => {
     // Each has one batch to compute and the next one at hand, except near the end, when all shall end together.
-    if (built) loops.push(loop(helper, 0), loop(helper, threads * most));
-    else unbuildable.add(model.network);
+    if (await worker.call(BUILD, description, { about: "at its start" })) {
+      loops.push(loop(worker, 0), loop(worker, threads * most));
+    } else unbuildable.add(model.network);
     await Promise.all(loops);
   };
   let here = Promise.resolve();
   try {
     // The Workers load their code meanwhile.
-    const job = jobOf(tf, model.network, way);
-    if (job) { for (const helper of helpers) begin(helper, job).catch(failed.reject); }
-    else unbuildable.add(model.network);
+    const description = describe(tf, model.network);
+    if (description) {
+      for (const worker of pool.workers) begin(worker, description).catch((error) => pool.fail(error));
+    } else unbuildable.add(model.network);
     here = runHere(tf, model, way, take, give);
     const all = async () => {
       await here;
       await Promise.all(loops);
       await Promise.all(received.map(({ promise }) => promise));
     };
-    await Promise.race([failed.promise, all()]);
+    await pool.race(all());
   } finally {
     over = true;
-    signal?.removeEventListener("abort", abort);
-    helpers.forEach((helper) => helper.end());
+    pool.end();
     // What runs here may wait for an input; but its tensors must be gone.
-    failed.reject(new Error("over"));
     await here.catch(() => {});
   }
 }

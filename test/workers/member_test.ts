@@ -1,23 +1,22 @@
 import { afterEach, expect, test, vi } from "vitest";
-import type { Kernels } from "../../../lib/embed/workers/kernels.ts";
-import { Ended, endWork, Team } from "../../../lib/embed/workers/team.ts";
+import { Ended, endWork, GroupMember } from "../../lib/workers/member.ts";
 
 /**
  * One of two Workers, the other of which never comes; their work is ended at some look of this one at it.
  *
  * @returns the Worker, and their memory
  */
-function lonely(look: number): [team: Team, shared: SharedArrayBuffer] {
+function lonely(look: number): [member: GroupMember<unknown>, shared: SharedArrayBuffer] {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   const shared = memory.buffer as unknown as SharedArrayBuffer;
   let looks = 0;
-  class Watched extends Team {
+  class Watched extends GroupMember<unknown> {
     override goOn(): void {
       super.goOn();
       if (++looks === look) endWork(shared);
     }
   }
-  return [new Watched({} as Kernels, memory, 0, 2), shared];
+  return [new Watched({}, memory, 0, 2), shared];
 }
 
 afterEach(() => {
@@ -27,18 +26,18 @@ afterEach(() => {
 test("an end between a Worker's look at it and its sleep is not slept through", () => {
   // Sleeping here would hold this thread for ever.
   const sleep = vi.spyOn(Atomics, "wait").mockReturnValue("ok");
-  const [team] = lonely(1);
-  expect(() => team.meet()).toThrow(Ended);
+  const [member] = lonely(1);
+  expect(() => member.meet()).toThrow(Ended);
   expect(sleep).not.toHaveBeenCalled();
 });
 
 test("a Worker that is woken too early, by the meeting before, sleeps again until the other one comes", () => {
-  const [team, shared] = lonely(Infinity);
+  const [member, shared] = lonely(Infinity);
   const sleep = vi.spyOn(Atomics, "wait").mockImplementation(() => {
     // As the other one does when it comes.
     if (sleep.mock.calls.length === 3) Atomics.add(new Int32Array(shared), 1, 1);
     return "ok";
   });
-  team.meet();
+  member.meet();
   expect(sleep).toHaveBeenCalledTimes(3);
 });

@@ -1,9 +1,12 @@
 /**
- * What `kernels.wasm` exports; `kernels/*.as` says what each of them does. Numbers are addresses in bytes, counts and
- * indices, unless their name tells otherwise.
+ * What `kernels.wasm` exports, and the Workers that compute with it; the `.as` files say what each kernel does. Numbers
+ * are addresses in bytes, counts and indices, unless their name says otherwise.
  *
  * @module
  */
+
+import { type GroupFunction, threadsFor, WorkerGroup } from "../../workers/group.ts";
+import type { GroupMember } from "../../workers/member.ts";
 
 export interface Kernels {
   forward(x: number, length: number, w: number, width: number, half: boolean): void;
@@ -63,8 +66,24 @@ export interface Kernels {
   squares(query: number, candidates: number, dimensions: number, scores: number, indices: number, k: number): void;
 }
 
-/** The kernels on a memory. */
-export async function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Kernels> {
-  const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
-  return exports as unknown as Kernels;
+/** The compiled kernels. */
+export const BINARY = new URL("./kernels.wasm", import.meta.url);
+
+/** Workers that compute with the kernels. */
+export type KernelGroup = WorkerGroup<Kernels>;
+
+/** One of these Workers. */
+export type KernelMember = GroupMember<Kernels>;
+
+/** A function that all of them run. */
+export type KernelFunction<Job, Progress> = GroupFunction<Kernels, Job, Progress>;
+
+/**
+ * Starts Workers that compute with the kernels.
+ *
+ * @param threads how many; one a core, up to 16, where it is left out
+ * @param signal ends what runs at once
+ */
+export function startGroup(threads?: number, signal?: AbortSignal): KernelGroup {
+  return new WorkerGroup({ binary: BINARY, threads: threadsFor(threads), signal });
 }

@@ -1,16 +1,16 @@
 /**
- * One Worker's view of the crew: its kernels, its share of the work, and the barrier where all wait for the last.
+ * One Worker's view of its group: the kernels, its share of the work, and the barrier where all wait for the last.
  *
  * @module
  */
 
-import type { Kernels } from "./kernels.ts";
+import { type Report, workerFunction } from "./protocol.ts";
 
 /** Where in the control words: who has arrived, how often all have met, and whether the work is to end. */
 const ARRIVED = 0;
 const GENERATION = 1;
 const ENDED = 3;
-/** So long a Worker looks before it sleeps: some tens of microseconds. */
+/** How often a Worker looks before it sleeps: for some tens of microseconds. */
 const LOOKS = 4000;
 
 /** What a Worker throws when its work is ended from outside. */
@@ -19,7 +19,7 @@ export class Ended extends Error {
 }
 
 /**
- * Tells the Workers of a memory to end their work. `Worker.terminate` alone does not do: Deno 2.9 stops no Worker that
+ * Asks the Workers that share a memory to end their work. `Worker.terminate` alone does not do: Deno 2.9 stops no Worker that
  * computes or waits, so that an aborted one would keep a core busy and the process alive.
  */
 export function endWork(memory: SharedArrayBuffer): void {
@@ -30,7 +30,8 @@ export function endWork(memory: SharedArrayBuffer): void {
   Atomics.notify(control, GENERATION);
 }
 
-export class Team {
+/** A Worker of a group. */
+export class GroupMember<Kernels> {
   readonly #control: Int32Array;
 
   constructor(
@@ -43,7 +44,7 @@ export class Team {
   }
 
   /**
-   * Looks whether the work goes on. Long work without {@linkcode meet} calls it now and then.
+   * Looks whether the work goes on. Long work without {@linkcode GroupMember.meet} calls it now and then.
    *
    * @throws {Ended} if not
    */
@@ -80,3 +81,41 @@ export class Team {
     return [cut(this.thread), this.thread === this.threads - 1 ? count : cut(this.thread + 1)];
   }
 }
+
+/** What a Worker of a group must know to begin. */
+interface Membership {
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  thread: number;
+  threads: number;
+}
+
+/** This Worker's membership; the latest counts. */
+let member: Promise<GroupMember<unknown>>;
+
+/** Makes this Worker a member of a group, or gives it the group's new memory. */
+export async function join({ module, memory, thread, threads }: Membership): Promise<void> {
+  const imports = { env: { memory: memory as unknown as WebAssembly.ImportValue } };
+  member = WebAssembly.instantiate(module, imports)
+    .then(({ exports }) => new GroupMember<unknown>(exports, memory, thread, threads));
+  await member;
+}
+
+/** Runs this Worker's share of a job. */
+export async function runJob(
+  { module, name, job }: { module: string; name: string; job: unknown },
+  report: Report<unknown>,
+): Promise<void> {
+  // Looked up now: an end of the group's work must find the membership of the time when the job was given.
+  const joined = member;
+  const functions = await import(module);
+  try {
+    functions[name](await joined, job, report);
+  } catch (error) {
+    // Nobody waits for it any more.
+    if (!(error instanceof Ended)) throw error;
+  }
+}
+
+export const JOIN = workerFunction(import.meta.url, join);
+export const RUN_JOB = workerFunction(import.meta.url, runJob);

@@ -1,16 +1,16 @@
 /**
- * Where each new point comes to rest on a map that does not move, as each Worker of a crew finds it for its share.
+ * Where each new point comes to rest on a map that does not move, as each Worker of a group finds it for its share.
  *
  * @module
  */
 
 import { type Components, strideOf } from "./descent.ts";
-import type { Address } from "../workers/layout.ts";
-import type { Team } from "../workers/team.ts";
+import type { Address } from "../../workers/layout.ts";
+import type { Report } from "../../workers/protocol.ts";
+import type { KernelFunction, KernelMember } from "../kernels/kernels.ts";
 
-/** Where everything stands in the shared memory. */
-export interface SettleJob {
-  kind: "settle";
+/** Where everything lies in the shared memory. */
+export interface RefineJob {
   /** How many points are on the map, and how many are new. */
   count: number;
   added: number;
@@ -27,12 +27,6 @@ export interface SettleJob {
   room: Address;
 }
 
-/** What a Worker tells on the way. */
-export interface SettleNews {
-  kind: "settled";
-  count: number;
-}
-
 /** The most steps of one point; most rest after a dozen. */
 const STEPS = 200;
 /** A point rests when its step is shorter, in units of the map. */
@@ -40,16 +34,18 @@ const REST = 1e-3;
 /** A step must win this share of what the slope promises, or it is halved. */
 const ENOUGH = 1e-4;
 const HALVINGS = 20;
-const TELL_EVERY = 64;
+const REPORT_EVERY = 64;
 
 /**
  * Moves new points downhill on the divergence of each, Σ p ln(p/q) over the points of the map with q = w / Σ w and
  * w = (1 + d²/ν)^(−(ν+1)/2), ν the dimensions of the map less one. A step goes where the attraction alone, taken as
  * springs, would be at rest: the slope over Σ p (ν+1)/ν / (1 + d²/ν). It is halved until the divergence falls enough
  * (Armijo 1966).
+ *
+ * @param report told how many more points are placed
  */
-export function settle(team: Team, job: SettleJob, tell: (news: SettleNews) => void): void {
-  const { kernels, thread, memory: { buffer } } = team;
+export function refine(member: KernelMember, job: RefineJob, report: Report<number>): void {
+  const { kernels, thread, memory: { buffer } } = member;
   const { count, added, components, k } = job;
   const stride = strideOf(components);
   const freedom = components - 1;
@@ -89,7 +85,7 @@ export function settle(team: Team, job: SettleJob, tell: (news: SettleNews) => v
   };
 
   /** Takes a new point downhill until it rests. Returns its divergence, less its constant part. */
-  const settleOne = (i: number): number => {
+  const refineOne = (i: number): number => {
     const own = stride * (count + i);
     let height = look(i);
     for (let turn = 0; turn < STEPS; turn++) {
@@ -119,16 +115,18 @@ export function settle(team: Team, job: SettleJob, tell: (news: SettleNews) => v
     return height;
   };
 
-  const [first, last] = team.share(added);
+  const [first, last] = member.share(added);
   for (let i = first; i < last; i++) {
-    team.goOn();
+    member.goOn();
     let constant = 0;
     for (let e = i * k; e < (i + 1) * k; e++) {
       if (affinities[e] > 0) constant += affinities[e] * Math.log(affinities[e]);
     }
-    divergences[i] = constant + settleOne(i);
-    if ((i - first) % TELL_EVERY === TELL_EVERY - 1 || i === last - 1) {
-      tell({ kind: "settled", count: (i - first) % TELL_EVERY + 1 });
+    divergences[i] = constant + refineOne(i);
+    if ((i - first) % REPORT_EVERY === REPORT_EVERY - 1 || i === last - 1) {
+      report((i - first) % REPORT_EVERY + 1);
     }
   }
 }
+
+export const REFINE: KernelFunction<RefineJob, number> = { module: import.meta.url, run: refine };

@@ -5,7 +5,7 @@
  */
 
 import process from "node:process";
-import { CONTROL_BYTES, Layout } from "./layout.ts";
+import { CONTROL_BYTES, Layout } from "../workers/layout.ts";
 
 /** What is searched among, and for whom. */
 interface Search {

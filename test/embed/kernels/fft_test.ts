@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Layout } from "../../../lib/embed/workers/layout.ts";
+import { Layout } from "../../../lib/workers/layout.ts";
 import { orderOf, radices, twiddles } from "../../../lib/embed/tsne/mesh.ts";
 import { normals } from "../../../lib/embed/random.ts";
 import { maxDifference } from "../digits.ts";

@@ -1,8 +1,8 @@
 import process from "node:process";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { checkMap, checkSearch } from "../../../lib/embed/workers/memory.ts";
-import { nearestNeighbors } from "../../../lib/embed/neighbors.ts";
-import { embed } from "../../../lib/embed/tsne/tsne.ts";
+import { checkMap, checkSearch } from "../../lib/embed/memory.ts";
+import { nearestNeighbors } from "../../lib/embed/neighbors.ts";
+import { embed } from "../../lib/embed/tsne/tsne.ts";
 
 const points = { data: Float32Array.from({ length: 2000 }, (_, i) => Math.sin(i * i)), shape: [500, 4] };
 

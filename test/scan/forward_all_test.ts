@@ -8,7 +8,9 @@ import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { forward } from "../../lib/probe/forward.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
-import { forwardAll, forwardEach, WorkerError, workersFor } from "../../lib/scan/pool.ts";
+import { forwardAll, forwardEach } from "../../lib/scan/forward_all.ts";
+import { workersFor } from "../../lib/scan/network_pool.ts";
+import { WorkerError } from "../../lib/workers/pool.ts";
 import { uniforms } from "../nets.ts";
 import { DISPLAY, notebookOf } from "../notebook/samples.ts";
 import { longTest } from "../long.ts";
@@ -37,10 +39,10 @@ beforeEach(() => {
       started.push(this);
       this.addEventListener("message", () => ready.resolve());
     }
-    override postMessage(message: { data?: Float32Array }, transfer: unknown) {
-      if (message.data) {
+    override postMessage(message: { argument: { batch?: { data: Float32Array } } }, transfer: unknown) {
+      if (message.argument.batch) {
         given++;
-        tamper(message.data);
+        tamper(message.argument.batch.data);
       }
       super.postMessage(message, transfer as Transferable[]);
     }
@@ -477,7 +479,7 @@ describe("forwardEach", () => {
 });
 
 describe("in a process of its own", () => {
-  const POOL = JSON.stringify(new URL("../../lib/scan/pool.ts", import.meta.url).href);
+  const POOL = JSON.stringify(new URL("../../lib/scan/forward_all.ts", import.meta.url).href);
   const LOAD = JSON.stringify(new URL("../../lib/model/load.ts", import.meta.url).href);
   const BACKEND = JSON.stringify(new URL("../../lib/runtime/backend.ts", import.meta.url).href);
   const SETUP = `

@@ -1,0 +1,129 @@
+/**
+ * What Workers do with a network: build it on a WASM backend of their own, run batches, score occluded images.
+ *
+ * @module
+ */
+
+import type { LayersModel, Sequential, serialization } from "npm:@tensorflow/tfjs@4.22.0";
+import { type NdArray, sizeOf } from "../array.ts";
+import { registerResponseNormalization } from "../model/normalization.ts";
+import type { Batch } from "../probe/batches.ts";
+import { runBatches, type Way } from "../probe/forward.ts";
+import type { Work } from "../probe/occlusion/incremental.ts";
+import type { Reading, ReadingsJob } from "../probe/occlusion/readings.ts";
+import type { TF } from "../runtime/core/types.ts";
+import { tf as load } from "../runtime/tfjs.ts";
+import { startWasm } from "../runtime/wasm.ts";
+import { Moved, type Report, workerFunction } from "../workers/protocol.ts";
+
+/** All that Workers must know of a network. */
+export interface NetworkDescription {
+  /** The network without its weights, as its `getConfig` describes it. */
+  config: object;
+  sequential: boolean;
+  /** Where each weight lies in `values`. */
+  weights: Weight[];
+  values: SharedArrayBuffer;
+}
+
+/** A weight in shared memory. */
+export interface Weight {
+  name: string;
+  shape: number[];
+  dtype: "float32" | "int32" | "bool";
+  /** In bytes; a multiple of 4. */
+  at: number;
+}
+
+/** The network of this Worker. */
+let built: { tf: TF; network: LayersModel };
+
+const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
+
+/**
+ * Builds the network with its weights on WASM.
+ *
+ * @throws if TensorFlow.js cannot build it from its description, or its weights cannot be told apart by their names
+ */
+function rebuild(tf: TF, { config, sequential, weights, values }: NetworkDescription): LayersModel {
+  // On cpu, zeros that no weight has replaced yet cost nothing.
+  tf.setBackend("cpu");
+  const Network = sequential ? tf.Sequential : tf.LayersModel;
+  const network = Network.fromConfig(
+    Network as serialization.SerializableConstructor<LayersModel>,
+    config as serialization.ConfigDict,
+    {},
+    true,
+  );
+  // Until then a Sequential cannot tell its own uses of a layer from others.
+  if (!network.built) (network as Sequential).build();
+  tf.setBackend("wasm");
+  const places = new Map(weights.map((weight) => [weight.name, weight]));
+  if (places.size !== network.weights.length) throw new Error("Two weights have one name.");
+  // tfjs takes shared memory as well as any; its types do not know.
+  const memory = values as unknown as ArrayBuffer;
+  for (const weight of network.weights) {
+    const { shape, dtype, at } = places.get(weight.originalName)!;
+    const value = tf.tensor(new ARRAYS[dtype](memory, at, sizeOf(shape)), shape, dtype);
+    weight.write(value);
+    value.dispose();
+  }
+  return network;
+}
+
+/**
+ * Builds the network of this Worker.
+ *
+ * @returns whether TensorFlow.js can build it; if not, the main thread has the network and goes on with it
+ */
+export async function build(description: NetworkDescription): Promise<boolean> {
+  const tf = await load();
+  await startWasm(tf);
+  registerResponseNormalization(tf);
+  try {
+    built = { tf, network: rebuild(tf, description) };
+  } catch {
+    return false;
+  }
+  return true;
+}
+
+/** A batch that waits for its turn, and whoever waits for its outputs. */
+interface Waiting extends Batch {
+  run: PromiseWithResolvers<NdArray[]>;
+}
+
+/** The batches that are asked for and not begun, and what begins the next one. */
+const inbox: Waiting[] = [];
+let wake = () => {};
+/** The run through all batches; it is over only when one fails. */
+let running: Promise<void> | undefined;
+
+async function next(): Promise<Waiting> {
+  while (inbox.length === 0) await new Promise<void>((done) => wake = done);
+  return inbox.shift()!;
+}
+
+/** Runs a batch through the network of this Worker. All batches go the same way. */
+export async function runBatch({ batch, way }: { batch: Batch; way: Way }): Promise<Moved<NdArray[]>> {
+  const { tf, network } = built;
+  const run = Promise.withResolvers<NdArray[]>();
+  inbox.push({ ...batch, run });
+  wake();
+  // One run for all of them, so that what is prepared for the first batch serves the others.
+  running ??= runBatches(tf, network, way, next, (outputs, { run }) => run.resolve(outputs));
+  const outputs = await Promise.race([run.promise, running.then(() => run.promise)]);
+  return new Moved(outputs, outputs.map(({ data }) => data.buffer as ArrayBuffer));
+}
+
+/** Scores an occluded image with the network of this Worker. */
+export async function occlude(job: ReadingsJob, report: Report<Reading>): Promise<Work> {
+  const { readings } = await import("../probe/occlusion/readings.ts");
+  return await readings(built.tf, built.network, job, (reading) => {
+    report(reading, [reading.scores.buffer as ArrayBuffer, reading.sums.buffer as ArrayBuffer]);
+  });
+}
+
+export const BUILD = workerFunction(import.meta.url, build);
+export const RUN_BATCH = workerFunction(import.meta.url, runBatch);
+export const OCCLUDE = workerFunction(import.meta.url, occlude);
