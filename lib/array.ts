@@ -65,7 +65,7 @@ export function channelOf(array: NdArray, channel: number): NdArray {
   return { data, shape: [height, width] };
 }
 
-/** The least and the greatest value; `[0, 0]` for an empty array. NaN is passed over. */
+/** The smallest and the largest value; `[0, 0]` for an empty array. NaN is ignored. */
 export function extent(values: ArrayLike<number>): [min: number, max: number] {
   let min = Infinity;
   let max = -Infinity;

@@ -11,6 +11,7 @@ export const MAX_PIXELS = 100_000_000;
 
 /** An image that cannot be read, with the reason and the remedy. */
 export class ImageError extends Error {
+  /** `"ImageError"`. */
   override name = "ImageError";
 }
 
@@ -185,7 +186,7 @@ export async function encodeWebp(
   return new Uint8Array(webp.buffer, webp.byteOffset, webp.byteLength);
 }
 
-/** The Lanczos kernel has so many lobes to each side. */
+/** Lobes of the Lanczos kernel on each side. */
 const LOBES = 3;
 
 function lanczos(x: number): number {

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Levenshtein distance, ignoring case. */
+/** Levenshtein distance, ignoring case. Ours, because an error is made at once, and packages are imported later. */
 function distance(a: string, b: string): number {
   const from = a.toLowerCase();
   const to = b.toLowerCase();

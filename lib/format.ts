@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What stands where there is no number. */
+/** Shown where there is no number. */
 const NONE = "–";
 
 const missing = (value: number | null | undefined): value is null | undefined =>
@@ -13,7 +13,7 @@ const missing = (value: number | null | undefined): value is null | undefined =>
 /** The minus sign of a text's numbers as typographers write it; a negative zero loses it. */
 const signed = (text: string) => text.replace(/^-(?=0(\.0*)?$)/, "").replace("-", "−");
 
-/** A number with at most so many significant digits, as `"−0.0123"`; `"–"` where there is none. */
+/** A number with at most `digits` significant digits, as `"−0.0123"`; `"–"` where there is none. */
 export function brief(value: number | null | undefined, digits = 3): string {
   return missing(value) ? NONE : signed(Number(value.toPrecision(digits)).toString());
 }
@@ -28,7 +28,7 @@ export function percent(share: number | null | undefined, decimals = 1): string 
   return missing(share) ? NONE : `${signed((100 * share).toFixed(decimals))} %`;
 }
 
-/** A share from 0 to 1 in per cent with at most so many significant digits, as `"12 %"`, `"0.012 %"`. */
+/** A share from 0 to 1 in per cent with at most `digits` significant digits, as `"12 %"`, `"0.012 %"`. */
 export function briefPercent(share: number | null | undefined, digits = 2): string {
   return missing(share) ? NONE : `${brief(100 * share, digits)} %`;
 }

@@ -127,7 +127,7 @@ export class RunOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-/** An unknown option is told with at most this many of the known ones. */
+/** The message about an unknown option lists at most this many of the known ones. */
 const MOST_OPTIONS = 10;
 
 /**
