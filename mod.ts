@@ -40,14 +40,25 @@ export { Image, type ImageLike, loadImage } from "./lib/data/image.ts";
 export { mnist, type MnistClass } from "./lib/data/mnist.ts";
 export { photo } from "./lib/data/photo.ts";
 export { Attribution } from "./lib/results/attribution.ts";
+export { type Comparison } from "./lib/results/comparison.ts";
+export { type Curve, type Faithfulness, type FaithfulnessRow } from "./lib/results/faithfulness.ts";
+export {
+  type Occlusion,
+  type OcclusionFigureOptions,
+  type OcclusionMap,
+  type OcclusionRow,
+  type Occlusions,
+} from "./lib/results/occlusion.ts";
+export { type Report, type ReportRow } from "./lib/results/report.ts";
+export { type SanityCheck, type SanityRow } from "./lib/results/sanity_check.ts";
 export { Figure } from "./lib/figure/figure.ts";
 export { type Activations, activations } from "./lib/methods/activations.ts";
 export { type Codes, codes, type CodesFile, loadCodes } from "./lib/methods/codes.ts";
-export { compare, type Comparison } from "./lib/methods/compare.ts";
+export { compare } from "./lib/methods/compare.ts";
 export { type DeadFilters, deadFilters } from "./lib/methods/dead_filters.ts";
 export { deconvnet, type DeconvnetResult } from "./lib/methods/deconvnet.ts";
 export { type EmbeddingGrid, embeddingGrid } from "./lib/methods/embedding_grid.ts";
-export { type Faithfulness, faithfulness } from "./lib/methods/faithfulness.ts";
+export { faithfulness, type FaithfulnessOptions, type MapToTest } from "./lib/methods/faithfulness.ts";
 export { type Filters, filters } from "./lib/methods/filters.ts";
 export { gradCam } from "./lib/methods/grad_cam.ts";
 export { guidedBackprop } from "./lib/methods/guided_backprop.ts";
@@ -55,12 +66,12 @@ export { inputXGradient } from "./lib/methods/input_x_gradient.ts";
 export { integratedGradients } from "./lib/methods/integrated_gradients.ts";
 export { type LinearProbes, linearProbes } from "./lib/methods/linear_probes.ts";
 export { type NearestNeighbors, neighbors } from "./lib/methods/neighbors.ts";
-export { type Occlusion, occlusion, type Occlusions } from "./lib/methods/occlusion.ts";
+export { occlusion, type OcclusionOptions } from "./lib/methods/occlusion.ts";
 export { pca, type PrincipalComponents } from "./lib/methods/pca.ts";
 export { predict, type Prediction } from "./lib/methods/predict.ts";
-export { type Report, report } from "./lib/methods/report.ts";
+export { type Methods, report, type ReportOptions } from "./lib/methods/report.ts";
 export { saliency } from "./lib/methods/saliency.ts";
-export { type AttributionMethod, type SanityCheck, sanityCheck } from "./lib/methods/sanity_check.ts";
+export { type AttributionMethod, sanityCheck, type SanityCheckOptions } from "./lib/methods/sanity_check.ts";
 export { smoothGrad } from "./lib/methods/smooth_grad.ts";
 export { type StrideDiagnosis, strideDiagnosis } from "./lib/methods/stride_diagnosis.ts";
 export { train, type TrainOptions } from "./lib/methods/train.ts";

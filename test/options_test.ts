@@ -3,12 +3,12 @@
 import { describe, expect, test } from "vitest";
 import { toImage } from "../lib/data/image.ts";
 import { Activations } from "../lib/methods/activations.ts";
-import { Comparison } from "../lib/methods/compare.ts";
+import { Comparison } from "../lib/results/comparison.ts";
 import { DeconvnetResult } from "../lib/methods/deconvnet.ts";
 import { Filters } from "../lib/methods/filters.ts";
 import { NearestNeighbors } from "../lib/methods/neighbors.ts";
-import { Occlusion } from "../lib/methods/occlusion.ts";
 import { History } from "../lib/results/history.ts";
+import { Occlusion } from "../lib/results/occlusion.ts";
 import { Model } from "../lib/model/model.ts";
 import { preprocessing } from "../lib/model/preprocess.ts";
 import { readOptimizer } from "../lib/probe/training/optimizer.ts";

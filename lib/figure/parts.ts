@@ -18,6 +18,13 @@ export function startOf({ frames, start = frames.length - 1, label }: Slides): n
   return start;
 }
 
+/** Blocks in rows of so many. */
+export const inRows = (blocks: readonly Block[], columns: number): Block[] =>
+  Array.from({ length: Math.ceil(blocks.length / columns) }, (_, i) => ({
+    kind: "row",
+    blocks: blocks.slice(i * columns, (i + 1) * columns),
+  }));
+
 /** Which frame of slides is seen, in words. */
 export function whereText({ label, frames }: Slides, index: number): string {
   return `${label} ${frames[index].label} · ${index + 1} of ${frames.length}`;

@@ -8,24 +8,15 @@
 
 import { isNdArray, type NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
-import { type DataFrame, toDataFrame } from "../data/table.ts";
-import { checkOptions, kindOf } from "../errors.ts";
-import type { AttributionTarget } from "../results/attribution.ts";
-import type { Block, Chart } from "../figure/blocks.ts";
-import { Figure, Shown } from "../figure/figure.ts";
-import { withProgress } from "../results/progress.ts";
+import { kindOf } from "../errors.ts";
 import { checkModel, type Model } from "../model/model.ts";
+import { readOptions, RunOptions, whole } from "../options.ts";
 import { subjectsOf } from "../probe/attribution/attribute.ts";
 import type { Target } from "../probe/target.ts";
-import {
-  type Baseline,
-  baselinesOf,
-  baselineWarning,
-  CONTROL,
-  controlMap,
-  type Curve,
-  walkCurves,
-} from "../scan/faithfulness.ts";
+import type { AttributionTarget } from "../results/attribution.ts";
+import { CONTROL, Faithfulness } from "../results/faithfulness.ts";
+import { withProgress } from "../results/progress.ts";
+import { type Baseline, baselinesOf, controlMap, walkCurves } from "../scan/faithfulness.ts";
 
 /** A map to put to the test: an `Attribution`, or anything like it. */
 export interface MapToTest {
@@ -39,152 +30,37 @@ export interface MapToTest {
   readonly image?: NdArray;
 }
 
-export interface FaithfulnessOptions {
+/** What `faithfulness` can be asked for. */
+export class FaithfulnessOptions extends RunOptions {
   /**
    * What is scored: a label, an index, `"predicted"`, or a unit `{ layer, channel, cell }`.
-   * @default what the maps explain; `"predicted"` where they do not tell
+   * @default what the maps explain; `"predicted"` where they do not say
    */
   target?: Exclude<Target, (...of: never) => unknown>;
   /**
-   * What stands where a pixel is missing: `"blurred"`, `"grey"`, `"black"`, `"noise"`, or an image `[h, w, 3]` in the
-   * grid that the model sees; or several. Each gives an insertion and a deletion curve.
+   * What replaces a missing pixel: `"blurred"`, `"grey"`, `"black"`, `"noise"`, or an image `[h, w, 3]` in the grid that
+   * the model sees; or several. Each gives an insertion and a deletion curve.
    * @default ["blurred", "grey"]
    */
-  baselines?: Baseline | readonly Baseline[];
+  baselines: Baseline | readonly Baseline[] = ["blurred", "grey"];
   /**
    * In how many steps the pixels come or go, at most one step a pixel. The paper takes as many as the image has rows.
    * @default 50
    */
-  steps?: number;
+  @whole(1)
+  steps = 50;
   /**
    * Sets the order of pixels with equal values, the noise, and the order of the random control.
    * @default 0
    */
-  seed?: number;
+  @whole()
+  seed = 0;
   /**
-   * How many images run at once, in each Worker where there are several: what bounds memory.
+   * How many images run at once, in each Worker where there are several, at most.
    * @default 16
    */
-  batchSize?: number;
-  /** Stops between batches. */
-  signal?: AbortSignal;
-  /** Called after each batch with the number of images done. */
-  onProgress?: (done: number, total: number) => void;
+  override batchSize = 16;
 }
-
-/** The areas of one map on one baseline. */
-export interface FaithfulnessRow {
-  method: string;
-  baseline: string;
-  /** The area under the insertion curve; the greater, the better. */
-  insertion: number;
-  /** The area under the deletion curve; the less, the better. */
-  deletion: number;
-}
-
-const brief = (value: number) => value.toFixed(3);
-
-/** Insertion and deletion curves and their areas; in a cell, the curves. */
-export class Faithfulness extends Shown {
-  /** All curves: of each map, then of the random control, on each baseline. */
-  readonly curves: readonly Curve[];
-  /** The areas, one row for each map and baseline. */
-  readonly rows: readonly FaithfulnessRow[];
-  /** What was scored. */
-  readonly target: AttributionTarget;
-  readonly #names: { model: string; image: string };
-
-  constructor(curves: readonly Curve[], target: AttributionTarget, names: { model: string; image: string }) {
-    super();
-    this.curves = curves;
-    this.target = target;
-    this.#names = names;
-    this.rows = curves.filter(({ kind }) => kind === "insertion").map(({ method, baseline, area }) => ({
-      method,
-      baseline,
-      insertion: area,
-      deletion:
-        curves.find((other) => other.kind === "deletion" && other.method === method && other.baseline === baseline)!
-          .area,
-    }));
-  }
-
-  /** The first map's insertion curve: by default from the blurred image, as in the paper. */
-  get insertion(): Curve {
-    return this.curves.find(({ kind }) => kind === "insertion")!;
-  }
-
-  /** The first map's deletion curve: to grey where that was walked, as in the paper, else to the first baseline. */
-  get deletion(): Curve {
-    const own = this.curves.filter(({ kind, method }) => kind === "deletion" && method === this.insertion.method);
-    return own.find(({ baseline }) => baseline === "grey") ?? own[0];
-  }
-
-  /** The rows as a Polars DataFrame, made when asked for. */
-  get table(): Promise<DataFrame> {
-    return toDataFrame(this.rows);
-  }
-
-  override figure(): Figure {
-    const { model, image } = this.#names;
-    const { text, probability } = this.target;
-    const of = probability === undefined ? text : `${text} (${(100 * probability).toFixed(1)} %)`;
-    const title = `${model} · insertion and deletion · ${of} · ${image}`;
-    const score = this.target.layer === undefined
-      ? "Probability"
-      : "Activation, as a share of that for the whole image,";
-    const caption = [
-      `${score} of ${text} as pixels come (insertion: from the baseline to the image) or go (deletion: from the image to`,
-      `the baseline), the most important first, in ${
-        this.insertion.share.length - 1
-      } steps. A faithful map has a large`,
-      `area under its insertion curve and a small one under its deletion curve; what is no better than the random order`,
-      `tells nothing. Areas by the trapezoidal rule (Petsiuk et al. 2018).`,
-      baselineWarning(this.curves),
-    ].filter(Boolean).join(" ");
-    const baselines = [...new Set(this.rows.map(({ baseline }) => baseline))];
-    const blocks: Block[] = baselines.map((baseline) => ({
-      kind: "row",
-      blocks: [this.#chart("insertion", baseline), this.#chart("deletion", baseline)],
-    }));
-    blocks.push({
-      kind: "table",
-      columns: [
-        { title: "map" },
-        { title: "baseline" },
-        { title: "insertion ↑", align: "right" },
-        { title: "deletion ↓", align: "right" },
-      ],
-      rows: this.rows.map((row) => [row.method, row.baseline, brief(row.insertion), brief(row.deletion)]),
-    });
-    const lines = this.rows.map(({ method, baseline, insertion, deletion }) =>
-      `  ${method.padEnd(22)} ${baseline.padEnd(8)} insertion ${brief(insertion)}  deletion ${brief(deletion)}`
-    );
-    return new Figure({ title, caption, blocks, text: [title, ...lines].join("\n") });
-  }
-
-  #chart(kind: Curve["kind"], baseline: string): Chart {
-    const curves = this.curves.filter((curve) => curve.kind === kind && curve.baseline === baseline);
-    const highest = Math.max(1, ...curves.flatMap(({ score }) => score));
-    const lowest = Math.min(0, ...curves.flatMap(({ score }) => score));
-    return {
-      kind: "chart",
-      heading: kind === "insertion" ? `Insertion, from ${named(baseline)}` : `Deletion, to ${named(baseline)}`,
-      x: { title: kind === "insertion" ? "share of pixels put in" : "share of pixels taken out", min: 0, max: 1 },
-      y: { title: this.target.layer === undefined ? "probability" : "activation", min: lowest, max: highest },
-      series: curves.map(({ method, share, score, area }) => ({
-        label: `${method} ${brief(area)}`,
-        x: share,
-        y: score,
-        dashed: method === CONTROL,
-      })),
-      alt: `${kind} curves on the baseline ${baseline}: ` +
-        curves.map(({ method, area }) => `${method} has the area ${brief(area)}`).join(", "),
-    };
-  }
-}
-
-const named = (baseline: string) => baseline === "custom" ? "an image of one's own" : baseline;
 
 const sameImage = (a: NdArray, b: NdArray) =>
   a.shape.join() === b.shape.join() && a.data.every((value, i) => value === b.data[i]);
@@ -235,13 +111,13 @@ export async function faithfulness(
   model: Model,
   image: ImageLike,
   attribution: MapToTest | readonly MapToTest[],
-  options: FaithfulnessOptions = {},
+  options: Partial<FaithfulnessOptions> = {},
 ): Promise<Faithfulness> {
   checkModel("faithfulness", model);
-  const { target: asked, baselines = ["blurred", "grey"], steps = 50, seed = 0, onProgress, ...run } = checkOptions(
+  const { target: asked, baselines, steps, seed, onProgress, ...run } = readOptions(
     "faithfulness",
+    FaithfulnessOptions,
     options,
-    { target: true, baselines: true, steps: true, seed: true, batchSize: true, signal: true, onProgress: true },
   );
   const maps = (Array.isArray(attribution) ? attribution : [attribution]) as readonly MapToTest[];
   for (const map of maps) {
@@ -273,22 +149,16 @@ export async function faithfulness(
     throw new TypeError("faithfulness scores a class or a unit: received a function as the target.");
   }
   const grounds = baselinesOf(view, baselines);
-  const walked = [...maps.map(({ method = "map", map }) => ({ method, map })), controlMap(view.shape, seed)];
-  const total = 2 * walked.length * grounds.length * (Math.min(steps, view.data.length / 3) + 1) + 1;
+  const walked = [
+    ...maps.map(({ method = "map", map }) => ({ method, map })),
+    { method: CONTROL, map: controlMap(view.shape, seed) },
+  ];
+  const total = 2 * walked.length * grounds.length * (Math.min(steps, view.shape[0] * view.shape[1]) + 1) + 1;
   const curves = await withProgress(
     `Insertion and deletion with ${model.name}`,
     total,
-    (update) =>
-      walkCurves(model, view, walked, target, {
-        ...run,
-        baselines: grounds,
-        steps,
-        seed,
-        onProgress: (done, total) => {
-          update(done);
-          onProgress?.(done, total);
-        },
-      }),
+    (onProgress) => walkCurves(model, view, walked, target, { ...run, baselines: grounds, steps, seed, onProgress }),
+    onProgress,
   );
   return new Faithfulness(curves, { ...target, ...probability !== undefined && { probability } }, {
     model: model.name,

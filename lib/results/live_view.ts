@@ -9,6 +9,8 @@ import type { Figure } from "../figure/figure.ts";
 
 /** A picture of work under way. Outside a cell it does nothing. */
 export interface LiveView {
+  /** Whether anything is painted: in a cell only. */
+  readonly active: boolean;
   /** Offers what there is to be seen, a figure or HTML. It is made and painted only now and then; this does not wait. */
   offer(make: () => Figure | Promise<string>): void;
   /**
@@ -26,6 +28,7 @@ export function startLiveView(show: Progress["show"]): LiveView {
   const errors: unknown[] = [];
   let painting: Promise<void> = Promise.resolve();
   return {
+    active: inKernel(),
     offer(make) {
       if (!inKernel() || !throttle.due) return;
       painting = throttle.paint(async () => {

@@ -20,23 +20,17 @@ import { forwardEach } from "./forward_all.ts";
  */
 export type Baseline = BaselineName | NdArray;
 
-/** One way from one image to another. */
-export interface Curve {
-  /** Whose map set the order. */
-  readonly method: string;
-  /** The baseline's name, `"custom"` for an image of one's own. */
-  readonly baseline: string;
-  /** `"insertion"`: from the baseline to the image; `"deletion"`: from the image to the baseline. */
-  readonly kind: "insertion" | "deletion";
-  /** Share of the pixels that have changed, 0…1. */
-  readonly share: readonly number[];
-  /** The class's probability, or the unit's activation as a share of that for the whole image. */
-  readonly score: readonly number[];
-  /** The area under the curve by the trapezoidal rule: for probabilities 0…1. */
-  readonly area: number;
+/** How a target's score changes from one image to another: `share` of the pixels changed, and the score then. */
+interface Curve {
+  method: string;
+  baseline: string;
+  kind: "insertion" | "deletion";
+  share: number[];
+  score: number[];
+  area: number;
 }
 
-export interface CurvesOptions {
+interface CurvesOptions {
   baselines: Baseline | readonly Baseline[];
   steps: number;
   seed: number;
@@ -45,13 +39,9 @@ export interface CurvesOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-/** What a map has to beat: pixels in a random order. */
-export const CONTROL = "random order";
-
-/** A map that says nothing, `[h, w]`, by `seed`. */
-export function controlMap([height, width]: readonly number[], seed: number): { method: string; map: NdArray } {
-  const random = randomStream(seed);
-  return { method: CONTROL, map: ndarray(Float32Array.from({ length: height * width }, random), [height, width]) };
+/** A map of random values, `[h, w]`: what every map has to beat. */
+export function controlMap([height, width]: readonly number[], seed: number): NdArray {
+  return ndarray(Float32Array.from({ length: height * width }, randomStream(seed)), [height, width]);
 }
 
 /**
@@ -127,7 +117,7 @@ function reader(model: Model, target: ClassTarget | UnitTarget): { layer: string
  * @param target what is scored: a class by its probability, a unit (its cell named) by its activation as a share of that
  *   for the whole image
  * @returns for each map and baseline the insertion and the deletion curve
- * @throws {RangeError} if a map has not the image's sides, or `steps` is not a whole number ≥ 1
+ * @throws {RangeError} if a map has not the image's sides
  */
 export async function walkCurves(
   model: Model,
@@ -136,9 +126,6 @@ export async function walkCurves(
   target: ClassTarget | UnitTarget,
   { baselines, steps, seed, ...options }: CurvesOptions,
 ): Promise<Curve[]> {
-  if (!Number.isInteger(steps) || steps < 1) {
-    throw new RangeError(`steps must be a whole number ≥ 1: received ${steps}.`);
-  }
   if (maps.length === 0) throw new RangeError("There is no map to walk along; wanted at least one.");
   const [height, width] = view.shape;
   const pixels = height * width;
@@ -200,15 +187,4 @@ export async function walkCurves(
     const score = scores.slice(i * counts.length, (i + 1) * counts.length).map((value) => value * scale);
     return { method, baseline, kind, share, score, area: areaUnder(share, score) };
   });
-}
-
-/** In words, which baselines keep so much of the image that maps cannot be told apart by them: more than half the score. */
-export function baselineWarning(curves: readonly Curve[]): string {
-  const kept = new Map(
-    curves.filter(({ kind, score }) => kind === "insertion" && score[0] > score.at(-1)! / 2)
-      .map(({ baseline, score }) => [baseline, score[0]]),
-  );
-  return [...kept].map(([baseline, score]) =>
-    `The baseline ${baseline} alone still scores ${score.toFixed(2)}: its areas tell maps apart badly.`
-  ).join(" ");
 }

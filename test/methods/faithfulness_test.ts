@@ -41,7 +41,7 @@ test("gives each map and the random order its areas on each baseline", async () 
   expect(blurred[0].score[0]).toBeCloseTo(blurred[1].score.at(-1)!, 5);
   const areas = found.rows.flatMap(({ insertion, deletion }) => [insertion, deletion]);
   for (const area of areas) expect(area).toBeGreaterThan(0);
-  expect((await found.table).height).toBe(6);
+  expect((await found.table()).height).toBe(6);
 });
 
 test("repeats with its seed", async () => {
@@ -112,6 +112,9 @@ describe("refused", () => {
     const options = { steps, target: first as never };
     await expect(faithfulness(model, landscape(), map, options)).rejects.toThrow("received a function");
     expect((await faithfulness(model, landscape(), map, { steps, target: 0 })).target.index).toBe(0);
+    await expect(faithfulness(model, landscape(), map, { steps: 0 })).rejects.toThrow(
+      "steps must be a whole number ≥ 1",
+    );
   });
 
   test("a map of another image", async () => {

@@ -37,7 +37,7 @@ test("a row a method, and one for the random order, with the numbers of the sing
   expect(found.rows.map(({ missed }) => missed === null)).toEqual([true, false, true, true]);
   expect(found.rows[1].missed).toBeLessThan(0.05);
   expect(found.rows[3]).toMatchObject({ left: null, passed: null });
-  expect((await found.table).height).toBe(4);
+  expect((await found.table()).height).toBe(4);
   const html = await found.figure().html();
   for (const words of ["guided backprop", "random order", "insertion ↑", "missed", "passes"]) {
     expect(html).toContain(words);

@@ -85,7 +85,7 @@ test("the gradient passes, and repeats with its seed", async () => {
   expect(first.passed).toBe(true);
   expect(again.rows).toEqual(first.rows);
   expect(other.rows).not.toEqual(first.rows);
-  expect((await first.table).height).toBe(3);
+  expect((await first.table()).height).toBe(3);
 });
 
 test("a network trained on random labels is compared, too", async () => {

@@ -7,14 +7,8 @@ import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { resolveTarget, resolveUnit } from "../../lib/probe/target.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
-import {
-  areaUnder,
-  type Baseline,
-  baselineWarning,
-  type Curve,
-  pixelOrder,
-  walkCurves,
-} from "../../lib/scan/faithfulness.ts";
+import { areaUnder, type Baseline, pixelOrder, walkCurves } from "../../lib/scan/faithfulness.ts";
+import { baselineWarning, type Curve } from "../../lib/results/faithfulness.ts";
 import { redImage } from "../nets.ts";
 
 const tf = await ensureBackend();
@@ -133,7 +127,6 @@ describe("a unit that adds pixels up", () => {
   test.each([
     ["a map of another size", () => walk(ndarray(new Float32Array(9), [3, 3])), "wanted [4, 4]"],
     ["a map with NaN", () => walk(ndarray(new Array(16).fill(NaN), [4, 4])), "NaN at row 0, column 0"],
-    ["no step", () => walk(red, ["black"], 0), "steps"],
     ["no baseline", () => walk(red, []), "baselines is empty"],
     ["an unknown baseline", () => walk(red, ["pink" as never]), '"pink"'],
     ["a baseline of another size", () => walk(red, [ndarray(new Float32Array(3), [1, 1, 3])]), "[4,4,3]"],

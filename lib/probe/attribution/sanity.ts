@@ -157,12 +157,3 @@ export async function untrained(model: Model, seed: number): Promise<Copy> {
   copy.model.network.layers.forEach((layer, i) => reinitialize(tf, layer, seed, i + 1));
   return copy;
 }
-
-/** A method fails if so much of its map is left. */
-export const FAILS_FROM = 0.5;
-
-/** How much of a map is left: the mean of all three measures over all stages, where less than 0 counts as 0. */
-export function sanityScore(rows: readonly Likeness[]): number {
-  const all = rows.flatMap(({ spearman, spearmanSigned, ssim }) => [spearman, spearmanSigned, ssim]);
-  return all.reduce((sum, value) => sum + Math.max(0, value), 0) / all.length;
-}

@@ -6,7 +6,7 @@
 
 import { type NdArray, ndarray } from "../../array.ts";
 import type { Box, Interval } from "../../model/geometry.ts";
-import type { Model } from "../../model/model.ts";
+import type { LayerInfo, Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { asMemoryError, MemoryError } from "../../runtime/core/memory.ts";
 import { gaussianBlur } from "../attribution/baselines.ts";
@@ -30,46 +30,47 @@ export type Fill = "grey" | "zero" | "mean" | "blur" | "noise" | number | readon
 const FILLS = ["grey", "zero", "mean", "blur", "noise"];
 
 /** A class with its probability. */
-export interface Guess {
+interface ClassProbability {
   readonly index: number;
   readonly probability: number;
 }
 
-/** What the model says of one image. */
-export interface Verdict {
-  readonly target: ClassTarget;
-  /** Of the target, 0…1. */
-  readonly probability: number;
-  /** Of the target, before the softmax or sigmoid. */
-  readonly logit: number;
-  /** The likeliest classes, the likeliest first. */
-  readonly top: readonly Guess[];
-  /** The sum over the strongest map of the layer. */
+/** One size of square: arrays `[rows, columns]`, one value for each place; NaN where nothing is known yet. */
+interface OcclusionMap {
+  readonly size: number;
+  readonly stride: number;
+  /** The target's probability, 0…1. */
+  readonly probability: NdArray;
+  /** The target's score before the softmax or sigmoid. */
+  readonly score: NdArray;
+  /** The sum over the feature map that is strongest without the square. */
+  readonly activity: NdArray;
+  /** The index of the most probable class. */
+  readonly predicted: NdArray;
+  /** The most probable classes at each place, row by row. */
+  readonly top: readonly (readonly ClassProbability[])[];
+  /** `[y0, x0, y1, x1]` of the square at each place, row by row, in pixels; the last ones may hang over the edge. */
+  readonly boxes: readonly (readonly [number, number, number, number])[];
+  /** What replaces the pixels in the square, as an image `[h, w, c]`. */
+  readonly baseline: NdArray;
+}
+
+/** The model's answer to the image without a square. */
+interface Unoccluded {
+  readonly target: ClassTarget & { readonly probability: number };
+  /** The target's score before the softmax or sigmoid. */
+  readonly score: number;
+  /** The sum over the strongest feature map of the layer. */
   readonly activity: number;
   /** The channel of that map. */
   readonly channel: number;
 }
 
-/** What one size of square gives, `[rows, columns]` of places each. */
-export interface OcclusionMap {
-  /** The square's side in pixels. */
-  readonly size: number;
-  /** Pixels from place to place. */
-  readonly stride: number;
-  /** The target's probability, 0…1. */
-  readonly probability: NdArray;
-  /** The target's score before the softmax or sigmoid. */
-  readonly logit: NdArray;
-  /** The sum over the map that is strongest without the square. */
-  readonly activity: NdArray;
-  /** The index of the most probable class. */
-  readonly predicted: NdArray;
-  /** The likeliest classes at each place, row by row. */
-  readonly top: readonly (readonly Guess[])[];
-  /** `[y0, x0, y1, x1]` of the square at each place, row by row, in pixels; the last ones may hang over the edge. */
-  readonly boxes: readonly (readonly [number, number, number, number])[];
-  /** What stood in the square, as an image `[h, w, 3]`. */
-  readonly fill: NdArray;
+/** What a square of one size does to an image. */
+export interface Occluded {
+  map: OcclusionMap;
+  unoccluded: Unoccluded;
+  work: Work;
 }
 
 export interface OccludeOptions {
@@ -77,15 +78,15 @@ export interface OccludeOptions {
   size: number;
   stride: number;
   fill: Fill;
-  /** The layer whose strongest map is watched. */
+  /** The layer whose feature maps are summed. */
   layer: string;
-  /** How many of the likeliest classes are kept. */
+  /** How many of the most probable classes are kept. */
   top: number;
   batchSize: number;
   seed: number;
   signal?: AbortSignal;
-  /** From coarse to fine, with the map so far after each batch: NaN where nothing is known yet. */
-  onPart?: (map: OcclusionMap, verdict: Verdict) => void;
+  /** From coarse to fine, with the map so far after each batch. */
+  onPart?: (map: OcclusionMap, unoccluded: Unoccluded) => void;
   onProgress?: (done: number) => void;
   /**
    * Reads off the network, here or elsewhere.
@@ -146,9 +147,7 @@ export function fillImage(model: Model, view: NdArray, fill: Fill, size: number,
     }
     default:
       throw new RangeError(
-        `There is no fill ${JSON.stringify(fill)}; wanted one of ${
-          FILLS.map((name) => JSON.stringify(name)).join(", ")
-        }, ` +
+        `There is no fill ${JSON.stringify(fill)}; wanted one of ${FILLS.map((name) => `"${name}"`).join(", ")}, ` +
           "a number for a grey, or a colour [r, g, b].",
       );
   }
@@ -166,12 +165,12 @@ function probabilitiesOf(scores: Float32Array, activation: OutputActivation): nu
   return raised.map((value) => value / sum);
 }
 
-/** The likeliest of some classes, without sorting all of them. */
-function likeliest(probabilities: readonly number[], top: number): Guess[] {
-  const best: Guess[] = [];
+/** The most probable of some classes, without sorting all of them. */
+function mostProbable(probabilities: readonly number[], top: number): ClassProbability[] {
+  const best: ClassProbability[] = [];
   probabilities.forEach((probability, index) => {
     if (best.length === top && probability <= best[top - 1].probability) return;
-    const at = best.findIndex((guess) => guess.probability < probability);
+    const at = best.findIndex((entry) => entry.probability < probability);
     best.splice(at < 0 ? best.length : at, 0, { index, probability });
     if (best.length > top) best.pop();
   });
@@ -197,77 +196,37 @@ function coarseToFine(rows: number, columns: number): number[][] {
 export async function occlude(
   model: Model,
   view: NdArray,
-  { target, size, stride, fill, layer, top, batchSize, seed, signal, onPart, onProgress, read = readings }:
-    OccludeOptions,
-): Promise<{ map: OcclusionMap; unoccluded: Verdict; work: Work }> {
+  { size, stride, fill, layer, batchSize, seed, signal, read = readings, ...options }: OccludeOptions,
+): Promise<Occluded> {
   const [height, width] = view.shape;
   const [down, across] = [placesAlong(height, size, stride), placesAlong(width, size, stride)];
   const places: Box[] = down.flatMap((rows) => across.map((columns) => [rows, columns] as const));
   const grid = () => ndarray(new Float32Array(places.length).fill(NaN), [down.length, across.length]);
-  const standIn = fillImage(model, view, fill, size, seed);
-  const guesses: Guess[][] = places.map(() => []);
-  const map: OcclusionMap = {
+  const baseline = fillImage(model, view, fill, size, seed);
+  const map = {
     size,
     stride,
     probability: grid(),
-    logit: grid(),
+    score: grid(),
     activity: grid(),
     predicted: grid(),
-    top: guesses,
+    top: places.map((): ClassProbability[] => []),
     boxes: places.map(([[y0, y1], [x0, x1]]) => [y0, x0, y1, x1] as const),
-    fill: standIn,
+    baseline,
   };
-
   const tf = await ensureBackend();
-  const { activation } = headOf(model.network);
-  let unoccluded: Verdict | undefined;
-  let done = 0;
-
-  const logitOf = (scores: Float32Array, index: number) =>
-    scores.length === 1 ? (index === 1 ? scores[0] : -scores[0]) : scores[index];
-
-  const receive = ({ which, scores, sums }: Reading) => {
-    const count = Math.max(1, which.length);
-    const of = (values: Float32Array, i: number) =>
-      values.subarray(i * values.length / count, (i + 1) * values.length / count);
-    if (which.length === 0) {
-      const probabilities = probabilitiesOf(scores, activation);
-      const resolved = resolveClass(model, target, probabilities);
-      const channel = sums.reduce((best, sum, i) => sum > sums[best] ? i : best, 0);
-      unoccluded ??= {
-        target: resolved,
-        probability: probabilities[resolved.index],
-        logit: logitOf(scores, resolved.index),
-        top: likeliest(probabilities, top),
-        activity: sums[channel],
-        channel,
-      };
-      return;
-    }
-    const { target: { index }, channel } = unoccluded!;
-    which.forEach((place, i) => {
-      const probabilities = probabilitiesOf(of(scores, i), activation);
-      guesses[place] = likeliest(probabilities, top);
-      map.probability.data[place] = probabilities[index];
-      map.logit.data[place] = logitOf(of(scores, i), index);
-      map.activity.data[place] = of(sums, i)[channel];
-      map.predicted.data[place] = guesses[place][0].index;
-    });
-    done += which.length;
-    onProgress?.(done);
-    onPart?.(map, unoccluded!);
+  const job = {
+    input: model.input(view),
+    fill: model.input(baseline),
+    boxes: places,
+    stages: options.onPart ? coarseToFine(down.length, across.length) : [places.map((_, i) => i)],
+    layer,
+    batchSize,
   };
+  const receiver = receiverOf(model, map, options);
   try {
-    const job = {
-      input: model.input(view),
-      fill: model.input(standIn),
-      boxes: places,
-      stages: onPart ? coarseToFine(down.length, across.length) : [places.map((_, i) => i)],
-      layer,
-      batchSize,
-    };
-    const work = await read(tf, model.network, job, receive, signal);
-    return { map, unoccluded: unoccluded!, work };
+    const work = await read(tf, model.network, job, receiver.receive, signal);
+    return { map, unoccluded: receiver.unoccluded(), work };
   } catch (error) {
     const memory = asMemoryError(tf, error);
     if (!memory) throw error;
@@ -279,4 +238,92 @@ export async function occlude(
       { cause: error },
     );
   }
+}
+
+/** Writes what the network gives for each place into a map; first of all for the image without a square. */
+function receiverOf(
+  model: Model,
+  map: OcclusionMap & { top: ClassProbability[][] },
+  { target, top, onPart, onProgress }: Pick<OccludeOptions, "target" | "top" | "onPart" | "onProgress">,
+): { receive: (reading: Reading) => void; unoccluded: () => Unoccluded } {
+  const { activation } = headOf(model.network);
+  let unoccluded: Unoccluded | undefined;
+  let done = 0;
+  const scoreOf = (scores: Float32Array, index: number) =>
+    scores.length === 1 ? (index === 1 ? scores[0] : -scores[0]) : scores[index];
+  const receive = ({ which, scores, sums }: Reading) => {
+    if (which.length === 0) {
+      const probabilities = probabilitiesOf(scores, activation);
+      const resolved = resolveClass(model, target, probabilities);
+      const channel = sums.reduce((best, sum, i) => sum > sums[best] ? i : best, 0);
+      unoccluded ??= {
+        target: { ...resolved, probability: probabilities[resolved.index] },
+        score: scoreOf(scores, resolved.index),
+        activity: sums[channel],
+        channel,
+      };
+      return;
+    }
+    const { target: { index }, channel } = unoccluded!;
+    const of = (values: Float32Array, i: number) => {
+      const each = values.length / which.length;
+      return values.subarray(i * each, (i + 1) * each);
+    };
+    which.forEach((place, i) => {
+      const probabilities = probabilitiesOf(of(scores, i), activation);
+      map.top[place] = mostProbable(probabilities, top);
+      map.probability.data[place] = probabilities[index];
+      map.score.data[place] = scoreOf(of(scores, i), index);
+      map.activity.data[place] = of(sums, i)[channel];
+      map.predicted.data[place] = map.top[place][0].index;
+    });
+    done += which.length;
+    onProgress?.(done);
+    onPart?.(map, unoccluded!);
+  };
+  return { receive, unoccluded: () => unoccluded! };
+}
+
+const CONVOLVES = new Set(["Conv2D", "DepthwiseConv2D", "SeparableConv2D"]);
+/** What stands behind a convolution and works on its maps as they are. */
+const FOLLOWS = new Set(["BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Add", "Dropout"]);
+
+const isMap = ({ outputShape: [height, width], outputShape }: LayerInfo) =>
+  outputShape.length === 3 && (height ?? 2) * (width ?? 2) > 1;
+
+/**
+ * The last convolution that puts out maps, with what works on its maps as they are.
+ *
+ * @throws {TypeError} if no layer puts out maps
+ */
+export function lastMaps(model: Model): string {
+  let at = model.layers.findLastIndex((layer) => CONVOLVES.has(layer.kind) && isMap(layer));
+  if (at < 0) at = model.layers.findLastIndex(isMap);
+  if (at < 0) {
+    throw new TypeError(
+      `The model ${
+        JSON.stringify(model.name)
+      } has no layer with maps, [h, w, c]; wanted a ConvNet, whose strongest map ` +
+        "is shown beside the probability.",
+    );
+  }
+  const { outputShape } = model.layers[at];
+  while (FOLLOWS.has(model.layers[at + 1]?.kind) && String(model.layers[at + 1].outputShape) === String(outputShape)) {
+    at++;
+  }
+  return model.layers[at].name;
+}
+
+/**
+ * The layer asked for.
+ *
+ * @throws {RangeError} if there is none of this name, or it puts out no maps
+ */
+export function checkMaps(model: Model, name: string): string {
+  const layer = model.layer(name);
+  if (isMap(layer)) return name;
+  throw new RangeError(
+    `Layer ${JSON.stringify(name)} puts out [${layer.outputShape.map((n) => n ?? "?").join(", ")}]; ` +
+      "wanted a layer with maps, [h, w, c].",
+  );
 }

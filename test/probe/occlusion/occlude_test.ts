@@ -134,8 +134,8 @@ describe("ResNet-50 on the dog", () => {
       result.rows.filter(({ box }) => box[0] >= y0 && box[1] >= x0 && box[2] <= y1 && box[3] <= x1);
     expect(inside(head).length).toBeGreaterThan(5);
     expect(inside(lawn).length).toBeGreaterThan(3);
-    expect(Math.min(...inside(head).map(({ probability }) => probability))).toBeLessThan(result.unoccluded / 2);
-    expect(Math.min(...inside(lawn).map(({ probability }) => probability))).toBeGreaterThan(0.9 * result.unoccluded);
+    expect(Math.min(...inside(head).map(({ probability }) => probability!))).toBeLessThan(result.unoccluded / 2);
+    expect(Math.min(...inside(lawn).map(({ probability }) => probability!))).toBeGreaterThan(0.9 * result.unoccluded);
     expect(result.flops.full / result.flops.done).toBeGreaterThan(1.7);
     model.dispose();
   });

@@ -1,0 +1,155 @@
+/**
+ * Insertion and deletion curves of several maps, with their areas.
+ *
+ * @module
+ */
+
+import type { Block, Chart } from "../figure/blocks.ts";
+import { Figure } from "../figure/figure.ts";
+import { fixed, percent } from "../format.ts";
+import type { AttributionTarget } from "./attribution.ts";
+import { Result } from "./result.ts";
+
+/** How a target's score changes from one image to another. */
+export interface Curve {
+  /** Whose map set the order. */
+  readonly method: string;
+  /** The baseline's name, `"custom"` for an image of one's own. */
+  readonly baseline: string;
+  /** `"insertion"`: from the baseline to the image; `"deletion"`: from the image to the baseline. */
+  readonly kind: "insertion" | "deletion";
+  /** Share of the pixels that have changed, 0…1. */
+  readonly share: readonly number[];
+  /** The class's probability; the score of any other target as a share of that for the whole image. */
+  readonly score: readonly number[];
+  /** The area under the curve by the trapezoidal rule: for probabilities 0…1. */
+  readonly area: number;
+}
+
+/** What a map has to beat: pixels in a random order. */
+export const CONTROL = "random order";
+
+/** The areas of one map on one baseline. */
+export interface FaithfulnessRow {
+  /** The map's method, or `"random order"`. */
+  method: string;
+  /** What replaced the missing pixels. */
+  baseline: string;
+  /** The area under the insertion curve; larger is better. */
+  insertion: number;
+  /** The area under the deletion curve; smaller is better. */
+  deletion: number;
+}
+
+/** Insertion and deletion curves and their areas; in a cell, the curves. */
+export class Faithfulness extends Result<FaithfulnessRow> {
+  /** All curves: of each map, then of the random control, on each baseline. */
+  readonly curves: readonly Curve[];
+  /** The areas, one row for each map and baseline. */
+  readonly rows: readonly FaithfulnessRow[];
+  /** What was scored. */
+  readonly target: AttributionTarget;
+  readonly #names: { model: string; image: string };
+
+  /** @internal */
+  constructor(curves: readonly Curve[], target: AttributionTarget, names: { model: string; image: string }) {
+    super();
+    this.curves = curves;
+    this.target = target;
+    this.#names = names;
+    this.rows = curves.filter(({ kind }) => kind === "insertion").map(({ method, baseline, area }) => ({
+      method,
+      baseline,
+      insertion: area,
+      deletion:
+        curves.find((other) => other.kind === "deletion" && other.method === method && other.baseline === baseline)!
+          .area,
+    }));
+  }
+
+  /** The first map's insertion curve: by default from the blurred image, as in the paper. */
+  get insertion(): Curve {
+    return this.curves.find(({ kind }) => kind === "insertion")!;
+  }
+
+  /** The first map's deletion curve: to grey where that was walked, as in the paper, else to the first baseline. */
+  get deletion(): Curve {
+    const own = this.curves.filter(({ kind, method }) => kind === "deletion" && method === this.insertion.method);
+    return own.find(({ baseline }) => baseline === "grey") ?? own[0];
+  }
+
+  /** The curves of all maps, of insertion and deletion side by side, and a table of their areas. */
+  override figure(): Figure {
+    const { model, image } = this.#names;
+    const { text, probability } = this.target;
+    const of = probability === undefined ? text : `${text} (${percent(probability)})`;
+    const title = `${model} · insertion and deletion · ${of} · ${image}`;
+    const score = { probability: "Probability", activation: "Activation", score: "Score" }[this.#scored] +
+      (this.#scored === "probability" ? "" : ", as a share of that for the whole image,");
+    const caption = [
+      `${score} of ${text} as pixels come (insertion: from the baseline to the image) or go (deletion: from the image to`,
+      `the baseline), the most important first, in ${
+        this.insertion.share.length - 1
+      } steps. A faithful map has a large`,
+      `area under its insertion curve and a small one under its deletion curve; what is no better than the random order`,
+      `tells nothing. Areas by the trapezoidal rule (Petsiuk et al. 2018).`,
+      baselineWarning(this.curves),
+    ].filter(Boolean).join(" ");
+    const baselines = [...new Set(this.rows.map(({ baseline }) => baseline))];
+    const blocks: Block[] = baselines.map((baseline) => ({
+      kind: "row",
+      blocks: [this.#chart("insertion", baseline), this.#chart("deletion", baseline)],
+    }));
+    blocks.push({
+      kind: "table",
+      columns: [
+        { title: "map" },
+        { title: "baseline" },
+        { title: "insertion ↑", align: "right" },
+        { title: "deletion ↓", align: "right" },
+      ],
+      rows: this.rows.map((row) => [row.method, row.baseline, fixed(row.insertion), fixed(row.deletion)]),
+    });
+    const lines = this.rows.map(({ method, baseline, insertion, deletion }) =>
+      `  ${method.padEnd(22)} ${baseline.padEnd(8)} insertion ${fixed(insertion)}  deletion ${fixed(deletion)}`
+    );
+    return new Figure({ title, caption, blocks, text: [title, ...lines].join("\n") });
+  }
+
+  get #scored(): "probability" | "activation" | "score" {
+    return this.target.index !== undefined ? "probability" : this.target.layer !== undefined ? "activation" : "score";
+  }
+
+  #chart(kind: Curve["kind"], baseline: string): Chart {
+    const curves = this.curves.filter((curve) => curve.kind === kind && curve.baseline === baseline);
+    const highest = Math.max(1, ...curves.flatMap(({ score }) => score));
+    const lowest = Math.min(0, ...curves.flatMap(({ score }) => score));
+    return {
+      kind: "chart",
+      heading: kind === "insertion" ? `Insertion, from ${named(baseline)}` : `Deletion, to ${named(baseline)}`,
+      x: { title: kind === "insertion" ? "share of pixels put in" : "share of pixels taken out", min: 0, max: 1 },
+      y: { title: this.#scored, min: lowest, max: highest },
+      series: curves.map(({ method, share, score, area }) => ({
+        label: `${method} ${fixed(area)}`,
+        x: share,
+        y: score,
+        dashed: method === CONTROL,
+      })),
+      alt: `${kind} curves on the baseline ${baseline}: ` +
+        curves.map(({ method, area }) => `${method} has the area ${fixed(area)}`).join(", "),
+    };
+  }
+}
+
+const named = (baseline: string) => baseline === "custom" ? "an image of one's own" : baseline;
+
+/** A sentence on each baseline that keeps more than half of the score: maps can hardly be compared on it. */
+export function baselineWarning(curves: readonly Curve[]): string {
+  const kept = new Map(
+    curves.filter(({ kind, score }) => kind === "insertion" && score[0] > score.at(-1)! / 2)
+      .map(({ baseline, score }) => [baseline, score[0]]),
+  );
+  return [...kept].map(([baseline, score]) =>
+    `The baseline ${baseline} alone still scores ${fixed(score, 2)}: its areas tell maps apart badly.`
+  ).join(" ");
+}

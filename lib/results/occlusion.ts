@@ -1,0 +1,476 @@
+/**
+ * What a square does to a target as it slides over an image: maps with one cell for each place of the square.
+ *
+ * @module
+ */
+
+import { extent, type NdArray, ndarray } from "../array.ts";
+import { type DataFrame, toDataFrame } from "../data/table.ts";
+import type { Block, Marks, Picture } from "../figure/blocks.ts";
+import { Figure } from "../figure/figure.ts";
+import { pixelsOf } from "../figure/mosaic.ts";
+import { brief, fixed, percent } from "../format.ts";
+import { oneOf, readOptions } from "../options.ts";
+import type { AttributionTarget } from "./attribution.ts";
+import {
+  classColors,
+  classLegend,
+  filledCoarsely,
+  MOST_COLORS,
+  photoFactor,
+  photoWithSquare,
+  placeColors,
+  placePicture,
+} from "./places.ts";
+import { Collection, Result } from "./result.ts";
+
+/** How an occlusion's figure is drawn. */
+export class OcclusionFigureOptions {
+  /**
+   * What the third panel shows: the probability, always from 0 to 1, or the target's score, from its smallest to its
+   * largest value.
+   * @default "probability" for classes, "score" for all other targets
+   */
+  @oneOf("probability", "score")
+  show?: "probability" | "score";
+}
+
+/** One size of the square: arrays `[rows, columns]`, one value for each place. */
+export interface OcclusionMap {
+  /** The square's side in pixels. */
+  readonly size: number;
+  /** Pixels from place to place. */
+  readonly stride: number;
+  /** The target's probability, 0…1; only of a class. */
+  readonly probability?: NdArray;
+  /** The target's score: of a class, the number before the softmax or sigmoid. */
+  readonly score: NdArray;
+  /** The sum over the feature map that is strongest without the square. */
+  readonly activity: NdArray;
+  /** The index of the most probable class. */
+  readonly predicted: NdArray;
+  /** The most probable classes at each place, row by row. */
+  readonly top: readonly (readonly { readonly index: number; readonly probability: number }[])[];
+  /** `[y0, x0, y1, x1]` of the square at each place, row by row, in pixels; the last ones may hang over the edge. */
+  readonly boxes: readonly (readonly [number, number, number, number])[];
+  /** What replaces the pixels in the square, as an image `[h, w, c]`. */
+  readonly baseline: NdArray;
+}
+
+/** One place of the square: a row of the table. */
+export interface OcclusionRow {
+  /** The square's side in pixels. */
+  size: number;
+  /** The row of the place in its map. */
+  row: number;
+  /** The column of the place in its map. */
+  column: number;
+  /** `[y0, x0, y1, x1]` of the square in pixels; it may hang over the lower and the right edge. */
+  box: readonly [number, number, number, number];
+  /** Of the target, 0…1; `null` where the target is no class. */
+  probability: number | null;
+  /** Of the target. */
+  score: number;
+  /** The most probable class. */
+  predicted: string;
+  /** The probability of that class, 0…1. */
+  predictedProbability: number;
+  /** The sum over the strongest feature map of the layer. */
+  activity: number;
+}
+
+/** What an {@linkcode Occlusion} is made of. */
+export interface OcclusionParts {
+  /** One map for each size of the square, in the order asked for. */
+  maps: readonly OcclusionMap[];
+  /** The target, with its probability without a square if it is a class. */
+  target: AttributionTarget;
+  /** Without a square: the target's score, the sum over the strongest feature map and its channel. */
+  unoccluded: { readonly score: number; readonly activity: number; readonly channel: number };
+  /** Multiply-adds of full passes, and as many as were done. */
+  work: { readonly full: number; readonly done: number };
+  /** The image as the model saw it, `[h, w, c]`. */
+  image: NdArray;
+  /** The baseline in words. */
+  baseline: string;
+  /** The layer whose feature maps are summed. */
+  layer: string;
+  /** The model's name. */
+  model: string;
+  /** The image's name. */
+  name: string;
+  /** The label of a class. */
+  labelOf: (index: number) => string;
+}
+
+/** The classes that have a colour of their own, and how many have none. */
+interface ClassOrder {
+  shown: { index: number; share: number }[];
+  others: number;
+}
+
+/** In maps of up to so many places the hover lists all numbers; in larger ones only the first, or they grow large. */
+const MOST_DETAILED = 2_500;
+
+/** Maps are this large at most, in pixels: four panels stand side by side in a cell. */
+const MAP_SHOWN = 180;
+
+/** What the slider sets. */
+const SIZES = "side of the square";
+
+/** How a target and its value without a square are written. */
+const valueText = (target: AttributionTarget, score: number) =>
+  target.probability === undefined ? brief(score) : percent(target.probability);
+
+/** How a target's score or probability changes as a square slides over an image; in a cell, four panels. */
+export class Occlusion extends Result<OcclusionRow> {
+  /** One map for each size of the square, in the order asked for. */
+  readonly maps: readonly OcclusionMap[];
+  /** Of the first size: the target's score at each place, `[rows, columns]`; of a class, before the softmax or sigmoid. */
+  readonly score: NdArray;
+  /** Of the first size: the index of the most probable class, `[rows, columns]`. */
+  readonly predicted: NdArray;
+  /** Of the first size: the sum over the layer's strongest feature map, `[rows, columns]`. */
+  readonly activity: NdArray;
+  /** Without a square: the target's probability if it is a class, else its score. */
+  readonly unoccluded: number;
+  /** The target's score without a square. */
+  readonly unoccludedScore: number;
+  /** The sum over the layer's strongest feature map without a square. */
+  readonly unoccludedActivity: number;
+  /** What was asked about, with its probability without a square if it is a class. */
+  readonly target: AttributionTarget;
+  /** The layer whose feature maps are summed, and the channel of the strongest. */
+  readonly layer: { readonly name: string; readonly channel: number };
+  /**
+   * Of the first size: how much the target's probability (its score, if it is no class) falls on average while a square
+   * covers the pixel, `[h, w]`; 0 where none does. It is what Captum's `Occlusion` returns.
+   */
+  readonly map: NdArray;
+  /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255; `[h, w, c]` for models of other channels. */
+  readonly image: NdArray;
+  /** What the image is called. */
+  readonly name: string;
+  /** What the model is called. */
+  readonly model: string;
+  /** Floating-point operations (two for each multiply-add) of full passes, and as many as were done. */
+  readonly flops: { readonly full: number; readonly done: number };
+  readonly #baseline: string;
+  readonly #labelOf: OcclusionParts["labelOf"];
+
+  /** @internal */
+  constructor(parts: OcclusionParts) {
+    super();
+    const { maps: [first], maps, unoccluded, work, image, target } = parts;
+    this.maps = maps;
+    this.score = first.score;
+    this.predicted = first.predicted;
+    this.activity = first.activity;
+    this.unoccluded = target.probability ?? unoccluded.score;
+    this.unoccludedScore = unoccluded.score;
+    this.unoccludedActivity = unoccluded.activity;
+    this.target = target;
+    this.layer = { name: parts.layer, channel: unoccluded.channel };
+    this.map = pixelMap(first, this.unoccluded, image.shape);
+    this.image = image;
+    this.name = parts.name;
+    this.model = parts.model;
+    this.flops = { full: 2 * work.full, done: 2 * work.done };
+    this.#baseline = parts.baseline;
+    this.#labelOf = parts.labelOf;
+  }
+
+  /**
+   * Of the first size: the target's probability with the square at each place, `[rows, columns]`, 0…1.
+   *
+   * @throws {TypeError} if the target is no class
+   */
+  get probability(): NdArray {
+    const { probability } = this.maps[0];
+    if (probability) return probability;
+    throw new TypeError(`The target ${this.target.text} is no class, so it has no probability; read its score.`);
+  }
+
+  /** One row for each place, size after size. */
+  get rows(): OcclusionRow[] {
+    return this.maps.flatMap(({ size, probability, score, activity, top, boxes }) =>
+      boxes.map((box, i) => ({
+        size,
+        row: Math.floor(i / score.shape[1]),
+        column: i % score.shape[1],
+        box,
+        probability: probability?.data[i] ?? null,
+        score: score.data[i],
+        predicted: this.#labelOf(top[i][0].index),
+        predictedProbability: top[i][0].probability,
+        activity: activity.data[i],
+      }))
+    );
+  }
+
+  /** The rows as a Polars data frame; the box in columns `y0`, `x0`, `y1`, `x1`. */
+  override table(): Promise<DataFrame> {
+    return toDataFrame(this.rows.map(flatBox));
+  }
+
+  /**
+   * The photo, and beside it the maps of activity, of probability or score, and of the most probable class.
+   *
+   * @throws {RangeError} if `show` is neither `"probability"` nor `"score"`
+   * @throws {TypeError} if the probability is asked for of a target that is no class
+   */
+  override figure(options: Partial<OcclusionFigureOptions> = {}): Figure {
+    const { show = this.#watched } = readOptions("figure", OcclusionFigureOptions, options);
+    if (show === "probability") void this.probability;
+    const { text: targetText } = this.target;
+    const title = `${this.model} · occlusion · ${targetText} (${this.#unoccludedText}) · ${this.name}`;
+    const order = this.#classOrder();
+    const frames = this.maps.map((map) => ({
+      label: `${map.size} pixels`,
+      block: { kind: "row" as const, blocks: this.#panels(map, order, show) },
+    }));
+    const shares = order.shown.map(({ index, share }) => `${this.#labelOf(index)} · ${percent(share)} of places`);
+    const legend = classLegend(
+      shares,
+      order.others > 0 ? `${order.others} other ${order.others > 1 ? "classes" : "class"}` : undefined,
+    );
+    const blocks: Block[] = frames.length === 1
+      ? [frames[0].block, legend]
+      : [{ kind: "slides", label: SIZES, frames, start: 0 }, legend];
+    const { full, done } = this.flops;
+    const score = brief(this.unoccludedScore);
+    const watched = this.#watched === "score"
+      ? `Score: that of ${targetText}, ${score} without the square. `
+      : `Probability: from 0 to 1, ${this.#unoccludedText} without the square` +
+        (show === "score" ? `; shown is the score before the softmax or sigmoid, ${score} without. ` : ". ");
+    const caption =
+      `A square filled with ${this.#baseline} stands at places ${
+        this.maps[0].stride
+      } pixels apart; each cell of a map is one place. ` + watched +
+      `Activity: sum over channel ${this.layer.channel} of ${this.layer.name}, the strongest without the square; ` +
+      `bright is more. Hovering tells the likeliest classes and shows the square. ` +
+      `Full passes would have taken ${fixed(full / done, 1)} times the multiply-adds.`;
+    const text = this.maps.map((map) => `  ${this.#summary(map)}`);
+    return new Figure({ title, caption, blocks, text: [title, ...text, `  ${caption}`].join("\n") });
+  }
+
+  /** The photo, and beside it the map of what is watched, for each size: a row of several images. @internal */
+  panels(): Block {
+    const order = this.#classOrder();
+    const frames = this.maps.map((map) => {
+      const [photo, , watched] = this.#panels(map, order, this.#watched);
+      // The map's marks lie on the photo that stands beside it.
+      photo.heading = this.name;
+      photo.note = `${this.target.text} ${this.#unoccludedText}`;
+      return { label: `${map.size} pixels`, block: { kind: "row" as const, blocks: [photo, watched] } };
+    });
+    return frames.length === 1 ? frames[0].block : { kind: "slides", label: SIZES, frames, start: 0 };
+  }
+
+  /** What is watched as the square slides. */
+  get #watched(): "probability" | "score" {
+    return this.maps[0].probability ? "probability" : "score";
+  }
+
+  get #unoccludedText(): string {
+    return valueText(this.target, this.unoccludedScore);
+  }
+
+  #summary(map: OcclusionMap): string {
+    const { data, shape } = map[this.#watched]!;
+    const write = this.#watched === "probability" ? percent : brief;
+    const [low, high] = extent(data);
+    const [y0, x0, y1, x1] = map.boxes[data.indexOf(low)];
+    return `${map.size}×${map.size} square, ${shape.join("×")} places: ${this.#watched} ${write(low)} … ${
+      write(high)
+    }, lowest at rows ${y0}–${y1 - 1}, columns ${x0}–${x1 - 1}`;
+  }
+
+  /** The classes that are most probable somewhere, most often first; the target leads. */
+  #classOrder(): ClassOrder {
+    const counts = new Map<number, number>();
+    const target = this.target.index;
+    if (target !== undefined) counts.set(target, 0);
+    let all = 0;
+    for (const { predicted } of this.maps) {
+      for (const index of predicted.data) {
+        counts.set(index, (counts.get(index) ?? 0) + 1);
+        all++;
+      }
+    }
+    const order = counts.entries().map(([index, count]) => ({ index, share: count / all })).toArray().sort((a, b) =>
+      Number(b.index === target) - Number(a.index === target) || b.share - a.share || a.index - b.index
+    );
+    return { shown: order.slice(0, MOST_COLORS), others: Math.max(0, order.length - MOST_COLORS) };
+  }
+
+  /** The photo with the square where what is watched is lowest. */
+  #photo({ boxes, baseline, size, ...map }: OcclusionMap): Picture {
+    const watched = map[this.#watched]!.data;
+    const factor = photoFactor(this.image.shape);
+    return {
+      kind: "picture",
+      heading: `${size}×${size} square`,
+      note: `framed: lowest ${this.#watched}`,
+      alt: this.#watched === "probability"
+        ? `${this.name} with the square where ${this.target.text} is least probable`
+        : `${this.name} with the square where the score of ${this.target.text} is lowest`,
+      pixels: photoWithSquare(this.image, baseline, boxes[watched.indexOf(extent(watched)[0])]),
+      marked: {
+        around: pixelsOf(this.image, factor),
+        ...!isFlat(baseline) && { inside: pixelsOf(baseline, factor) },
+      },
+    };
+  }
+
+  /** What the hover says of each place. */
+  #labels({ probability, score, activity, boxes, top }: OcclusionMap): string[] {
+    const { text } = this.target;
+    return boxes.map((_, i) => {
+      const own = `${text} ${probability ? percent(probability.data[i]) : brief(score.data[i])}`;
+      if (boxes.length > MOST_DETAILED) return own;
+      const numbers = (probability ? `score ${brief(score.data[i])} · ` : "") + `activity ${brief(activity.data[i])}`;
+      const classes = top[i].map(({ index, probability }, k) =>
+        `${k + 1}. ${this.#labelOf(index)} ${percent(probability)}`
+      );
+      return [`${own} · ${numbers}`, ...classes].join("\n");
+    });
+  }
+
+  #panels(map: OcclusionMap, order: ClassOrder, show: "probability" | "score"): Picture[] {
+    const { activity, predicted, boxes } = map;
+    const shown = map[show]!.data;
+    const [rows, columns] = map.score.shape;
+    const photo = this.#photo(map);
+    const factor = photoFactor(this.image.shape);
+    const marks: Marks = {
+      on: photo,
+      boxes: boxes.map((box) => box.map((side) => side * factor) as unknown as typeof box),
+      ...isFlat(map.baseline) && { fill: hexOf(map.baseline) },
+    };
+    const common = { rows, columns, shown: MAP_SHOWN, labels: this.#labels(map), marks };
+    const [smallest, largest] = show === "probability" ? [0, 1] : extent(shown);
+    const [quiet, loud] = extent(activity.data);
+    const [black, white] = [Math.min(0, quiet), Math.max(loud, this.unoccludedActivity)];
+    const { channel, name: layer } = this.layer;
+    return [
+      photo,
+      placePicture({
+        ...common,
+        heading: `activity of ${layer}`,
+        note: `channel ${channel} · ${brief(black)} … ${brief(white)}`,
+        alt: `Activity of channel ${channel} of ${layer} with the square at each place`,
+        colors: placeColors(activity.data, black, white, "grey"),
+        bar: "grey",
+      }),
+      placePicture({
+        ...common,
+        heading: show,
+        note: `${brief(smallest)} … ${brief(largest)}`,
+        alt: `${show === "probability" ? "Probability" : "Score"} of ${this.target.text} with the square at each place`,
+        colors: placeColors(shown, smallest, largest, "inferno"),
+        bar: "inferno",
+      }),
+      placePicture({
+        ...common,
+        heading: "most probable class",
+        note: "colours below",
+        alt: "The most probable class with the square at each place",
+        colors: classColors(predicted.data, order.shown.map(({ index }) => index)),
+      }),
+    ];
+  }
+}
+
+/** Occlusion of several images: an array of results that shows itself as one figure, an image below the other. */
+export class Occlusions extends Collection<Occlusion> {
+  /** The rows of all as a Polars data frame, with the image's name in a column `image`. */
+  override table(): Promise<DataFrame> {
+    return toDataFrame(this.flatMap(({ name, rows }) => rows.map((row) => ({ image: name, ...flatBox(row) }))));
+  }
+
+  /** Of each image the photo, and beside it the map of what is watched. */
+  override figure(): Figure {
+    const title = `${this[0].model} · occlusion · ${this.length} images`;
+    const classes = this.every(({ target }) => target.probability !== undefined);
+    const caption = classes
+      ? "Left, the photo with the square where the class is least probable, and the class's probability " +
+        "without the square; right, its probability with the square at each place, from 0 (black) to 1."
+      : "Left, the photo with the square where the score is lowest, and the score without the square; right, the score " +
+        "with the square at each place, from its smallest (black) to its largest value.";
+    return new Figure({
+      title,
+      caption,
+      blocks: this.map((result) => result.panels()),
+      text: [title, ...this.map((result) => result.figure().text)].join("\n"),
+    });
+  }
+}
+
+/**
+ * What is seen while a map fills from coarse to fine.
+ *
+ * @param map the map so far: NaN where nothing is known yet
+ */
+export function partialFigure(
+  { model, name, target, map, score }: {
+    model: string;
+    name: string;
+    target: AttributionTarget;
+    map: OcclusionMap;
+    score: number;
+  },
+): Figure {
+  const watched = map.probability ?? map.score;
+  const [rows, columns] = watched.shape;
+  const known = watched.data.filter((value) => !Number.isNaN(value));
+  const [low, high] = map.probability ? [0, 1] : extent(known);
+  const heading = map.probability ? "probability" : "score";
+  return new Figure({
+    title: `${model} · occlusion · ${target.text} (${valueText(target, score)}) · ${name}`,
+    caption:
+      `${known.length} of ${rows * columns} places, from coarse to fine; ${heading} from ${brief(low)} (black) ` +
+      `to ${brief(high)}.`,
+    blocks: [
+      placePicture({
+        heading,
+        alt: `${map.probability ? "Probability" : "Score"} of ${target.text}, so far`,
+        rows,
+        columns,
+        shown: MAP_SHOWN,
+        colors: placeColors(filledCoarsely(watched), low, high, "inferno"),
+        bar: "inferno",
+      }),
+    ],
+  });
+}
+
+/** A row of the table: the box in four columns. */
+const flatBox = ({ box: [y0, x0, y1, x1], ...row }: OcclusionRow) => ({ ...row, y0, x0, y1, x1 });
+
+/** Whether all pixels have one colour. */
+const isFlat = ({ data, shape }: NdArray) => data.every((value, i) => value === data[i % shape[2]]);
+
+/** The first pixel's colour as CSS has it. */
+const hexOf = ({ data, shape: [, , channels] }: NdArray) =>
+  "#" + [0, 1, 2].map((k) => Math.round(data[k % channels]).toString(16).padStart(2, "0")).join("");
+
+/** How much what is watched falls on average while a square covers each pixel. */
+function pixelMap(
+  { probability, score, boxes }: OcclusionMap,
+  unoccluded: number,
+  [height, width]: readonly number[],
+): NdArray {
+  const { data } = probability ?? score;
+  const sums = new Float32Array(height * width);
+  const counts = new Float32Array(height * width);
+  boxes.forEach(([y0, x0, y1, x1], i) => {
+    for (let y = y0; y < Math.min(y1, height); y++) {
+      for (let x = x0; x < Math.min(x1, width); x++) {
+        sums[y * width + x] += unoccluded - data[i];
+        counts[y * width + x]++;
+      }
+    }
+  });
+  return ndarray(sums.map((sum, i) => counts[i] ? sum / counts[i] : 0), [height, width]);
+}
