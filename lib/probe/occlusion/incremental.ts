@@ -276,108 +276,187 @@ const MOST_CLASSES = 4;
 export async function runChanges(
   tf: TF,
   plan: Plan,
-  {
-    input,
-    fill,
-    boxes,
-    stages = [boxes.map((_, i) => i)],
-    batchSize,
-    whole = false,
-    costOfMoving = COST_OF_MOVING,
-    signal,
-  }: IncrementalOptions,
+  options: IncrementalOptions,
   receive: (outputs: readonly Tensor[], which: readonly number[]) => Promise<void>,
 ): Promise<Work> {
-  const folded = new Map<Step, Folded>();
-  const base = new Map<number, Tensor>();
-  const live = new Map<number, Patches>();
-  /** Disposes of a tensor of a batch, unless it goes on under another id (dropout hands its input on). */
-  const drop = (id: number) => {
-    const { tensor } = live.get(id)!;
-    live.delete(id);
-    if (!live.values().some((other) => other.tensor === tensor)) tensor.dispose();
-  };
+  const { boxes, stages = [boxes.map((_, i) => i)], batchSize, signal } = options;
+  const run = new ChangeRun(tf, plan, options);
   try {
-    foldAll(tf, plan, folded);
-    base.set(plan.input, tf.tensor(input.data, [1, ...input.shape]));
-    for (const step of plan.steps) {
-      const inputs = step.inputs.map((id) => base.get(id)!);
-      base.set(step.output, tf.tidy(() => step.run(tf, inputs, folded)));
-    }
-    await receive(plan.taps.map((id) => base.get(id)!), []);
-    const links = linksOf(plan, base);
-    const sidesOf = (id: number) => base.get(id)!.shape.slice(1, 3) as [number, number];
-    const isMap = (id: number) => base.get(id)!.shape.length === 4;
-    const { boxOf, sizes } = reachOf(plan, links, base, boxes);
-    const hasHost = ["wasm", "cpu"].includes(tf.getBackend());
-    const host = new Map<number, Float32Array>();
-    const hostData = (id: number) => {
-      if (!host.has(id)) host.set(id, base.get(id)!.dataSync<"float32">());
-      return host.get(id)!;
-    };
-
-    /** A tensor of the batch at a place: as it is, or cut out anew. */
-    const at = (id: number, place: Place, padding: number): Tensor => {
-      const patches = live.get(id)!;
-      if (!isMap(id) || samePlace(patches, place)) return patches.tensor;
-      const baseData = hasHost ? () => hostData(id) : undefined;
-      return assemble(tf, { base: base.get(id) as Tensor4D, baseData, patches, place, padding });
-    };
-    const wholeOf = (id: number, count: number) => wholePlace(count, isMap(id) ? sidesOf(id) : [1, 1]);
-
-    /** Computes a step for a batch; returns its multiply-adds. */
-    const take = (link: Link, which: readonly number[]): number => {
-      const { step, windows, cellwise, padding, work } = link;
-      const all = wholeOf(step.output, which.length);
-      const moved = (id: number, place: Place) =>
-        !isMap(id) || samePlace(live.get(id)!, place) ? 0 : cellsOf(place) * base.get(id)!.shape[3]!;
-      const cost = (output: Place, read: (id: number) => Place) =>
-        work * cellsOf(output) + costOfMoving * step.inputs.reduce((sum, id) => sum + moved(id, read(id)), 0);
-      let best = { place: all, read: (id: number) => wholeOf(id, which.length), run: step.run as Link["run"] };
-      if (windows && !whole) {
-        const around = placeAround(which.map((i) => boxOf(step.output, i)), sidesOf(step.output));
-        const places = [around, ...cellwise ? step.inputs.map((id) => live.get(id)!) : []];
-        for (const place of places) {
-          const read = cellwise ? place : marginOf(place, windows);
-          const choice = { place, read: () => read, run: link.run };
-          if (holds(place, around) && cost(place, choice.read) < cost(best.place, best.read)) best = choice;
-        }
-      }
-      const { place, read, run } = best;
-      const tensor = tf.tidy(() =>
-        run(tf, step.inputs.map((id) => at(id, read(id), best.run === step.run ? 0 : padding)), folded, place)
-      );
-      live.set(step.output, { tensor, rows: place.rows, columns: place.columns });
-      return work * cellsOf(place) * which.length;
-    };
-
-    const each = links.reduce((sum, { step, work }) => sum + work * cellsOf(wholeOf(step.output, 1)), 0);
-    let done = each;
+    run.start();
+    await receive(run.baseOutputs(), []);
+    const sizes = run.prepare();
     for (const stage of stages) {
       for (const which of batchesOf(stage, sizes, batchSize)) {
         signal?.throwIfAborted();
-        live.set(plan.input, changedInput(tf, { input, fill, boxes: which.map((i) => boxOf(plan.input, i)) }));
-        for (const link of links) {
-          done += take(link, which);
-          for (const id of link.step.spent) drop(id);
-        }
-        const outputs = plan.taps.map((id) => {
-          const tensor = tf.tidy(() => at(id, wholeOf(id, which.length), 0));
-          if (tensor !== live.get(id)!.tensor) {
-            drop(id);
-            live.set(id, { tensor, ...wholeOf(id, which.length) });
-          }
-          return tensor;
-        });
-        await receive(outputs, which);
-        for (const id of [...live.keys()]) drop(id);
+        await receive(run.batch(which), which);
+        run.clear();
       }
     }
-    return { full: each * (1 + boxes.length), done };
+    return run.work;
   } finally {
-    tf.dispose([...new Set([...base.values(), ...live.values().map(({ tensor }) => tensor)])]);
-    for (const { kernel, bias } of folded.values()) tf.dispose([kernel, bias]);
+    run.dispose();
   }
+}
+
+/** One image's feature maps, and the patches of the batch under way. */
+class ChangeRun {
+  readonly #tf: TF;
+  readonly #plan: Plan;
+  readonly #options: IncrementalOptions;
+  readonly #folded = new Map<Step, Folded>();
+  /** The tensors of the one image, by their ids in the plan. */
+  readonly #base = new Map<number, Tensor>();
+  /** The values of some of them, where tensors lie in this process. */
+  readonly #host = new Map<number, Float32Array>();
+  /** The tensors of the batch. */
+  readonly #live = new Map<number, Patches>();
+  #links: Link[] = [];
+  #boxOf!: Reach["boxOf"];
+  /** Multiply-adds of one full pass, and of all that was done. */
+  #each = 0;
+  #done = 0;
+
+  constructor(tf: TF, plan: Plan, options: IncrementalOptions) {
+    this.#tf = tf;
+    this.#plan = plan;
+    this.#options = options;
+  }
+
+  /** Runs the one image through the network. */
+  start(): void {
+    const { input } = this.#options;
+    const [tf, base, plan] = [this.#tf, this.#base, this.#plan];
+    foldAll(tf, plan, this.#folded);
+    base.set(plan.input, tf.tensor(input.data, [1, ...input.shape]));
+    for (const step of plan.steps) {
+      const inputs = step.inputs.map((id) => base.get(id)!);
+      base.set(step.output, tf.tidy(() => step.run(tf, inputs, this.#folded)));
+    }
+  }
+
+  /** What the plan's taps give for the one image. */
+  baseOutputs(): Tensor[] {
+    return this.#plan.taps.map((id) => this.#base.get(id)!);
+  }
+
+  /** Follows the boxes through the layers; returns how large the boxes of each image are. */
+  prepare(): Reach["sizes"] {
+    this.#links = linksOf(this.#plan, this.#base);
+    const { boxOf, sizes } = reachOf(this.#plan, this.#links, this.#base, this.#options.boxes);
+    this.#boxOf = boxOf;
+    this.#each = this.#links.reduce((sum, { step, work }) => sum + work * cellsOf(this.#whole(step.output, 1)), 0);
+    this.#done = this.#each;
+    return sizes;
+  }
+
+  /** What the plan's taps give for a batch. */
+  batch(which: readonly number[]): Tensor[] {
+    const { input, fill } = this.#options;
+    const boxes = which.map((i) => this.#boxOf(this.#plan.input, i));
+    this.#live.set(this.#plan.input, changedInput(this.#tf, { input, fill, boxes }));
+    for (const link of this.#links) {
+      this.#done += this.#take(link, which);
+      for (const id of link.step.spent) this.#drop(id);
+    }
+    return this.#plan.taps.map((id) => {
+      const place = this.#whole(id, which.length);
+      const tensor = this.#tf.tidy(() => this.#at(id, place, 0));
+      if (tensor !== this.#live.get(id)!.tensor) {
+        this.#drop(id);
+        this.#live.set(id, { tensor, ...place });
+      }
+      return tensor;
+    });
+  }
+
+  /** Disposes of the batch. */
+  clear(): void {
+    for (const id of [...this.#live.keys()]) this.#drop(id);
+  }
+
+  get work(): Work {
+    return { full: this.#each * (1 + this.#options.boxes.length), done: this.#done };
+  }
+
+  dispose(): void {
+    this.#tf.dispose([...new Set([...this.#base.values(), ...this.#live.values().map(({ tensor }) => tensor)])]);
+    for (const { kernel, bias } of this.#folded.values()) this.#tf.dispose([kernel, bias]);
+  }
+
+  /** Disposes of a tensor of a batch, unless it goes on under another id (dropout hands its input on). */
+  #drop(id: number): void {
+    const { tensor } = this.#live.get(id)!;
+    this.#live.delete(id);
+    if (!this.#live.values().some((other) => other.tensor === tensor)) tensor.dispose();
+  }
+
+  #isMap(id: number): boolean {
+    return this.#base.get(id)!.shape.length === 4;
+  }
+
+  #sides(id: number): [number, number] {
+    return this.#base.get(id)!.shape.slice(1, 3) as [number, number];
+  }
+
+  /** The place of whole maps, for so many images. */
+  #whole(id: number, count: number): Place {
+    return wholePlace(count, this.#isMap(id) ? this.#sides(id) : [1, 1]);
+  }
+
+  #hostData(id: number): Float32Array {
+    if (!this.#host.has(id)) this.#host.set(id, this.#base.get(id)!.dataSync<"float32">());
+    return this.#host.get(id)!;
+  }
+
+  /** A tensor of the batch at a place: as it is, or cut out anew. */
+  #at(id: number, place: Place, padding: number): Tensor {
+    const patches = this.#live.get(id)!;
+    if (!this.#isMap(id) || samePlace(patches, place)) return patches.tensor;
+    const inProcess = ["wasm", "cpu"].includes(this.#tf.getBackend());
+    const baseData = inProcess ? () => this.#hostData(id) : undefined;
+    return assemble(this.#tf, { base: this.#base.get(id) as Tensor4D, baseData, patches, place, padding });
+  }
+
+  /** Where a step is computed at the least cost: around what the boxes reach, or on whole maps. */
+  #choose({ step, windows, cellwise, run, work }: Link, which: readonly number[]): Choice {
+    const { whole = false, costOfMoving = COST_OF_MOVING } = this.#options;
+    const moved = (id: number, place: Place) =>
+      !this.#isMap(id) || samePlace(this.#live.get(id)!, place) ? 0 : cellsOf(place) * this.#base.get(id)!.shape[3]!;
+    const cost = ({ place, read }: Choice) =>
+      work * cellsOf(place) + costOfMoving * step.inputs.reduce((sum, id) => sum + moved(id, read(id)), 0);
+    let best: Choice = {
+      place: this.#whole(step.output, which.length),
+      read: (id) => this.#whole(id, which.length),
+      run: step.run,
+    };
+    if (!windows || whole) return best;
+    const around = placeAround(which.map((i) => this.#boxOf(step.output, i)), this.#sides(step.output));
+    for (const place of [around, ...cellwise ? step.inputs.map((id) => this.#live.get(id)!) : []]) {
+      const read = cellwise ? place : marginOf(place, windows);
+      const choice: Choice = { place, read: () => read, run };
+      if (holds(place, around) && cost(choice) < cost(best)) best = choice;
+    }
+    return best;
+  }
+
+  /** Computes a step for a batch; returns its multiply-adds. */
+  #take(link: Link, which: readonly number[]): number {
+    const { step, padding, work } = link;
+    const { place, read, run } = this.#choose(link, which);
+    const tensor = this.#tf.tidy(() => {
+      const inputs = step.inputs.map((id) => this.#at(id, read(id), run === step.run ? 0 : padding));
+      return run(this.#tf, inputs, this.#folded, place);
+    });
+    this.#live.set(step.output, { tensor, rows: place.rows, columns: place.columns });
+    return work * cellsOf(place) * which.length;
+  }
+}
+
+/** Where a step is computed, what it reads for that, and how. */
+interface Choice {
+  place: Place;
+  read: (id: number) => Place;
+  run: Link["run"];
 }
 
 /** What windows read to make a place. */
