@@ -16,7 +16,7 @@ import { checkClassTarget, labelOf, resolveClass } from "../probe/target.ts";
 import { startLiveView } from "../results/live_view.ts";
 import { Occlusion, Occlusions, partialFigure } from "../results/occlusion.ts";
 import { withProgress } from "../results/progress.ts";
-import { readingsOnAllCores } from "../scan/readings.ts";
+import { scorePlacesOnAllCores } from "../scan/occlusion.ts";
 
 /** What `occlusion` can be asked for. */
 export class OcclusionOptions extends RunOptions {
@@ -170,7 +170,7 @@ export async function occlusion(
             size,
             stride,
             layer,
-            read: readingsOnAllCores,
+            score: scorePlacesOnAllCores,
             ...live.active && {
               onPart: (map, { target, score }) => live.offer(() => partialFigure({ ...names, map, target, score })),
             },

@@ -13,7 +13,7 @@ import { gaussianBlur } from "../attribution/baselines.ts";
 import { headOf, type OutputActivation } from "../attribution/head.ts";
 import type { Work } from "./incremental.ts";
 import { randomStream } from "../../random.ts";
-import { type Reading, readings } from "./readings.ts";
+import { type PlaceScores, scorePlaces } from "./scores.ts";
 import { type ClassTarget, resolveClass } from "../target.ts";
 
 /**
@@ -89,10 +89,10 @@ export interface OccludeOptions {
   onPart?: (map: OcclusionMap, unoccluded: Unoccluded) => void;
   onProgress?: (done: number) => void;
   /**
-   * Reads off the network, here or elsewhere.
+   * Runs the network, here or in Workers.
    * @default in this thread
    */
-  read?: typeof readings;
+  score?: typeof scorePlaces;
 }
 
 /**
@@ -196,7 +196,7 @@ function coarseToFine(rows: number, columns: number): number[][] {
 export async function occlude(
   model: Model,
   view: NdArray,
-  { size, stride, fill, layer, batchSize, seed, signal, read = readings, ...options }: OccludeOptions,
+  { size, stride, fill, layer, batchSize, seed, signal, score = scorePlaces, ...options }: OccludeOptions,
 ): Promise<Occluded> {
   const [height, width] = view.shape;
   const [down, across] = [placesAlong(height, size, stride), placesAlong(width, size, stride)];
@@ -225,7 +225,7 @@ export async function occlude(
   };
   const receiver = receiverOf(model, map, options);
   try {
-    const work = await read(tf, model.network, job, receiver.receive, signal);
+    const work = await score(tf, model.network, job, receiver.receive, signal);
     return { map, unoccluded: receiver.unoccluded(), work };
   } catch (error) {
     const memory = asMemoryError(tf, error);
@@ -245,13 +245,13 @@ function receiverOf(
   model: Model,
   map: OcclusionMap & { top: ClassProbability[][] },
   { target, top, onPart, onProgress }: Pick<OccludeOptions, "target" | "top" | "onPart" | "onProgress">,
-): { receive: (reading: Reading) => void; unoccluded: () => Unoccluded } {
+): { receive: (scores: PlaceScores) => void; unoccluded: () => Unoccluded } {
   const { activation } = headOf(model.network);
   let unoccluded: Unoccluded | undefined;
   let done = 0;
   const scoreOf = (scores: Float32Array, index: number) =>
     scores.length === 1 ? (index === 1 ? scores[0] : -scores[0]) : scores[index];
-  const receive = ({ which, scores, sums }: Reading) => {
+  const receive = ({ which, scores, sums }: PlaceScores) => {
     if (which.length === 0) {
       const probabilities = probabilitiesOf(scores, activation);
       const resolved = resolveClass(model, target, probabilities);

@@ -1,5 +1,5 @@
 /**
- * Readings of occlusion with all the cores on WASM: the places of the square are shared out among Workers.
+ * Scores of occluded images with all the cores on WASM: the places of the square are shared out among Workers.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
-import { type Reading, readings, type ReadingsJob, type Receive } from "../probe/occlusion/readings.ts";
+import { type PlaceScores, type PlacesJob, type Receive, scorePlaces } from "../probe/occlusion/scores.ts";
 import type { TF } from "../runtime/backend.ts";
 import { BUILD, type NetworkDescription, OCCLUDE } from "./network_job.ts";
 import { describe, startPool, workersFor } from "./network_pool.ts";
@@ -16,25 +16,25 @@ import { describe, startPool, workersFor } from "./network_pool.ts";
 const WORTH_WORKERS = 2e10;
 
 /**
- * As {@linkcode readings}, on all cores where the backend is WASM and there is enough to do. A network that TensorFlow.js
+ * As {@linkcode scorePlaces}, on all cores where the backend is WASM and there is enough to do. A network that TensorFlow.js
  * cannot build from its description alone (layers of one's own) is read here, on one core.
  *
  * @throws {WorkerError} if a Worker fails; all others are ended then
  */
-export async function readingsOnAllCores(
+export async function scorePlacesOnAllCores(
   tf: TF,
   network: LayersModel,
-  job: ReadingsJob,
+  job: PlacesJob,
   receive: Receive,
   signal?: AbortSignal,
 ): Promise<Work> {
   const count = Math.min(workersFor(network), Math.ceil(job.boxes.length / job.batchSize));
   if (tf.getBackend() !== "wasm" || count < 2 || job.boxes.length * roughWork(network) < WORTH_WORKERS) {
-    return await readings(tf, network, job, receive, signal);
+    return await scorePlaces(tf, network, job, receive, signal);
   }
   const description = describe(tf, network);
   const work = description && await inWorkers(count, description, job, receive, signal);
-  return work ?? await readings(tf, network, job, receive, signal);
+  return work ?? await scorePlaces(tf, network, job, receive, signal);
 }
 
 /** Multiplications of a full pass, roughly: each weight once a cell of its layer's maps. */
@@ -45,19 +45,19 @@ function roughWork(network: LayersModel): number {
   }, 0);
 }
 
-/** Shares the readings out. Returns null, and has received nothing, if a Worker cannot build the network. */
+/** Shares the places out. Returns null, and has received nothing, if a Worker cannot build the network. */
 async function inWorkers(
   count: number,
   description: NetworkDescription,
-  job: ReadingsJob,
+  job: PlacesJob,
   receive: Receive,
   signal?: AbortSignal,
 ): Promise<Work | null> {
   const pool = startPool(count, signal);
-  /** Readings are handed over one by one. */
+  /** Scores are handed over one by one. */
   let handing: Promise<void> = Promise.resolve();
-  const onProgress = (reading: Reading) => {
-    handing = handing.then(() => receive(reading));
+  const onProgress = (scores: PlaceScores) => {
+    handing = handing.then(() => receive(scores));
     handing.catch((error) => pool.fail(error));
   };
   try {

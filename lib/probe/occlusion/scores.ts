@@ -15,7 +15,7 @@ import { runChanges, type Work } from "./incremental.ts";
 import { makePlan } from "../plan.ts";
 
 /** Where what is read. */
-export interface ReadingsJob {
+export interface PlacesJob {
   /** What the image is to the network, `[h, w, c]`. */
   input: NdArray;
   /** What stands in the squares, `[h, w, c]`. */
@@ -30,7 +30,7 @@ export interface ReadingsJob {
 }
 
 /** What was read for some places; for none, of the image itself. */
-export interface Reading {
+export interface PlaceScores {
   which: readonly number[];
   /** The scores before the last softmax or sigmoid, one image's behind the other's. */
   scores: Float32Array;
@@ -38,18 +38,18 @@ export interface Reading {
   sums: Float32Array;
 }
 
-/** Takes readings; the first one is of the image itself. */
-export type Receive = (reading: Reading) => void | Promise<void>;
+/** Takes scores; the first ones are of the image itself. */
+export type Receive = (scores: PlaceScores) => void | Promise<void>;
 
 /**
- * Reads off what the network makes of an image with a square at each place.
+ * Scores what the network makes of an image with a square at each place.
  *
  * @returns the multiply-adds that it took
  */
-export async function readings(
+export async function scorePlaces(
   tf: TF,
   network: LayersModel,
-  { layer, ...options }: ReadingsJob,
+  { layer, ...options }: PlacesJob,
   receive: Receive,
   signal?: AbortSignal,
 ): Promise<Work> {

@@ -2,9 +2,9 @@ import type { LayersModel } from "@tensorflow/tfjs";
 import { afterAll, describe, expect, test } from "vitest";
 import { type NdArray, ndarray, sizeOf } from "../../lib/array.ts";
 import type { Box } from "../../lib/model/geometry.ts";
-import { type Reading, readings, type ReadingsJob } from "../../lib/probe/occlusion/readings.ts";
+import { type PlaceScores, type PlacesJob, scorePlaces } from "../../lib/probe/occlusion/scores.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
-import { readingsOnAllCores } from "../../lib/scan/readings.ts";
+import { scorePlacesOnAllCores } from "../../lib/scan/occlusion.ts";
 import { uniforms } from "../nets.ts";
 
 // On other backends everything runs in one thread.
@@ -43,7 +43,7 @@ afterAll(() => network.dispose());
 
 const places = Array.from({ length: 9 }, (_, i) => [10 * i, 10 * i + 20] as const);
 const boxes: Box[] = places.flatMap((rows) => places.map((columns) => [rows, columns] as const));
-const job: ReadingsJob = {
+const job: PlacesJob = {
   input: noise([96, 96, 3], 2),
   fill: noise([96, 96, 3], 2),
   boxes,
@@ -52,10 +52,10 @@ const job: ReadingsJob = {
   batchSize: 8,
 };
 
-/** All readings, place by place, that of the image itself first. */
-async function collect(read: typeof readings): Promise<{ rows: number[][]; full: number; done: number }> {
+/** All scores, place by place, that of the image itself first. */
+async function collect(read: typeof scorePlaces): Promise<{ rows: number[][]; full: number; done: number }> {
   const rows: number[][] = [];
-  const take = ({ which, scores, sums }: Reading) => {
+  const take = ({ which, scores, sums }: PlaceScores) => {
     const count = Math.max(1, which.length);
     const part = (values: Float32Array, i: number) =>
       values.subarray((i * values.length) / count, ((i + 1) * values.length) / count);
@@ -66,11 +66,11 @@ async function collect(read: typeof readings): Promise<{ rows: number[][]; full:
   return { rows, full, done };
 }
 
-describe("readings on all cores", () => {
+describe("scores on all cores", () => {
   test("equal those of one thread", async () => {
     const before = tf.memory().numTensors;
-    const one = await collect(readings);
-    const all = await collect(readingsOnAllCores);
+    const one = await collect(scorePlaces);
+    const all = await collect(scorePlacesOnAllCores);
     expect(tf.memory().numTensors).toBe(before);
     expect(one.rows).toHaveLength(boxes.length + 1);
     expect(all.rows.map((row) => row.length)).toEqual(one.rows.map((row) => row.length));
@@ -85,23 +85,23 @@ describe("readings on all cores", () => {
 
   test("end at once when they are aborted", async () => {
     const controller = new AbortController();
-    const reading = readingsOnAllCores(
+    const scoring = scorePlacesOnAllCores(
       tf,
       network,
       job,
       () => controller.abort(new Error("enough")),
       controller.signal,
     );
-    await expect(reading).rejects.toThrow("enough");
-    await expect(readingsOnAllCores(tf, network, job, () => {}, AbortSignal.abort(new Error("no")))).rejects.toThrow(
+    await expect(scoring).rejects.toThrow("enough");
+    await expect(scorePlacesOnAllCores(tf, network, job, () => {}, AbortSignal.abort(new Error("no")))).rejects.toThrow(
       "no",
     );
   });
 
   test("an error of whoever receives them reaches the caller", async () => {
-    const reading = readingsOnAllCores(tf, network, job, () => {
+    const scoring = scorePlacesOnAllCores(tf, network, job, () => {
       throw new Error("not wanted");
     });
-    await expect(reading).rejects.toThrow("not wanted");
+    await expect(scoring).rejects.toThrow("not wanted");
   });
 });
