@@ -117,5 +117,5 @@ test("a package carries no test and no notebook, and is fit to be published", as
   // What a module reads beside its code.
   for (const path of ["data/cifar-convnet/model.json", "data/cifar-convnet/weights.bin"]) expect(files).toContain(path);
   const wasm = files.filter((path) => path.endsWith(".wasm") || path.endsWith(".wgsl"));
-  expect(wasm).toEqual(expect.arrayContaining(["lib/embed/workers/kernels.wasm", "lib/embed/tsne/descent.wgsl"]));
+  expect(wasm).toEqual(expect.arrayContaining(["lib/embed/kernels/kernels.wasm", "lib/embed/tsne/descent.wgsl"]));
 }, 120_000);
