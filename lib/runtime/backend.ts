@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { BackendName } from "./candidate.ts";
-import { cpu } from "./cpu.ts";
-import { type BackendInfo, type Doctor, makeRuntime, VARIABLE } from "./runtime.ts";
+import type { BackendName, Candidate } from "./candidate.ts";
+import { allowEmptyMaps } from "./empty_maps.ts";
+import { type BackendInfo, type Doctor, Runtime, VARIABLE } from "./runtime.ts";
 import { tensorflow } from "./tensorflow.ts";
 import { tf } from "./tfjs.ts";
 import type { TF } from "./core/types.ts";
@@ -17,7 +17,22 @@ export { BackendError, type BackendName } from "./candidate.ts";
 export type { BackendInfo, BackendReport, Doctor } from "./runtime.ts";
 export type { TF } from "./core/types.ts";
 
-const runtime = makeRuntime({
+/** Plain JavaScript arithmetic, everywhere and slow: the reference that the others are checked against. */
+const cpu: Candidate = {
+  name: "cpu",
+  onlyByName: () => Promise.resolve("slow, only by name: it is the reference for the others"),
+  start(tf) {
+    allowEmptyMaps(tf, "cpu");
+    return Promise.resolve({
+      device: "CPU (plain JavaScript)",
+      version: tf.version["tfjs-backend-cpu"],
+      threads: 1,
+      selfCheck: null,
+    });
+  },
+};
+
+const runtime = new Runtime({
   candidates: [tensorflow, webgpu, wasm, cpu],
   tf,
   preferred: () => Deno.env.get(VARIABLE),
@@ -54,11 +69,9 @@ export function ensureBackend(): Promise<TF> {
 }
 
 /**
- * Tries every backend and tells which ones work here, which one `auto` takes, and why not the others.
+ * Tries every backend: reports which ones work here, which one `auto` takes, and why not the others.
  * The active backend stays as it is.
  */
 export function doctor(): Promise<Doctor> {
   return runtime.doctor();
 }
-
-if (import.meta.main) console.log(String(await doctor()));

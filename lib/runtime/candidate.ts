@@ -1,5 +1,5 @@
 /**
- * What a backend must tell and do to be chosen: the contract between the backends and the runtime that picks one.
+ * What a backend must say and do to be chosen: the contract between the backends and the runtime that picks one.
  *
  * @module
  */
@@ -45,7 +45,7 @@ export class BackendError extends Error {
 
   /**
    * @param backend which one
-   * @param reason why not, in a few words: this stands in `doctor`'s table
+   * @param reason why not, in a few words: it is shown in `doctor`'s table
    * @param remedy what to do about it, as a sentence
    */
   constructor(readonly backend: string, readonly reason: string, readonly remedy: string, options?: ErrorOptions) {

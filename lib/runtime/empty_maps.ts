@@ -1,7 +1,7 @@
 /**
- * Convolutions of maps that no window fits into, which put out nothing. TensorFlow's on oneDNN answer with memory that
+ * Convolutions of maps that are smaller than the window, whose output is empty. TensorFlow's on oneDNN return memory that
  * nobody has written to, in the shape of their input; tfjs's on wasm may write to memory that is not theirs; elsewhere
- * sides of less than nothing come out.
+ * the output's shape has negative sides.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { TF } from "./core/types.ts";
 
 const FORWARD = ["Conv2D", "FusedConv2D", CONVOLUTION, "DepthwiseConv2dNative", "FusedDepthwiseConv2D"];
 
-/** The gradients, and the attribute that tells their shape. */
+/** The gradients, and the attribute that holds their shape. */
 const GRADIENTS = {
   Conv2DBackpropInput: "inputShape",
   Conv2DBackpropFilter: "filterShape",
@@ -22,7 +22,7 @@ const GRADIENTS = {
   DepthwiseConv2dNativeBackpropFilter: "filterShape",
 };
 
-/** Makes a backend put out nothing where there is nothing, with gradients of zeros. Wants all of its kernels registered. */
+/** Makes a backend give empty outputs for empty inputs, with gradients of zeros. All of its kernels must be registered. */
 export function allowEmptyMaps(tf: TF, backendName: string): void {
   /** @param emptyShape the shape of the answer, if it is known without computing it */
   const replace = (kernelName: string, emptyShape: (call: Parameters<KernelFunc>[0]) => number[] | undefined) => {

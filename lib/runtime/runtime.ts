@@ -1,5 +1,5 @@
 /**
- * Picks a backend among candidates, says which, and tells why not the others.
+ * Picks a backend among candidates, and says which one it is and why it is not another.
  *
  * @module
  */
@@ -77,142 +77,137 @@ export interface RuntimeParts {
   candidates: readonly Candidate[];
   /** Loads TensorFlow.js. */
   tf: () => Promise<TF>;
-  /** What `auto` shall take; undefined or empty for the first that it may. */
+  /** The backend that `auto` is to take; undefined or empty for the first that it may. */
   preferred: () => string | undefined;
-  /** Tells the user one line. */
+  /** Shows the user one line. */
   say: (line: string) => void;
-}
-
-/** A runtime: see `useBackend`, `ensureBackend` and `doctor`. */
-export interface Runtime {
-  useBackend(name?: BackendName | "auto"): Promise<BackendInfo>;
-  ensureBackend(): Promise<TF>;
-  doctor(): Promise<Doctor>;
 }
 
 /** Where the environment names what `auto` takes. */
 export const VARIABLE = "CONVLENS_BACKEND";
 
-/** Makes a runtime out of its parts. */
-export function makeRuntime({ candidates, tf: load, preferred, say }: RuntimeParts): Runtime {
-  const names = candidates.map(({ name }) => name);
-  const started = new Map<BackendName, Started>();
-  let active: BackendName | undefined;
-  let said = false;
-  let last: Promise<unknown> = Promise.resolve();
+/** A runtime: starts backends, chooses among them, and reports on them. */
+export class Runtime {
+  readonly #parts: RuntimeParts;
+  readonly #started = new Map<BackendName, Started>();
+  #active?: BackendName;
+  #said = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: RuntimeParts) {
+    this.#parts = parts;
+  }
+
+  /** See `useBackend`. */
+  async useBackend(name: BackendName | "auto" = "auto"): Promise<BackendInfo> {
+    if (name !== "auto") this.#find(String(name), "convlens");
+    return await this.#inTurn(() => this.#activate(name));
+  }
+
+  /** See `ensureBackend`. */
+  async ensureBackend(): Promise<TF> {
+    if (!this.#active) await this.#inTurn(async () => this.#active ?? await this.#activate("auto"));
+    return await this.#parts.tf();
+  }
+
+  /** See `doctor`. */
+  doctor(): Promise<Doctor> {
+    return this.#inTurn(async () => {
+      const tf = await this.#parts.tf();
+      const only = this.#preferred()?.name;
+      let auto: BackendName | "" = "";
+      const rows: BackendReport[] = [];
+      for (const candidate of this.#parts.candidates) {
+        const { name } = candidate;
+        try {
+          const { device, version, selfCheck, advice } = await this.#start(tf, candidate);
+          const refusal = await candidate.onlyByName?.();
+          let reason = "";
+          if (only ? only === name : !auto && !refusal) auto = name;
+          else if (only) reason = `the environment's ${VARIABLE} asks for ${only}`;
+          else reason = refusal ?? `auto prefers ${auto}`;
+          rows.push({ name, available: true, device, version, selfCheck, reason, ...(advice && { advice }) });
+        } catch (error) {
+          rows.push({ name, available: false, device: "", version: "", selfCheck: null, reason: reasonOf(error) });
+        }
+      }
+      return new Doctor(rows, auto);
+    });
+  }
 
   /** Runs one task after the other: two must not switch backends at the same time. */
-  function inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const turn = last.then(task);
-    last = turn.catch(() => {});
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(task);
+    this.#last = turn.catch(() => {});
     return turn;
   }
 
   /** Starts a backend, once; one that failed is tried again. */
-  async function start(tf: TF, candidate: Candidate): Promise<Started> {
-    const before = started.get(candidate.name);
+  async #start(tf: TF, candidate: Candidate): Promise<Started> {
+    const before = this.#started.get(candidate.name);
     if (before) return before;
     const now = await candidate.start(tf);
-    started.set(candidate.name, now);
+    this.#started.set(candidate.name, now);
     return now;
   }
 
-  function find(name: string, owner: string): Candidate {
+  #find(name: string, owner: string): Candidate {
+    const { candidates } = this.#parts;
     const candidate = candidates.find((candidate) => candidate.name === name);
-    if (!candidate) throw unknownName("backend", name, ["auto", ...names], owner);
+    if (!candidate) throw unknownName("backend", name, ["auto", ...candidates.map(({ name }) => name)], owner);
     return candidate;
   }
 
   /** What the environment wants `auto` to take. */
-  function wanted(): Candidate | undefined {
-    const name = preferred();
-    return !name || name === "auto" ? undefined : find(name, `convlens (the environment's ${VARIABLE} asks for it)`);
+  #preferred(): Candidate | undefined {
+    const name = this.#parts.preferred();
+    if (!name || name === "auto") return undefined;
+    return this.#find(name, `convlens (the environment's ${VARIABLE} asks for it)`);
   }
 
-  async function chooseAuto(tf: TF): Promise<BackendName> {
-    const only = wanted();
+  async #chooseAuto(tf: TF): Promise<BackendName> {
+    const only = this.#preferred();
     if (only) {
-      await start(tf, only);
+      await this.#start(tf, only);
       return only.name;
     }
     const reasons: string[] = [];
-    for (const candidate of candidates) {
+    for (const candidate of this.#parts.candidates) {
       try {
         const refusal = await candidate.onlyByName?.();
         if (refusal) {
           reasons.push(`${candidate.name}: ${refusal}`);
         } else {
-          await start(tf, candidate);
+          await this.#start(tf, candidate);
           return candidate.name;
         }
       } catch (error) {
         reasons.push(`${candidate.name}: ${reasonOf(error)}`);
       }
     }
-    throw new BackendError(
-      "auto",
-      `no backend starts here (${reasons.join("; ")})`,
-      "Ask for one by name to see more.",
-    );
+    const reason = `no backend starts here (${reasons.join("; ")})`;
+    throw new BackendError("auto", reason, "Ask for one by name to see more.");
   }
 
-  async function activate(name: BackendName | "auto"): Promise<BackendInfo> {
-    const tf = await load();
-    const chosen = name === "auto" ? await chooseAuto(tf) : name;
-    const { device, version, threads, advice } = await start(tf, find(chosen, "convlens"));
-    if (active === "webgpu" && chosen !== "webgpu") await cacheWeights(tf);
+  async #activate(name: BackendName | "auto"): Promise<BackendInfo> {
+    const tf = await this.#parts.tf();
+    const chosen = name === "auto" ? await this.#chooseAuto(tf) : name;
+    const { device, version, threads, advice } = await this.#start(tf, this.#find(chosen, "convlens"));
+    if (this.#active === "webgpu" && chosen !== "webgpu") await cacheWeights(tf);
     // tfjs may answer false, or go on with another backend without a word.
     if (!await tf.setBackend(chosen) || tf.getBackend() !== chosen) {
       const reason = `TensorFlow.js did not switch to it and computes on ${JSON.stringify(tf.getBackend())}`;
-      throw new BackendError(
-        chosen,
-        reason,
-        "Restart the kernel, then ask for it first of all, or use another backend.",
-      );
+      const remedy = "Restart the kernel, then ask for it first of all, or use another backend.";
+      throw new BackendError(chosen, reason, remedy);
     }
-    active = chosen;
-    if (name === "auto" && !said) {
-      said = true;
+    this.#active = chosen;
+    if (name === "auto" && !this.#said) {
+      this.#said = true;
       const where = threads ? `${device}, ${threads} ${threads === 1 ? "thread" : "threads"}` : device;
-      say(`convlens computes with ${chosen} on ${where}; doctor() tells why.`);
+      this.#parts.say(`convlens computes with ${chosen} on ${where}; doctor() tells why.`);
     }
     return { name: chosen, device, version, ...(threads !== undefined && { threads }), ...(advice && { advice }) };
   }
-
-  return {
-    async useBackend(name = "auto") {
-      if (name !== "auto") find(String(name), "convlens");
-      return await inTurn(() => activate(name));
-    },
-
-    async ensureBackend() {
-      if (!active) await inTurn(async () => active ?? await activate("auto"));
-      return await load();
-    },
-
-    doctor: () =>
-      inTurn(async () => {
-        const tf = await load();
-        const only = wanted()?.name;
-        let auto: BackendName | "" = "";
-        const rows: BackendReport[] = [];
-        for (const candidate of candidates) {
-          const { name } = candidate;
-          try {
-            const { device, version, selfCheck, advice } = await start(tf, candidate);
-            const refusal = await candidate.onlyByName?.();
-            let reason = "";
-            if (only ? only === name : !auto && !refusal) auto = name;
-            else if (only) reason = `the environment's ${VARIABLE} asks for ${only}`;
-            else reason = refusal ?? `auto prefers ${auto}`;
-            rows.push({ name, available: true, device, version, selfCheck, reason, ...(advice && { advice }) });
-          } catch (error) {
-            rows.push({ name, available: false, device: "", version: "", selfCheck: null, reason: reasonOf(error) });
-          }
-        }
-        return new Doctor(rows, auto);
-      }),
-  };
 }
 
 /**

@@ -12,15 +12,15 @@ import { useFasterKernels } from "./native/kernels.ts";
 import { selfCheck } from "./self_check.ts";
 import type { TF } from "./core/types.ts";
 
-/** What the compiled addon tells; the rest is between it and the backend. */
+/** What the compiled addon says of itself; the rest is between it and the backend. */
 interface Binding {
   TF_Version: string;
 }
 
-/** The part of tfjs-node's backend that tells where it computes. */
+/** The part of tfjs-node's backend that says where it computes. */
 type NativeBackend = ReturnType<TF["findBackend"]> & { isUsingGpuDevice: boolean; binding: Binding };
 
-/** Told where the addon is the package's own, or one that an older convlens built. */
+/** Shown where the addon is the package's own, or one that an older convlens built. */
 const ADVICE = "computes slower than it could, because its addon lacks operations that convlens builds into its own. " +
   "`deno task gpu --wheel` in convlens's folder builds that.";
 
@@ -89,7 +89,7 @@ export function loadBeforeGraphics(): void {
   try {
     loadBinding(addon);
   } catch {
-    // A library that does not load harms nobody here; asking for the backend tells what is wrong with it.
+    // A library that does not load harms nobody here; asking for the backend says what is wrong with it.
   }
 }
 

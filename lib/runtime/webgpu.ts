@@ -59,7 +59,7 @@ export const webgpu: Candidate = {
   },
 };
 
-/** A device for kernels of one's own. */
+/** A device for kernels that do not belong to tfjs. */
 export interface GraphicsDevice {
   /** With all the room that its adapter gives. Whoever asked for it destroys it. */
   device: GPUDevice;
@@ -104,7 +104,7 @@ function nameOf({ info }: GPUAdapter): string {
   return info.description || `vendor ${info.vendor}, device ${info.device}`;
 }
 
-/** tfjs reads synchronously through a 2d canvas, which Deno has not: it fails on a null that tells a user nothing. */
+/** tfjs reads synchronously through a 2d canvas, which Deno has not: it fails on a null, which says nothing to a user. */
 function explainSyncReads(backend: { readSync(id: object): unknown }) {
   const readSync = backend.readSync.bind(backend);
   backend.readSync = (id) => {

@@ -249,11 +249,11 @@ describe("doctor", () => {
     expect(stdout).toMatch(/^undefined 0\nconvlens computes with /);
   });
 
-  test("its module run as a program prints the table", async () => {
+  test("as a task prints the table", async () => {
     const { stdout, success } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", MODULE],
+      args: ["task", "doctor"],
       cwd: fileURLToPath(new URL("../../", import.meta.url)),
-      env: { CONVLENS_BACKEND: "" },
+      env: { CONVLENS_BACKEND: "", NO_COLOR: "1" },
     }).output();
     expect(success).toBe(true);
     expect(new TextDecoder().decode(stdout)).toBe(`${report}\n`);

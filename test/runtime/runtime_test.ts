@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { BackendError, type BackendName, type Candidate } from "../../lib/runtime/candidate.ts";
-import { makeRuntime } from "../../lib/runtime/runtime.ts";
+import { Runtime } from "../../lib/runtime/runtime.ts";
 import type { TF } from "../../lib/runtime/core/types.ts";
 
 interface Plan {
@@ -46,13 +46,21 @@ function pretend(
       };
     },
   }));
-  const runtime = makeRuntime({
+  const runtime = new Runtime({
     candidates,
     tf: () => Promise.resolve(tf),
     preferred: () => preferred,
     say: (line) => said.push(line),
   });
-  return { ...runtime, log, said, plans, active: () => active };
+  return {
+    useBackend: runtime.useBackend.bind(runtime),
+    ensureBackend: runtime.ensureBackend.bind(runtime),
+    doctor: runtime.doctor.bind(runtime),
+    log,
+    said,
+    plans,
+    active: () => active,
+  };
 }
 
 describe("auto", () => {

@@ -41,7 +41,7 @@ describe("a pool of Workers", () => {
     const [first, second] = start(2).workers;
     const other = first.call(WAIT, { name: "long", ms: 60_000 });
     const failing = second.call(FAIL, "7 is too much", { about: "on input 7" });
-    const error: WorkerError = await failing.catch((error) => error);
+    const error = await failing.catch((error) => error) as WorkerError;
     expect(error).toBeInstanceOf(WorkerError);
     expect(error.message).toBe(
       "Worker 2 of 2 failed on input 7: 7 is too much. All Workers of this call were ended. Try fewer.",

@@ -20,7 +20,7 @@ export class MemoryError extends Error {
 /** What the wasm backend's memory can grow to: 4 GB, less one page of 64 kB. */
 const HEAP_LIMIT = 2 ** 32 - 2 ** 16;
 
-/** Room that is left to the convolutions' own tables, which no tensor tells of. */
+/** Room that is left to the convolutions' own tables, which no tensor's size includes. */
 const HEAP_SPARE = 2 ** 27;
 
 /** The part of tfjs's wasm backend that allocates. */
@@ -37,7 +37,7 @@ interface WebgpuBackend {
 /** Makes the wasm backend throw a {@linkcode MemoryError} when its memory is full. Everything that fitted stays. */
 export function guardWasm(tf: TF): void {
   const { wasm } = tf.findBackend("wasm") as unknown as WasmBackend;
-  // The first call puts the real function in the place of one that only stands in for it.
+  // The first call replaces a placeholder by the real function.
   wasm._free(wasm._malloc(1));
   const malloc = wasm._malloc;
   /** The address; 0 if there is no room. */
@@ -77,7 +77,7 @@ export function guardWebgpu(tf: TF): void {
 const OUT_OF_MEMORY =
   /OOM when allocating|RESOURCE_EXHAUSTED|out of memory|Array buffer allocation failed|Invalid typed array length: \d{9}/i;
 
-/** An error as a {@linkcode MemoryError}, if it tells that memory ran out; else undefined. */
+/** An error as a {@linkcode MemoryError}, if it says that memory ran out; else undefined. */
 export function asMemoryError(tf: TF, error: unknown): MemoryError | undefined {
   if (error instanceof MemoryError) return error;
   const message = error instanceof Error ? error.message : "";
@@ -89,7 +89,7 @@ export function asMemoryError(tf: TF, error: unknown): MemoryError | undefined {
 }
 
 /**
- * Bytes that the active backend can still hold; undefined where nothing tells: a graphics card does not say how much is
+ * Bytes that the active backend can still hold; undefined where that is unknown: a graphics card does not say how much is
  * free. Natively and on cpu it is what the machine has free.
  */
 export function memoryLeft(tf: TF): number | undefined {

@@ -162,7 +162,7 @@ export function seenCells(tf: TF, x: Tensor, axes: Axis[], value = 0): Tensor {
   return padOrCrop(tf, x, axes.map((axis, i) => seenBy(axis, runs[i] * axis.stride)), value);
 }
 
-/** What to add before and after an axis of the input for its windows to see so many cells. */
+/** What to add before and after an axis of the input for its windows to see that many cells. */
 function seenBy({ before, input }: Axis, cells: number): [number, number] {
   return [before, cells - before - input];
 }
@@ -212,7 +212,7 @@ function tapsPerPhase({ stride, taps }: Axis): number {
   return Math.ceil(taps / stride);
 }
 
-/** Adds so many cells before and after each spatial axis, or takes so many away where the number is negative. */
+/** Adds cells before and after each spatial axis, or removes them where their number is negative. */
 function padOrCrop(tf: TF, x: Tensor, amounts: [number, number][], value = 0): Tensor {
   const all = [[0, 0], ...amounts, [0, 0]];
   let fitted = x;

@@ -95,8 +95,8 @@ export function maximumGradient(tf: TF, x: Tensor, dy: Tensor, axes: readonly nu
   const apart = tf.reshape(turned, [-1, cells]);
   // Not by argMax, which on WebGPU finds any of the equal cells.
   const places = tf.range(0, cells);
-  const greatest = tf.equal(apart, tf.max(apart, 1, true));
-  const first = tf.min(tf.where(greatest, tf.broadcastTo(places, apart.shape), cells), 1, true);
+  const largest = tf.equal(apart, tf.max(apart, 1, true));
+  const first = tf.min(tf.where(largest, tf.broadcastTo(places, apart.shape), cells), 1, true);
   const passed = tf.mul(tf.cast(tf.equal(places, first), "float32"), tf.reshape(dy, [-1, 1]));
   return tf.transpose(tf.reshape(passed, turned.shape), all.map((axis) => order.indexOf(axis)));
 }

@@ -11,7 +11,7 @@ interface Recorder {
 
 /**
  * Runs a synchronous `differentiate`. tfjs never disposes what its tape saved when the function to differentiate, or
- * its gradient, throws: here it is disposed. A lack of memory is told as on every backend.
+ * its gradient, throws: here it is disposed. A lack of memory gives the same error as on every backend.
  */
 export function withTape<T>(tf: TF, differentiate: () => T): T {
   const { state } = tf.engine() as unknown as Recorder;

@@ -2,7 +2,7 @@
  * Where the compiled addon of native TensorFlow lies: one for each user, outside of every cache.
  *
  * A project's `node_modules/` is made anew by package managers, and Deno's global cache belongs to every program on
- * the machine, so the addon stands in neither. In the user's data folder all of the user's notebooks find it, those
+ * the machine, so the addon is in neither. In the user's data folder all of the user's notebooks find it, those
  * in convlens's folder and those elsewhere, and nobody else's program does.
  *
  * @module
@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 /** The package that brings the addon's sources and the TypeScript side of native TensorFlow. */
 export const NODE_GPU = "npm:@tensorflow/tfjs-node-gpu@4.22.0";
 
-/** What an installed addon was made from; stands beside it as `made.json`. */
+/** What an installed addon was made from; written beside it as `made.json`. */
 export interface MadeFrom {
   /** The package's own install, or a build against a Python wheel. */
   way: "package" | "wheel";
@@ -25,9 +25,9 @@ export interface MadeFrom {
   libraries?: string;
 }
 
-/** Where the addon stands in its folder: the package's own layout, because its libraries are found relative to it. */
+/** Where the addon is in its folder: the package's own layout, because its libraries are found relative to it. */
 export const ADDON = join("lib", "napi-v8", "tfjs_binding.node");
-/** Where its {@linkcode MadeFrom} stands. */
+/** Where its {@linkcode MadeFrom} is. */
 export const RECORD = "made.json";
 
 /**

@@ -34,8 +34,8 @@ export interface Window3x3 {
   rectify: boolean;
 }
 
-/** From so many tiles of 2 × 2 outputs on, transforming the filter costs less than it saves. */
-const LEAST_TILES = 64;
+/** With fewer tiles of 2 × 2 outputs, transforming the filter costs more than it saves. */
+const FEWEST_TILES = 64;
 
 /** Whether {@linkcode convolution3x3} takes these shapes, `[n, h, w, c]` and `[kh, kw, cin, cout]`, and is fast. */
 export function suits3x3(x: readonly number[], filter: readonly number[], { pad, turned }: Window3x3): boolean {
@@ -44,7 +44,7 @@ export function suits3x3(x: readonly number[], filter: readonly number[], { pad,
   const [inputs, outputs] = turned ? sides.toReversed() : sides;
   const tiles = batch * Math.ceil((height + 2 * pad - 2) / 2) * Math.ceil((width + 2 * pad - 2) / 2);
   return rows === 3 && columns === 3 && channels === inputs && inputs > 0 && inputs % 16 === 0 &&
-    outputs > 0 && outputs % 32 === 0 && tiles >= LEAST_TILES;
+    outputs > 0 && outputs % 32 === 0 && tiles >= FEWEST_TILES;
 }
 
 /**

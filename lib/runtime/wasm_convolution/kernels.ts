@@ -45,7 +45,10 @@ type Inputs = Record<"x" | "filter", TensorInfo> & { bias?: TensorInfo; side?: T
 /** How many tiles of 2×2 outputs Winograd's algorithm works on at once. */
 const TILES = 64;
 
-/** From so many tiles an image on, Winograd's algorithm pays. Others in the batch do not count: no result hangs on them. */
+/**
+ * The fewest tiles of an image for which Winograd's algorithm pays. Other images of the batch do not count: no result
+ * depends on them.
+ */
 const ENOUGH_TILES = 4;
 
 /**

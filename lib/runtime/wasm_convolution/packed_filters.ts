@@ -58,10 +58,10 @@ export class PackedFilters {
    * A filter, packed.
    *
    * @param id the data of its tensor
-   * @param way tells ways of packing the same data apart
+   * @param way distinguishes ways of packing the same data
    * @param count how many floats it takes, packed
    * @param pack packs it to an address
-   * @returns where it stands: until the next allocation, if it is kept; else it is the caller's, to be freed
+   * @returns its address: valid until the next allocation, if it is kept; else it is the caller's, to be freed
    */
   get(id: object, way: number, count: number, pack: (to: number) => void): { panels: number; kept: boolean } {
     const known = this.#kept.get(id)?.get(way);
