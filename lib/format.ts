@@ -56,6 +56,11 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character]);
 }
 
+/** JSON that can be written within a script element, whatever its strings hold. */
+export function scriptJson(value: unknown): string {
+  return JSON.stringify(value).replaceAll("<", "\\u003c");
+}
+
 /** JSON for an attribute in single quotes: its own double quotes stay readable and short. */
 export function jsonAttribute(value: unknown): string {
   return JSON.stringify(value).replace(/[&<>']/g, (character) => ENTITIES[character]);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ChartHover } from "../page/data.ts";
 import type { Chart, Series } from "./blocks.ts";
 import {
   BAR_SHARE,
@@ -31,24 +32,6 @@ const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
 /** Lines are dashed when asked for, and when all colours are taken. */
 const DASHED = "5 3";
 const LATER_DASHES = ["", "1.5 2.5", "8 3 1.5 3"];
-
-/** What the hover needs: where the plot stands in the chart, in the chart's pixels, and the numbers. */
-export interface ChartHover {
-  size: [width: number, height: number];
-  plot: [left: number, top: number, width: number, height: number];
-  x: { title: string; domain: readonly [number, number]; log: boolean; names?: readonly string[] };
-  y: { title: string; domain: readonly [number, number]; log: boolean };
-  series: {
-    label: string;
-    color: string;
-    as: "line" | "points" | "bars";
-    /** Null where there is no finite number. */
-    x: (number | null)[];
-    y: (number | null)[];
-    low?: (number | null)[];
-    high?: (number | null)[];
-  }[];
-}
 
 /** A chart, laid out and drawn. */
 export interface DrawnChart {

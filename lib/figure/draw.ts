@@ -5,12 +5,10 @@
  */
 
 import { renderSvg } from "../codec.ts";
-import { base64 } from "./base64.ts";
-import { composite } from "./blend.ts";
 import type { Bars, Block, Live, Row, Slides, Table } from "./blocks.ts";
 import { drawChart } from "./chart.ts";
 import type { Pixels } from "./mosaic.ts";
-import { startOf, whereText } from "./parts.ts";
+import { composite, startOf, whereText } from "./parts.ts";
 import { type Typesetter, typesetter, type Weight } from "./text.ts";
 
 const MARGIN = 12;
@@ -84,7 +82,7 @@ function picture(pixels: Pixels, encoded: Encoded): Piece {
     height,
     draw: (x, y) =>
       `<image x="${x}" y="${y}" width="${width}" height="${height}" href="data:image/png;base64,${
-        base64(encoded.pixels.get(pixels)!)
+        encoded.pixels.get(pixels)!.toBase64()
       }"/>`,
   };
 }

@@ -6,7 +6,6 @@
  */
 
 import { encodePng, renderSvg } from "../codec.ts";
-import { base64 } from "./base64.ts";
 import type { Block, Chart, Live } from "./blocks.ts";
 import { chartSvg, drawChart } from "./chart.ts";
 import { drawPng, type Still } from "./draw.ts";
@@ -126,7 +125,7 @@ export class Figure extends Shown {
     const [plotly, ...others] = liveWithin(this.blocks, true).flatMap((block) => block.plotly?.() ?? []);
     return {
       "text/html": html,
-      "image/png": base64(png),
+      "image/png": png.toBase64(),
       "text/plain": this.text,
       ...(plotly !== undefined && others.length === 0 && { "application/vnd.plotly.v1+json": plotly }),
     };

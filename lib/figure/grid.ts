@@ -5,10 +5,10 @@
  */
 
 import { encodePng, encodeWebp } from "../codec.ts";
-import { base64 } from "./base64.ts";
 import type { Live } from "./blocks.ts";
-import { scriptJson } from "../page/controls.ts";
-import { GRID_SCRIPT } from "../page/grid_script.ts";
+import { scriptJson } from "../format.ts";
+import scripts from "../page/bundle.json" with { type: "json" };
+import type { GridData as PageGrid } from "../page/data.ts";
 import type { Pixels } from "./mosaic.ts";
 import { shrink, SPRITE_BUDGET, type Thumbnails } from "./sprites.ts";
 
@@ -75,7 +75,7 @@ export function gridBlock(grid: GridData): Live {
     return {
       width,
       height,
-      svg: `<image width="${width}" height="${height}" href="data:image/png;base64,${base64(png)}"/>`,
+      svg: `<image width="${width}" height="${height}" href="data:image/png;base64,${png.toBase64()}"/>`,
     };
   };
   return {
@@ -86,15 +86,15 @@ export function gridBlock(grid: GridData): Live {
     fine: 1,
     still,
     async html() {
-      const json = scriptJson({
+      const page: PageGrid = {
         rows,
         columns,
         words: Array.from(cells, (index) => index < 0 ? "" : words(index)),
-        picture: base64(await finePicture(grid)),
-      });
+        picture: (await finePicture(grid)).toBase64(),
+      };
       const hint =
         `<div style="font-size:85%;opacity:.8">Scroll to zoom in, drag to move, double click for the whole.</div>`;
-      return `<script type="application/json">${json}</script>${hint}<script>${GRID_SCRIPT}</script>`;
+      return `<script type="application/json">${scriptJson(page)}</script>${hint}<script>${scripts.grid}</script>`;
     },
   };
 }

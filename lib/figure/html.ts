@@ -5,15 +5,12 @@
  * @module
  */
 
-import { escapeHtml, jsonAttribute } from "../format.ts";
-import { base64 } from "./base64.ts";
-import { composite, DEFAULT_OPACITY } from "./blend.ts";
+import { escapeHtml, jsonAttribute, scriptJson } from "../format.ts";
 import type { Bars, Blend, Block, Chart, Live, Picture, Slides, Table } from "./blocks.ts";
-import type { ChartHover } from "./chart.ts";
-import { CONTROLS_SCRIPT, scriptJson } from "../page/controls.ts";
-import { HOVER_SCRIPT } from "../page/hover.ts";
+import scripts from "../page/bundle.json" with { type: "json" };
+import type { BlendData, ChartHover, PictureHover, SlidesData } from "../page/data.ts";
 import type { Pixels } from "./mosaic.ts";
-import { startOf, whereText, within } from "./parts.ts";
+import { composite, DEFAULT_OPACITY, startOf, whereText, within } from "./parts.ts";
 import { packValues } from "./values.ts";
 
 /** Colours that are readable on a light and on a dark page. */
@@ -73,9 +70,9 @@ export function figureHtml(
     );
   }
   parts.push("</figure>");
-  if (blocks.some(hasHover)) parts.push(`<script>${HOVER_SCRIPT}</script>`);
+  if (blocks.some(hasHover)) parts.push(`<script>${scripts.hover}</script>`);
   if (blocks.some(({ kind }) => kind === "slides" || kind === "blend")) {
-    parts.push(`<script>${CONTROLS_SCRIPT}</script>`);
+    parts.push(`<script>${scripts.controls}</script>`);
   }
   return parts.join("\n");
 }
@@ -118,7 +115,7 @@ function blockHtml(block: Block, context: Context): string {
   return `<div style="margin:0 0 4px 0">${heading}${note}${innerHtml(block, context)}</div>`;
 }
 
-const dataUri = (png: Uint8Array) => `data:image/png;base64,${base64(png)}`;
+const dataUri = (png: Uint8Array) => `data:image/png;base64,${png.toBase64()}`;
 
 /** An image of pixels, never blurred; `hover` is what the hover's script reads of it. */
 function imageHtml(
@@ -126,7 +123,7 @@ function imageHtml(
     pixels: Pixels;
     png: Uint8Array;
     alt: string;
-    hover?: Record<string, unknown>;
+    hover?: PictureHover;
     number?: number;
     marked?: Record<string, Uint8Array>;
   },
@@ -141,7 +138,7 @@ function imageHtml(
 
 function pictureHtml(picture: Picture, { pixels: encoded, marked }: Context): string {
   const { pixels, alt, grid, values, marks } = picture;
-  const hover = {
+  const hover: PictureHover = {
     ...(grid && {
       columns: grid.columns,
       tile: grid.tile,
@@ -179,19 +176,20 @@ function slidesHtml(slides: Slides, context: Context): string {
   const start = startOf(slides);
   const where = slides.frames.map((_, index) => whereText(slides, index));
   const frames = slides.frames.map(({ block }, index) => index === start ? null : blockHtml(block, context));
+  const data: SlidesData = { start, labels: where, frames };
   return `<div class="convlens-slides" data-label="${escapeHtml(slides.label)}">` +
     `<div class="convlens-where" style="font-size:90%;margin:0 0 4px 0;font-variant-numeric:tabular-nums">${
       escapeHtml(where[start])
     }</div>` +
     `<div class="convlens-frames"><div>${blockHtml(slides.frames[start].block, context)}</div></div>` +
-    `<script type="application/json">${scriptJson({ start, labels: where, frames })}</script></div>`;
+    `<script type="application/json">${scriptJson(data)}</script></div>`;
 }
 
 function blendHtml(blend: Blend, { pixels: encoded }: Context): string {
   const { below, above, values, alt, opacity = DEFAULT_OPACITY } = blend;
   const pixels = composite(blend);
   const hover = values && { values: packValues(values) };
-  const data = { below: dataUri(encoded.get(below)!), above: dataUri(encoded.get(above)!), opacity };
+  const data: BlendData = { below: dataUri(encoded.get(below)!), above: dataUri(encoded.get(above)!), opacity };
   return `<div class="convlens-blend">${imageHtml({ pixels, png: encoded.get(pixels)!, alt, hover })}` +
     `<script type="application/json">${scriptJson(data)}</script></div>`;
 }

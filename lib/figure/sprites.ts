@@ -5,7 +5,6 @@
  */
 
 import { encodeWebp } from "../codec.ts";
-import { base64 } from "./base64.ts";
 
 /** Small square pictures, all of one size. */
 export interface Thumbnails {
@@ -103,7 +102,7 @@ async function encodeAll(
     const sheet = await encodeSheet(thumbnails, chosen.slice(start, start + columns ** 2), tile);
     bytes += sheet.length;
     if (bytes > budget) return undefined;
-    sheets.push(base64(sheet));
+    sheets.push(sheet.toBase64());
   }
   return { tile, columns, step, sheets, bytes };
 }

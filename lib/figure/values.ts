@@ -5,18 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { base64 } from "./base64.ts";
-
-/** Numbers as the hover reads them: half floats of `numbers · scale`, row by row, channels last. */
-export interface PackedValues {
-  rows: number;
-  columns: number;
-  channels: number;
-  /** What a half float is divided by. */
-  scale: number;
-  /** The half floats, the lesser byte first, as base64. */
-  halves: string;
-}
+import type { PackedValues } from "../page/data.ts";
 
 /** Half floats end at 65504; numbers are scaled to stay below. */
 const MOST = 32_768;
@@ -40,5 +29,5 @@ export function packValues({ data, shape }: NdArray): PackedValues {
   const view = new DataView(new ArrayBuffer(data.length * 2));
   data.forEach((value, i) => view.setFloat16(i * 2, value * scale, true));
   const [rows, columns, channels = 1] = shape;
-  return { rows, columns, channels, scale, halves: base64(new Uint8Array(view.buffer)) };
+  return { rows, columns, channels, scale, halves: new Uint8Array(view.buffer).toBase64() };
 }

@@ -6,11 +6,9 @@
 
 import type { NdArray } from "../array.ts";
 import { renderSvg } from "../codec.ts";
-import { base64 } from "../figure/base64.ts";
 import type { Progress } from "../figure/cell.ts";
 import { columnOf, mapPoints, NO_LABEL } from "../figure/map/columns.ts";
-import { drawMap } from "../figure/map/still.ts";
-import { STEADY_VIEW } from "../figure/map/view.ts";
+import { drawMap, STEADY_VIEW } from "../figure/map/still.ts";
 import { typesetter } from "../figure/text.ts";
 import { escapeHtml } from "../format.ts";
 import { startLiveView } from "./live_view.ts";
@@ -42,7 +40,7 @@ export function startLiveEmbedding(
       `<svg xmlns="http://www.w3.org/2000/svg" width="${SIDE}" height="${SIDE}">${svg}</svg>`,
     );
     return `<div style="font-size:90%;opacity:.85;margin:4px 0">${escapeHtml(words)}</div>` +
-      `<img src="data:image/png;base64,${base64(png)}" width="${SIDE}" height="${SIDE}" alt="${escapeHtml(words)}">`;
+      `<img src="data:image/png;base64,${png.toBase64()}" width="${SIDE}" height="${SIDE}" alt="${escapeHtml(words)}">`;
   };
   return {
     update: (points, words) => live.offer(() => html(points, words)),

@@ -4,8 +4,8 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mapFigure } from "../../lib/figure/map/map.ts";
-import { mapPoints, type SpacePoints } from "../../lib/figure/map/columns.ts";
-import { bestView, type MapView, project } from "../../lib/figure/map/view.ts";
+import { mapPoints } from "../../lib/figure/map/columns.ts";
+import { bestView, project, type SpacePoints, type View } from "../../lib/page/view.ts";
 import { uniforms } from "../nets.ts";
 import { browserIsReady, openBrowser } from "./browser.ts";
 
@@ -42,7 +42,7 @@ const figure = mapFigure({
 });
 
 /** Where a point is seen on the screen. */
-async function place(page: Page, i: number, from: MapView = view): Promise<[number, number]> {
+async function place(page: Page, i: number, from: View = view): Promise<[number, number]> {
   const box = (await page.locator(".convlens-plot canvas").boundingBox())!;
   const { u, v } = project(space, from);
   // As in the script: a margin for the dots, 9 pixels wide here.

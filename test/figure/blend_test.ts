@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { composite } from "../../lib/figure/blend.ts";
+import { composite } from "../../lib/figure/parts.ts";
 import type { Blend } from "../../lib/figure/blocks.ts";
 import { Figure } from "../../lib/figure/figure.ts";
 

@@ -1,9 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { encodePng } from "../../lib/codec.ts";
 import type { Block } from "../../lib/figure/blocks.ts";
-import { CONTROLS_SCRIPT } from "../../lib/page/controls.ts";
 import { Figure, type FigureParts } from "../../lib/figure/figure.ts";
-import { HOVER_SCRIPT } from "../../lib/page/hover.ts";
+import scripts from "../../lib/page/bundle.json" with { type: "json" };
 import { escapeHtml } from "../../lib/format.ts";
 
 const EVIL = `"><script>alert(1)</script>' onerror='x`;
@@ -117,12 +116,12 @@ describe("figure HTML", () => {
       series: [{ label: "y", x: [1, 2], y: [1, 2] }],
     };
     const hovering = await new Figure({ title: "a", blocks: [chart] }).html();
-    expect(hovering).toContain(HOVER_SCRIPT);
-    expect(hovering).not.toContain(CONTROLS_SCRIPT);
+    expect(hovering).toContain(scripts.hover);
+    expect(hovering).not.toContain(scripts.controls);
     const slides: Block = { kind: "slides", label: "epoch", frames: [{ label: "1", block: chart }] };
     const sliding = await new Figure({ title: "a", blocks: [slides] }).html();
-    expect(sliding).toContain(HOVER_SCRIPT);
-    expect(sliding).toContain(CONTROLS_SCRIPT);
+    expect(sliding).toContain(scripts.hover);
+    expect(sliding).toContain(scripts.controls);
   });
 
   test("leaves text in the page's own colour, and lays no ground under it: light and dark themes both fit", async () => {

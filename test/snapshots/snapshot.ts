@@ -6,10 +6,7 @@
  */
 
 import { decodeBytes } from "../../lib/codec.ts";
-import { CONTROLS_SCRIPT } from "../../lib/page/controls.ts";
-import { GRID_SCRIPT } from "../../lib/page/grid_script.ts";
-import { HOVER_SCRIPT } from "../../lib/page/hover.ts";
-import { MAP_SCRIPT } from "../../lib/page/map/script.ts";
+import scripts from "../../lib/page/bundle.json" with { type: "json" };
 
 /** How far a picture may be from its snapshot: rounding in another build of the libraries, and no more. */
 export const TOLERANCE = {
@@ -58,10 +55,10 @@ export function difference(found: Decoded, wanted: Decoded): string | undefined 
 /** HTML with its pictures, its packed numbers and its scripts replaced by placeholders, one element a line. */
 export function readable(html: string): string {
   return html
-    .replaceAll(HOVER_SCRIPT, "[hover script]")
-    .replaceAll(CONTROLS_SCRIPT, "[controls script]")
-    .replaceAll(MAP_SCRIPT, "[map script]")
-    .replaceAll(GRID_SCRIPT, "[grid script]")
+    .replaceAll(scripts.hover, "[hover script]")
+    .replaceAll(scripts.controls, "[controls script]")
+    .replaceAll(scripts.map, "[map script]")
+    .replaceAll(scripts.grid, "[grid script]")
     .replace(/(class="convlens-plotly">)[^<]*/g, "$1[Plotly]")
     .replace(/("(?:sheets":\["|picture":"))[A-Za-z0-9+/=]*/g, "$1[WebP]")
     .replace(

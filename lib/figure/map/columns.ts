@@ -5,6 +5,7 @@
  */
 
 import { extent, type NdArray } from "../../array.ts";
+import type { SpacePoints } from "../../page/view.ts";
 import type { Thumbnails } from "../sprites.ts";
 
 /** What a map shows. */
@@ -34,17 +35,6 @@ export interface FlatPoints {
   y: Float32Array;
   /** The middle and the side of the square that holds all points. */
   box: { x: number; y: number; side: number };
-}
-
-/** Where points lie on a map in space. */
-export interface SpacePoints {
-  kind: "space";
-  count: number;
-  x: Float32Array;
-  y: Float32Array;
-  z: Float32Array;
-  /** The middle and the side of the cube that holds all points, and the radius of the ball around the same middle. */
-  box: { x: number; y: number; z: number; side: number; radius: number };
 }
 
 export type MapPoints = FlatPoints | SpacePoints;

@@ -4,15 +4,15 @@
  * @module
  */
 
-import { base64 } from "../base64.ts";
 import type { Live } from "../blocks.ts";
-import { scriptJson } from "../../page/controls.ts";
+import { scriptJson } from "../../format.ts";
 import { Figure } from "../figure.ts";
 import { columnOf, type MapColumn, type MapData, type MapPoints, mapPoints, NO_LABEL, shapeOf } from "./columns.ts";
-import { MAP_SCRIPT } from "../../page/map/script.ts";
+import scripts from "../../page/bundle.json" with { type: "json" };
+import type { MapData as PageMap, PageColumn } from "../../page/data.ts";
+import { bestView } from "../../page/view.ts";
 import { dotSize, drawLegend, drawMap } from "./still.ts";
 import { thin } from "./thin.ts";
-import { bestView } from "./view.ts";
 import { plotlyElement } from "./plotly.ts";
 import { encodeSprites, SPRITE_BUDGET, type Sprites } from "../sprites.ts";
 import { typesetter } from "../text.ts";
@@ -45,19 +45,20 @@ function packNeighbors({ k, indices }: { k: number; indices: ArrayLike<number> }
   const wide = count > 65_536;
   const packed = new (wide ? Uint32Array : Uint16Array)(count * kept);
   for (let i = 0; i < count; i++) for (let j = 0; j < kept; j++) packed[i * kept + j] = indices[i * k + j];
-  return { k: kept, wide, indices: base64(new Uint8Array(packed.buffer)) };
+  return { k: kept, wide, indices: new Uint8Array(packed.buffer).toBase64() };
 }
 
-const packed = (values: Float32Array) => base64(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+const packed = ({ buffer, byteOffset, byteLength }: Float32Array) =>
+  new Uint8Array(buffer, byteOffset, byteLength).toBase64();
 
-function packColumn(column: MapColumn) {
+function packColumn(column: MapColumn): PageColumn<string, string> {
   const { kind, name, palette, color } = column;
   if (kind === "numbers") {
     return {
       kind,
       name,
       palette,
-      color: base64(color),
+      color: color.toBase64(),
       low: column.low,
       high: column.high,
       values: packed(column.values),
@@ -71,7 +72,7 @@ function packColumn(column: MapColumn) {
     names: column.names,
     counts: column.counts,
     shapes: column.names.map((_, i) => shapeOf(i)),
-    color: base64(color),
+    color: color.toBase64(),
     // Only where classes share a colour, the names do not say it all.
     ...(column.values.some((value) => !names.has(value)) && { values: column.values }),
   };
@@ -156,7 +157,7 @@ export function mapBlock(all: MapData, { title, heading }: { title: string; head
     plotly: count > PLOTLY_POINTS ? undefined : () => plotlyFigure(title, points, columns[0], ids),
     async html() {
       const sprites = thumbnails && await encodeSprites(thumbnails, count, { budget });
-      const json = scriptJson({
+      const page: PageMap = {
         x: packed(x),
         y: packed(y),
         ...(points.kind === "space" && { z: packed(points.z), view }),
@@ -167,11 +168,13 @@ export function mapBlock(all: MapData, { title, heading }: { title: string; head
         columns: columns.map(packColumn),
         neighbors,
         sprites,
-      });
+      };
       const said = sprites &&
         `<div style="font-size:85%;opacity:.8">${spriteText(sprites, thumbnails.side)}</div>`;
       const plotly = points.kind === "flat" ? await plotlyElement() : "";
-      return `<script type="application/json">${json}</script>${said ?? ""}${plotly}<script>${MAP_SCRIPT}</script>`;
+      return `<script type="application/json">${scriptJson(page)}</script>${
+        said ?? ""
+      }${plotly}<script>${scripts.map}</script>`;
     },
   };
 }

@@ -9,7 +9,6 @@
  */
 
 import { gzipSync } from "node:zlib";
-import { base64 } from "../base64.ts";
 
 /** The bundle for points drawn by the graphics card; its licence is MIT. */
 const PLOTLY = "npm:plotly.js-gl2d-dist-min@3.7.0";
@@ -21,7 +20,7 @@ async function make(): Promise<string> {
   await import(`${PLOTLY}/package.json`, { with: { type: "json" } });
   const source = await Deno.readFile(new URL(import.meta.resolve(`${PLOTLY}/plotly-gl2d.min.js`)));
   return `<script type="text/plain" class="${CLASS}">${
-    base64(new Uint8Array(gzipSync(source, { level: 9 })))
+    new Uint8Array(gzipSync(source, { level: 9 })).toBase64()
   }</script>`;
 }
 

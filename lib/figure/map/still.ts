@@ -5,10 +5,13 @@
  */
 
 import { encodePng } from "../../codec.ts";
-import { base64 } from "../base64.ts";
-import { type FlatPoints, type MapColumn, type MapPoints, SHADES, shapeOf, type SpacePoints } from "./columns.ts";
-import { bestView, HAZE, type MapView, project } from "./view.ts";
+import { type FlatPoints, type MapColumn, type MapPoints, SHADES, shapeOf } from "./columns.ts";
+import { brief } from "../../format.ts";
+import { type Canvas, disc, rgbOf } from "../../page/disc.ts";
+import { bestView, HAZE, project, RAISED, type SpacePoints, type View } from "../../page/view.ts";
 import type { Typesetter } from "../text.ts";
+
+export { STEADY_VIEW } from "../../page/view.ts";
 
 const SIDE = 560;
 const LEGEND = 170;
@@ -21,8 +24,7 @@ const PLAIN = [63, 144, 218];
 const WHITE = [255, 255, 255];
 /** How opaque the points of the background are. */
 const PALE = 0.2;
-/** What lies on a background is so much larger, and ringed in this colour. */
-export const RAISED = 1.5;
+/** What lies on a background is ringed in this colour. */
 const DARK = [26, 26, 26];
 /** Dots of this radius or more may have a rim, so wide, in pixels of the drawing. */
 const RIMMED = 4;
@@ -31,18 +33,10 @@ const RIM = 1.2;
 const MARGIN = 4;
 const IN_FRAME = 16;
 
-function rgb(color: string): [number, number, number] {
-  const value = parseInt(color.slice(1), 16);
-  return [value >> 16, (value >> 8) & 255, value & 255];
-}
-
 /** How wide points are drawn, in pixels of the page. */
 export function dotSize(count: number): number {
   return count <= 300 ? 9 : count <= 2000 ? 7 : count <= 8000 ? 5 : count <= 25_000 ? 4 : 3;
 }
-
-/** How far along a step `[0, 1]` from outside to inside a point at a distance from the edge is. */
-const inside = (distance: number) => Math.min(1, Math.max(0, distance + 0.5));
 
 /** Where a point's dot goes: pixels, and how much of its colour is lost in haze. */
 interface Dots {
@@ -80,7 +74,7 @@ function flatDots({ count, x, y, box }: FlatPoints, { side, dot, margin }: Size)
 }
 
 /** Dots that grow towards the eye and fade away from it, the nearest painted last. */
-function spaceDots(points: SpacePoints, view: MapView, { side, dot, margin }: Size): Dots {
+function spaceDots(points: SpacePoints, view: View, { side, dot, margin }: Size): Dots {
   const { u, v, depth, growth } = project(points, view);
   const radius = dot * FINE / 2;
   const scale = side / 2 - 1.5 * radius - margin;
@@ -105,37 +99,20 @@ function* mixed(count: number): Generator<number> {
 /** The points as pixels on white. */
 function paint(dots: Dots, column: MapColumn | undefined, { side, background }: { side: number; background: number }) {
   const pixels = new Uint8Array(side * side * 3).fill(255);
-  const colors = column && { of: column.color, table: column.palette.map(rgb) };
-  const disc = (i: number, [red, green, blue]: readonly number[], radius: number, opacity: number) => {
-    const square = column?.kind === "classes" && shapeOf(colors!.of[i]) === "square";
-    const [cx, cy] = [dots.x[i], dots.y[i]];
-    for (let v = Math.max(0, Math.floor(cy - radius - 1)); v <= Math.min(side - 1, cy + radius + 1); v++) {
-      for (let u = Math.max(0, Math.floor(cx - radius - 1)); u <= Math.min(side - 1, cx + radius + 1); u++) {
-        const du = u + 0.5 - cx;
-        const dv = v + 0.5 - cy;
-        const far = square ? Math.max(Math.abs(du), Math.abs(dv)) * 1.13 : Math.hypot(du, dv);
-        const share = opacity * inside(radius - far);
-        if (share === 0) continue;
-        const at = (v * side + u) * 3;
-        pixels[at] += share * (red - pixels[at]);
-        pixels[at + 1] += share * (green - pixels[at + 1]);
-        pixels[at + 2] += share * (blue - pixels[at + 2]);
-      }
-    }
-  };
+  const colors = column && { of: column.color, table: column.palette.map(rgbOf) };
+  const canvas: Canvas = { bytes: pixels, width: side, height: side, depth: 3 };
   const one = (i: number) => {
     const color = colors ? colors.table[colors.of[i]] : PLAIN;
     const pale = i < background;
     const raised = background > 0 && !pale;
     const radius = dots.radius[i] * (raised ? RAISED : 1);
-    if (raised) disc(i, DARK, radius + RIM, 1);
-    else if (dots.rims && radius >= RIMMED && !pale) disc(i, WHITE, radius + RIM, 0.8);
-    disc(
-      i,
-      color.map((value) => value + dots.haze[i] * (255 - value)),
-      radius,
-      pale ? PALE : raised ? 1 : dots.opacity,
-    );
+    const square = column?.kind === "classes" && shapeOf(column.color[i]) === "square";
+    const paintOne = (color: readonly number[], radius: number, opacity: number) =>
+      disc(canvas, dots.x[i], dots.y[i], radius, color, opacity, square);
+    if (raised) paintOne(DARK, radius + RIM, 1);
+    else if (dots.rims && radius >= RIMMED && !pale) paintOne(WHITE, radius + RIM, 0.8);
+    const hazy = color.map((value) => value + dots.haze[i] * (255 - value));
+    paintOne(hazy, radius, pale ? PALE : raised ? 1 : dots.opacity);
   };
   const order = [...dots.order];
   for (const i of order) if (i < background) one(i);
@@ -177,14 +154,13 @@ function legendSvg(type: Typesetter, column: MapColumn, left: number): string {
         `<rect x="${left}" y="${y}" width="14" height="${step}" fill="${color}"/>`,
       );
     });
-    const digits = (value: number) => String(Number(value.toPrecision(3))).replace("-", "−");
-    parts.push(`<path fill="${INK}" d="${type.path(digits(high), left + 20, 46, 12)}"/>`);
+    parts.push(`<path fill="${INK}" d="${type.path(brief(high), left + 20, 46, 12)}"/>`);
     if (palette.length > SHADES) {
       const y = 36 + tall + 30;
       parts.push(`<circle cx="${left + 7}" cy="${y - 4.5}" r="5" fill="${palette[SHADES]}"/>`);
       parts.push(`<path fill="${INK}" d="${type.path("no number", left + 20, y, 12)}"/>`);
     }
-    parts.push(`<path fill="${INK}" d="${type.path(digits(low), left + 20, 36 + tall, 12)}"/>`);
+    parts.push(`<path fill="${INK}" d="${type.path(brief(low), left + 20, 36 + tall, 12)}"/>`);
   }
   return parts.join("");
 }
@@ -213,7 +189,7 @@ export interface DrawMapOptions {
   /** The first so many points are pale, under the others. @default 0 */
   background?: number;
   /** From where points in space are seen. @default where they hide one another least */
-  view?: MapView;
+  view?: View;
 }
 
 /** Draws a map, coloured by a column, on white. */
@@ -235,7 +211,7 @@ export async function drawMap(
     width,
     height,
     svg: `<rect width="${width}" height="${height}" rx="4" fill="#ffffff"/><image width="${side}" height="${side}" ` +
-      `href="data:image/png;base64,${base64(png)}"/>${
+      `href="data:image/png;base64,${png.toBase64()}"/>${
         legend ? "" : frame(side)
       }<g transform="translate(${side} 0)">${beside.svg}</g>`,
   };

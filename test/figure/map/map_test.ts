@@ -3,7 +3,7 @@ import { mapBlock, mapFigure } from "../../../lib/figure/map/map.ts";
 import { columnOf, mapPoints, shapeOf } from "../../../lib/figure/map/columns.ts";
 import { drawMap } from "../../../lib/figure/map/still.ts";
 import { thin } from "../../../lib/figure/map/thin.ts";
-import { bestView, project, WIDEST } from "../../../lib/figure/map/view.ts";
+import { bestView, project, WIDEST } from "../../../lib/page/view.ts";
 import { notebookPage } from "../../../lib/tools/notebook_page.ts";
 import { onlyOnce, plotlyElement } from "../../../lib/figure/map/plotly.ts";
 import { encodeSprites, type Thumbnails } from "../../../lib/figure/sprites.ts";

@@ -4,11 +4,30 @@
  * @module
  */
 
-import { extent } from "../../array.ts";
-import type { SpacePoints } from "./columns.ts";
+import { extent } from "../array.ts";
+
+/** The middle of all points, the side of the square or cube that holds them, and in space the radius of the ball. */
+export interface MapBox {
+  x: number;
+  y: number;
+  z?: number;
+  side: number;
+  radius?: number;
+}
+
+/** Where points lie on a map in space. */
+export interface SpacePoints {
+  kind: "space";
+  count: number;
+  x: Float32Array;
+  y: Float32Array;
+  z: Float32Array;
+  /** The middle and the side of the cube that holds all points, and the radius of the ball around the same middle. */
+  box: { x: number; y: number; z: number; side: number; radius: number };
+}
 
 /** Where the eye is: it looks at the middle of the points, their third axis pointing upwards. */
-export interface MapView {
+export interface View {
   /** Around the third axis, in degrees; at 0 the first axis points to the eye and the second one to the right. */
   azimuth: number;
   /** Above the plane of the first two axes, in degrees. */
@@ -32,7 +51,7 @@ export interface Projected {
 }
 
 /** Where a map is looked at from while it settles. */
-export const STEADY_VIEW: MapView = { azimuth: 30, elevation: 20 };
+export const STEADY_VIEW: View = { azimuth: 30, elevation: 20 };
 
 /** How far the eye is from the middle, in radii. Near points look larger, the more the nearer the eye. */
 export const EYE = 3.5;
@@ -40,20 +59,22 @@ export const EYE = 3.5;
 export const WIDEST = EYE / Math.sqrt(EYE ** 2 - 1);
 /** So much of the colour of the farthest points is lost in haze. */
 export const HAZE = 0.6;
+/** What lies on a background is so much larger, and ringed. */
+export const RAISED = 1.5;
 
-/** Points as the eye sees them. */
+/** Points as the eye sees them; `seen` is where they are written to. */
 export function project(
-  { count, x, y, z, box }: SpacePoints,
-  { azimuth, elevation, zoom = 1, x: right = 0, y: up = 0 }: MapView,
-): Projected {
-  const [a, e] = [azimuth * Math.PI / 180, elevation * Math.PI / 180];
-  const [ca, sa, ce, se] = [Math.cos(a), Math.sin(a), Math.cos(e), Math.sin(e)];
-  const seen: Projected = {
+  { count, x, y, z, box }: Omit<SpacePoints, "kind">,
+  { azimuth, elevation, zoom = 1, x: right = 0, y: up = 0 }: View,
+  seen: Projected = {
     u: new Float32Array(count),
     v: new Float32Array(count),
     depth: new Float32Array(count),
     growth: new Float32Array(count),
-  };
+  },
+): Projected {
+  const [a, e] = [azimuth * Math.PI / 180, elevation * Math.PI / 180];
+  const [ca, sa, ce, se] = [Math.cos(a), Math.sin(a), Math.cos(e), Math.sin(e)];
   for (let i = 0; i < count; i++) {
     const [px, py, pz] = [(x[i] - box.x) / box.radius, (y[i] - box.y) / box.radius, (z[i] - box.z) / box.radius];
     const towards = ca * px + sa * py;
@@ -78,7 +99,7 @@ const ACROSS = 28;
 const CLOSEST = 1.5;
 
 /** The view in which the fewest points hide one another, as near as all of them are in sight. */
-export function bestView(points: SpacePoints): MapView {
+export function bestView(points: SpacePoints): View {
   const step = Math.ceil(points.count / SAMPLE);
   const count = Math.ceil(points.count / step);
   const some = (from: Float32Array) => Float32Array.from({ length: count }, (_, i) => from[i * step]);

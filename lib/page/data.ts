@@ -1,0 +1,128 @@
+/**
+ * What a figure packs for the page: figures write it as JSON, the scripts of the page read it.
+ *
+ * @module
+ */
+
+import type { MapBox, View } from "./view.ts";
+
+/** Numbers behind a picture: half floats of `numbers · scale`, row by row, channels last. */
+export interface PackedValues {
+  rows: number;
+  columns: number;
+  channels: number;
+  /** What a half float is divided by. */
+  scale: number;
+  /** The half floats, the lower byte first, as base64. */
+  halves: string;
+}
+
+/** What hovering over a tile or cell marks on the picture with the number `on`. */
+export interface PackedMarks {
+  on?: number;
+  /** `[y0, x0, y1, x1]` in pixels of that picture, one for each tile or cell. */
+  boxes: readonly (readonly [number, number, number, number])[];
+  fill?: string;
+}
+
+/** What the hover reads of a picture: its tiles, its numbers, or both. */
+export interface PictureHover {
+  columns?: number;
+  tile?: readonly [width: number, height: number];
+  /** Pixels between tiles, and around them. @default 1 */
+  gutter?: number;
+  labels?: readonly string[];
+  values?: PackedValues;
+  marks?: PackedMarks;
+}
+
+/** One axis of a chart. */
+export interface HoverAxis {
+  title: string;
+  domain: readonly [number, number];
+  log: boolean;
+  names?: readonly string[];
+}
+
+/** One series of a chart; null where there is no finite number. */
+export interface HoverSeries {
+  label: string;
+  color: string;
+  as: "line" | "points" | "bars";
+  x: (number | null)[];
+  y: (number | null)[];
+  low?: (number | null)[];
+  high?: (number | null)[];
+}
+
+/** What the hover reads of a chart; sizes and places are in the chart's pixels. */
+export interface ChartHover {
+  size: [width: number, height: number];
+  plot: [left: number, top: number, width: number, height: number];
+  x: HoverAxis;
+  y: HoverAxis;
+  series: HoverSeries[];
+}
+
+/** Frames of slides: the HTML of each, null for the one that the page already shows. */
+export interface SlidesData {
+  start: number;
+  labels: string[];
+  frames: (string | null)[];
+}
+
+/** Two pictures, one over the other, as addresses. */
+export interface BlendData {
+  below: string;
+  above: string;
+  opacity: number;
+}
+
+/** A grid of images as one picture (WebP in base64), and the words for each cell, row by row. */
+export interface GridData {
+  rows: number;
+  columns: number;
+  words: string[];
+  picture: string;
+}
+
+/** What points are coloured by; `C` and `N` are the codes of colours and the numbers, packed or not. */
+export type PageColumn<C, N> =
+  & { name: string; palette: string[]; /** For each point its place in the palette. */ color: C }
+  & (
+    | { kind: "numbers"; low: number; high: number; values: N }
+    | {
+      kind: "classes";
+      names: string[];
+      counts: number[];
+      shapes: ("circle" | "square")[];
+      /** The value of each point, where its class has none of its own. */
+      values?: readonly string[];
+    }
+  );
+
+/** Thumbnails in sheets (WebP in base64); of every `step`-th point there is one. */
+export interface PackedSprites {
+  /** Tiles in a row of a sheet, and rows in a full sheet. */
+  columns: number;
+  step: number;
+  sheets: string[];
+}
+
+/** A map of points; typed arrays are in base64. */
+export interface MapData {
+  x: string;
+  y: string;
+  z?: string;
+  /** Of points in space: where they are looked at from at first. */
+  view?: View;
+  box: MapBox;
+  /** The diameter of a dot in pixels. */
+  dot: number;
+  /** The first so many points are pale. */
+  background: number;
+  ids?: readonly string[];
+  columns: PageColumn<string, string>[];
+  neighbors?: { k: number; wide: boolean; indices: string };
+  sprites?: PackedSprites;
+}
