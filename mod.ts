@@ -88,6 +88,7 @@ export { loadModel, ModelError } from "./lib/model/load.ts";
 export { type LayerInfo, type Model } from "./lib/model/model.ts";
 export { smallZfnet, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
+export { type Baseline } from "./lib/probe/attribution/baseline.ts";
 export { type Target } from "./lib/probe/target.ts";
 export { TrainingError } from "./lib/probe/training/train.ts";
 export { BackendError, type BackendInfo, doctor, useBackend } from "./lib/runtime/backend.ts";

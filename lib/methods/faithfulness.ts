@@ -12,11 +12,12 @@ import { kindOf } from "../errors.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { readOptions, RunOptions, whole } from "../options.ts";
 import { subjectsOf } from "../probe/attribution/attribute.ts";
+import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
 import type { Target } from "../probe/target.ts";
 import type { AttributionTarget } from "../results/attribution.ts";
 import { CONTROL, Faithfulness } from "../results/faithfulness.ts";
 import { withProgress } from "../results/progress.ts";
-import { type Baseline, baselinesOf, controlMap, walkCurves } from "../scan/faithfulness.ts";
+import { controlMap, walkCurves } from "../scan/faithfulness.ts";
 
 /** A map to put to the test: an `Attribution`, or anything like it. */
 export interface MapToTest {
@@ -38,11 +39,12 @@ export class FaithfulnessOptions extends RunOptions {
    */
   target?: Exclude<Target, (...of: never) => unknown>;
   /**
-   * What replaces a missing pixel: `"blurred"`, `"grey"`, `"black"`, `"noise"`, or an image `[h, w, 3]` in the grid that
-   * the model sees; or several. Each gives an insertion and a deletion curve.
+   * What replaces a missing pixel: `"grey"` (127.5), `"zero"` (what the network reads as zeros), `"mean"` (the image's
+   * mean colour), `"blurred"` (from which no sharp edge comes; the paper's choice for insertion), `"noise"`, a grey of
+   * 0…255, a colour `[r, g, b]` or an image; or several. Each gives an insertion and a deletion curve.
    * @default ["blurred", "grey"]
    */
-  baselines: Baseline | readonly Baseline[] = ["blurred", "grey"];
+  baseline: Baseline | readonly Baseline[] = ["blurred", "grey"];
   /**
    * In how many steps the pixels come or go, at most one step a pixel. The paper takes as many as the image has rows.
    * @default 50
@@ -114,7 +116,7 @@ export async function faithfulness(
   options: Partial<FaithfulnessOptions> = {},
 ): Promise<Faithfulness> {
   checkModel("faithfulness", model);
-  const { target: asked, baselines, steps, seed, onProgress, ...run } = readOptions(
+  const { target: asked, baseline, steps, seed, onProgress, ...run } = readOptions(
     "faithfulness",
     FaithfulnessOptions,
     options,
@@ -148,16 +150,18 @@ export async function faithfulness(
   if (target.kind === "function") {
     throw new TypeError("faithfulness scores a class or a unit: received a function as the target.");
   }
-  const grounds = baselinesOf(view, baselines);
+  const baselines = await Promise.all(
+    baselinesOf(baseline).map((one) => makeBaseline(model, view, one, seed)),
+  );
   const walked = [
     ...maps.map(({ method = "map", map }) => ({ method, map })),
     { method: CONTROL, map: controlMap(view.shape, seed) },
   ];
-  const total = 2 * walked.length * grounds.length * (Math.min(steps, view.shape[0] * view.shape[1]) + 1) + 1;
+  const total = 2 * walked.length * baselines.length * (Math.min(steps, view.shape[0] * view.shape[1]) + 1) + 1;
   const curves = await withProgress(
     `Insertion and deletion with ${model.name}`,
     total,
-    (onProgress) => walkCurves(model, view, walked, target, { ...run, baselines: grounds, steps, seed, onProgress }),
+    (onProgress) => walkCurves(model, view, walked, target, { ...run, baselines, steps, seed, onProgress }),
     onProgress,
   );
   return new Faithfulness(curves, { ...target, ...probability !== undefined && { probability } }, {

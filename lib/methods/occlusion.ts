@@ -11,7 +11,8 @@ import type { NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { readOptions, RunOptions, text, whole } from "../options.ts";
-import { checkMaps, type Fill, lastMaps, occlude, type Occluded, placesAlong } from "../probe/occlusion/occlude.ts";
+import { type Baseline, checkBaseline, makeBaseline } from "../probe/attribution/baseline.ts";
+import { checkMaps, lastMaps, occlude, type Occluded, placesAlong } from "../probe/occlusion/occlude.ts";
 import { checkClassTarget, labelOf, resolveClass } from "../probe/target.ts";
 import { startLiveView } from "../results/live_view.ts";
 import { Occlusion, Occlusions, partialFigure } from "../results/occlusion.ts";
@@ -36,11 +37,12 @@ export class OcclusionOptions extends RunOptions {
    */
   stride?: number;
   /**
-   * What stands in the square: `"grey"` (127.5), `"zero"` (what the network reads as zeros), `"mean"` (the image's mean
-   * colour), `"blur"` (the image itself, blurred), `"noise"`, or a grey of 0…255 or a colour `[r, g, b]` of these.
+   * What replaces the pixels in the square: `"grey"` (127.5), `"zero"` (what the network reads as zeros), `"mean"` (the
+   * image's mean colour), `"blurred"` (the image itself, blurred), `"noise"`, a grey of 0…255, a colour `[r, g, b]`, or an
+   * image.
    * @default "grey"
    */
-  fill: Fill = "grey";
+  baseline: Baseline = "grey";
   /**
    * The layer whose strongest feature map is summed: that of the largest sum without the square.
    * @default the last convolution, with the activation or the addition behind it
@@ -66,12 +68,16 @@ export class OcclusionOptions extends RunOptions {
   seed = 0;
 }
 
-const FILL_WORDS = {
+/** How captions call baselines. */
+const WORDS: Record<string, string> = {
   grey: "grey",
   zero: "what the network reads as zeros",
   mean: "the image's mean colour",
-  blur: "the blurred image",
+  blurred: "the blurred image",
   noise: "noise",
+  black: "black",
+  white: "white",
+  custom: "an image of your own",
 };
 
 /** The result for one image, of the runs with each size. */
@@ -80,7 +86,7 @@ function resultOf(
   image: NdArray,
   names: { model: string; name: string },
   runs: readonly Occluded[],
-  fill: Fill,
+  baseline: string,
   layer: string,
 ): Occlusion {
   const sum = (of: (run: Occluded) => number) => runs.reduce((total, run) => total + of(run), 0);
@@ -92,7 +98,7 @@ function resultOf(
     unoccluded,
     work: { full: sum(({ work }) => work.full), done: sum(({ work }) => work.done) },
     image,
-    baseline: typeof fill === "string" ? FILL_WORDS[fill] : `the colour ${[fill].flat().join(", ")}`,
+    baseline: WORDS[baseline] ?? `the ${baseline}`,
     layer,
     labelOf: (index) => labelOf(model, index),
   });
@@ -110,7 +116,7 @@ function resultOf(
  * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these, shown in rows
  * @returns maps `[rows, columns]` of probability, score, activity and most probable class, one value a place
  * @throws {RangeError} if the square is larger than the image, `size` or `stride` is no whole number ≥ 1, or the target,
- *   the layer or the fill does not exist
+ *   the layer or the baseline does not exist
  * @throws {TypeError} if the model does not read images, has no layer with maps, or does not put out one number a class,
  *   or if the target is neither a label nor an index
  * @throws {MemoryError} if a batch does not fit: use a smaller `batchSize`
@@ -140,8 +146,9 @@ export async function occlusion(
 ): Promise<Occlusion | Occlusions> {
   checkModel("occlusion", model);
   const given = readOptions("occlusion", OcclusionOptions, options);
-  const { target, onProgress } = given;
+  const { target, baseline, seed, onProgress } = given;
   checkClassTarget("occlusion", target);
+  checkBaseline(baseline);
   const many = Array.isArray(images);
   const sources = await Promise.all((many ? images as readonly ImageLike[] : [images as ImageLike]).map(toImage));
   if (sources.length === 0) throw new RangeError("There is no image to occlude; wanted at least one.");
@@ -163,10 +170,12 @@ export async function occlusion(
     try {
       for (const [i, view] of views.entries()) {
         const names = { model: model.name, name: sources[i].name };
+        const filling = await makeBaseline(model, view, baseline, seed);
         const runs: Occluded[] = [];
         for (const size of sizes) {
           const run = await occlude(model, view, {
             ...given,
+            baseline: filling.image,
             size,
             stride,
             layer,
@@ -179,7 +188,7 @@ export async function occlusion(
           before += run.map.boxes.length;
           runs.push(run);
         }
-        found.push(resultOf(model, view, names, runs, given.fill, layer));
+        found.push(resultOf(model, view, names, runs, filling.name, layer));
       }
     } finally {
       await live.end();

@@ -9,13 +9,14 @@ import { kindOf } from "../errors.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, RunOptions, whole } from "../options.ts";
 import { subjectsOf } from "../probe/attribution/attribute.ts";
+import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
 import { type MapMethod, randomizeLayers, stops, topDown } from "../probe/attribution/sanity.ts";
 import { checkClassTarget, type ClassTarget } from "../probe/target.ts";
 import type { Attribution } from "../results/attribution.ts";
 import { CONTROL } from "../results/faithfulness.ts";
 import { withProgress } from "../results/progress.ts";
 import { Report } from "../results/report.ts";
-import { type Baseline, baselinesOf, controlMap, walkCurves } from "../scan/faithfulness.ts";
+import { controlMap, walkCurves } from "../scan/faithfulness.ts";
 
 /** Methods to compare: as `saliency`, or functions that call one with options of their own. */
 export type Methods = readonly MapMethod<Attribution>[] | Readonly<Record<string, MapMethod<Attribution>>>;
@@ -31,7 +32,7 @@ export class ReportOptions extends RunOptions {
    * What replaces a missing pixel, one or several; see `faithfulness`.
    * @default ["blurred", "grey"]
    */
-  baselines: Baseline | readonly Baseline[] = ["blurred", "grey"];
+  baseline: Baseline | readonly Baseline[] = ["blurred", "grey"];
   /**
    * In how many steps the pixels come or go.
    * @default 50
@@ -81,7 +82,7 @@ export async function report(
   options: Partial<ReportOptions> = {},
 ): Promise<Report> {
   checkModel("report", model);
-  const { target, baselines, steps, seed, batchSize, signal, onProgress, ...read } = readOptions(
+  const { target, baseline, steps, seed, batchSize, signal, onProgress, ...read } = readOptions(
     "report",
     ReportOptions,
     options,
@@ -92,12 +93,14 @@ export async function report(
   const source = await toImage(image);
   const { subjects: [{ view, target: resolved }] } = await subjectsOf(model, source, target, { signal });
   const { index } = resolved as ClassTarget;
-  const grounds = baselinesOf(view, baselines);
+  const baselines = await Promise.all(
+    baselinesOf(baseline).map((one) => makeBaseline(model, view, one, seed)),
+  );
 
   const makers = entries.map(([, method]) => (of: Model) => method(of, source, { target: index, signal }));
   const maps = makers.length * (layers.length + 1);
   const pixels = view.shape[0] * view.shape[1];
-  const total = maps + 2 * (makers.length + 1) * grounds.length * (Math.min(steps, pixels) + 1) + 1;
+  const total = maps + 2 * (makers.length + 1) * baselines.length * (Math.min(steps, pixels) + 1) + 1;
   return await withProgress(`Attribution report of ${model.name}`, total, async (update) => {
     const checked = await randomizeLayers(model, makers, {
       mode: "cascading",
@@ -120,7 +123,7 @@ export async function report(
       { method: CONTROL, map: controlMap(view.shape, seed) },
     ];
     const curves = await walkCurves(model, view, walked, resolved as ClassTarget, {
-      baselines: grounds,
+      baselines,
       steps,
       seed,
       batchSize,

@@ -5,20 +5,13 @@
  * @module
  */
 
-import { isNdArray, type NdArray, ndarray } from "../array.ts";
+import { type NdArray, ndarray } from "../array.ts";
 import type { Model } from "../model/model.ts";
-import { type BaselineName, baselineOf, checkBaseline } from "../probe/attribution/baselines.ts";
+import type { MadeBaseline } from "../probe/attribution/baseline.ts";
 import { headOf, probabilityOf } from "../probe/attribution/head.ts";
 import { randomStream } from "../random.ts";
 import type { ClassTarget, UnitTarget } from "../probe/target.ts";
 import { forwardEach } from "./forward_all.ts";
-
-/**
- * What stands where a pixel is missing: `"blurred"` (from which no sharp edge comes; the paper's choice for insertion),
- * `"grey"` (for deletion the paper takes ImageNet's mean colour, which is near), `"black"`, `"noise"`, or an image of
- * one's own, `[h, w, 3]` in the grid that the model sees. See {@linkcode BaselineName}.
- */
-export type Baseline = BaselineName | NdArray;
 
 /** How a target's score changes from one image to another: `share` of the pixels changed, and the score then. */
 interface Curve {
@@ -31,7 +24,7 @@ interface Curve {
 }
 
 interface CurvesOptions {
-  baselines: Baseline | readonly Baseline[];
+  baselines: readonly MadeBaseline[];
   steps: number;
   seed: number;
   batchSize?: number;
@@ -42,26 +35,6 @@ interface CurvesOptions {
 /** A map of random values, `[h, w]`: what every map has to beat. */
 export function controlMap([height, width]: readonly number[], seed: number): NdArray {
   return ndarray(Float32Array.from({ length: height * width }, randomStream(seed)), [height, width]);
-}
-
-/**
- * One baseline or several, as an array, looked at before anything is computed.
- *
- * @param view the image as the model sees it
- * @throws {RangeError} if there is none, a name is unknown, or an image of one's own has another shape
- */
-export function baselinesOf(view: NdArray, wanted: Baseline | readonly Baseline[]): readonly Baseline[] {
-  const baselines = [wanted].flat() as readonly Baseline[];
-  if (baselines.length === 0) throw new RangeError("baselines is empty; wanted at least one.");
-  for (const baseline of baselines) {
-    if (!isNdArray(baseline)) checkBaseline(baseline);
-    else if (baseline.shape.join() !== view.shape.join()) {
-      throw new RangeError(
-        `A baseline has the shape of the image as the model sees it, [${view.shape}]: received [${baseline.shape}].`,
-      );
-    }
-  }
-  return baselines;
 }
 
 /**
@@ -140,14 +113,9 @@ export async function walkCurves(
   const parts = Math.min(steps, pixels);
   const counts = Array.from({ length: parts + 1 }, (_, i) => Math.round((i * pixels) / parts));
   const share = counts.map((count) => count / pixels);
-  const grounds = baselinesOf(view, baselines).map((baseline) =>
-    isNdArray(baseline)
-      ? { name: "custom", image: baseline }
-      : { name: baseline, image: baselineOf(view, baseline, seed) }
-  );
   const walks = maps.flatMap(({ method, map }) => {
     const order = pixelOrder(map, seed);
-    return grounds.flatMap(({ name, image }) => [
+    return baselines.flatMap(({ name, image }) => [
       { method, order, baseline: name, kind: "insertion" as const, from: image, to: view },
       { method, order, baseline: name, kind: "deletion" as const, from: view, to: image },
     ]);

@@ -107,7 +107,7 @@ async function serve(backend: BackendName, network: Network): Promise<void> {
       target: 281,
       size: 32,
       stride: 8,
-      fill: "zero",
+      baseline: "zero",
       batchSize: BATCH,
     });
     say({ ms: performance.now() - start, peak: peakBytes(), told: { saved: flops.full / flops.done } });

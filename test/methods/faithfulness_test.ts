@@ -21,7 +21,7 @@ test("gives each map and the random order its areas on each baseline", async () 
   const tf = await ensureBackend();
   const map = await saliency(model, landscape());
   const before = tf.memory().numTensors;
-  const found = await faithfulness(model, landscape(), map, { steps, baselines: ["blurred", "grey", "noise"] });
+  const found = await faithfulness(model, landscape(), map, { steps, baseline: ["blurred", "grey", "noise"] });
   expect(tf.memory().numTensors).toBe(before);
   expect(found.rows.map(({ method, baseline }) => `${method}, ${baseline}`)).toEqual([
     "saliency, blurred",
@@ -68,7 +68,7 @@ test("a map of what the class sees is better than a random one", async () => {
     { method: "true", map: ndarray(Float32Array.from({ length: 64 }, (_, i) => Number(place(i))), [8, 8]) },
     { method: "random", map: ndarray(Float32Array.from({ length: 64 }, next), [8, 8]) },
   ];
-  const { rows } = await faithfulness(patch, image, maps, { target: 0, baselines: "black", steps: 64 });
+  const { rows } = await faithfulness(patch, image, maps, { target: 0, baseline: 0, steps: 64 });
   const [right, random, control] = rows;
   for (const other of [random, control]) {
     expect(right.insertion).toBeGreaterThan(other.insertion + 0.2);

@@ -91,10 +91,10 @@ test.each(["plain", "residual"] as const)("equals Captum's Occlusion on the net 
   const cases = captum.cases.filter(({ net }) => net === name);
   expect(cases).toHaveLength(5);
   for (const { size, stride, baseline, target, shape, unoccluded, probability, logit, map } of cases) {
-    const fill = baseline.every((value) => value === 0)
+    const replaced = baseline.every((value) => value === 0)
       ? "zero"
       : baseline.map((v) => v * 127.5 + 127.5) as [number, number, number];
-    const result = await occlusion(model, image, { target, size, stride, fill, batchSize: 7 });
+    const result = await occlusion(model, image, { target, size, stride, baseline: replaced, batchSize: 7 });
     expect(result.probability.shape).toEqual(shape);
     expect(result.unoccluded).toBeCloseTo(unoccluded, 5);
     expect(worst(result.probability.data, probability)).toBeLessThan(1e-5);
@@ -157,7 +157,7 @@ test("the toy net, by hand", async () => {
     target: 0,
     size: 2,
     stride: 2,
-    fill: [0, 0, 0],
+    baseline: [0, 0, 0],
   });
   // Pooled sums: 10 in the upper left; the pixel of 100 counts in all four corners' windows; 200 stands at the border.
   const pooled = (values: number[][]) => {
@@ -202,7 +202,7 @@ describe("one sigmoid unit", () => {
   });
 });
 
-test("neither batches nor what is in them change the result; the fills differ", async () => {
+test("neither batches nor what is in them change the result; the baselines differ", async () => {
   const model = await waves();
   const image = ndarray(landscape().data, landscape().shape);
   const options = { target: 1, size: 8, stride: 3 };
@@ -210,20 +210,23 @@ test("neither batches nor what is in them change the result; the fills differ", 
   const second = await occlusion(model, image, { ...options, batchSize: 50 });
   expect(worst(first.probability.data, second.probability.data)).toBeLessThan(1e-6);
   const maps = [];
-  for (const fill of ["grey", "zero", "mean", "blur", "noise", [255, 0, 0]] as const) {
-    maps.push((await occlusion(model, image, { ...options, fill })).probability.data);
+  for (const baseline of ["grey", "zero", "mean", "blurred", "noise", [255, 0, 0]] as const) {
+    maps.push((await occlusion(model, image, { ...options, baseline })).probability.data);
   }
   for (const [i, a] of maps.entries()) for (const b of maps.slice(0, i)) expect(worst(a, b)).toBeGreaterThan(1e-4);
-  const again = await occlusion(model, image, { ...options, fill: "noise" });
+  const again = await occlusion(model, image, { ...options, baseline: "noise" });
   expect([...again.probability.data]).toEqual([...maps[4]]);
-  const other = await occlusion(model, image, { ...options, fill: "noise", seed: 1 });
+  const other = await occlusion(model, image, { ...options, baseline: "noise", seed: 1 });
   expect(worst(other.probability.data, maps[4])).toBeGreaterThan(1e-4);
   // One number is a grey.
-  const number = await occlusion(model, image, { ...options, fill: 127.5 });
+  const number = await occlusion(model, image, { ...options, baseline: 127.5 });
   expect([...number.probability.data]).toEqual([...maps[0]]);
-  // A square of the image itself changes nothing.
+  // An image stands in for itself: nothing changes.
+  const same = await occlusion(model, image, { ...options, baseline: image });
+  expect(worst(same.probability.data, same.probability.data.map(() => same.unoccluded))).toBeLessThan(1e-6);
+  // A square of the image's own colour changes nothing either.
   const flat = ndarray(new Float32Array(32 * 32 * 3).fill(90), [32, 32, 3]);
-  const none = await occlusion(model, flat, { ...options, fill: "mean" });
+  const none = await occlusion(model, flat, { ...options, baseline: "mean" });
   expect(worst(none.probability.data, none.probability.data.map(() => none.unoccluded))).toBeLessThan(1e-6);
   model.dispose();
 });
@@ -293,10 +296,10 @@ describe("clear errors", () => {
       [{ target: 5 }, /classes 0 to 4: received the target 5/],
       [{ layer: "conv9" }, /There is no layer "conv9"/],
       [{ layer: "classes" }, /Layer "classes" puts out \[5\]; wanted a layer with maps/],
-      [{ fill: "gray" as "grey" }, /There is no fill "gray"; wanted one of "grey"/],
-      [{ fill: [300, 0, 0] }, /A fill colour is \[r, g, b\] or one number for a grey, each 0 to 255/],
-      [{ fill: 256 }, /each 0 to 255: received \[256\]/],
-      [{ fill: null as unknown as "grey" }, /There is no fill null; wanted one of "grey"/],
+      [{ baseline: "gray" as "grey" }, /There is no baseline "gray"; wanted one of "grey"/],
+      [{ baseline: [300, 0, 0] }, /A baseline colour is \[r, g, b\] or one number for a grey, each 0 to 255/],
+      [{ baseline: 256 }, /each 0 to 255: received \[256\]/],
+      [{ baseline: null as unknown as "grey" }, /There is no baseline null; wanted one of "grey"/],
       [{ batchSize: 0 }, /batchSize must be a whole number ≥ 1: received 0/],
     ];
     for (const [options, message] of wrong) {

@@ -5,13 +5,17 @@ import oracle from "../oracles/fixtures/faithfulness.json" with { type: "json" }
 import { type NdArray, ndarray } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
+import { type Baseline, baselinesOf, makeBaseline } from "../../lib/probe/attribution/baseline.ts";
 import { resolveTarget, resolveUnit } from "../../lib/probe/target.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
-import { areaUnder, type Baseline, pixelOrder, walkCurves } from "../../lib/scan/faithfulness.ts";
+import { areaUnder, pixelOrder, walkCurves } from "../../lib/scan/faithfulness.ts";
 import { baselineWarning, type Curve } from "../../lib/results/faithfulness.ts";
 import { redImage } from "../nets.ts";
 
 const tf = await ensureBackend();
+
+const made = (model: Model, view: NdArray, ...baselines: Baseline[]) =>
+  Promise.all(baselinesOf(baselines).map((baseline) => makeBaseline(model, view, baseline, 0)));
 
 describe("as Xplique does", () => {
   const side = 8;
@@ -40,14 +44,14 @@ describe("as Xplique does", () => {
   const image = ndarray(oracle.image, [side, side, 3]);
   const map = ndarray(oracle.map, [side, side]);
   const baselines: Record<string, Baseline> = {
-    black: "black",
+    black: [0, 0, 0],
     grey: "grey",
     custom: ndarray(oracle.other, [side, side, 3]),
   };
 
   test.each(oracle.curves)("$kind with $baseline in $steps steps", async ({ kind, baseline, steps, ...wanted }) => {
     const target = resolveTarget(model, oracle.target) as never;
-    const options = { baselines: [baselines[baseline]], steps, seed: 0 };
+    const options = { baselines: await made(model, image, baselines[baseline]), steps, seed: 0 };
     const curves = await walkCurves(model, image, [{ method: "a", map }], target, options);
     const found = curves.find((curve) => curve.kind === kind)!;
     expect(found.baseline).toBe(baseline);
@@ -78,13 +82,14 @@ describe("a unit that adds pixels up", () => {
   afterAll(() => model.dispose());
 
   const image = redImage([[4, 0, 0, 0], [0, 3, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]]);
-  const walk = (map: NdArray, baselines: Baseline[] = ["black"], steps = 16) =>
+  const view = ndarray(image.data, image.shape);
+  const walk = async (map: NdArray, baselines: Baseline[] = [[0, 0, 0]], steps = 16) =>
     walkCurves(
       model,
-      ndarray(image.data, image.shape),
+      view,
       [{ method: "a", map }],
       resolveUnit(model, { layer: "sum", channel: 0, cell: [0, 0] }),
-      { baselines, steps, seed: 3 },
+      { baselines: await made(model, view, ...baselines), steps, seed: 3 },
     );
   const red = ndarray(image.data.filter((_, i) => i % 3 === 0), [4, 4]);
 
@@ -100,9 +105,15 @@ describe("a unit that adds pixels up", () => {
   });
 
   test("in fewer steps passes the same places", async () => {
-    const [insertion] = await walk(red, ["black"], 4);
+    const [insertion] = await walk(red, [[0, 0, 0]], 4);
     expect(insertion.share).toEqual([0, 0.25, 0.5, 0.75, 1]);
     insertion.score.forEach((score, i) => expect(score).toBeCloseTo(i ? 1 : 0, 6));
+  });
+
+  test("an image as the baseline is resized as the model resizes its input", async () => {
+    const small = await walk(red, [ndarray(new Float32Array(3), [1, 1, 3])]);
+    const [insertion] = await walk(red);
+    expect(small[0]).toEqual({ ...insertion, baseline: "custom" });
   });
 
   test("no order beats the true one", async () => {
@@ -120,16 +131,16 @@ describe("a unit that adds pixels up", () => {
   test("a unit that is silent cannot be scored", async () => {
     const dark = ndarray(new Float32Array(48), [4, 4, 3]);
     const unit = resolveUnit(model, { layer: "sum", channel: 0, cell: [0, 0] });
-    const options = { baselines: ["grey"] as Baseline[], steps: 2, seed: 0 };
+    const options = { baselines: await made(model, dark, "grey"), steps: 2, seed: 0 };
     await expect(walkCurves(model, dark, [{ method: "a", map: red }], unit, options)).rejects.toThrow("activation 0");
   });
 
   test.each([
     ["a map of another size", () => walk(ndarray(new Float32Array(9), [3, 3])), "wanted [4, 4]"],
     ["a map with NaN", () => walk(ndarray(new Array(16).fill(NaN), [4, 4])), "NaN at row 0, column 0"],
-    ["no baseline", () => walk(red, []), "baselines is empty"],
+    ["no baseline", () => walk(red, []), "baseline is empty"],
     ["an unknown baseline", () => walk(red, ["pink" as never]), '"pink"'],
-    ["a baseline of another size", () => walk(red, [ndarray(new Float32Array(3), [1, 1, 3])]), "[4,4,3]"],
+    ["a colour out of range", () => walk(red, [[0, 0, 256]]), "each 0 to 255: received [0, 0, 256]"],
   ])("%s is refused, and no tensor is left", async (_, call, message) => {
     const before = tf.memory().numTensors;
     await expect(call()).rejects.toThrow(message);

@@ -355,7 +355,7 @@ export async function occlusionOfTwoSizes(): Promise<Figure> {
 }
 
 export async function occlusionAsScore(): Promise<Figure> {
-  const options = { target: "desert", size: 10, stride: 4, fill: "mean", layer: "conv1" } as const;
+  const options = { target: "desert", size: 10, stride: 4, baseline: "mean", layer: "conv1" } as const;
   return (await occlusion(await waves(), scene, options)).figure({ show: "score" });
 }
 

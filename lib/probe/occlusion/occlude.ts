@@ -9,25 +9,10 @@ import type { Box, Interval } from "../../model/geometry.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { asMemoryError, MemoryError } from "../../runtime/core/memory.ts";
-import { gaussianBlur } from "../attribution/baselines.ts";
 import { headOf, type OutputActivation } from "../attribution/head.ts";
 import type { Work } from "./incremental.ts";
-import { randomStream } from "../../random.ts";
 import { type PlaceScores, scorePlaces } from "./scores.ts";
 import { type ClassTarget, resolveClass } from "../target.ts";
-
-/**
- * What stands in the square:
- * - `"grey"`: 127.5;
- * - `"zero"`: what the network reads as zeros, the mean that its preprocessing takes away (Captum's default);
- * - `"mean"`: the image's mean colour;
- * - `"blur"`: the image itself, blurred with a quarter of the square's side as standard deviation;
- * - `"noise"`: each value drawn evenly from 0…255;
- * - a grey of 0…255, or a colour `[r, g, b]` of these.
- */
-export type Fill = "grey" | "zero" | "mean" | "blur" | "noise" | number | readonly [number, number, number];
-
-const FILLS = ["grey", "zero", "mean", "blur", "noise"];
 
 /** A class with its probability. */
 interface ClassProbability {
@@ -77,13 +62,13 @@ export interface OccludeOptions {
   target: string | number;
   size: number;
   stride: number;
-  fill: Fill;
+  /** What replaces the pixels in the square, `[h, w, c]`. */
+  baseline: NdArray;
   /** The layer whose feature maps are summed. */
   layer: string;
   /** How many of the most probable classes are kept. */
   top: number;
   batchSize: number;
-  seed: number;
   signal?: AbortSignal;
   /** From coarse to fine, with the map so far after each batch. */
   onPart?: (map: OcclusionMap, unoccluded: Unoccluded) => void;
@@ -116,41 +101,6 @@ export function placesAlong(side: number, size: number, stride: number): Interva
   }
   const count = Math.min(Math.ceil((side - size) / stride) + 1, Math.ceil(side / stride));
   return Array.from({ length: count }, (_, i) => [i * stride, i * stride + size]);
-}
-
-/** What stands in the square, as an image of the view's shape. */
-export function fillImage(model: Model, view: NdArray, fill: Fill, size: number, seed: number): NdArray {
-  const { data, shape } = view;
-  const flat = (color: readonly number[]) => ndarray(data.map((_, i) => color[i % 3]), shape);
-  if (typeof fill === "number" || Array.isArray(fill)) {
-    const color = typeof fill === "number" ? [fill, fill, fill] : fill as readonly number[];
-    if (color.length === 3 && color.every((value) => value >= 0 && value <= 255)) return flat(color);
-    throw new RangeError(`A fill colour is [r, g, b] or one number for a grey, each 0 to 255: received [${fill}].`);
-  }
-  switch (fill) {
-    case "grey":
-      return flat([127.5, 127.5, 127.5]);
-    case "zero": {
-      const { mean, order } = model.preprocess;
-      return flat(order === "bgr" ? mean.toReversed() : mean);
-    }
-    case "mean": {
-      const sums = [0, 0, 0];
-      data.forEach((value, i) => sums[i % 3] += value);
-      return flat(sums.map((sum) => sum / (data.length / 3)));
-    }
-    case "blur":
-      return gaussianBlur(view, size / 4);
-    case "noise": {
-      const random = randomStream(seed);
-      return ndarray(data.map(() => 255 * random()), shape);
-    }
-    default:
-      throw new RangeError(
-        `There is no fill ${JSON.stringify(fill)}; wanted one of ${FILLS.map((name) => `"${name}"`).join(", ")}, ` +
-          "a number for a grey, or a colour [r, g, b].",
-      );
-  }
 }
 
 /** Scores before the last activation as probabilities; one score makes two classes. */
@@ -196,13 +146,12 @@ function coarseToFine(rows: number, columns: number): number[][] {
 export async function occlude(
   model: Model,
   view: NdArray,
-  { size, stride, fill, layer, batchSize, seed, signal, score = scorePlaces, ...options }: OccludeOptions,
+  { size, stride, baseline, layer, batchSize, signal, score = scorePlaces, ...options }: OccludeOptions,
 ): Promise<Occluded> {
   const [height, width] = view.shape;
   const [down, across] = [placesAlong(height, size, stride), placesAlong(width, size, stride)];
   const places: Box[] = down.flatMap((rows) => across.map((columns) => [rows, columns] as const));
   const grid = () => ndarray(new Float32Array(places.length).fill(NaN), [down.length, across.length]);
-  const baseline = fillImage(model, view, fill, size, seed);
   const map = {
     size,
     stride,

@@ -1,0 +1,127 @@
+/**
+ * What replaces pixels: images that say nothing, against which the true pixels count.
+ *
+ * @module
+ */
+
+import { isNdArray, type NdArray, ndarray } from "../../array.ts";
+import { Image } from "../../data/image.ts";
+import { kindOf } from "../../errors.ts";
+import type { Model } from "../../model/model.ts";
+import { randomStream } from "../../random.ts";
+import { gaussianBlur } from "./baselines.ts";
+
+const NAMES = ["grey", "zero", "mean", "blurred", "noise"] as const;
+
+/**
+ * What replaces pixels:
+ * - `"grey"`: 127.5;
+ * - `"zero"`: what the network reads as zeros, the mean that its preprocessing subtracts (Captum's default);
+ * - `"mean"`: the image's mean colour;
+ * - `"blurred"`: the image itself under a Gaussian blur whose standard deviation is 1/22 of its longer side (10 pixels of
+ *   224, as in Fong & Vedaldi 2017);
+ * - `"noise"`: each value drawn evenly from 0…255;
+ * - a grey of 0…255 (0 is black), or a colour `[r, g, b]` of these;
+ * - an image, resized as the model resizes its input.
+ */
+export type Baseline = typeof NAMES[number] | number | readonly number[] | NdArray;
+
+/** A baseline that was made for one image. */
+export interface MadeBaseline {
+  /** For captions and tables; `"custom"` for an image. */
+  readonly name: string;
+  /** Pixels of the image's shape, 0…255. */
+  readonly image: NdArray;
+}
+
+/** The blur's standard deviation as a share of the longer side. */
+const BLUR = 10 / 224;
+
+const isColor = (value: unknown): value is readonly number[] =>
+  Array.isArray(value) && value.length > 0 && value.every((part) => typeof part === "number");
+
+/** @throws {RangeError} if it is neither a name nor a grey, a colour or an image */
+export function checkBaseline(baseline: unknown): asserts baseline is Baseline {
+  if (NAMES.some((name) => name === baseline) || isNdArray(baseline)) return;
+  if (typeof baseline === "number" || isColor(baseline)) {
+    const color = [baseline].flat();
+    if ([1, 3].includes(color.length) && color.every((value) => value >= 0 && value <= 255)) return;
+    throw new RangeError(
+      `A baseline colour is [r, g, b] or one number for a grey, each 0 to 255: received [${color.join(", ")}].`,
+    );
+  }
+  throw new RangeError(
+    `There is no baseline ${kindOf(baseline)}; wanted one of ${NAMES.map((name) => `"${name}"`).join(", ")}, ` +
+      "a number for a grey, a colour [r, g, b], or an image.",
+  );
+}
+
+/**
+ * One baseline or several, as an array. Numbers in an array are one colour.
+ *
+ * @throws {RangeError} if there is none, a name is unknown, or a colour is none
+ */
+export function baselinesOf(wanted: Baseline | readonly Baseline[]): readonly Baseline[] {
+  const baselines = (Array.isArray(wanted) && !isColor(wanted) ? wanted : [wanted]) as readonly Baseline[];
+  if (baselines.length === 0) throw new RangeError("baseline is empty; wanted at least one.");
+  baselines.forEach(checkBaseline);
+  return baselines;
+}
+
+function nameOf(baseline: Baseline): string {
+  if (typeof baseline === "string") return baseline;
+  if (isNdArray(baseline)) return "custom";
+  const color = [baseline].flat();
+  if (color.every((value) => value === color[0])) {
+    return { 0: "black", 127.5: "grey", 255: "white" }[color[0]] ?? `grey ${color[0]}`;
+  }
+  return `colour ${color.join(", ")}`;
+}
+
+/**
+ * Makes a baseline for an image.
+ *
+ * @param view the image as the model sees it, `[h, w, c]`, 0…255
+ * @param seed what noise is drawn from
+ */
+export async function makeBaseline(
+  model: Model,
+  view: NdArray,
+  baseline: Baseline,
+  seed: number,
+): Promise<MadeBaseline> {
+  return { name: nameOf(baseline), image: await imageOf(model, view, baseline, seed) };
+}
+
+async function imageOf(model: Model, view: NdArray, baseline: Baseline, seed: number): Promise<NdArray> {
+  const { data, shape } = view;
+  const channels = shape[2];
+  const flat = (color: readonly number[]) => ndarray(data.map((_, i) => color[i % channels % color.length]), shape);
+  if (typeof baseline === "object" && "data" in baseline) {
+    const image = await model.view(baseline instanceof Image ? baseline : ndarray(baseline.data, baseline.shape));
+    if (image.shape.join() === shape.join()) return image;
+    throw new RangeError(
+      `A baseline has the shape of the image as the model sees it, [${shape}]: received [${image.shape}].`,
+    );
+  }
+  if (typeof baseline !== "string") return flat([baseline].flat() as number[]);
+  switch (baseline) {
+    case "grey":
+      return flat([127.5]);
+    case "zero": {
+      const { mean, order } = model.preprocess;
+      return flat(order === "bgr" ? mean.toReversed() : mean);
+    }
+    case "mean": {
+      const sums = new Array<number>(channels).fill(0);
+      data.forEach((value, i) => sums[i % channels] += value);
+      return flat(sums.map((sum) => sum / (data.length / channels)));
+    }
+    case "blurred":
+      return gaussianBlur(view, BLUR * Math.max(shape[0], shape[1]));
+    case "noise": {
+      const random = randomStream(seed);
+      return ndarray(data.map(() => 255 * random()), shape);
+    }
+  }
+}
