@@ -5,7 +5,7 @@
  * @module
  */
 
-/** A binary and where its sources stand; `kernels.as` is the first that is read. */
+/** A binary and the folder of its sources; `kernels.as` is the first that is read. */
 interface Kernels {
   sources: URL;
   binary: URL;

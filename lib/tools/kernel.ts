@@ -23,7 +23,7 @@ export interface Failure {
   message: string;
 }
 
-/** Told when a code cell begins and when it ends. */
+/** What is reported when a code cell begins and when it ends. */
 export interface CellProgress {
   /** The place of the cell in `notebook.cells`. */
   cell: number;
@@ -64,7 +64,7 @@ class CellFailure extends Error {
   }
 }
 
-/** A kernel of one's own: its process, its sockets, its connection file. */
+/** A kernel: its process, its sockets, its connection file. */
 class Kernel implements AsyncDisposable {
   /** What to do with a published message. */
   onPublished: (message: Message) => void = () => {};
@@ -93,7 +93,7 @@ class Kernel implements AsyncDisposable {
   }
 
   private constructor() {
-    this.#ended.promise.catch(() => {}); // whoever waits for something hears of it
+    this.#ended.promise.catch(() => {}); // whoever waits for something gets the error
   }
 
   async #start(cwd: string): Promise<void> {
@@ -254,8 +254,8 @@ class Runner {
     this.#onMessage = ({ type, parent, content }) => {
       const id = (content.transient as { display_id?: string } | undefined)?.display_id;
       if (id === marker) return passed.resolve();
-      const own = parent === this.#request && !done;
-      if (this.#filer.file(own ? cell.outputs : [], type, content) && !own) late++;
+      const inTime = parent === this.#request && !done;
+      if (this.#filer.file(inTime ? cell.outputs : [], type, content) && !inTime) late++;
     };
     const { reply, idle } = this.#execute(joined(cell.source), false);
     const { content } = await reply;
@@ -280,7 +280,7 @@ class Runner {
   }
 }
 
-/** How often a kernel is started anew because one of its ports was taken. */
+/** How often a kernel is started again because one of its ports was taken. */
 const OTHER_PORTS = 5;
 
 /**

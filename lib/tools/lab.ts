@@ -5,7 +5,9 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { run } from "./run.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const venv = `${root}.venv`;
@@ -20,17 +22,6 @@ class LabError extends Error {
   override name = "LabError";
 }
 
-async function output(command: string, args: string[]): Promise<{ success: boolean; text: string } | undefined> {
-  try {
-    const result = await new Deno.Command(command, { args, stdin: "null" }).output();
-    const text = new TextDecoder().decode(result.stdout) + new TextDecoder().decode(result.stderr);
-    return { success: result.success, text: text.trim() };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return undefined;
-    throw error;
-  }
-}
-
 /**
  * The command that starts a Python that can make virtual environments.
  *
@@ -40,14 +31,14 @@ async function findPython(): Promise<string> {
   const wanted = PYTHON.join(".");
   const found: string[] = [];
   for (const command of ["python3", "python"]) {
-    const version = await output(command, ["-c", "import sys; print('%d %d' % sys.version_info[:2])"]);
+    const version = await run(command, ["-c", "import sys; print('%d %d' % sys.version_info[:2])"]);
     if (!version?.success) continue;
-    const [major, minor] = version.text.split(" ").map(Number);
+    const [major, minor] = version.stdout.split(" ").map(Number);
     if (major !== PYTHON[0] || minor < PYTHON[1]) {
       found.push(`${command} is Python ${major}.${minor}`);
       continue;
     }
-    if ((await output(command, ["-c", "import venv, ensurepip"]))?.success) return command;
+    if ((await run(command, ["-c", "import venv, ensurepip"]))?.success) return command;
     throw new LabError(
       `JupyterLab needs Python's modules venv and ensurepip, and ${command} (Python ${major}.${minor}) has not both. ` +
         `On Debian and Ubuntu type: sudo apt install python${major}.${minor}-venv`,
@@ -60,15 +51,6 @@ async function findPython(): Promise<string> {
   );
 }
 
-async function ofText(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
 /**
  * Makes `.venv/` with JupyterLab in it, unless it is there. A half-made one is not left behind.
  *
@@ -77,11 +59,11 @@ async function ofText(path: string): Promise<string | undefined> {
 async function prepare(signal: AbortSignal): Promise<void> {
   const stamp = `${venv}/convlens.txt`;
   const complete = PACKAGES.join("\n");
-  const found = await ofText(stamp);
+  const found = existsSync(stamp) ? await Deno.readTextFile(stamp) : undefined;
   if (found !== complete) {
     if (found !== undefined) {
       await Deno.remove(venv, { recursive: true });
-    } else if (await output(`${bin}python`, ["--version"])) {
+    } else if (await run(`${bin}python`, ["--version"])) {
       throw new LabError(`${venv} is there already and was not made by this task. Move it away or delete it.`);
     }
     const python = await findPython();
@@ -103,14 +85,13 @@ async function prepare(signal: AbortSignal): Promise<void> {
   await configure();
 }
 
+/** Runs one step of the preparation. @throws LabError with `problem` if it fails */
 async function step(signal: AbortSignal, problem: string, command: string, args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(command, { args, stdin: "null", stderr: "piped", signal })
-    .output();
-  signal.throwIfAborted();
-  if (!success) throw new LabError(`${problem}:\n${new TextDecoder().decode(stderr).trim()}`);
+  const ended = await run(command, args, { signal });
+  if (!ended?.success) throw new LabError(`${problem}:\n${ended?.stderr ?? `${command} does not run.`}`);
 }
 
-/** Registers this Deno as a kernel, and keeps JupyterLab from asking its own makers for news. */
+/** Registers this Deno as a kernel, and keeps JupyterLab from looking for news and updates. */
 async function configure(): Promise<void> {
   const share = `${venv}/share/jupyter`;
   const kernel = {

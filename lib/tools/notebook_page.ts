@@ -4,22 +4,11 @@
  * @module
  */
 
+import { escapeHtml } from "../format.ts";
 import { joined, type Notebook, type Output } from "./notebook.ts";
 import { onlyOnce } from "../figure/map/plotly.ts";
 
 const MARKED = "npm:marked@18.2.1";
-
-/** How a page is made. */
-export interface PageOptions {
-  /** The title of the window. @default the first heading of the notebook */
-  title?: string;
-}
-
-/** Characters with a meaning in HTML, made harmless. */
-function escapeHtml(text: string): string {
-  const names: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-  return text.replace(/[&<>"']/g, (character) => names[character]);
-}
 
 const KEYWORDS = "abstract as async await break case catch class const continue default delete do else enum export " +
   "extends false finally for from function if implements import in instanceof interface let new null of return " +
@@ -154,13 +143,13 @@ const POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsaf
  * The notebook as one HTML document: text, code with colours, outputs. It needs no network, and its policy forbids any;
  * the scripts of HTML outputs run. What is no HTML output is escaped, HTML in Markdown too.
  *
- * Of an output's forms the page takes the first it has of HTML, PNG, JPEG, SVG, Markdown, plain text. A picture in
+ * The first heading is its title. Of an output's forms the page takes the first it has of HTML, PNG, JPEG, SVG, Markdown, plain text. A picture in
  * Markdown is shown if it is a `data:` address, and is a link otherwise.
  */
-export async function notebookPage(notebook: Notebook, options: PageOptions = {}): Promise<string> {
+export async function notebookPage(notebook: Notebook): Promise<string> {
   const markdown = await markdownRenderer();
   const texts = notebook.cells.filter((cell) => cell.cell_type === "markdown").map((cell) => joined(cell.source));
-  const title = options.title ?? texts.join("\n").match(/^#+ +(.*)$/m)?.[1] ?? "Notebook";
+  const title = texts.join("\n").match(/^#+ +(.*)$/m)?.[1] ?? "Notebook";
   const cells = notebook.cells.map((cell) => {
     const source = joined(cell.source);
     if (cell.cell_type === "markdown") return `<section class="markdown">${markdown(source)}</section>`;

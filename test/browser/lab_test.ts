@@ -110,7 +110,7 @@ describe.skipIf(!ready)("in a browser", () => {
       withPage(async (page) => {
         const asked: string[] = [];
         page.on("request", (request) => asked.push(request.url()));
-        await Deno.writeTextFile(`${out}/page-pictures.html`, await notebookPage(executed, { title: "Pictures" }));
+        await Deno.writeTextFile(`${out}/page-pictures.html`, await notebookPage(executed));
         await page.goto(`file://${out}/page-pictures.html`);
         const found = [];
         for (const cell of (await page.locator("section.code").all()).slice(1)) found.push(await pictures(cell));

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ADDON, findAddon, NativeError, nativeFolder, RECORD } from "../../lib/runtime/native/addon.ts";
 import { build, findCompiler, findHeaders, findSources } from "../../lib/tools/native/build.ts";
-import { readWish, replaceFolder } from "../../lib/tools/native/gpu.ts";
+import { readCommand, replaceFolder } from "../../lib/tools/native/gpu.ts";
 import { findWheel, places, type Wheel } from "../../lib/tools/native/wheel.ts";
 import { ALL } from "../long.ts";
 
@@ -56,21 +56,21 @@ const messageOf = async (promise: Promise<unknown>) => {
   return String(error.message);
 };
 
-describe("readWish", () => {
+describe("readCommand", () => {
   test("knows its options", () => {
-    expect(readWish([])).toEqual({ do: "install", wheel: false });
-    expect(readWish(["--wheel"])).toEqual({ do: "install", wheel: true, path: undefined });
-    expect(readWish(["--wheel", "venv"])).toEqual({ do: "install", wheel: true, path: "venv" });
-    expect(readWish(["--check"])).toEqual({ do: "check" });
-    expect(readWish(["--undo"])).toEqual({ do: "undo" });
+    expect(readCommand([])).toEqual({ do: "install", wheel: false });
+    expect(readCommand(["--wheel"])).toEqual({ do: "install", wheel: true, path: undefined });
+    expect(readCommand(["--wheel", "venv"])).toEqual({ do: "install", wheel: true, path: "venv" });
+    expect(readCommand(["--check"])).toEqual({ do: "check" });
+    expect(readCommand(["--undo"])).toEqual({ do: "undo" });
   });
 
   test.each([[["--weel"]], [["venv"]], [["--wheel", "--undo"]], [["--undo", "now"]], [["--wheel", "a", "b"]]])(
     "refuses %j and lists what it knows",
     (args) => {
-      expect(() => readWish(args)).toThrow(NativeError);
-      expect(() => readWish(args)).toThrow(args.join(" "));
-      expect(() => readWish(args)).toThrow("deno task gpu --undo");
+      expect(() => readCommand(args)).toThrow(NativeError);
+      expect(() => readCommand(args)).toThrow(args.join(" "));
+      expect(() => readCommand(args)).toThrow("deno task gpu --undo");
     },
   );
 });
@@ -153,7 +153,7 @@ describe("findWheel", () => {
   });
 
   test("does not take an add-on's version for TensorFlow's", async () => {
-    expect(await messageOf(findWheel(await environment("copied", ""), nowhere()))).toContain("tells no version");
+    expect(await messageOf(findWheel(await environment("copied", ""), nowhere()))).toContain("has no version");
   });
 
   test("an environment without tensorflow is told its own pip", async () => {

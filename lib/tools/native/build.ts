@@ -12,7 +12,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ADDON, type MadeFrom, NativeError, NODE_GPU } from "../../runtime/native/addon.ts";
-import { lastLines, run } from "./command.ts";
+import { lastLines, run } from "../run.ts";
 import type { Wheel } from "./wheel.ts";
 
 const HEADERS = "npm:node-api-headers@1.9.0";
@@ -116,7 +116,7 @@ export async function findSources(folder?: string): Promise<string> {
   for (const source of SOURCES) {
     if (existsSync(join(folder, source))) continue;
     throw new NativeError(
-      `The package's C++ source ${source} is not in ${folder}. Get the package anew: deno cache --reload=${NODE_GPU} ` +
+      `The package's C++ source ${source} is not in ${folder}. Get the package again: deno cache --reload=${NODE_GPU} ` +
         `${NODE_GPU} (in a folder with node_modules, remove that first)`,
     );
   }

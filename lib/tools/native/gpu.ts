@@ -11,14 +11,14 @@ import { fileURLToPath } from "node:url";
 import type { Started } from "../../runtime/candidate.ts";
 import { findAddon, type MadeFrom, NativeError, nativeFolder, NODE_GPU, RECORD } from "../../runtime/native/addon.ts";
 import { build, findCompiler, findHeaders, findSources } from "./build.ts";
-import { run } from "./command.ts";
+import { run } from "../run.ts";
 import { installPackage, PACKAGE_BRINGS } from "./package_install.ts";
 import { findWheel, places } from "./wheel.ts";
 
 const USAGE = `deno task gpu                  by the package's own install, else by the first Python wheel that is found
 deno task gpu --wheel [PATH]   by a Python wheel, as for a newer CUDA; PATH is a virtual environment, a
                                site-packages folder or a python command
-deno task gpu --check          only tells what is there
+deno task gpu --check          only reports what is there
 deno task gpu --undo           removes what this task installed`;
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
@@ -32,14 +32,14 @@ interface Install {
 }
 
 /** What the user wants. */
-type Wish = Install | { do: "check" } | { do: "undo" } | { do: "help" };
+type Command = Install | { do: "check" } | { do: "undo" } | { do: "help" };
 
 /**
  * Reads the command line.
  *
  * @throws {NativeError} if it makes no sense
  */
-export function readWish(args: readonly string[]): Wish {
+export function readCommand(args: readonly string[]): Command {
   const [first, second, ...rest] = args;
   if (first === undefined) return { do: "install", wheel: false };
   if (first === "--wheel" && !rest.length && !second?.startsWith("--")) {
@@ -143,7 +143,7 @@ function showStarted(
   if (warnings) console.log(warnings);
 }
 
-/** Finds all that a build needs, and tells it. */
+/** Finds all that a build needs, and reports it. */
 async function findParts(path: string | undefined) {
   const wheel = await findWheel(path, places(root));
   row("wheel", `${wheel.name} ${wheel.version} in ${wheel.folder}, found by ${wheel.foundBy}`);
@@ -168,8 +168,8 @@ async function makeFromWheel(folder: string, path: string | undefined, signal: A
   return made;
 }
 
-async function make(folder: string, wish: Install, signal: AbortSignal): Promise<MadeFrom> {
-  if (wish.wheel) return await makeFromWheel(folder, wish.path, signal);
+async function make(folder: string, command: Install, signal: AbortSignal): Promise<MadeFrom> {
+  if (command.wheel) return await makeFromWheel(folder, command.path, signal);
   console.log(`Trying the package's own install: it downloads ${PACKAGE_BRINGS}, several hundred megabytes …`);
   try {
     return await installPackage(folder, signal);
@@ -180,11 +180,11 @@ async function make(folder: string, wish: Install, signal: AbortSignal): Promise
   return await makeFromWheel(folder, undefined, signal);
 }
 
-async function install(wish: Install, signal: AbortSignal): Promise<void> {
+async function install(command: Install, signal: AbortSignal): Promise<void> {
   const folder = destination();
   const found = await showCards();
   const started = await replaceFolder(folder, async (temporary) => {
-    const made = await make(temporary, wish, signal);
+    const made = await make(temporary, command, signal);
     await Deno.writeTextFile(join(temporary, RECORD), JSON.stringify(made, undefined, 2));
   }, () => verify(signal));
   row("installed", folder);
@@ -192,7 +192,7 @@ async function install(wish: Install, signal: AbortSignal): Promise<void> {
   console.log("All your notebooks find it; `deno task gpu --undo` removes it.");
 }
 
-/** Tells what is there; true if native TensorFlow works. */
+/** Reports what is there; true if native TensorFlow works. */
 async function check(signal: AbortSignal): Promise<boolean> {
   const found = await showCards();
   const addon = findAddon();
@@ -224,11 +224,11 @@ if (import.meta.main) {
   const stop = new AbortController();
   Deno.addSignalListener("SIGINT", () => stop.abort(new NativeError("Stopped; nothing was changed.")));
   try {
-    const wish = readWish(Deno.args);
-    if (wish.do === "help") console.log(USAGE);
-    else if (wish.do === "undo") await undo();
-    else if (wish.do === "check") Deno.exitCode = await check(stop.signal) ? 0 : 1;
-    else await install(wish, stop.signal);
+    const command = readCommand(Deno.args);
+    if (command.do === "help") console.log(USAGE);
+    else if (command.do === "undo") await undo();
+    else if (command.do === "check") Deno.exitCode = await check(stop.signal) ? 0 : 1;
+    else await install(command, stop.signal);
   } catch (error) {
     if (!(error instanceof NativeError)) throw error;
     console.error(error.message);

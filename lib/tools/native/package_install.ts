@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ADDON, type MadeFrom, NativeError, NODE_GPU } from "../../runtime/native/addon.ts";
-import { lastLines, run } from "./command.ts";
+import { lastLines, run } from "../run.ts";
 
 /** What the package's own install brings, by its `scripts/deps-constants.js`. */
 export const PACKAGE_BRINGS = "TensorFlow 2.9.1 for CUDA 11.2";
@@ -55,7 +55,7 @@ function failure(output: string): NativeError {
   });
 }
 
-/** The line of an install's output that tells why it failed. */
+/** The line of an install's output that says why it failed. */
 function reasonOf(output: string): string {
   const lines = output.split("\n").map((line) => line.trim()).filter(Boolean);
   const reason = lines.find((line) => /Uncaught|ENOTFOUND|ECONN|ETIMEDOUT|failed with error/.test(line)) ??

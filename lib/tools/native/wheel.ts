@@ -6,7 +6,7 @@
 
 import { basename, dirname, join, resolve } from "node:path";
 import { NativeError } from "../../runtime/native/addon.ts";
-import { run } from "./command.ts";
+import { run } from "../run.ts";
 
 /** An installed wheel that the addon can be built against. */
 export interface Wheel {
@@ -138,7 +138,7 @@ async function locate(named: string, base: string): Promise<string> {
 }
 
 /**
- * Reads what wheel stands in a folder `tensorflow`.
+ * Reads which wheel is in a folder `tensorflow`.
  *
  * @throws {NativeError} if it has not what the addon needs
  */
@@ -154,7 +154,7 @@ async function readWheel(folder: string, foundBy: string): Promise<Wheel> {
   }
   if (!installed) {
     throw new NativeError(
-      `${folder} tells no version: no ${NAMES[0]}-*.dist-info stands beside it. Install it with pip.`,
+      `${folder} has no version: no ${NAMES[0]}-*.dist-info is beside it. Install it with pip.`,
     );
   }
   return { folder, ...installed, foundBy };

@@ -29,7 +29,7 @@ export async function run(
   }
 }
 
-/** The last lines of a program's output, where the reason stands. */
+/** The last lines of a program's output, where the reason is. */
 export function lastLines(text: string, count = 15): string {
   return text.split("\n").slice(-count).join("\n");
 }
