@@ -56,7 +56,7 @@ async function outputsOn(tf: TF, name: string): Promise<Float32Array[]> {
   }
 }
 
-/** Operations with odd sizes, strides and paddings, three channels in as of a photograph and four as of a layer. */
+/** Operations with sizes that are no multiples of 4, strides and paddings, three channels in as of a photograph and four as of a layer. */
 function smallNet(tf: TF) {
   const image = tf.tensor4d(eighths(2 * 11 * 9 * 3, 1), [2, 11, 9, 3]);
   const hidden = tf.tensor4d(eighths(2 * 8 * 8 * 4, 2), [2, 8, 8, 4]);

@@ -2,7 +2,7 @@
  * Forward passes over many inputs, with all the cores on WASM.
  *
  * TensorFlow.js computes on one thread there. So batches go to this thread and to Workers, each with TensorFlow.js, a
- * WASM backend and a copy of the network of its own. The weights are laid once into memory that all Workers share; from
+ * WASM backend and a copy of the network of its own. The weights are written once into memory that all Workers share; from
  * there each copies them into the heap of its own WASM module, because WASM reads no other memory. That copy cannot be
  * avoided. This thread begins at once, and has its events handled between the steps of the network.
  *
@@ -14,20 +14,20 @@
  */
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, sizeOf } from "../array.ts";
-import { type Model, outputOf } from "../model/model.ts";
+import type { NdArray } from "../array.ts";
+import type { Model } from "../model/model.ts";
 import { batchesOf, checkInputs, Gathered, type Inputs, type PlacedBatch } from "../probe/batches.ts";
 import { FOLD_FROM, planTo, runHere, type Way } from "../probe/forward.ts";
 import { checkMemory } from "../probe/memory.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import type { PoolWorker } from "../workers/pool.ts";
 import { BUILD, type NetworkDescription, RUN_BATCH } from "./network_job.ts";
-import { describe, startPool, workersFor } from "./network_pool.ts";
+import { describe, multiplications, startPool, workersFor } from "./network_pool.ts";
 
 export interface ForwardAllOptions {
   /**
    * How many inputs run at once in each thread at most: what bounds memory, together with `workers`. Over several
-   * threads batches are cut smaller, so that all end together; no result hangs on that.
+   * threads batches are cut smaller, so that all end together; no result depends on that.
    * @default 16
    */
   batchSize?: number;
@@ -59,7 +59,7 @@ const unbuildable = new WeakSet<LayersModel>();
  * on all cores where the backend is WASM.
  *
  * The Workers get the weights as they are when the call begins. A network that TensorFlow.js cannot build from its
- * description alone (layers of one's own, two weights of one name) runs here, on one core.
+ * description alone (custom layers, two weights of one name) runs here, on one core.
  *
  * @param model the model; nothing on it changes
  * @param inputs all of one shape
@@ -114,8 +114,8 @@ export async function forwardEach(
     batchSize,
   });
   const threads = threadsFor(tf, network, layers, size, workers);
-  const most = Math.min(batchSize, Math.ceil(WORTH_BATCH / multiplications(network, layers)));
-  const cut = (left: number) => threads === 1 ? batchSize : Math.min(most, Math.ceil(left / (1.5 * threads)));
+  const largest = Math.min(batchSize, Math.ceil(WORTH_BATCH / multiplications(network, layers)));
+  const cut = (left: number) => threads === 1 ? batchSize : Math.min(largest, Math.ceil(left / (1.5 * threads)));
   const batches = batchesOf(inputs, size, cut);
   const hand: Receive = async (outputs, start) => {
     await receive(outputs, start);
@@ -123,7 +123,7 @@ export async function forwardEach(
   };
   try {
     if (threads > 1) {
-      await spread(tf, model, way, { batches, threads, size, most, receive: hand, signal });
+      await spread(tf, model, way, { batches, threads, size, largest, receive: hand, signal });
     } else {
       const read = async () => {
         signal?.throwIfAborted();
@@ -146,23 +146,6 @@ function threadsFor(tf: TF, network: LayersModel, layers: readonly string[], siz
   return Math.min(workersFor(network), size);
 }
 
-/**
- * How many multiplications one input takes, roughly: each weight once a cell of its layer's maps. A side that may have
- * any length counts as 100.
- */
-function multiplications(network: LayersModel, wanted: readonly string[]): number {
-  const last = Math.max(...wanted.map((name) => network.layers.findIndex((layer) => layer.name === name)));
-  const all = network.layers.slice(0, last + 1).map((layer) => {
-    if ("layers" in layer) {
-      const inner = layer as LayersModel;
-      return multiplications(inner, [inner.layers.at(-1)!.name]);
-    }
-    const cells = outputOf(network, layer).shape.slice(1, -1).map((length) => length ?? 100);
-    return layer.countParams() * sizeOf(cells);
-  });
-  return all.reduce((sum, count) => sum + count, 0);
-}
-
 /** Batches that go to this thread and to Workers. */
 interface Spread {
   batches: AsyncGenerator<PlacedBatch, undefined>;
@@ -170,8 +153,8 @@ interface Spread {
   threads: number;
   /** How many inputs there are. */
   size: number;
-  /** The most of them in one batch. */
-  most: number;
+  /** The most inputs in one batch. */
+  largest: number;
   receive: Receive;
   signal?: AbortSignal;
 }
@@ -181,14 +164,14 @@ async function spread(
   tf: TF,
   model: Model,
   way: Way,
-  { batches, threads, size, most, receive, signal }: Spread,
+  { batches, threads, size, largest, receive, signal }: Spread,
 ): Promise<void> {
   const pool = startPool(threads - 1, signal);
   let over = false;
   /** How many inputs no one has taken. */
   let left = size;
 
-  /** Settled in the order of the batches, when their outputs have been received. */
+  /** Resolved in the order of the batches, when their outputs have been received. */
   const received: PromiseWithResolvers<void>[] = [];
   const take = async () => {
     const { value: batch } = await pool.race(batches.next());
@@ -222,7 +205,7 @@ async function spread(
   const begin = async (worker: PoolWorker, description: NetworkDescription) => {
     // Each has one batch to compute and the next one at hand, except near the end, when all shall end together.
     if (await worker.call(BUILD, description, { about: "at its start" })) {
-      loops.push(loop(worker, 0), loop(worker, threads * most));
+      loops.push(loop(worker, 0), loop(worker, threads * largest));
     } else unbuildable.add(model.network);
     await Promise.all(loops);
   };

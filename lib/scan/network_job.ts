@@ -43,7 +43,7 @@ const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
 /**
  * Builds the network with its weights on WASM.
  *
- * @throws if TensorFlow.js cannot build it from its description, or its weights cannot be told apart by their names
+ * @throws if TensorFlow.js cannot build it from its description, or two of its weights share a name
  */
 function rebuild(tf: TF, { config, sequential, weights, values }: NetworkDescription): LayersModel {
   // On cpu, zeros that no weight has replaced yet cost nothing.
@@ -55,7 +55,7 @@ function rebuild(tf: TF, { config, sequential, weights, values }: NetworkDescrip
     {},
     true,
   );
-  // Until then a Sequential cannot tell its own uses of a layer from others.
+  // Until it is built, a Sequential does not know which uses of a layer are its own.
   if (!network.built) (network as Sequential).build();
   tf.setBackend("wasm");
   const places = new Map(weights.map((weight) => [weight.name, weight]));

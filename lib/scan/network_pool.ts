@@ -5,6 +5,8 @@
  */
 
 import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { sizeOf } from "../array.ts";
+import { outputOf } from "../model/model.ts";
 import type { TF } from "../runtime/backend.ts";
 import { machineMemoryLeft } from "../runtime/core/memory.ts";
 import { bytesInWasm } from "../runtime/wasm.ts";
@@ -25,13 +27,32 @@ export function workersFor(network: Pick<LayersModel, "countParams">): number {
   return Math.max(1, Math.min(navigator.hardwareConcurrency, room));
 }
 
+/**
+ * How many multiplications one input takes, roughly: each weight once a cell of its layer's maps. A side that may have
+ * any length counts as 100.
+ *
+ * @param wanted the layers that the pass leads to
+ */
+export function multiplications(network: LayersModel, wanted: readonly string[]): number {
+  const last = Math.max(...wanted.map((name) => network.layers.findIndex((layer) => layer.name === name)));
+  const all = network.layers.slice(0, last + 1).map((layer) => {
+    if ("layers" in layer) {
+      const inner = layer as LayersModel;
+      return multiplications(inner, [inner.layers.at(-1)!.name]);
+    }
+    const cells = outputOf(network, layer).shape.slice(1, -1).map((length) => length ?? 100);
+    return layer.countParams() * sizeOf(cells);
+  });
+  return all.reduce((sum, count) => sum + count, 0);
+}
+
 /** What Workers must know of a network on WASM; null if it cannot be described. */
 export function describe(tf: TF, network: LayersModel): NetworkDescription | null {
   let config: object;
   try {
     config = structuredClone(network.getConfig());
   } catch {
-    // A layer of one's own that has no configuration, or one that cannot be sent.
+    // A custom layer that has no configuration, or one that cannot be sent.
     return null;
   }
   const tensors = network.weights.map((weight) => weight.read() as Tensor);

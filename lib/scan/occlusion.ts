@@ -5,19 +5,18 @@
  */
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
-import { sizeOf } from "../array.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
 import { type PlaceScores, type PlacesJob, type Receive, scorePlaces } from "../probe/occlusion/scores.ts";
 import type { TF } from "../runtime/backend.ts";
 import { BUILD, type NetworkDescription, OCCLUDE } from "./network_job.ts";
-import { describe, startPool, workersFor } from "./network_pool.ts";
+import { describe, multiplications, startPool, workersFor } from "./network_pool.ts";
 
 /** Fewer multiplications in full passes are over before Workers have started. */
 const WORTH_WORKERS = 2e10;
 
 /**
  * As {@linkcode scorePlaces}, on all cores where the backend is WASM and there is enough to do. A network that TensorFlow.js
- * cannot build from its description alone (layers of one's own) is read here, on one core.
+ * cannot build from its description alone (custom layers) runs here, on one core.
  *
  * @throws {WorkerError} if a Worker fails; all others are ended then
  */
@@ -29,20 +28,15 @@ export async function scorePlacesOnAllCores(
   signal?: AbortSignal,
 ): Promise<Work> {
   const count = Math.min(workersFor(network), Math.ceil(job.boxes.length / job.batchSize));
-  if (tf.getBackend() !== "wasm" || count < 2 || job.boxes.length * roughWork(network) < WORTH_WORKERS) {
+  if (
+    tf.getBackend() !== "wasm" || count < 2 ||
+    job.boxes.length * multiplications(network, [network.layers.at(-1)!.name]) < WORTH_WORKERS
+  ) {
     return await scorePlaces(tf, network, job, receive, signal);
   }
   const description = describe(tf, network);
   const work = description && await inWorkers(count, description, job, receive, signal);
   return work ?? await scorePlaces(tf, network, job, receive, signal);
-}
-
-/** Multiplications of a full pass, roughly: each weight once a cell of its layer's maps. */
-function roughWork(network: LayersModel): number {
-  return network.layers.reduce((sum, layer) => {
-    const shape = [layer.outputShape].flat(Infinity) as (number | null)[];
-    return sum + layer.countParams() * sizeOf(shape.slice(1, -1).map((side) => side ?? 1));
-  }, 0);
 }
 
 /** Shares the places out. Returns null, and has received nothing, if a Worker cannot build the network. */

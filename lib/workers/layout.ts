@@ -1,5 +1,5 @@
 /**
- * Where arrays stand in a memory that Workers share.
+ * Where arrays lie in a memory that Workers share.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const LIMIT = 2 ** 32 - 2 ** 16;
 /** Where the Workers meet: counters of the barrier, at the start of the memory. */
 export const CONTROL_BYTES = 256;
 
-/** Lays arrays one behind the other into a memory. The first 256 bytes are the Workers' own. */
+/** Lays arrays one behind the other into a memory. The first 256 bytes hold the barrier's counters. */
 export class Layout {
   bytes = CONTROL_BYTES;
 
@@ -28,7 +28,7 @@ export class Layout {
     );
   }
 
-  /** Takes so many bytes, at an address that SIMD likes. */
+  /** Takes bytes, at an address that SIMD is fast at. */
   take(bytes: number): Address {
     const at = this.bytes;
     this.bytes = Math.ceil((at + bytes) / 128) * 128;

@@ -19,7 +19,7 @@ export class Ended extends Error {
 }
 
 /**
- * Asks the Workers that share a memory to end their work. `Worker.terminate` alone does not do: Deno 2.9 stops no Worker that
+ * Asks the Workers that share a memory to end their work. `Worker.terminate` alone is not enough: Deno 2.9 stops no Worker that
  * computes or waits, so that an aborted one would keep a core busy and the process alive.
  */
 export function endWork(memory: SharedArrayBuffer): void {

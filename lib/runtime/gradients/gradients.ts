@@ -105,7 +105,7 @@ function decideTiesOfMaximum(tf: TF): void {
   tf.registerGradient({ ...stock, gradFunc });
 }
 
-/** Scales what reaches an average pooling's gradient where its windows hang over the border; native TensorFlow does. */
+/** Scales what reaches an average pooling's gradient where its windows reach over the border; native TensorFlow does. */
 function correctAverage(tf: TF, kernelName: string): void {
   const stock = tf.getGradient(kernelName);
   const gradFunc: GradientFunction = (dy, saved, attrs) => {
