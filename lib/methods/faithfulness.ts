@@ -34,10 +34,11 @@ export interface MapToTest {
 /** What `faithfulness` can be asked for. */
 export class FaithfulnessOptions extends RunOptions {
   /**
-   * What is scored: a label, an index, `"predicted"`, or a unit `{ layer, channel, cell }`.
+   * What is scored: a label, an index, `"predicted"`, a unit `{ layer, channel, cell }`, or any other target. Classes are
+   * scored by their probability, all others by their score as a share of that for the whole image.
    * @default what the maps explain; `"predicted"` where they do not say
    */
-  target?: Exclude<Target, (...of: never) => unknown>;
+  target?: Target;
   /**
    * What replaces a missing pixel: `"grey"` (127.5), `"zero"` (what the network reads as zeros), `"mean"` (the image's
    * mean colour), `"blurred"` (from which no sharp edge comes; the paper's choice for insertion), `"noise"`, a grey of
@@ -68,8 +69,8 @@ const sameImage = (a: NdArray, b: NdArray) =>
   a.shape.join() === b.shape.join() && a.data.every((value, i) => value === b.data[i]);
 
 /** What the maps say that they explain. */
-function targetOf(maps: readonly MapToTest[]): FaithfulnessOptions["target"] {
-  const targets = maps.map(({ target }): NonNullable<FaithfulnessOptions["target"]> => {
+function targetOf(maps: readonly MapToTest[]): Target {
+  const targets = maps.map(({ target }): Target => {
     if (target?.index !== undefined) return target.index;
     const { layer, channel, cell } = target ?? {};
     if (layer !== undefined && channel !== undefined) return { layer, channel, cell };
@@ -146,9 +147,6 @@ export async function faithfulness(
       }, as the model sees ` +
         `it. Give the image that it was made of.`,
     );
-  }
-  if (target.kind === "function") {
-    throw new TypeError("faithfulness scores a class or a unit: received a function as the target.");
   }
   const baselines = await Promise.all(
     baselinesOf(baseline).map((one) => makeBaseline(model, view, one, seed)),

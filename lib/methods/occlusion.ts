@@ -11,9 +11,10 @@ import type { NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { readOptions, RunOptions, text, whole } from "../options.ts";
+import { subjectsOf } from "../probe/attribution/attribute.ts";
 import { type Baseline, checkBaseline, makeBaseline } from "../probe/attribution/baseline.ts";
 import { checkMaps, lastMaps, occlude, type Occluded, placesAlong } from "../probe/occlusion/occlude.ts";
-import { checkClassTarget, labelOf, resolveClass } from "../probe/target.ts";
+import { labelOf, resolveClass, type Target } from "../probe/target.ts";
 import { startLiveView } from "../results/live_view.ts";
 import { Occlusion, Occlusions, partialFigure } from "../results/occlusion.ts";
 import { withProgress } from "../results/progress.ts";
@@ -22,10 +23,11 @@ import { scorePlacesOnAllCores } from "../scan/occlusion.ts";
 /** What `occlusion` can be asked for. */
 export class OcclusionOptions extends RunOptions {
   /**
-   * The class whose probability is watched: a label, an index, or the class that the model takes the image for.
+   * What is watched: of a class (a label, an index, or `"predicted"`) the probability, of any other target, as a unit
+   * `{ layer, channel, cell }`, the score. Scores of other targets take a full pass for each place.
    * @default "predicted"
    */
-  target: string | number = "predicted";
+  target: Target = "predicted";
   /**
    * The square's side in pixels of the image as the model sees it; or several, for one map each.
    * @default a seventh of the shorter side: 32 of 224
@@ -147,7 +149,6 @@ export async function occlusion(
   checkModel("occlusion", model);
   const given = readOptions("occlusion", OcclusionOptions, options);
   const { target, baseline, seed, onProgress } = given;
-  checkClassTarget("occlusion", target);
   checkBaseline(baseline);
   const many = Array.isArray(images);
   const sources = await Promise.all((many ? images as readonly ImageLike[] : [images as ImageLike]).map(toImage));
@@ -160,8 +161,11 @@ export async function occlusion(
   const counts = views.flatMap(({ shape: [height, width] }) =>
     sizes.map((size) => placesAlong(height, size, stride).length * placesAlong(width, size, stride).length)
   );
-  const total = counts.reduce((sum, count) => sum + count);
-  if (target !== "predicted") resolveClass(model, target);
+  const isClass = typeof target === "string" || typeof target === "number";
+  // The score of any other target takes a second walk over the places.
+  const walks = isClass ? 1 : 2;
+  const total = walks * counts.reduce((sum, count) => sum + count);
+  if (isClass && target !== "predicted") resolveClass(model, target);
   const layer = given.layer === undefined ? lastMaps(model) : checkMaps(model, given.layer);
   const results = await withProgress(`Occluding with ${model.name}`, total, async (update, show) => {
     const live = startLiveView(show);
@@ -171,21 +175,23 @@ export async function occlusion(
       for (const [i, view] of views.entries()) {
         const names = { model: model.name, name: sources[i].name };
         const filling = await makeBaseline(model, view, baseline, seed);
+        const watched = isClass ? target : (await subjectsOf(model, sources[i], target, given)).subjects[0].target;
         const runs: Occluded[] = [];
         for (const size of sizes) {
           const run = await occlude(model, view, {
             ...given,
+            target: watched,
             baseline: filling.image,
             size,
             stride,
             layer,
             score: scorePlacesOnAllCores,
-            ...live.active && {
+            ...live.active && isClass && {
               onPart: (map, { target, score }) => live.offer(() => partialFigure({ ...names, map, target, score })),
             },
             onProgress: (done) => update(before + done),
           });
-          before += run.map.boxes.length;
+          before += walks * run.map.boxes.length;
           runs.push(run);
         }
         found.push(resultOf(model, view, names, runs, filling.name, layer));

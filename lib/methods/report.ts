@@ -10,8 +10,8 @@ import { checkModel, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, RunOptions, whole } from "../options.ts";
 import { subjectsOf } from "../probe/attribution/attribute.ts";
 import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
-import { type MapMethod, randomizeLayers, stops, topDown } from "../probe/attribution/sanity.ts";
-import { checkClassTarget, type ClassTarget } from "../probe/target.ts";
+import { type MapMethod, randomizeLayers, sameTarget, stops, topDown } from "../probe/attribution/sanity.ts";
+import type { Target } from "../probe/target.ts";
 import type { Attribution } from "../results/attribution.ts";
 import { CONTROL } from "../results/faithfulness.ts";
 import { withProgress } from "../results/progress.ts";
@@ -24,10 +24,10 @@ export type Methods = readonly MapMethod<Attribution>[] | Readonly<Record<string
 /** What `report` can be asked for. */
 export class ReportOptions extends RunOptions {
   /**
-   * The class that all maps explain: a label, an index or `"predicted"`.
+   * What all maps explain: a label, an index, `"predicted"`, a unit `{ layer, channel, cell }`, or any other target.
    * @default "predicted"
    */
-  target: string | number = "predicted";
+  target: Target = "predicted";
   /**
    * What replaces a missing pixel, one or several; see `faithfulness`.
    * @default ["blurred", "grey"]
@@ -61,10 +61,10 @@ export class ReportOptions extends RunOptions {
 const MOST_STOPS = 5;
 
 /**
- * Makes the maps of several methods for one class, and puts each to the tests of `faithfulness` and `sanityCheck`.
+ * Makes the maps of several methods for one target, and puts each to the tests of `faithfulness` and `sanityCheck`.
  *
  * @param model the model; nothing on it changes
- * @param methods attribution methods, called with the class's index as their `target`; the names of the rows are those
+ * @param methods attribution methods, called with a class's index, a unit or what was given as their `target`; the names of the rows are those
  *   that the maps tell, or the keys of an object
  * @returns `rows` `{ method, insertion, deletion, left, passed, missed }`, one a method and one for a random order; the
  *   maps; the curves
@@ -87,17 +87,17 @@ export async function report(
     ReportOptions,
     options,
   );
-  checkClassTarget("report", target);
   const entries = entriesOf(methods);
-  const layers = read.layers ? topDown(model, read.layers) : stops(model, MOST_STOPS);
+  const chosen = read.layers && topDown(model, read.layers);
   const source = await toImage(image);
   const { subjects: [{ view, target: resolved }] } = await subjectsOf(model, source, target, { signal });
-  const { index } = resolved as ClassTarget;
+  const layers = chosen ?? stops(model, MOST_STOPS, resolved);
+  const asked = sameTarget(target, resolved);
   const baselines = await Promise.all(
     baselinesOf(baseline).map((one) => makeBaseline(model, view, one, seed)),
   );
 
-  const makers = entries.map(([, method]) => (of: Model) => method(of, source, { target: index, signal }));
+  const makers = entries.map(([, method]) => (of: Model) => method(of, source, { target: asked, signal }));
   const maps = makers.length * (layers.length + 1);
   const pixels = view.shape[0] * view.shape[1];
   const total = maps + 2 * (makers.length + 1) * baselines.length * (Math.min(steps, pixels) + 1) + 1;
@@ -122,7 +122,7 @@ export async function report(
       ...named.map(({ name, attribution: { map } }) => ({ method: name, map })),
       { method: CONTROL, map: controlMap(view.shape, seed) },
     ];
-    const curves = await walkCurves(model, view, walked, resolved as ClassTarget, {
+    const curves = await walkCurves(model, view, walked, resolved, {
       baselines,
       steps,
       seed,

@@ -11,8 +11,16 @@ import { kindOf } from "../errors.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { abortSignal, arrayOf, callback, oneOf, readOptions, whole } from "../options.ts";
 import { subjectsOf } from "../probe/attribution/attribute.ts";
-import { likeness, type MapMethod, randomizeLayers, stops, topDown, untrained } from "../probe/attribution/sanity.ts";
-import { checkClassTarget } from "../probe/target.ts";
+import {
+  likeness,
+  type MapMethod,
+  randomizeLayers,
+  sameTarget,
+  stops,
+  topDown,
+  untrained,
+} from "../probe/attribution/sanity.ts";
+import type { Target } from "../probe/target.ts";
 import type { Attribution } from "../results/attribution.ts";
 import { withProgress } from "../results/progress.ts";
 import { RANDOM_LABELS, SanityCheck } from "../results/sanity_check.ts";
@@ -23,10 +31,10 @@ export type AttributionMethod = MapMethod<Attribution>;
 /** What `sanityCheck` can be asked for. */
 export class SanityCheckOptions {
   /**
-   * The class whose maps are compared: a label, an index or `"predicted"`.
+   * What all maps explain: a label, an index, `"predicted"`, a unit `{ layer, channel, cell }`, or any other target.
    * @default "predicted"
    */
-  target: string | number = "predicted";
+  target: Target = "predicted";
   /**
    * `"cascading"`: all layers from the top down to each stop have random weights; `"independent"`: only the one layer
    * has.
@@ -71,7 +79,7 @@ const MOST_STOPS = 11;
  * scales and variances.
  *
  * @param model the model; nothing on it changes, all is done on a copy
- * @param method an attribution method, called with the class's index as its `target`
+ * @param method an attribution method, called with a class's index, a unit or what was given as its `target`
  * @returns `rows` `{ layer, spearman, spearmanSigned, ssim }`; `score`, how much of the map is left; `passed`; the maps
  * @throws {RangeError} if a layer does not exist or has no weights
  *
@@ -93,15 +101,15 @@ export async function sanityCheck(
     SanityCheckOptions,
     options,
   );
-  checkClassTarget("sanityCheck", target);
   if (typeof method !== "function") {
     throw new TypeError(`sanityCheck wants an attribution method, as saliency: received ${kindOf(method)}.`);
   }
-  const layers = read.layers ? topDown(model, read.layers) : stops(model, MOST_STOPS);
+  const chosen = read.layers && topDown(model, read.layers);
   const source = await toImage(image);
   const { subjects: [subject] } = await subjectsOf(model, source, target, { signal });
-  const { index } = subject.target as { index: number };
-  const make = (of: Model) => method(of, source, { target: index, signal });
+  const layers = chosen ?? stops(model, MOST_STOPS, subject.target);
+  const asked = sameTarget(target, subject.target);
+  const make = (of: Model) => method(of, source, { target: asked, signal });
   const total = layers.length + 1 + Number(Boolean(randomLabels));
   return await withProgress(`Sanity check with ${model.name}`, total, async (update) => {
     const [{ trained, stages }] = await randomizeLayers(model, [make], {

@@ -120,6 +120,10 @@ export class Report extends Result<ReportRow> {
     return new Figure({ title, caption, blocks, text: [title, ...text].join("\n") });
   }
 
+  get #scored(): string {
+    return this.attributions[0].target.index !== undefined ? "probability" : "score (as a share of the whole image's)";
+  }
+
   /** Whether a method shares the score out among the pixels. */
   #shares(): boolean {
     return this.rows.some(({ missed }) => missed !== null);
@@ -128,7 +132,7 @@ export class Report extends Result<ReportRow> {
   #caption(): string {
     const baselines = [...new Set(this.curves.map(({ baseline }) => baseline))].join(", ");
     return [
-      `Insertion and deletion: areas under the probability of ${
+      `Insertion and deletion: areas under the ${this.#scored} of ${
         this.attributions[0].target.text
       } as pixels come and go`,
       `in the order of the map, in ${this.#steps} steps, mean over the baselines ${baselines} (bars in the chart: least`,

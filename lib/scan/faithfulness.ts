@@ -10,7 +10,8 @@ import type { Model } from "../model/model.ts";
 import type { MadeBaseline } from "../probe/attribution/baseline.ts";
 import { headOf, probabilityOf } from "../probe/attribution/head.ts";
 import { randomStream } from "../random.ts";
-import type { ClassTarget, UnitTarget } from "../probe/target.ts";
+import { eachScore } from "../probe/attribution/attribute.ts";
+import type { ClassTarget, ResolvedTarget, UnitTarget } from "../probe/target.ts";
 import { forwardEach } from "./forward_all.ts";
 
 /** How a target's score changes from one image to another: `share` of the pixels changed, and the score then. */
@@ -61,7 +62,7 @@ export function areaUnder(x: readonly number[], y: readonly number[]): number {
   return area;
 }
 
-/** Reads the score of a target from what a layer puts out for one image. */
+/** Reads the score of a class or a unit from what a layer puts out for one image. */
 function reader(model: Model, target: ClassTarget | UnitTarget): { layer: string; read: (of: Float32Array) => number } {
   if (target.kind === "class") {
     const { activation } = headOf(model.network);
@@ -82,13 +83,33 @@ function reader(model: Model, target: ClassTarget | UnitTarget): { layer: string
   return { layer, read: (output) => output[place] };
 }
 
+/** The score of a target for each input: of classes and units in Workers, where there are any. */
+async function scoresOf(
+  model: Model,
+  target: ResolvedTarget,
+  inputs: { size: number; [Symbol.iterator](): Iterator<NdArray> },
+  options: Omit<CurvesOptions, "baselines" | "steps" | "seed">,
+): Promise<ArrayLike<number> & Iterable<number>> {
+  if (target.kind !== "class" && target.kind !== "unit") {
+    const each = inputs[Symbol.iterator]();
+    return await eachScore(model, target, inputs.size, () => each.next().value, options);
+  }
+  const { layer, read } = reader(model, target);
+  const scores: number[] = [];
+  await forwardEach(model, inputs, [layer], ([{ data, shape: [count] }]) => {
+    const each = data.length / count;
+    for (let i = 0; i < count; i++) scores.push(read(data.subarray(i * each, (i + 1) * each)));
+  }, options);
+  return scores;
+}
+
 /**
  * Walks from the image to each baseline and back in the order of each map, and scores every step.
  *
  * @param view the image as the model sees it, `[h, w, 3]`
  * @param maps each `[h, w]`, with the name of its method
- * @param target what is scored: a class by its probability, a unit (its cell named) by its activation as a share of that
- *   for the whole image
+ * @param target what is scored: a class by its probability, a unit (its cell named) by its activation, and any other
+ *   target by its score, each as a share of that for the whole image
  * @returns for each map and baseline the insertion and the deletion curve
  * @throws {RangeError} if a map has not the image's sides
  */
@@ -96,7 +117,7 @@ export async function walkCurves(
   model: Model,
   view: NdArray,
   maps: readonly { method: string; map: NdArray }[],
-  target: ClassTarget | UnitTarget,
+  target: ResolvedTarget,
   { baselines, steps, seed, ...options }: CurvesOptions,
 ): Promise<Curve[]> {
   if (maps.length === 0) throw new RangeError("There is no map to walk along; wanted at least one.");
@@ -120,8 +141,6 @@ export async function walkCurves(
       { method, order, baseline: name, kind: "deletion" as const, from: view, to: image },
     ]);
   });
-  const { layer, read } = reader(model, target);
-  const scores: number[] = [];
   const inputs = {
     size: walks.length * counts.length + 1,
     *[Symbol.iterator]() {
@@ -139,18 +158,14 @@ export async function walkCurves(
       }
     },
   };
-  await forwardEach(model, inputs, [layer], ([{ data, shape: [count] }]) => {
-    const each = data.length / count;
-    for (let i = 0; i < count; i++) scores.push(read(data.subarray(i * each, (i + 1) * each)));
-  }, options);
-
-  const whole = scores.shift()!;
-  if (target.kind === "unit" && !(whole > 0)) {
+  const [whole, ...scores] = await scoresOf(model, target, inputs, options);
+  if (target.kind !== "class" && !(whole > 0)) {
     throw new RangeError(
-      `The unit ${target.text} has the activation ${whole} for this image; insertion and deletion need one above 0.`,
+      `The target ${target.text} has the ${target.kind === "unit" ? "activation" : "score"} ${whole} for this image; ` +
+        "insertion and deletion need one above 0.",
     );
   }
-  const scale = target.kind === "unit" ? 1 / whole : 1;
+  const scale = target.kind === "class" ? 1 : 1 / whole;
   return walks.map(({ method, baseline, kind }, i) => {
     const score = scores.slice(i * counts.length, (i + 1) * counts.length).map((value) => value * scale);
     return { method, baseline, kind, share, score, area: areaUnder(share, score) };

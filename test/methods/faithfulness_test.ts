@@ -110,7 +110,9 @@ describe("refused", () => {
     const map = await saliency(model, landscape(), { target: first });
     await expect(faithfulness(model, landscape(), map, { steps })).rejects.toThrow("Give a target to score");
     const options = { steps, target: first as never };
-    await expect(faithfulness(model, landscape(), map, options)).rejects.toThrow("received a function");
+    const scored = await faithfulness(model, landscape(), map, options);
+    expect(scored.insertion.score.at(-1)).toBeCloseTo(1, 6);
+    expect(scored.figure().caption).toContain("Score, as a share of that for the whole image, of");
     expect((await faithfulness(model, landscape(), map, { steps, target: 0 })).target.index).toBe(0);
     await expect(faithfulness(model, landscape(), map, { steps: 0 })).rejects.toThrow(
       "steps must be a whole number ≥ 1",

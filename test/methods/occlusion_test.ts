@@ -271,6 +271,50 @@ test("several sizes and several images", async () => {
   model.dispose();
 });
 
+describe("targets that are no class", () => {
+  test("a unit's score is its activation with the square at each place", async () => {
+    const model = await loadModel(await tinyNet(), { preprocess: "none" });
+    const red = redImage([[10, 0, 0, 0], [0, 0, 0, 0], [0, 0, 100, 0], [0, 0, 0, 200]]);
+    const seen: [number, number][] = [];
+    const before = tf.memory().numTensors;
+    const result = await occlusion(model, ndarray(red.data, red.shape), {
+      target: { layer: "conv", channel: 0, cell: [2, 2] },
+      size: 2,
+      stride: 2,
+      baseline: 0,
+      onProgress: (done, total) => seen.push([done, total]),
+    });
+    expect(tf.memory().numTensors).toBe(before);
+    // The unit adds up the red of the window with its corner at row 2, column 2: 100 + 200.
+    expect(result.unoccluded).toBeCloseTo(300, 3);
+    expect([...result.score.data].map(Math.round)).toEqual([300, 300, 300, 0]);
+    expect([...result.map.data].map(Math.round).slice(-2)).toEqual([300, 300]);
+    expect(result.target).toMatchObject({ layer: "conv", channel: 0, cell: [2, 2] });
+    expect(result.rows.map(({ probability }) => probability)).toEqual([null, null, null, null]);
+    expect(result.predicted.shape).toEqual([2, 2]);
+    expect(seen.at(-1)).toEqual([8, 8]);
+    expect(seen.every(([done], i) => i === 0 || done >= seen[i - 1][0])).toBe(true);
+    const figure = result.figure();
+    expect(figure.title).toMatch(/occlusion · conv, channel 0, row 2, column 2 \(300\)/);
+    expect(figure.caption).toMatch(/Score: that of conv, channel 0, row 2, column 2, 300 without the square/);
+    expect((await result.table()).height).toBe(4);
+    model.dispose();
+  });
+
+  test("a function of the outputs equals the class that it picks", async () => {
+    const model = await waves();
+    const image = ndarray(landscape().data, landscape().shape);
+    const options = { size: 10, stride: 6 };
+    const open = await occlusion(model, image, { ...options, target: "open sea" });
+    const picked = await occlusion(model, image, { ...options, target: (outputs) => outputs.slice([0, 2], [1, 1]) });
+    expect(worst(picked.score.data, open.probability.data)).toBeLessThan(1e-5);
+    expect(worst(picked.activity.data, open.activity.data)).toBeLessThan(1e-4);
+    const two = await occlusion(model, [image, image], { ...options, target: (outputs) => outputs.max() });
+    expect(two.figure().caption).toMatch(/the score without the square/);
+    model.dispose();
+  });
+});
+
 test("the map of pixels is the mean fall under the squares that cover each", async () => {
   const model = await waves();
   const result = await occlusion(model, ndarray(landscape().data, landscape().shape), { size: 10, stride: 10 });
@@ -321,16 +365,19 @@ describe("clear errors", () => {
     model.dispose();
   });
 
-  test("for a target that is no class", async () => {
+  test("for what is no target, and for the probability of a target that is no class", async () => {
     const model = await waves();
     const image = ndarray(landscape().data, landscape().shape);
-    for (const target of [null, { layer: "conv", channel: 1 }] as unknown as string[]) {
-      const error = await occlusion(model, image, { target }).catch((error) => error);
-      expect(error).toBeInstanceOf(TypeError);
-      expect(error.message).toMatch(
-        /occlusion wants a class as its target, by its label, its index or "predicted": received/,
-      );
-    }
+    const wrong = await occlusion(model, image, { target: null as unknown as string }).catch((error) => error);
+    expect(wrong).toBeInstanceOf(TypeError);
+    expect(wrong.message).toMatch(/A target is a label, an index, "predicted", .*received null/);
+    const missing = await occlusion(model, image, { target: { layer: "conv9", channel: 1 } }).catch((error) => error);
+    expect(missing.message).toMatch(/There is no layer "conv9"/);
+    const result = await occlusion(model, image, { target: { layer: "conv1", channel: 1 }, size: 16, stride: 16 });
+    expect(() => result.probability).toThrow(
+      /The target conv1, channel 1, row .* is no class, so it has no probability/,
+    );
+    expect(() => result.figure({ show: "probability" })).toThrow(/is no class/);
     model.dispose();
   });
 

@@ -64,11 +64,19 @@ test.each([
   [[saliency], { target: 9 }, "classes 0 to 4"],
   [[saliency], { baseline: ["blured"] }, 'There is no baseline "blured"'],
   [[saliency], { baseline: [] }, "baseline is empty"],
-  [[saliency], { target: { layer: "conv1", channel: 1 } }, "wants a class as its target"],
+  [[saliency], { target: { layer: "conv9", channel: 1 } }, 'There is no layer "conv9"'],
   [[saliency], { steps: 0 }, "steps must be a whole number ≥ 1: received 0"],
   [saliency, {}, "wants attribution methods, as [saliency, gradCam]: received the function saliency"],
 ])("refuses methods %j with %j", async (methods, options, message) => {
   await expect(report(model, landscape(), methods as never, options as never)).rejects.toThrow(message);
+});
+
+test("a unit is a target, too: scores are shares, and only layers that lead to it are randomised", async () => {
+  const result = await report(model, landscape(), [saliency], { steps, target: { layer: "conv1", channel: 1 } });
+  expect(result.attributions[0].target).toMatchObject({ layer: "conv1", channel: 1 });
+  expect(result.curves[0].score.at(-1)).toBeCloseTo(1, 6);
+  expect(result.figure().caption).toContain("down to conv1 are randomised");
+  expect(result.figure().caption).toContain("areas under the score");
 });
 
 test("an abort leaves no tensor", async () => {

@@ -144,13 +144,19 @@ test("the figure shows a map a stage, and the curves", async () => {
   }
 });
 
+test("a unit is a target, too: its cell stays that of the trained network", async () => {
+  const check = await sanityCheck(model, landscape(), saliency, { target: { layer: "conv2", channel: 1 } });
+  expect(check.rows.map(({ layer }) => layer)).toEqual(["conv2", "conv1"]);
+  for (const { target } of check.attributions) expect(target).toEqual(check.trained.target);
+});
+
 test.each([
   [{ layers: ["conv9"] }, "conv9"],
   [{ layers: ["pool1"] }, "no weights"],
   [{ layers: [] }, "no layer"],
   [{ mode: "sideways" as never }, "sideways"],
   [{ target: "z" }, '"z"'],
-  [{ target: { layer: "conv1", channel: 1 } as never }, "wants a class as its target"],
+  [{ target: { layer: "conv9", channel: 1 } }, 'There is no layer "conv9"'],
   [{ layers: "conv1" as never }, "layers must be an array"],
 ])("refuses %j", async (options, message) => {
   await expect(sanityCheck(model, landscape(), saliency, options)).rejects.toThrow(message);

@@ -10,6 +10,7 @@ import type { NdArray } from "../../array.ts";
 import type { ImageLike } from "../../data/image.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
+import type { ResolvedTarget, Target } from "../target.ts";
 import { type Copy, copyOf, reinitialize } from "./randomize.ts";
 import { spearman, ssim } from "./similarity.ts";
 
@@ -38,10 +39,10 @@ export interface Stage<A extends Comparable> extends Likeness {
   readonly attribution: A;
 }
 
-/** What a method is told while it is checked. */
+/** What a method is given while it is checked. */
 export interface MethodOptions {
-  /** The class that the trained model's map explains, by its index; the same for every map. */
-  target: number;
+  /** What the trained model's map explains, a class by its index; the same for every map. */
+  target: Target;
   signal?: AbortSignal;
 }
 
@@ -57,12 +58,26 @@ export interface SanityOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-/** Names of the layers that have kernels, the last one first; at most `most` of them, evenly spread, both ends in. */
-export function stops(model: Model, most: number): string[] {
-  const trained = model.network.layers
+/** The target as it was resolved for the trained model, so that it stays the same for every copy. */
+export function sameTarget(asked: Target, resolved: ResolvedTarget): Target {
+  if (resolved.kind === "class") return resolved.index;
+  if (resolved.kind !== "unit") return asked;
+  const { layer, channel, cell } = resolved;
+  return { layer, channel, cell };
+}
+
+/**
+ * Names of the layers that have kernels, the last one first; at most `most` of them, evenly spread, both ends in. What
+ * stands behind a target's layer does not change its maps, so it is left out.
+ */
+export function stops(model: Model, most: number, target?: ResolvedTarget): string[] {
+  const { layers } = model.network;
+  const last = target && "layer" in target ? layers.findIndex(({ name }) => name === target.layer) : layers.length - 1;
+  const trained = layers.slice(0, last + 1)
     .filter(({ weights }) => weights.some(({ shape }) => shape.length > 1))
     .map(({ name }) => name)
     .reverse();
+  if (trained.length === 0) throw new RangeError(`No layer with weights leads to ${target?.text ?? "the outputs"}.`);
   if (trained.length <= most) return trained;
   return Array.from({ length: most }, (_, i) => trained[Math.round((i * (trained.length - 1)) / (most - 1))]);
 }

@@ -9,10 +9,11 @@ import type { Box, Interval } from "../../model/geometry.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { asMemoryError, MemoryError } from "../../runtime/core/memory.ts";
+import { eachScore } from "../attribution/attribute.ts";
 import { headOf, type OutputActivation } from "../attribution/head.ts";
 import type { Work } from "./incremental.ts";
 import { type PlaceScores, scorePlaces } from "./scores.ts";
-import { type ClassTarget, resolveClass } from "../target.ts";
+import { resolveClass, type ResolvedTarget } from "../target.ts";
 
 /** A class with its probability. */
 interface ClassProbability {
@@ -24,9 +25,9 @@ interface ClassProbability {
 interface OcclusionMap {
   readonly size: number;
   readonly stride: number;
-  /** The target's probability, 0…1. */
-  readonly probability: NdArray;
-  /** The target's score before the softmax or sigmoid. */
+  /** The target's probability, 0…1; only of a class. */
+  readonly probability?: NdArray;
+  /** The target's score; of a class, before the softmax or sigmoid. */
   readonly score: NdArray;
   /** The sum over the feature map that is strongest without the square. */
   readonly activity: NdArray;
@@ -40,10 +41,13 @@ interface OcclusionMap {
   readonly baseline: NdArray;
 }
 
+/** A map that is being filled. */
+type WritableMap = OcclusionMap & { readonly top: ClassProbability[][] };
+
 /** The model's answer to the image without a square. */
 interface Unoccluded {
-  readonly target: ClassTarget & { readonly probability: number };
-  /** The target's score before the softmax or sigmoid. */
+  readonly target: ResolvedTarget & { readonly probability?: number };
+  /** The target's score; of a class, before the softmax or sigmoid. */
   readonly score: number;
   /** The sum over the strongest feature map of the layer. */
   readonly activity: number;
@@ -59,7 +63,8 @@ export interface Occluded {
 }
 
 export interface OccludeOptions {
-  target: string | number;
+  /** A class, or another target as it was resolved for the image. */
+  target: string | number | ResolvedTarget;
   size: number;
   stride: number;
   /** What replaces the pixels in the square, `[h, w, c]`. */
@@ -152,10 +157,11 @@ export async function occlude(
   const [down, across] = [placesAlong(height, size, stride), placesAlong(width, size, stride)];
   const places: Box[] = down.flatMap((rows) => across.map((columns) => [rows, columns] as const));
   const grid = () => ndarray(new Float32Array(places.length).fill(NaN), [down.length, across.length]);
-  const map = {
+  const isClass = typeof options.target !== "object";
+  const map: WritableMap = {
     size,
     stride,
-    probability: grid(),
+    ...isClass && { probability: grid() },
     score: grid(),
     activity: grid(),
     predicted: grid(),
@@ -172,10 +178,25 @@ export async function occlude(
     layer,
     batchSize,
   };
-  const receiver = receiverOf(model, map, options);
   try {
+    let ownScore: number | undefined;
+    let before = 0;
+    if (typeof options.target === "object") {
+      const scores = await fullScores(model, view, options.target, {
+        ...options,
+        baseline,
+        boxes: map.boxes,
+        batchSize,
+        signal,
+      });
+      ownScore = scores[0];
+      map.score.data.set(scores.subarray(1));
+      before = places.length;
+    }
+    const receiver = receiverOf(model, map, options, ownScore, before);
     const work = await score(tf, model.network, job, receiver.receive, signal);
-    return { map, unoccluded: receiver.unoccluded(), work };
+    const done = isClass ? work.done : work.done + work.full;
+    return { map, unoccluded: receiver.unoccluded(), work: { full: work.full, done } };
   } catch (error) {
     const memory = asMemoryError(tf, error);
     if (!memory) throw error;
@@ -189,31 +210,66 @@ export async function occlude(
   }
 }
 
+/** The score of a target that is no class, by full passes: for the image, then for each place of the square. */
+async function fullScores(
+  model: Model,
+  view: NdArray,
+  target: ResolvedTarget,
+  { baseline, boxes, batchSize, signal, onProgress }:
+    & Pick<OccludeOptions, "baseline" | "batchSize" | "signal" | "onProgress">
+    & Pick<OcclusionMap, "boxes">,
+): Promise<Float32Array> {
+  const [, width, channels] = view.shape;
+  const occluded = ([y0, x0, y1, x1]: OcclusionMap["boxes"][number]) => {
+    const data = view.data.slice();
+    for (let y = y0; y < Math.min(y1, view.shape[0]); y++) {
+      const [from, to] = [(y * width + x0) * channels, (y * width + Math.min(x1, width)) * channels];
+      data.set(baseline.data.subarray(from, to), from);
+    }
+    return ndarray(data, view.shape);
+  };
+  return await eachScore(
+    model,
+    target,
+    boxes.length + 1,
+    (i) => model.input(i === 0 ? view : occluded(boxes[i - 1])),
+    { batchSize, signal, onProgress: (done) => onProgress?.(Math.min(done, boxes.length)) },
+  );
+}
+
 /** Writes what the network gives for each place into a map; first of all for the image without a square. */
 function receiverOf(
   model: Model,
-  map: OcclusionMap & { top: ClassProbability[][] },
+  map: WritableMap,
   { target, top, onPart, onProgress }: Pick<OccludeOptions, "target" | "top" | "onPart" | "onProgress">,
+  ownScore: number | undefined,
+  before: number,
 ): { receive: (scores: PlaceScores) => void; unoccluded: () => Unoccluded } {
   const { activation } = headOf(model.network);
   let unoccluded: Unoccluded | undefined;
-  let done = 0;
+  let done = before;
   const scoreOf = (scores: Float32Array, index: number) =>
     scores.length === 1 ? (index === 1 ? scores[0] : -scores[0]) : scores[index];
+  const watched = (scores: Float32Array, probabilities: readonly number[]) => {
+    if (typeof target === "object") return { target, score: ownScore! };
+    const resolved = resolveClass(model, target, probabilities);
+    return {
+      target: { ...resolved, probability: probabilities[resolved.index] },
+      score: scoreOf(scores, resolved.index),
+    };
+  };
   const receive = ({ which, scores, sums }: PlaceScores) => {
     if (which.length === 0) {
       const probabilities = probabilitiesOf(scores, activation);
-      const resolved = resolveClass(model, target, probabilities);
       const channel = sums.reduce((best, sum, i) => sum > sums[best] ? i : best, 0);
       unoccluded ??= {
-        target: { ...resolved, probability: probabilities[resolved.index] },
-        score: scoreOf(scores, resolved.index),
+        ...watched(scores, probabilities),
         activity: sums[channel],
         channel,
       };
       return;
     }
-    const { target: { index }, channel } = unoccluded!;
+    const { target, channel } = unoccluded!;
     const of = (values: Float32Array, i: number) => {
       const each = values.length / which.length;
       return values.subarray(i * each, (i + 1) * each);
@@ -221,8 +277,10 @@ function receiverOf(
     which.forEach((place, i) => {
       const probabilities = probabilitiesOf(of(scores, i), activation);
       map.top[place] = mostProbable(probabilities, top);
-      map.probability.data[place] = probabilities[index];
-      map.score.data[place] = scoreOf(of(scores, i), index);
+      if (target.kind === "class") {
+        map.probability!.data[place] = probabilities[target.index];
+        map.score.data[place] = scoreOf(of(scores, i), target.index);
+      }
       map.activity.data[place] = of(sums, i)[channel];
       map.predicted.data[place] = map.top[place][0].index;
     });

@@ -42,15 +42,15 @@ test("a map that is watched fills from coarse to fine, and becomes the same", as
   const known: number[][] = [];
   const { map } = await occlude(model, view, {
     ...options,
-    onPart: ({ probability: { data } }) => known.push([...data.keys()].filter((place) => !Number.isNaN(data[place]))),
+    onPart: ({ score: { data } }) => known.push([...data.keys()].filter((place) => !Number.isNaN(data[place]))),
   });
-  const { shape: [rows, columns] } = map.probability;
+  const { shape: [rows, columns] } = map.score;
   expect([rows, columns]).toEqual([9, 9]);
   const every = (step: number) =>
-    [...map.probability.data.keys()].filter((i) => Math.floor(i / columns) % step === 0 && (i % columns) % step === 0);
+    [...map.score.data.keys()].filter((i) => Math.floor(i / columns) % step === 0 && (i % columns) % step === 0);
   // 9 places four apart, 25 places two apart, then all 81.
   for (const step of [4, 2, 1]) expect(known).toContainEqual(every(step));
-  const off = map.probability.data.map((value, i) => Math.abs(value - whole.map.probability.data[i]));
+  const off = map.probability!.data.map((value, i) => Math.abs(value - whole.map.probability!.data[i]));
   expect(off.reduce((a, b) => Math.max(a, b))).toBeLessThan(1e-6);
   model.dispose();
 });
