@@ -92,4 +92,4 @@ export { type Baseline } from "./lib/probe/attribution/baseline.ts";
 export { type Target } from "./lib/probe/target.ts";
 export { TrainingError } from "./lib/probe/training/train.ts";
 export { BackendError, type BackendInfo, doctor, useBackend } from "./lib/runtime/backend.ts";
-export { MemoryError } from "./lib/runtime/core/memory.ts";
+export { MemoryError } from "./lib/memory.ts";

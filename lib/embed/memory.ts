@@ -4,7 +4,7 @@
  * @module
  */
 
-import process from "node:process";
+import { checkMachineMemory } from "../memory.ts";
 import { CONTROL_BYTES, Layout } from "../workers/layout.ts";
 
 /** What is searched among, and for whom. */
@@ -16,23 +16,12 @@ interface Search {
   k: number;
 }
 
-/** @throws {RangeError} if this process can take less memory than that */
-function checkFree(bytes: number, what: string): void {
-  const free = process.availableMemory();
-  if (bytes <= free) return;
-  const gigabytes = (bytes: number) => (bytes / 1e9).toPrecision(2);
-  throw new RangeError(
-    `${what} takes about ${gigabytes(bytes)} GB of memory, and ${
-      gigabytes(free)
-    } GB are free: take fewer points, fewer ` +
-      "dimensions (see pca), or a smaller perplexity or k.",
-  );
-}
+const REMEDY = "Take fewer points, fewer dimensions (see pca), or a smaller perplexity or k.";
 
 /**
  * Checks that a search for neighbours has the memory it needs: that which its Workers share, and all in all.
  *
- * @throws {RangeError} if not
+ * @throws {MemoryError} if not
  */
 export function checkSearch({ count, others = 0, dimensions, k }: Search): void {
   const asking = others || count;
@@ -41,7 +30,8 @@ export function checkSearch({ count, others = 0, dimensions, k }: Search): void 
   shared.take(4 * dimensions * (2 * count + others) + 8 * k * asking);
   shared.check();
   const own = 4 * dimensions * (count + others) + 8 * k * asking;
-  checkFree(shared.bytes - CONTROL_BYTES + own, `A search for ${k} neighbours among ${count} points`);
+  const what = `A search for ${k} neighbours among ${count} points`;
+  checkMachineMemory(what, shared.bytes - CONTROL_BYTES + own, REMEDY);
 }
 
 /**
@@ -49,9 +39,10 @@ export function checkSearch({ count, others = 0, dimensions, k }: Search): void 
  * of 50 dimensions at a perplexity of 30 took 4.3 GB.
  *
  * @param k how many neighbours of each point count
- * @throws {RangeError} if not
+ * @throws {MemoryError} if not
  */
 export function checkMap(count: number, dimensions: number, k: number): void {
   checkSearch({ count, dimensions, k });
-  checkFree(count * (20 * dimensions + 40 * k), `A map of ${count} points of ${dimensions} dimensions`);
+  const what = `A map of ${count} points of ${dimensions} dimensions`;
+  checkMachineMemory(what, count * (20 * dimensions + 40 * k), REMEDY);
 }

@@ -68,8 +68,9 @@ const ELSEWHERE = -(2 ** 30);
  * told.
  *
  * @param points `[n, d]`
- * @throws {RangeError} if k is not a whole number from 1 to n − 1 (n, for other queries), a number is not finite, or it
- *   does not fit into memory
+ * @throws {RangeError} if k is not a whole number from 1 to n − 1 (n, for other queries), or a number is not
+ *   finite
+ * @throws {MemoryError} if it does not fit into memory
  */
 export async function nearestNeighbors(
   points: NdArray,

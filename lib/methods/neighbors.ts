@@ -166,7 +166,8 @@ export class NearestNeighbors extends Shown {
  * @param points `[n, d]`: what `codes` returned, or any array
  * @returns `indices` and `distances` `[n, k]`, the nearest first, and rows with a neighbour each
  * @throws {TypeError} if it is no array of shape [n, d]
- * @throws {RangeError} if k is not a whole number from 1 to n − 1, a number is not finite, or it does not fit into memory
+ * @throws {RangeError} if k is not a whole number from 1 to n − 1, or a number is not finite
+ * @throws {MemoryError} if it does not fit into memory
  *
  * @example
  * ```ts

@@ -376,8 +376,9 @@ const KEPT = 10;
  *   quicker
  * @returns `points` `[n, components]`, `klDivergence`, `quality`
  * @throws {TypeError} if it is no array of shape [n, d]
- * @throws {RangeError} if there are fewer than 4 points, the perplexity does not go with their number, a number is not
- *   finite, or it does not fit into memory
+ * @throws {RangeError} if there are fewer than 4 points, the perplexity does not go with their number, or a number is
+ *   not finite
+ * @throws {MemoryError} if it does not fit into memory
  * @throws {Error} if `engine` is `"webgpu"` and there is no graphics device that computes right, or one fails on the way
  *
  * @example

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { machineMemoryLeft, MemoryError, memoryLeft } from "../runtime/core/memory.ts";
+import { checkMachineMemory, MemoryError } from "../memory.ts";
+import { memoryLeft } from "../runtime/core/memory.ts";
 import { bytesText } from "../format.ts";
 import type { TF } from "../runtime/backend.ts";
 import type { Plan } from "./plan.ts";
@@ -42,14 +43,11 @@ export interface Pass {
  */
 export function checkMemory(tf: TF, { model, plan, count, batchSize }: Pass): void {
   const results = BYTES_PER_FLOAT * count * plan.taps.reduce((sum, id) => sum + plan.floats.get(id)!, 0);
-  const machine = machineMemoryLeft();
-  if (results > machine) {
-    throw new MemoryError(
-      `What the layers asked for of ${JSON.stringify(model)} put out for ${count} inputs takes ` +
-        `${bytesText(results)}; this machine has ${bytesText(machine)} free. ` +
-        "Ask for fewer inputs at a time, or for fewer or later layers.",
-    );
-  }
+  checkMachineMemory(
+    `What the layers asked for of ${JSON.stringify(model)} put out for ${count} inputs`,
+    results,
+    "Ask for fewer inputs at a time, or for fewer or later layers.",
+  );
   const left = memoryLeft(tf);
   const one = peakBytes(plan);
   const batch = Math.min(batchSize, count);

@@ -8,7 +8,7 @@ import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
 import { outputOf } from "../model/model.ts";
 import type { TF } from "../runtime/backend.ts";
-import { machineMemoryLeft } from "../runtime/core/memory.ts";
+import { machineMemoryLeft } from "../memory.ts";
 import { bytesInWasm } from "../runtime/wasm.ts";
 import { WorkerPool } from "../workers/pool.ts";
 import type { NetworkDescription, Weight } from "./network_job.ts";

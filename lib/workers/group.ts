@@ -53,7 +53,7 @@ export class WorkerGroup<Kernels> {
    * Gives the Workers a new memory in the place of the old one.
    *
    * @param layout what it is to hold; all is 0 at the start
-   * @throws {RangeError} if that is more than a memory can hold
+   * @throws {MemoryError} if that is more than a memory can hold
    */
   async memory(layout: Layout): Promise<SharedArrayBuffer> {
     layout.check();

@@ -4,6 +4,9 @@
  * @module
  */
 
+import { bytesText } from "../format.ts";
+import { MemoryError } from "../memory.ts";
+
 /** A place in the shared memory, in bytes. */
 export type Address = number;
 
@@ -17,14 +20,12 @@ export const CONTROL_BYTES = 256;
 export class Layout {
   bytes = CONTROL_BYTES;
 
-  /** @throws {RangeError} if it is more than a memory can hold */
+  /** @throws {MemoryError} if it is more than a memory can hold */
   check(): void {
     if (this.bytes <= LIMIT) return;
-    throw new RangeError(
-      `This takes ${
-        (this.bytes / 1e9).toFixed(1)
-      } GB, and one WebAssembly memory holds 4.3 GB: take fewer points, fewer ` +
-        "dimensions (see pca), or a smaller perplexity or k.",
+    throw new MemoryError(
+      `This takes ${bytesText(this.bytes)}, and one WebAssembly memory holds ${bytesText(LIMIT)}: take fewer points, ` +
+        "fewer dimensions (see pca), or a smaller perplexity or k.",
     );
   }
 

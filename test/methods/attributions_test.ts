@@ -18,7 +18,7 @@ import { enlarge } from "../../lib/probe/attribution/cam.ts";
 import { baselineOf, gaussianBlur } from "../../lib/probe/attribution/baselines.ts";
 import { quadrature, QUADRATURES } from "../../lib/probe/attribution/quadrature.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
-import { MemoryError } from "../../lib/runtime/core/memory.ts";
+import { MemoryError } from "../../lib/memory.ts";
 import { landscape, redImage, sigmoidNet, tinyNet, wavesNet } from "../nets.ts";
 import { buildCaptumNet, captumNets, imageOf } from "./captum_nets.ts";
 

@@ -10,7 +10,7 @@ import type { Model } from "../../lib/model/model.ts";
 import { forward } from "../../lib/probe/forward.ts";
 import { inputGradient } from "../../lib/probe/gradient.ts";
 import { type BackendName, doctor, ensureBackend, type TF, useBackend } from "../../lib/runtime/backend.ts";
-import { MemoryError } from "../../lib/runtime/core/memory.ts";
+import { MemoryError } from "../../lib/memory.ts";
 import type { Taken } from "./memory_process.ts";
 import { ALL, long } from "../long.ts";
 

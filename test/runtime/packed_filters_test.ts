@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { MemoryError } from "../../lib/runtime/core/memory.ts";
+import { MemoryError } from "../../lib/memory.ts";
 import { PackedFilters } from "../../lib/runtime/wasm_convolution/packed_filters.ts";
 
 /** A backend with some bytes of memory; what is taken stands in `taken`. */

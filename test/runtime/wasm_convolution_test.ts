@@ -5,7 +5,7 @@ import type { Tensor4D } from "@tensorflow/tfjs";
 import { beforeEach, expect, test } from "vitest";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { CONVOLUTION } from "../../lib/runtime/core/convolution.ts";
-import { MemoryError } from "../../lib/runtime/core/memory.ts";
+import { MemoryError } from "../../lib/memory.ts";
 
 const tf = await ensureBackend();
 beforeEach(async () => void await useBackend("wasm"));

@@ -67,7 +67,7 @@ const ALIKE = 0.05;
  * Chooses what computes a descent. A card must compute some steps as the processor does before it is used; by `auto` it
  * is used only if it is faster, too.
  *
- * @throws {RangeError} if it does not fit into memory
+ * @throws {MemoryError} if it does not fit into memory
  * @throws {Error} if `"webgpu"` was asked for and there is no device, or it does not compute right
  */
 export async function chooseEngine(group: KernelGroup, choice: EngineChoice): Promise<ChosenEngine> {

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { MemoryError } from "../../memory.ts";
 import type { Affinities } from "./affinities.ts";
 import { type Components, type DescentProgress, type DescentRun, strideOf } from "./descent.ts";
 import { type Dispatch, GpuWork } from "./gpu_work.ts";
@@ -107,7 +108,8 @@ export class GpuDescent {
   /**
    * Takes memory on the device and brings the affinities there.
    *
-   * @throws {RangeError} if the points are more than the device can take
+   * @throws {RangeError} if the points are more than the device can count
+   * @throws {MemoryError} if they do not fit into its memory
    * @throws {Error} with the driver's words, if it does not compile the kernels
    */
   static async create(device: GPUDevice, problem: GpuProblem): Promise<GpuDescent> {
@@ -123,7 +125,7 @@ export class GpuDescent {
     destroy(places);
     const { count } = problem.affinities;
     throw full
-      ? new RangeError(`The memory of the graphics card does not hold t-SNE of ${count} points: ${full.message}`)
+      ? new MemoryError(`The memory of the graphics card does not hold t-SNE of ${count} points: ${full.message}`)
       : new Error(`The graphics driver does not take the kernels of t-SNE: ${invalid!.message}`);
   }
 
@@ -192,7 +194,7 @@ function check({ limits }: GPUDevice, { components, affinities: { count, values 
   const room = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
   if (bytes > room) {
     const [wanted, there] = [bytes, room].map((each) => Number((each / 1e6).toPrecision(3)));
-    throw new RangeError(
+    throw new MemoryError(
       `${count} points take arrays of ${wanted} MB, and this graphics card holds arrays of ${there} MB: take fewer ` +
         "points or a smaller perplexity.",
     );

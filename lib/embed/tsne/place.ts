@@ -66,8 +66,9 @@ function startsOf(map: NdArray, { count, k, indices }: Neighbors, affinities: Fl
  * @param points the old points, `[n, d]`
  * @param map where they are, `[n, 2]` or `[n, 3]`
  * @param added the new points, `[m, d]`
- * @throws {RangeError} if points and map are not equally many, the new points have other dimensions, the perplexity
- *   is not a number from 1 to less than n, or it does not fit into memory
+ * @throws {RangeError} if points and map are not equally many, the new points have other dimensions, or the
+ *   perplexity is not a number from 1 to less than n
+ * @throws {MemoryError} if it does not fit into memory
  */
 export async function place(
   points: NdArray,

@@ -194,8 +194,9 @@ function check(count: number, { perplexity = 30, iterations = 750, earlyIteratio
  *
  * @param points `[n, d]`; for more than about 50 dimensions take `pca` first
  * @param findDevice finds a graphics device, which is given back at the end
- * @throws {RangeError} if there are fewer than 4 points, the perplexity does not go with their number, a number is not
- *   finite, or it does not fit into memory
+ * @throws {RangeError} if there are fewer than 4 points, the perplexity does not go with their number, or a number is
+ *   not finite
+ * @throws {MemoryError} if it does not fit into memory
  * @throws {Error} if a graphics card was asked for and there is none, or it does not compute right; or if it fails on
  *   the way
  */

@@ -35,7 +35,7 @@ export class WasmDescent {
    * Gives the group a memory with the affinities.
    *
    * @param problem.exact whether repulsion is computed over all pairs
-   * @throws {RangeError} if that is more than a memory can hold
+   * @throws {MemoryError} if that is more than a memory can hold
    */
   static async create(
     group: KernelGroup,

@@ -8,14 +8,9 @@
  * @module
  */
 
-import process from "node:process";
 import { bytesText } from "../../format.ts";
+import { machineMemoryLeft, MemoryError } from "../../memory.ts";
 import type { TF } from "./types.ts";
-
-/** What a computation needs does not fit into the memory of the backend. What was computed before it is kept. */
-export class MemoryError extends Error {
-  override name = "MemoryError";
-}
 
 /** What the wasm backend's memory can grow to: 4 GB, less one page of 64 kB. */
 const HEAP_LIMIT = 2 ** 32 - 2 ** 16;
@@ -101,9 +96,4 @@ export function memoryLeft(tf: TF): number | undefined {
   // What the heap has grown to is the process's already.
   // As much again is lost in gaps between tensors.
   return Math.min(HEAP_LIMIT - 2 * HEAP_SPARE - used, free + backend.wasm.HEAPU8.length - used);
-}
-
-/** Bytes that this process can still take, within the limits of its container. */
-export function machineMemoryLeft(): number {
-  return process.availableMemory();
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { MemoryError } from "../core/memory.ts";
+import { MemoryError } from "../../memory.ts";
 
 /** The part of tfjs's wasm backend that allocates and frees. */
 interface Backend {

@@ -204,6 +204,6 @@ describe("t-SNE", () => {
     // 3 million points, of whom only few numbers are looked at before the memory is asked for.
     const vast = { data: new Float32Array(3e6 * 2), shape: [3e6, 2] };
     vast.data.forEach((_, i) => vast.data[i] = i % 1000);
-    await expect(embed(vast, { perplexity: 100 })).rejects.toThrow(/GB, and one WebAssembly memory holds 4.3 GB/);
+    await expect(embed(vast, { perplexity: 100 })).rejects.toThrow(/GB, and one WebAssembly memory holds 4.29 GB/);
   });
 });
