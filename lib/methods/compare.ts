@@ -9,7 +9,7 @@ import { Attribution, ATTRIBUTION_FIGURE_OPTIONS, type AttributionFigureOptions 
 import { Comparison } from "../results/comparison.ts";
 
 /**
- * Puts the results of several methods beside the photo, each on a scale of its own that stands above it.
+ * Puts the results of several methods beside the photo, each with its own scale above it.
  *
  * @param results of one image, in the order in which they are shown
  * @param options how the maps are painted, one for all: `clip`, `palette`, `opacity`

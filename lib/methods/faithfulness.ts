@@ -68,7 +68,7 @@ export class FaithfulnessOptions extends RunOptions {
 const sameImage = (a: NdArray, b: NdArray) =>
   a.shape.join() === b.shape.join() && a.data.every((value, i) => value === b.data[i]);
 
-/** What the maps say that they explain. */
+/** The target that all maps explain. */
 function targetOf(maps: readonly MapToTest[]): Target {
   const targets = maps.map(({ target }): Target => {
     if (target?.index !== undefined) return target.index;

@@ -13,12 +13,12 @@ import { checkModel, type Model } from "../model/model.ts";
 import { readOptions, RunOptions, text, whole } from "../options.ts";
 import { subjectsOf } from "../probe/attribution/attribute.ts";
 import { type Baseline, checkBaseline, makeBaseline } from "../probe/attribution/baseline.ts";
-import { checkMaps, lastMaps, occlude, type Occluded, placesAlong } from "../probe/occlusion/occlude.ts";
+import { checkMaps, lastMaps, occlude, type Occluded, positionsAlong } from "../probe/occlusion/occlude.ts";
 import { labelOf, resolveClass, type Target } from "../probe/target.ts";
 import { startLiveView } from "../results/live_view.ts";
 import { Occlusion, Occlusions, partialFigure } from "../results/occlusion.ts";
 import { withProgress } from "../results/progress.ts";
-import { scorePlacesOnAllCores } from "../scan/occlusion.ts";
+import { scorePositionsOnAllCores } from "../scan/occlusion.ts";
 
 /** What `occlusion` can be asked for. */
 export class OcclusionOptions extends RunOptions {
@@ -110,19 +110,19 @@ function resultOf(
  * Slides a square over an image and asks the model at each place: where the probability of a class falls, the class hangs
  * on what the square covers.
  *
- * The square stands at 0, `stride`, 2 · `stride` … pixels along each side; the last place reaches the edge or hangs over
+ * The square is put at 0, `stride`, 2 · `stride` … pixels along each side; the last place reaches the edge or hangs over
  * it. Its size and stride count in pixels of the image as the model sees it. The network computes only what the square
  * can change, and full passes only where that is no more work; the result is that of full passes up to rounding.
  *
  * @param model any model that reads images and puts out one number a class
  * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these, shown in rows
- * @returns maps `[rows, columns]` of probability, score, activity and most probable class, one value a place
+ * @returns arrays `[rows, columns]` of probability, score, activity and most probable class, one value a position
  * @throws {RangeError} if the square is larger than the image, `size` or `stride` is no whole number ≥ 1, or the target,
  *   the layer or the baseline does not exist
  * @throws {TypeError} if the model does not read images, has no layer with maps, or does not put out one number a class,
  *   or if the target is neither a label nor an index
  * @throws {MemoryError} if a batch does not fit: use a smaller `batchSize`
- * @throws what `signal` was aborted with; the map that stands in the cell by then, coarse to fine, stays there
+ * @throws what `signal` was aborted with; the map in the cell, filled from coarse to fine so far, stays there
  *
  * @example
  * ```ts
@@ -159,7 +159,7 @@ export async function occlusion(
   if (sizes.length === 0) throw new RangeError("size holds no number; wanted at least one side of a square.");
   const stride = given.stride ?? Math.max(1, Math.round(Math.min(...sizes) / 4));
   const counts = views.flatMap(({ shape: [height, width] }) =>
-    sizes.map((size) => placesAlong(height, size, stride).length * placesAlong(width, size, stride).length)
+    sizes.map((size) => positionsAlong(height, size, stride).length * positionsAlong(width, size, stride).length)
   );
   const isClass = typeof target === "string" || typeof target === "number";
   // The score of any other target takes a second walk over the places.
@@ -185,7 +185,7 @@ export async function occlusion(
             size,
             stride,
             layer,
-            score: scorePlacesOnAllCores,
+            score: scorePositionsOnAllCores,
             ...live.active && isClass && {
               onPart: (map, { target, score }) => live.offer(() => partialFigure({ ...names, map, target, score })),
             },

@@ -65,7 +65,7 @@ const MOST_STOPS = 5;
  *
  * @param model the model; nothing on it changes
  * @param methods attribution methods, called with a class's index, a unit or what was given as their `target`; the names of the rows are those
- *   that the maps tell, or the keys of an object
+ *   of the maps, or the keys of an object
  * @returns `rows` `{ method, insertion, deletion, left, passed, missed }`, one a method and one for a random order; the
  *   maps; the curves
  * @throws {RangeError} if there is no method, or two maps of one name (give an object with a key for each)

@@ -11,7 +11,7 @@ import { Figure, Shown } from "../figure/figure.ts";
 import { inRows } from "../figure/parts.ts";
 import { brief } from "../format.ts";
 
-/** So many pictures stand side by side. */
+/** So many pictures are side by side. */
 const COLUMNS = 3;
 
 /** Results of several methods; in a cell, their maps beside the photo and over it. */

@@ -19,9 +19,9 @@ import {
   MOST_COLORS,
   photoFactor,
   photoWithSquare,
-  placeColors,
-  placePicture,
-} from "./places.ts";
+  positionColors,
+  positionPicture,
+} from "./position_map.ts";
 import { Collection, Result } from "./result.ts";
 
 /** How an occlusion's figure is drawn. */
@@ -355,23 +355,23 @@ export class Occlusion extends Result<OcclusionRow> {
     const { channel, name: layer } = this.layer;
     return [
       photo,
-      placePicture({
+      positionPicture({
         ...common,
         heading: `activity of ${layer}`,
         note: `channel ${channel} · ${brief(black)} … ${brief(white)}`,
         alt: `Activity of channel ${channel} of ${layer} with the square at each place`,
-        colors: placeColors(activity.data, black, white, "grey"),
+        colors: positionColors(activity.data, black, white, "grey"),
         bar: "grey",
       }),
-      placePicture({
+      positionPicture({
         ...common,
         heading: show,
         note: `${brief(smallest)} … ${brief(largest)}`,
         alt: `${show === "probability" ? "Probability" : "Score"} of ${this.target.text} with the square at each place`,
-        colors: placeColors(shown, smallest, largest, "inferno"),
+        colors: positionColors(shown, smallest, largest, "inferno"),
         bar: "inferno",
       }),
-      placePicture({
+      positionPicture({
         ...common,
         heading: "most probable class",
         note: "colours below",
@@ -432,13 +432,13 @@ export function partialFigure(
       `${known.length} of ${rows * columns} places, from coarse to fine; ${heading} from ${brief(low)} (black) ` +
       `to ${brief(high)}.`,
     blocks: [
-      placePicture({
+      positionPicture({
         heading,
         alt: `${map.probability ? "Probability" : "Score"} of ${target.text}, so far`,
         rows,
         columns,
         shown: MAP_SHOWN,
-        colors: placeColors(filledCoarsely(watched), low, high, "inferno"),
+        colors: positionColors(filledCoarsely(watched), low, high, "inferno"),
         bar: "inferno",
       }),
     ],

@@ -39,8 +39,8 @@ export function controlMap([height, width]: readonly number[], seed: number): Nd
 }
 
 /**
- * The pixels of a map `[h, w]` from the greatest value to the least: what speaks for the target comes first, what speaks
- * against it last. Equal values stand in a random order, by `seed`.
+ * The pixels of a map `[h, w]` from the largest value to the smallest: what speaks for the target comes first, what speaks
+ * against it last. Equal values are in a random order, by `seed`.
  *
  * @throws {RangeError} if a value is not a number
  */

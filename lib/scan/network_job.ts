@@ -10,7 +10,7 @@ import { registerResponseNormalization } from "../model/normalization.ts";
 import type { Batch } from "../probe/batches.ts";
 import { runBatches, type Way } from "../probe/forward.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
-import type { PlaceScores, PlacesJob } from "../probe/occlusion/scores.ts";
+import type { PositionScores, PositionsJob } from "../probe/occlusion/scores.ts";
 import type { TF } from "../runtime/core/types.ts";
 import { tf as load } from "../runtime/tfjs.ts";
 import { startWasm } from "../runtime/wasm.ts";
@@ -117,9 +117,9 @@ export async function runBatch({ batch, way }: { batch: Batch; way: Way }): Prom
 }
 
 /** Scores an occluded image with the network of this Worker. */
-export async function occlude(job: PlacesJob, report: Report<PlaceScores>): Promise<Work> {
-  const { scorePlaces } = await import("../probe/occlusion/scores.ts");
-  return await scorePlaces(built.tf, built.network, job, (scores) => {
+export async function occlude(job: PositionsJob, report: Report<PositionScores>): Promise<Work> {
+  const { scorePositions } = await import("../probe/occlusion/scores.ts");
+  return await scorePositions(built.tf, built.network, job, (scores) => {
     report(scores, [scores.scores.buffer as ArrayBuffer, scores.sums.buffer as ArrayBuffer]);
   });
 }

@@ -6,7 +6,7 @@
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import type { Work } from "../probe/occlusion/incremental.ts";
-import { type PlaceScores, type PlacesJob, type Receive, scorePlaces } from "../probe/occlusion/scores.ts";
+import { type PositionScores, type PositionsJob, type Receive, scorePositions } from "../probe/occlusion/scores.ts";
 import type { TF } from "../runtime/backend.ts";
 import { BUILD, type NetworkDescription, OCCLUDE } from "./network_job.ts";
 import { describe, multiplications, startPool, workersFor } from "./network_pool.ts";
@@ -15,15 +15,15 @@ import { describe, multiplications, startPool, workersFor } from "./network_pool
 const WORTH_WORKERS = 2e10;
 
 /**
- * As {@linkcode scorePlaces}, on all cores where the backend is WASM and there is enough to do. A network that TensorFlow.js
+ * As {@linkcode scorePositions}, on all cores where the backend is WASM and there is enough to do. A network that TensorFlow.js
  * cannot build from its description alone (custom layers) runs here, on one core.
  *
  * @throws {WorkerError} if a Worker fails; all others are ended then
  */
-export async function scorePlacesOnAllCores(
+export async function scorePositionsOnAllCores(
   tf: TF,
   network: LayersModel,
-  job: PlacesJob,
+  job: PositionsJob,
   receive: Receive,
   signal?: AbortSignal,
 ): Promise<Work> {
@@ -32,25 +32,25 @@ export async function scorePlacesOnAllCores(
     tf.getBackend() !== "wasm" || count < 2 ||
     job.boxes.length * multiplications(network, [network.layers.at(-1)!.name]) < WORTH_WORKERS
   ) {
-    return await scorePlaces(tf, network, job, receive, signal);
+    return await scorePositions(tf, network, job, receive, signal);
   }
   const description = describe(tf, network);
   const work = description && await inWorkers(count, description, job, receive, signal);
-  return work ?? await scorePlaces(tf, network, job, receive, signal);
+  return work ?? await scorePositions(tf, network, job, receive, signal);
 }
 
 /** Shares the places out. Returns null, and has received nothing, if a Worker cannot build the network. */
 async function inWorkers(
   count: number,
   description: NetworkDescription,
-  job: PlacesJob,
+  job: PositionsJob,
   receive: Receive,
   signal?: AbortSignal,
 ): Promise<Work | null> {
   const pool = startPool(count, signal);
   /** Scores are handed over one by one. */
   let handing: Promise<void> = Promise.resolve();
-  const onProgress = (scores: PlaceScores) => {
+  const onProgress = (scores: PositionScores) => {
     handing = handing.then(() => receive(scores));
     handing.catch((error) => pool.fail(error));
   };

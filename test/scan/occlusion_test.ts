@@ -2,9 +2,9 @@ import type { LayersModel } from "@tensorflow/tfjs";
 import { afterAll, describe, expect, test } from "vitest";
 import { type NdArray, ndarray, sizeOf } from "../../lib/array.ts";
 import type { Box } from "../../lib/model/geometry.ts";
-import { type PlaceScores, type PlacesJob, scorePlaces } from "../../lib/probe/occlusion/scores.ts";
+import { type PositionScores, type PositionsJob, scorePositions } from "../../lib/probe/occlusion/scores.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
-import { scorePlacesOnAllCores } from "../../lib/scan/occlusion.ts";
+import { scorePositionsOnAllCores } from "../../lib/scan/occlusion.ts";
 import { uniforms } from "../nets.ts";
 
 // On other backends everything runs in one thread.
@@ -43,7 +43,7 @@ afterAll(() => network.dispose());
 
 const places = Array.from({ length: 9 }, (_, i) => [10 * i, 10 * i + 20] as const);
 const boxes: Box[] = places.flatMap((rows) => places.map((columns) => [rows, columns] as const));
-const job: PlacesJob = {
+const job: PositionsJob = {
   input: noise([96, 96, 3], 2),
   fill: noise([96, 96, 3], 2),
   boxes,
@@ -53,9 +53,9 @@ const job: PlacesJob = {
 };
 
 /** All scores, place by place, that of the image itself first. */
-async function collect(read: typeof scorePlaces): Promise<{ rows: number[][]; full: number; done: number }> {
+async function collect(read: typeof scorePositions): Promise<{ rows: number[][]; full: number; done: number }> {
   const rows: number[][] = [];
-  const take = ({ which, scores, sums }: PlaceScores) => {
+  const take = ({ which, scores, sums }: PositionScores) => {
     const count = Math.max(1, which.length);
     const part = (values: Float32Array, i: number) =>
       values.subarray((i * values.length) / count, ((i + 1) * values.length) / count);
@@ -69,8 +69,8 @@ async function collect(read: typeof scorePlaces): Promise<{ rows: number[][]; fu
 describe("scores on all cores", () => {
   test("equal those of one thread", async () => {
     const before = tf.memory().numTensors;
-    const one = await collect(scorePlaces);
-    const all = await collect(scorePlacesOnAllCores);
+    const one = await collect(scorePositions);
+    const all = await collect(scorePositionsOnAllCores);
     expect(tf.memory().numTensors).toBe(before);
     expect(one.rows).toHaveLength(boxes.length + 1);
     expect(all.rows.map((row) => row.length)).toEqual(one.rows.map((row) => row.length));
@@ -85,7 +85,7 @@ describe("scores on all cores", () => {
 
   test("end at once when they are aborted", async () => {
     const controller = new AbortController();
-    const scoring = scorePlacesOnAllCores(
+    const scoring = scorePositionsOnAllCores(
       tf,
       network,
       job,
@@ -93,13 +93,14 @@ describe("scores on all cores", () => {
       controller.signal,
     );
     await expect(scoring).rejects.toThrow("enough");
-    await expect(scorePlacesOnAllCores(tf, network, job, () => {}, AbortSignal.abort(new Error("no")))).rejects.toThrow(
-      "no",
-    );
+    await expect(scorePositionsOnAllCores(tf, network, job, () => {}, AbortSignal.abort(new Error("no")))).rejects
+      .toThrow(
+        "no",
+      );
   });
 
   test("an error of whoever receives them reaches the caller", async () => {
-    const scoring = scorePlacesOnAllCores(tf, network, job, () => {
+    const scoring = scorePositionsOnAllCores(tf, network, job, () => {
       throw new Error("not wanted");
     });
     await expect(scoring).rejects.toThrow("not wanted");

@@ -2,7 +2,7 @@
  * Many images that differ from one only in a box each: only what the boxes can reach is computed.
  *
  * Each layer is computed on the patch of its map that a box reaches, cut with the margin that the layer's windows read
- * out of the maps of the one image, which are computed once. The patches of a batch share one shape; where places mean
+ * out of the maps of the one image, which are computed once. The patches of a batch share one shape; where positions mean
  * nothing (dense layers, global pooling), or where a patch would cost as much as the whole map, whole maps are computed.
  * The outputs equal those of full passes up to rounding.
  *
@@ -22,11 +22,11 @@ import {
   holds,
   LOWEST,
   type Patches,
-  type Place,
-  placeAround,
-  samePlace,
+  type Region,
+  regionAround,
+  sameRegion,
   type Spans,
-  wholePlace,
+  wholeRegion,
 } from "./patches.ts";
 import { foldAll, type Folded, type Plan, type Step, weight } from "../plan.ts";
 
@@ -39,11 +39,11 @@ export interface Work {
 export interface IncrementalOptions {
   /** What the one image is to the network, `[h, w, c]`. */
   input: NdArray;
-  /** What stands in the boxes, `[h, w, c]`. */
+  /** What replaces the pixels in the boxes, `[h, w, c]`. */
   fill: NdArray;
   /** The box of each image, rows and columns of the input; it may hang over the edges. Some of it must be inside. */
   boxes: readonly Box[];
-  /** The boxes to begin with, then those to go on with, and so on, each by its place in `boxes`. @default all at once */
+  /** The boxes to begin with, then those to go on with, and so on, each by its index in `boxes`. @default all at once */
   stages?: readonly (readonly number[])[];
   /** How many images are computed at once: what bounds memory. */
   batchSize: number;
@@ -72,8 +72,8 @@ interface Link {
   /** Whether each cell reads only the one below it. */
   cellwise: boolean;
   /** Runs on maps that bring the margin with them. */
-  run: (tf: TF, inputs: Tensor[], folded: ReadonlyMap<Step, Folded>, place: Place) => Tensor;
-  /** What stands in the margin beyond the map's edges. */
+  run: (tf: TF, inputs: Tensor[], folded: ReadonlyMap<Step, Folded>, region: Region) => Tensor;
+  /** What fills the margin beyond the map's edges. */
   padding: number;
   /** Multiply-adds for one cell of the output; for a vector, for all of it. */
   work: number;
@@ -200,7 +200,7 @@ function reachOf(plan: Plan, links: readonly Link[], base: ReadonlyMap<number, T
 }
 
 /**
- * Splits numbers into at most `most` classes, so that the sum over all numbers of the largest of their class is least.
+ * Splits numbers into at most `most` classes, so that the sum over all numbers of the largest of their class is smallest.
  *
  * @returns the class of each number
  */
@@ -359,11 +359,11 @@ class ChangeRun {
       for (const id of link.step.spent) this.#drop(id);
     }
     return this.#plan.taps.map((id) => {
-      const place = this.#whole(id, which.length);
-      const tensor = this.#tf.tidy(() => this.#at(id, place, 0));
+      const region = this.#whole(id, which.length);
+      const tensor = this.#tf.tidy(() => this.#at(id, region, 0));
       if (tensor !== this.#live.get(id)!.tensor) {
         this.#drop(id);
-        this.#live.set(id, { tensor, ...place });
+        this.#live.set(id, { tensor, ...region });
       }
       return tensor;
     });
@@ -398,9 +398,9 @@ class ChangeRun {
     return this.#base.get(id)!.shape.slice(1, 3) as [number, number];
   }
 
-  /** The place of whole maps, for so many images. */
-  #whole(id: number, count: number): Place {
-    return wholePlace(count, this.#isMap(id) ? this.#sides(id) : [1, 1]);
+  /** The region of whole maps, for so many images. */
+  #whole(id: number, count: number): Region {
+    return wholeRegion(count, this.#isMap(id) ? this.#sides(id) : [1, 1]);
   }
 
   #hostData(id: number): Float32Array {
@@ -408,33 +408,33 @@ class ChangeRun {
     return this.#host.get(id)!;
   }
 
-  /** A tensor of the batch at a place: as it is, or cut out anew. */
-  #at(id: number, place: Place, padding: number): Tensor {
+  /** A tensor of the batch at a region: as it is, or cut out anew. */
+  #at(id: number, region: Region, padding: number): Tensor {
     const patches = this.#live.get(id)!;
-    if (!this.#isMap(id) || samePlace(patches, place)) return patches.tensor;
+    if (!this.#isMap(id) || sameRegion(patches, region)) return patches.tensor;
     const inProcess = ["wasm", "cpu"].includes(this.#tf.getBackend());
     const baseData = inProcess ? () => this.#hostData(id) : undefined;
-    return assemble(this.#tf, { base: this.#base.get(id) as Tensor4D, baseData, patches, place, padding });
+    return assemble(this.#tf, { base: this.#base.get(id) as Tensor4D, baseData, patches, region, padding });
   }
 
   /** Where a step is computed at the least cost: around what the boxes reach, or on whole maps. */
   #choose({ step, windows, cellwise, run, work }: Link, which: readonly number[]): Choice {
     const { whole = false, costOfMoving = COST_OF_MOVING } = this.#options;
-    const moved = (id: number, place: Place) =>
-      !this.#isMap(id) || samePlace(this.#live.get(id)!, place) ? 0 : cellsOf(place) * this.#base.get(id)!.shape[3]!;
-    const cost = ({ place, read }: Choice) =>
-      work * cellsOf(place) + costOfMoving * step.inputs.reduce((sum, id) => sum + moved(id, read(id)), 0);
+    const moved = (id: number, region: Region) =>
+      !this.#isMap(id) || sameRegion(this.#live.get(id)!, region) ? 0 : cellsOf(region) * this.#base.get(id)!.shape[3]!;
+    const cost = ({ region, read }: Choice) =>
+      work * cellsOf(region) + costOfMoving * step.inputs.reduce((sum, id) => sum + moved(id, read(id)), 0);
     let best: Choice = {
-      place: this.#whole(step.output, which.length),
+      region: this.#whole(step.output, which.length),
       read: (id) => this.#whole(id, which.length),
       run: step.run,
     };
     if (!windows || whole) return best;
-    const around = placeAround(which.map((i) => this.#boxOf(step.output, i)), this.#sides(step.output));
-    for (const place of [around, ...cellwise ? step.inputs.map((id) => this.#live.get(id)!) : []]) {
-      const read = cellwise ? place : marginOf(place, windows);
-      const choice: Choice = { place, read: () => read, run };
-      if (holds(place, around) && cost(choice) < cost(best)) best = choice;
+    const around = regionAround(which.map((i) => this.#boxOf(step.output, i)), this.#sides(step.output));
+    for (const region of [around, ...cellwise ? step.inputs.map((id) => this.#live.get(id)!) : []]) {
+      const read = cellwise ? region : marginOf(region, windows);
+      const choice: Choice = { region, read: () => read, run };
+      if (holds(region, around) && cost(choice) < cost(best)) best = choice;
     }
     return best;
   }
@@ -442,25 +442,25 @@ class ChangeRun {
   /** Computes a step for a batch; returns its multiply-adds. */
   #take(link: Link, which: readonly number[]): number {
     const { step, padding, work } = link;
-    const { place, read, run } = this.#choose(link, which);
+    const { region, read, run } = this.#choose(link, which);
     const tensor = this.#tf.tidy(() => {
       const inputs = step.inputs.map((id) => this.#at(id, read(id), run === step.run ? 0 : padding));
-      return run(this.#tf, inputs, this.#folded, place);
+      return run(this.#tf, inputs, this.#folded, region);
     });
-    this.#live.set(step.output, { tensor, rows: place.rows, columns: place.columns });
-    return work * cellsOf(place) * which.length;
+    this.#live.set(step.output, { tensor, rows: region.rows, columns: region.columns });
+    return work * cellsOf(region) * which.length;
   }
 }
 
 /** Where a step is computed, what it reads for that, and how. */
 interface Choice {
-  place: Place;
-  read: (id: number) => Place;
+  region: Region;
+  read: (id: number) => Region;
   run: Link["run"];
 }
 
-/** What windows read to make a place. */
-function marginOf({ rows, columns }: Place, [down, across]: readonly [Window, Window]): Place {
+/** What windows read to make a region. */
+function marginOf({ rows, columns }: Region, [down, across]: readonly [Window, Window]): Region {
   const axis = ({ starts, length }: Spans, { kernel, stride, before }: Window): Spans => ({
     starts: starts.map((start) => start * stride - before),
     length: (length - 1) * stride + kernel,
@@ -474,7 +474,7 @@ function changedInput(
   { input, fill, boxes }: { input: NdArray; fill: NdArray; boxes: readonly Box[] },
 ): Patches {
   const [height, width, channels] = input.shape;
-  const { rows, columns } = placeAround(boxes, [height, width]);
+  const { rows, columns } = regionAround(boxes, [height, width]);
   const each = rows.length * columns.length * channels;
   const data = new Float32Array(boxes.length * each);
   for (const [n, [[top, bottom], [left, right]]] of boxes.entries()) {

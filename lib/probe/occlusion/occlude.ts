@@ -1,5 +1,5 @@
 /**
- * A square slid over an image: what the model says at each place.
+ * A square slid over an image: what the model says at each position.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { asMemoryError } from "../../runtime/core/memory.ts";
 import { eachScore } from "../attribution/attribute.ts";
 import { headOf, type OutputActivation } from "../attribution/head.ts";
 import type { Work } from "./incremental.ts";
-import { type PlaceScores, scorePlaces } from "./scores.ts";
+import { type PositionScores, scorePositions } from "./scores.ts";
 import { resolveClass, type ResolvedTarget } from "../target.ts";
 
 /** A class with its probability. */
@@ -22,7 +22,7 @@ interface ClassProbability {
   readonly probability: number;
 }
 
-/** One size of square: arrays `[rows, columns]`, one value for each place; NaN where nothing is known yet. */
+/** One size of square: arrays `[rows, columns]`, one value for each position; NaN where nothing is known yet. */
 interface OcclusionMap {
   readonly size: number;
   readonly stride: number;
@@ -34,9 +34,9 @@ interface OcclusionMap {
   readonly activity: NdArray;
   /** The index of the most probable class. */
   readonly predicted: NdArray;
-  /** The most probable classes at each place, row by row. */
+  /** The most probable classes at each position, row by row. */
   readonly top: readonly (readonly ClassProbability[])[];
-  /** `[y0, x0, y1, x1]` of the square at each place, row by row, in pixels; the last ones may hang over the edge. */
+  /** `[y0, x0, y1, x1]` of the square at each position, row by row, in pixels; the last ones may hang over the edge. */
   readonly boxes: readonly (readonly [number, number, number, number])[];
   /** What replaces the pixels in the square, as an image `[h, w, c]`. */
   readonly baseline: NdArray;
@@ -83,17 +83,17 @@ export interface OccludeOptions {
    * Runs the network, here or in Workers.
    * @default in this thread
    */
-  score?: typeof scorePlaces;
+  score?: typeof scorePositions;
 }
 
 /**
- * The places of a square along one side: every `stride` pixels from 0 on, the last so that it reaches the edge or hangs
+ * The positions of a square along one side: every `stride` pixels from 0 on, the last so that it reaches the edge or hangs
  * over it, as Captum's `Occlusion` has it. Where the stride is larger than the square, which Captum refuses, pixels
- * between the places are left out, and no place lies wholly outside.
+ * between the positions are left out, and no position lies wholly outside.
  *
  * @throws {RangeError} if the square is larger than the side, or the numbers are no whole numbers ≥ 1
  */
-export function placesAlong(side: number, size: number, stride: number): Interval[] {
+export function positionsAlong(side: number, size: number, stride: number): Interval[] {
   for (const [name, value] of Object.entries({ size, stride })) {
     if (!Number.isInteger(value) || value < 1) {
       throw new RangeError(`${name} must be a whole number of pixels ≥ 1: received ${value}.`);
@@ -133,10 +133,10 @@ function mostProbable(probabilities: readonly number[], top: number): ClassProba
   return best;
 }
 
-/** From so many places along a side on, a map is filled from coarse to fine. */
+/** From so many positions along a side on, a map is filled from coarse to fine. */
 const FILLS_FROM = 8;
 
-/** The order in which a map is filled: every fourth place of each side, then every second, then the rest. */
+/** The order in which a map is filled: every fourth position of each side, then every second, then the rest. */
 function coarseToFine(rows: number, columns: number): number[][] {
   const all = Array.from({ length: rows * columns }, (_, i) => i);
   if (Math.min(rows, columns) < FILLS_FROM) return [all];
@@ -152,12 +152,12 @@ function coarseToFine(rows: number, columns: number): number[][] {
 export async function occlude(
   model: Model,
   view: NdArray,
-  { size, stride, baseline, layer, batchSize, signal, score = scorePlaces, ...options }: OccludeOptions,
+  { size, stride, baseline, layer, batchSize, signal, score = scorePositions, ...options }: OccludeOptions,
 ): Promise<Occluded> {
   const [height, width] = view.shape;
-  const [down, across] = [placesAlong(height, size, stride), placesAlong(width, size, stride)];
-  const places: Box[] = down.flatMap((rows) => across.map((columns) => [rows, columns] as const));
-  const grid = () => ndarray(new Float32Array(places.length).fill(NaN), [down.length, across.length]);
+  const [down, across] = [positionsAlong(height, size, stride), positionsAlong(width, size, stride)];
+  const positions: Box[] = down.flatMap((rows) => across.map((columns) => [rows, columns] as const));
+  const grid = () => ndarray(new Float32Array(positions.length).fill(NaN), [down.length, across.length]);
   const isClass = typeof options.target !== "object";
   const map: WritableMap = {
     size,
@@ -166,16 +166,16 @@ export async function occlude(
     score: grid(),
     activity: grid(),
     predicted: grid(),
-    top: places.map((): ClassProbability[] => []),
-    boxes: places.map(([[y0, y1], [x0, x1]]) => [y0, x0, y1, x1] as const),
+    top: positions.map((): ClassProbability[] => []),
+    boxes: positions.map(([[y0, y1], [x0, x1]]) => [y0, x0, y1, x1] as const),
     baseline,
   };
   const tf = await ensureBackend();
   const job = {
     input: model.input(view),
     fill: model.input(baseline),
-    boxes: places,
-    stages: options.onPart ? coarseToFine(down.length, across.length) : [places.map((_, i) => i)],
+    boxes: positions,
+    stages: options.onPart ? coarseToFine(down.length, across.length) : [positions.map((_, i) => i)],
     layer,
     batchSize,
   };
@@ -192,7 +192,7 @@ export async function occlude(
       });
       ownScore = scores[0];
       map.score.data.set(scores.subarray(1));
-      before = places.length;
+      before = positions.length;
     }
     const receiver = receiverOf(model, map, options, ownScore, before);
     const work = await score(tf, model.network, job, receiver.receive, signal);
@@ -211,7 +211,7 @@ export async function occlude(
   }
 }
 
-/** The score of a target that is no class, by full passes: for the image, then for each place of the square. */
+/** The score of a target that is no class, by full passes: for the image, then for each position of the square. */
 async function fullScores(
   model: Model,
   view: NdArray,
@@ -238,14 +238,14 @@ async function fullScores(
   );
 }
 
-/** Writes what the network gives for each place into a map; first of all for the image without a square. */
+/** Writes what the network gives for each position into a map; first of all for the image without a square. */
 function receiverOf(
   model: Model,
   map: WritableMap,
   { target, top, onPart, onProgress }: Pick<OccludeOptions, "target" | "top" | "onPart" | "onProgress">,
   ownScore: number | undefined,
   before: number,
-): { receive: (scores: PlaceScores) => void; unoccluded: () => Unoccluded } {
+): { receive: (scores: PositionScores) => void; unoccluded: () => Unoccluded } {
   const { activation } = headOf(model.network);
   let unoccluded: Unoccluded | undefined;
   let done = before;
@@ -259,7 +259,7 @@ function receiverOf(
       score: scoreOf(scores, resolved.index),
     };
   };
-  const receive = ({ which, scores, sums }: PlaceScores) => {
+  const receive = ({ which, scores, sums }: PositionScores) => {
     if (which.length === 0) {
       const probabilities = probabilitiesOf(scores, activation);
       const channel = sums.reduce((best, sum, i) => sum > sums[best] ? i : best, 0);
@@ -275,15 +275,15 @@ function receiverOf(
       const each = values.length / which.length;
       return values.subarray(i * each, (i + 1) * each);
     };
-    which.forEach((place, i) => {
+    which.forEach((position, i) => {
       const probabilities = probabilitiesOf(of(scores, i), activation);
-      map.top[place] = mostProbable(probabilities, top);
+      map.top[position] = mostProbable(probabilities, top);
       if (target.kind === "class") {
-        map.probability!.data[place] = probabilities[target.index];
-        map.score.data[place] = scoreOf(of(scores, i), target.index);
+        map.probability!.data[position] = probabilities[target.index];
+        map.score.data[position] = scoreOf(of(scores, i), target.index);
       }
-      map.activity.data[place] = of(sums, i)[channel];
-      map.predicted.data[place] = map.top[place][0].index;
+      map.activity.data[position] = of(sums, i)[channel];
+      map.predicted.data[position] = map.top[position][0].index;
     });
     done += which.length;
     onProgress?.(done);
@@ -293,7 +293,7 @@ function receiverOf(
 }
 
 const CONVOLVES = new Set(["Conv2D", "DepthwiseConv2D", "SeparableConv2D"]);
-/** What stands behind a convolution and works on its maps as they are. */
+/** Layers behind a convolution that keep its maps' shape. */
 const FOLLOWS = new Set(["BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Add", "Dropout"]);
 
 const isMap = ({ outputShape: [height, width], outputShape }: LayerInfo) =>

@@ -15,13 +15,13 @@ export interface Spans {
 }
 
 /** Where the patches of a batch lie. */
-export interface Place {
+export interface Region {
   readonly rows: Spans;
   readonly columns: Spans;
 }
 
 /** The patches of a batch, `[n, rows, columns, channels]`. */
-export interface Patches extends Place {
+export interface Patches extends Region {
   readonly tensor: Tensor;
 }
 
@@ -31,16 +31,16 @@ function spansAround(intervals: readonly Interval[], side: number): Spans {
   return { starts: intervals.map(([start]) => Math.min(start, side - length)), length };
 }
 
-/** The smallest place of one shape that holds a box of each image. */
-export function placeAround(boxes: readonly Box[], [height, width]: readonly [number, number]): Place {
+/** The smallest region of one shape that holds a box of each image. */
+export function regionAround(boxes: readonly Box[], [height, width]: readonly [number, number]): Region {
   return {
     rows: spansAround(boxes.map(([rows]) => rows), height),
     columns: spansAround(boxes.map(([, columns]) => columns), width),
   };
 }
 
-/** The place of whole maps. */
-export function wholePlace(count: number, [height, width]: readonly [number, number]): Place {
+/** The region of whole maps. */
+export function wholeRegion(count: number, [height, width]: readonly [number, number]): Region {
   const starts = new Array<number>(count).fill(0);
   return { rows: { starts, length: height }, columns: { starts, length: width } };
 }
@@ -48,17 +48,17 @@ export function wholePlace(count: number, [height, width]: readonly [number, num
 const sameSpans = (a: Spans, b: Spans) => a.length === b.length && a.starts.every((start, i) => start === b.starts[i]);
 
 /** Whether two places are one. */
-export const samePlace = (a: Place, b: Place) => sameSpans(a.rows, b.rows) && sameSpans(a.columns, b.columns);
+export const sameRegion = (a: Region, b: Region) => sameSpans(a.rows, b.rows) && sameSpans(a.columns, b.columns);
 
 const spanHolds = (outer: Spans, inner: Spans) =>
   outer.starts.every((start, i) => start <= inner.starts[i] && start + outer.length >= inner.starts[i] + inner.length);
 
-/** Whether a place holds another one, image by image. */
-export const holds = (outer: Place, inner: Place) =>
+/** Whether a region holds another one, image by image. */
+export const holds = (outer: Region, inner: Region) =>
   spanHolds(outer.rows, inner.rows) && spanHolds(outer.columns, inner.columns);
 
-/** How many cells a place has, for each image. */
-export const cellsOf = ({ rows, columns }: Place) => rows.length * columns.length;
+/** How many cells a region has, for each image. */
+export const cellsOf = ({ rows, columns }: Region) => rows.length * columns.length;
 
 /** Below all that a map holds: what a max-pooling never takes. */
 export const LOWEST = -3.4028234663852886e38;
@@ -70,13 +70,13 @@ export interface Assembly {
   baseData?: () => Float32Array;
   patches: Patches;
   /** What is wanted. */
-  place: Place;
-  /** What stands beyond the edges. */
+  region: Region;
+  /** What fills the margin beyond the edges. */
   padding: number;
 }
 
 /**
- * Cuts a place out of maps that are `base` but for the patches.
+ * Cuts a region out of maps that are `base` but for the patches.
  *
  * @returns `[n, rows, columns, channels]`
  */
@@ -86,7 +86,7 @@ export function assemble(tf: TF, assembly: Assembly): Tensor4D {
 }
 
 /** By one gather from a table of all cells: those of the base, those of the patches, one of padding. */
-function assembleThere(tf: TF, { base, patches, place: { rows, columns }, padding }: Assembly): Tensor4D {
+function assembleThere(tf: TF, { base, patches, region: { rows, columns }, padding }: Assembly): Tensor4D {
   const [, height, width, channels] = base.shape;
   const count = rows.starts.length;
   const inner = { rows: patches.rows.length, columns: patches.columns.length };
@@ -123,7 +123,7 @@ function assembleThere(tf: TF, { base, patches, place: { rows, columns }, paddin
 /** Row by row, in this process. */
 function assembleHere(
   tf: TF,
-  { base, patches, place: { rows, columns }, padding }: Assembly,
+  { base, patches, region: { rows, columns }, padding }: Assembly,
   source: Float32Array,
 ): Tensor4D {
   const [, height, width, channels] = base.shape;

@@ -1,6 +1,6 @@
 /**
- * What occlusion reads off a network at each place of a square: the scores of all classes, and the sums over the maps of
- * one layer. It needs nothing but the network, so that Workers can do it.
+ * What occlusion needs of a network at each position of a square: the scores of all classes, and the sums over the
+ * feature maps of one layer. It needs nothing but the network, so that Workers can do it.
  *
  * @module
  */
@@ -14,23 +14,23 @@ import { headOf } from "../attribution/head.ts";
 import { runChanges, type Work } from "./incremental.ts";
 import { makePlan } from "../plan.ts";
 
-/** Where what is read. */
-export interface PlacesJob {
+/** What is computed, and at which positions. */
+export interface PositionsJob {
   /** What the image is to the network, `[h, w, c]`. */
   input: NdArray;
-  /** What stands in the squares, `[h, w, c]`. */
+  /** What replaces the pixels in the squares, `[h, w, c]`. */
   fill: NdArray;
-  /** The places of the square; they may hang over the edges. */
+  /** The positions of the square; they may hang over the edges. */
   boxes: readonly Box[];
-  /** The places to begin with, and so on, by their place in `boxes`. */
+  /** The positions to begin with, and so on, by their index in `boxes`. */
   stages: readonly (readonly number[])[];
-  /** The layer whose maps are summed up. */
+  /** The layer whose feature maps are summed. */
   layer: string;
   batchSize: number;
 }
 
-/** What was read for some places; for none, of the image itself. */
-export interface PlaceScores {
+/** What the network gives for some positions of the square; for none, for the image itself. */
+export interface PositionScores {
   which: readonly number[];
   /** The scores before the last softmax or sigmoid, one image's behind the other's. */
   scores: Float32Array;
@@ -39,17 +39,17 @@ export interface PlaceScores {
 }
 
 /** Takes scores; the first ones are of the image itself. */
-export type Receive = (scores: PlaceScores) => void | Promise<void>;
+export type Receive = (scores: PositionScores) => void | Promise<void>;
 
 /**
- * Scores what the network makes of an image with a square at each place.
+ * Scores what the network makes of an image with a square at each position.
  *
  * @returns the multiply-adds that it took
  */
-export async function scorePlaces(
+export async function scorePositions(
   tf: TF,
   network: LayersModel,
-  { layer, ...options }: PlacesJob,
+  { layer, ...options }: PositionsJob,
   receive: Receive,
   signal?: AbortSignal,
 ): Promise<Work> {

@@ -8,7 +8,7 @@ import { occlusion } from "../../../lib/methods/occlusion.ts";
 import { loadModel } from "../../../lib/model/load.ts";
 import type { Box } from "../../../lib/model/geometry.ts";
 import { runChanges } from "../../../lib/probe/occlusion/incremental.ts";
-import { occlude, placesAlong } from "../../../lib/probe/occlusion/occlude.ts";
+import { occlude, positionsAlong } from "../../../lib/probe/occlusion/occlude.ts";
 import { makePlan } from "../../../lib/probe/plan.ts";
 import { ensureBackend } from "../../../lib/runtime/backend.ts";
 import { landscape, uniforms, wavesNet } from "../../nets.ts";
@@ -17,13 +17,13 @@ import { longTest } from "../../long.ts";
 const tf = await ensureBackend();
 
 test("places stand as Captum's, the last one at the edge or over it", () => {
-  expect(placesAlong(10, 4, 3)).toEqual([[0, 4], [3, 7], [6, 10]]);
-  expect(placesAlong(10, 4, 4)).toEqual([[0, 4], [4, 8], [8, 12]]);
-  expect(placesAlong(10, 10, 1)).toEqual([[0, 10]]);
-  expect(placesAlong(224, 32, 8)).toHaveLength(25);
+  expect(positionsAlong(10, 4, 3)).toEqual([[0, 4], [3, 7], [6, 10]]);
+  expect(positionsAlong(10, 4, 4)).toEqual([[0, 4], [4, 8], [8, 12]]);
+  expect(positionsAlong(10, 10, 1)).toEqual([[0, 10]]);
+  expect(positionsAlong(224, 32, 8)).toHaveLength(25);
   // A stride larger than the square: none of the places lies wholly outside.
-  expect(placesAlong(10, 2, 5)).toEqual([[0, 2], [5, 7]]);
-  expect(placesAlong(240, 33, 50)).toHaveLength(5);
+  expect(positionsAlong(10, 2, 5)).toEqual([[0, 2], [5, 7]]);
+  expect(positionsAlong(240, 33, 50)).toHaveLength(5);
 });
 
 test("a map that is watched fills from coarse to fine, and becomes the same", async () => {
@@ -91,7 +91,7 @@ test("a VGG-16-shaped network takes a fifth of the multiply-adds, and gives the 
   const shape = [224, 224, 3];
   const noise = (): NdArray => ndarray(Float32Array.from({ length: sizeOf(shape) }, () => 2 * next() - 1), shape);
   const [input, fill] = [noise(), noise()];
-  const down = placesAlong(224, 32, 8);
+  const down = positionsAlong(224, 32, 8);
   const boxes: Box[] = down.flatMap((rows) => down.map((columns) => [rows, columns] as const));
   const plan = makePlan(network, network.outputs, { fold: true });
   const before = tf.memory().numTensors;

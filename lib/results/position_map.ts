@@ -1,5 +1,5 @@
 /**
- * Maps with one cell for each place of a square on a photo, and the photo with the square.
+ * Maps with one cell for each position of a square on a photo, and the photo with the square.
  *
  * @module
  */
@@ -25,19 +25,19 @@ export const photoFactor = ([height, width]: readonly number[]) =>
  * A photo with a framed square in it.
  *
  * @param image `[h, w, 3]`
- * @param fill what stands in the square, `[h, w, 3]`
+ * @param baseline what replaces the pixels in the square, `[h, w, 3]`
  * @param box `[y0, x0, y1, x1]` of the square; it may hang over the edges
  */
 export function photoWithSquare(
   image: NdArray,
-  fill: NdArray,
+  baseline: NdArray,
   box: readonly [number, number, number, number],
 ): Pixels {
   const [height, width] = image.shape;
   const [y0, x0, y1, x1] = box;
   const data = image.data.map((value, i) => {
     const [y, x] = [Math.floor(i / (3 * width)), Math.floor(i / 3) % width];
-    return y >= y0 && y < y1 && x >= x0 && x < x1 ? fill.data[i] : value;
+    return y >= y0 && y < y1 && x >= x0 && x < x1 ? baseline.data[i] : value;
   });
   const factor = photoFactor(image.shape);
   const pixels = pixelsOf({ data, shape: image.shape }, factor);
@@ -52,8 +52,8 @@ export function photoWithSquare(
   return pixels;
 }
 
-/** What a map of places is painted from. */
-export interface PlaceMap {
+/** What a map of positions is painted from. */
+export interface PositionMap {
   heading: string;
   note?: string;
   alt: string;
@@ -63,7 +63,7 @@ export interface PlaceMap {
   shown: number;
   /** RGB of each cell, row by row. */
   colors: Uint8Array;
-  /** What the hover says of each cell. */
+  /** What the hover shows of each cell. */
   labels?: readonly string[];
   /** What the hover marks on the photo. */
   marks?: Marks;
@@ -71,8 +71,8 @@ export interface PlaceMap {
   bar?: Palette;
 }
 
-/** Paints one cell a place, with a colour bar under the map. */
-export function placePicture(map: PlaceMap): Picture {
+/** Paints one cell a position, with a colour bar under the map. */
+export function positionPicture(map: PositionMap): Picture {
   const { heading, note, alt, rows, columns, shown, colors, labels, marks, bar } = map;
   const tile = Math.max(1, Math.floor(shown / Math.max(rows, columns)));
   const [width, mapHeight] = [columns * tile, rows * tile];
@@ -105,7 +105,7 @@ export function placePicture(map: PlaceMap): Picture {
 }
 
 /** The colours of some values; those that are not known yet are grey. */
-export function placeColors(values: Float32Array, low: number, high: number, palette: Palette): Uint8Array {
+export function positionColors(values: Float32Array, low: number, high: number, palette: Palette): Uint8Array {
   const colors = colorize(values, low, high, palette);
   values.forEach((value, i) => {
     if (Number.isNaN(value)) colors.set(UNKNOWN, i * 3);
@@ -114,7 +114,7 @@ export function placeColors(values: Float32Array, low: number, high: number, pal
 }
 
 /**
- * A map that is filled from coarse to fine, with what is not known yet taken from the next coarser place that is.
+ * A map that is filled from coarse to fine, with what is not known yet taken from the next coarser position that is.
  *
  * @param values `[rows, columns]`, NaN where nothing is known
  */
@@ -126,7 +126,7 @@ export function filledCoarsely({ data, shape: [, columns] }: NdArray): Float32Ar
   });
 }
 
-/** Classes are told apart by Okabe and Ito's colours; those beyond are grey. */
+/** Classes are distinguished by Okabe and Ito's colours; those beyond are grey. */
 const CLASS_COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"].map((hex) => {
   const value = parseInt(hex.slice(1), 16);
   return [value >> 16, (value >> 8) & 255, value & 255];

@@ -7,9 +7,9 @@ import {
   MOST_COLORS,
   photoFactor,
   photoWithSquare,
-  placeColors,
-  placePicture,
-} from "../../lib/results/places.ts";
+  positionColors,
+  positionPicture,
+} from "../../lib/results/position_map.ts";
 
 const flat = (height: number, width: number, value: number) =>
   ndarray(new Float32Array(height * width * 3).fill(value), [height, width, 3]);
@@ -30,7 +30,7 @@ describe("a photo with a square", () => {
 describe("a map of places", () => {
   test("has one cell a place, and a colour bar that is no cell", () => {
     const colors = Uint8Array.from({ length: 18 }, (_, i) => 10 * i);
-    const { pixels, grid } = placePicture({
+    const { pixels, grid } = positionPicture({
       heading: "map",
       alt: "a map",
       rows: 2,
@@ -50,7 +50,17 @@ describe("a map of places", () => {
   });
 
   test("is grey where nothing is known, and filled from coarser places", () => {
-    expect([...placeColors(Float32Array.of(0, NaN, 1), 0, 1, "grey")]).toEqual([0, 0, 0, 128, 128, 128, 255, 255, 255]);
+    expect([...positionColors(Float32Array.of(0, NaN, 1), 0, 1, "grey")]).toEqual([
+      0,
+      0,
+      0,
+      128,
+      128,
+      128,
+      255,
+      255,
+      255,
+    ]);
     const known = Float32Array.from({ length: 25 }, (_, i) => i % 5 % 4 === 0 && Math.floor(i / 5) % 4 === 0 ? i : NaN);
     known[12] = 7;
     const filled = filledCoarsely(ndarray(known, [5, 5]));
