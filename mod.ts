@@ -91,5 +91,13 @@ export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Baseline } from "./lib/probe/attribution/baseline.ts";
 export { type Target } from "./lib/probe/target.ts";
 export { TrainingError } from "./lib/probe/training/train.ts";
-export { BackendError, type BackendInfo, doctor, useBackend } from "./lib/runtime/backend.ts";
+export {
+  BackendError,
+  type BackendInfo,
+  type BackendName,
+  type BackendReport,
+  doctor,
+  type DoctorReport,
+  useBackend,
+} from "./lib/runtime/backend.ts";
 export { MemoryError } from "./lib/memory.ts";

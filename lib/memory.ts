@@ -9,6 +9,7 @@ import { bytesText } from "./format.ts";
 
 /** What a computation needs does not fit into memory. What was computed before it is kept. */
 export class MemoryError extends Error {
+  /** `"MemoryError"`. */
   override name = "MemoryError";
 }
 

@@ -6,7 +6,7 @@
 
 import type { BackendName, Candidate } from "./candidate.ts";
 import { allowEmptyMaps } from "./empty_maps.ts";
-import { type BackendInfo, type Doctor, Runtime, VARIABLE } from "./runtime.ts";
+import { type BackendInfo, type DoctorReport, Runtime, VARIABLE } from "./runtime.ts";
 import { tensorflow } from "./tensorflow.ts";
 import { tf } from "./tfjs.ts";
 import type { TF } from "./core/types.ts";
@@ -14,7 +14,7 @@ import { wasm } from "./wasm.ts";
 import { webgpu } from "./webgpu.ts";
 
 export { BackendError, type BackendName } from "./candidate.ts";
-export type { BackendInfo, BackendReport, Doctor } from "./runtime.ts";
+export type { BackendInfo, BackendReport, DoctorReport } from "./runtime.ts";
 export type { TF } from "./core/types.ts";
 
 /** Plain JavaScript arithmetic, everywhere and slow: the reference that the others are checked against. */
@@ -72,6 +72,6 @@ export function ensureBackend(): Promise<TF> {
  * Tries every backend: reports which ones work here, which one `auto` takes, and why not the others.
  * The active backend stays as it is.
  */
-export function doctor(): Promise<Doctor> {
+export function doctor(): Promise<DoctorReport> {
   return runtime.doctor();
 }

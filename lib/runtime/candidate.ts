@@ -41,9 +41,12 @@ export interface Candidate {
 
 /** A backend that was asked for cannot be used here. */
 export class BackendError extends Error {
+  /** `"BackendError"`. */
   override name = "BackendError";
 
   /**
+   * Words the error.
+   *
    * @param backend which one
    * @param reason why not, in a few words: it is shown in `doctor`'s table
    * @param remedy what to do about it, as a sentence

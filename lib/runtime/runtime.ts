@@ -10,6 +10,7 @@ import type { TF } from "./core/types.ts";
 
 /** The backend that computes. */
 export interface BackendInfo {
+  /** Its name, the same as in TensorFlow.js. */
   name: BackendName;
   /** What it computes on, as `CPU (SIMD)` or the name of a graphics card. */
   device: string;
@@ -23,6 +24,7 @@ export interface BackendInfo {
 
 /** What `doctor` found out about one backend. */
 export interface BackendReport {
+  /** Its name, the same as in TensorFlow.js. */
   name: BackendName;
   /** Whether it starts here and its self-check passes. */
   available: boolean;
@@ -39,8 +41,10 @@ export interface BackendReport {
 }
 
 /** Which backends there are, and which one `auto` takes. */
-export class Doctor {
+export class DoctorReport {
   /**
+   * Keeps what was found out.
+   *
    * @param rows what was found out, a row for each backend
    * @param auto the backend that `auto` takes; empty if none can be taken
    */
@@ -111,7 +115,7 @@ export class Runtime {
   }
 
   /** See `doctor`. */
-  doctor(): Promise<Doctor> {
+  doctor(): Promise<DoctorReport> {
     return this.#inTurn(async () => {
       const tf = await this.#parts.tf();
       const only = this.#preferred()?.name;
@@ -131,7 +135,7 @@ export class Runtime {
           rows.push({ name, available: false, device: "", version: "", selfCheck: null, reason: reasonOf(error) });
         }
       }
-      return new Doctor(rows, auto);
+      return new DoctorReport(rows, auto);
     });
   }
 
