@@ -6,6 +6,7 @@
 
 import type { NdArray } from "../array.ts";
 import type { Pixels, TileGrid } from "./mosaic.ts";
+import type { Typesetter } from "./text.ts";
 
 interface BlockText {
   /** A line above the block, in bold. */
@@ -142,13 +143,20 @@ export interface Blend extends BlockText {
   alt: string;
 }
 
+/** SVG elements, their origin at the upper left corner of a box of this size. */
+export interface Drawing {
+  svg: string;
+  width: number;
+  height: number;
+}
+
 /** A drawing that stands still where scripts do not run, and that a script replaces by something one can walk in. */
 export interface Live extends BlockText {
   kind: "live";
   /** What the drawing shows, in words. */
   alt: string;
-  /** The drawing: what stands inside an `<svg>` of this size. */
-  still: () => Promise<{ svg: string; width: number; height: number }>;
+  /** The drawing, its words set by `type`. */
+  still: (type: Typesetter) => Drawing | Promise<Drawing>;
   /** What is put behind the drawing: the data, in script elements that are not run, and the scripts. */
   html: () => Promise<string>;
   /** The name of the class by which the script finds the drawing. */

@@ -5,7 +5,7 @@
  */
 
 import type { ChartHover } from "../page/data.ts";
-import type { Chart, Series } from "./blocks.ts";
+import type { Chart, Drawing, Series } from "./blocks.ts";
 import {
   BAR_SHARE,
   type ChartLayout,
@@ -34,11 +34,7 @@ const DASHED = "5 3";
 const LATER_DASHES = ["", "1.5 2.5", "8 3 1.5 3"];
 
 /** A chart, laid out and drawn. */
-export interface DrawnChart {
-  width: number;
-  height: number;
-  /** SVG elements, their origin at the chart's upper left corner. */
-  svg: string;
+export interface DrawnChart extends Drawing {
   hover: ChartHover;
 }
 
@@ -50,7 +46,7 @@ interface Style {
 }
 
 /** A chart while it is drawn. */
-interface Drawing {
+interface ChartDrawing {
   chart: Chart;
   layout: ChartLayout;
   styles: readonly Style[];
@@ -95,7 +91,7 @@ function stroke({ color, dashes }: Style, path: string): string {
 }
 
 /** What stands before the label of a series. */
-function sample({ chart, styles }: Drawing, index: number, x: number, y: number): string {
+function sample({ chart, styles }: ChartDrawing, index: number, x: number, y: number): string {
   const { color, marker } = styles[index];
   const { as = "line" } = chart.series[index];
   if (as === "points") return `<path fill="${color}" d="${marker(x + 8, y)}"/>`;
@@ -103,7 +99,7 @@ function sample({ chart, styles }: Drawing, index: number, x: number, y: number)
   return stroke(styles[index], `M${x},${y}h16`);
 }
 
-function legend(drawing: Drawing): string[] {
+function legend(drawing: ChartDrawing): string[] {
   const { layout, text } = drawing;
   return layout.legend.flatMap(({ index, x, row }) => {
     const middle = PAD + row * LINE + 5;
@@ -111,7 +107,7 @@ function legend(drawing: Drawing): string[] {
   });
 }
 
-function yAxis({ layout: { plot, y, yTitle }, text, measure, py }: Drawing): string[] {
+function yAxis({ layout: { plot, y, yTitle }, text, measure, py }: ChartDrawing): string[] {
   const title = yTitle.lines.map((line, i) => text(line, PAD, yTitle.top + SIZE - 1 + i * LINE));
   const ticks = y.ticks.map((tick) => {
     const at = round(py(tick));
@@ -122,7 +118,7 @@ function yAxis({ layout: { plot, y, yTitle }, text, measure, py }: Drawing): str
   return [...title, ...ticks];
 }
 
-function xAxis({ chart, layout: { plot, x, names, width, height }, text, measure, px }: Drawing): string[] {
+function xAxis({ chart, layout: { plot, x, names, width, height }, text, measure, px }: ChartDrawing): string[] {
   const bottom = plot.top + plot.height;
   const out = [`<path stroke="${FRAME}" d="M${plot.left},${bottom}h${plot.width}"/>`];
   /** Words in the middle of a place, but within the card. */
@@ -173,7 +169,7 @@ function runs(length: number, holds: (i: number) => boolean): number[][] {
 }
 
 /** Bars of several series stand side by side. */
-function bars({ chart, layout: { plot, y, barGap }, styles, px, py }: Drawing, index: number): string[] {
+function bars({ chart, layout: { plot, y, barGap }, styles, px, py }: ChartDrawing, index: number): string[] {
   const { series } = chart;
   const all = series.flatMap(({ as }, i) => as === "bars" ? [i] : []);
   const bottom = plot.top + plot.height;
@@ -192,7 +188,7 @@ function bars({ chart, layout: { plot, y, barGap }, styles, px, py }: Drawing, i
   });
 }
 
-function band({ chart, styles, px, py }: Drawing, index: number): string[] {
+function band({ chart, styles, px, py }: ChartDrawing, index: number): string[] {
   const { x, low, high } = chart.series[index];
   if (!low || !high) return [];
   return runs(x.length, (i) => finite(px(x[i]), py(low[i]), py(high[i]))).map((run) => {
@@ -202,7 +198,7 @@ function band({ chart, styles, px, py }: Drawing, index: number): string[] {
   });
 }
 
-function line({ chart, styles, px, py }: Drawing, index: number): string[] {
+function line({ chart, styles, px, py }: ChartDrawing, index: number): string[] {
   const { x, y } = chart.series[index];
   return runs(x.length, (i) => finite(px(x[i]), py(y[i]))).map((run) => {
     // A number alone makes no line: it is drawn as a dot.
@@ -211,7 +207,7 @@ function line({ chart, styles, px, py }: Drawing, index: number): string[] {
   });
 }
 
-function points(drawing: Drawing, index: number): string[] {
+function points(drawing: ChartDrawing, index: number): string[] {
   const { chart, styles, px, py } = drawing;
   const { color, marker } = styles[index];
   const { x, y, low, high } = chart.series[index];
@@ -224,7 +220,7 @@ function points(drawing: Drawing, index: number): string[] {
 }
 
 /** The labels at the ends of the lines, each with a piece of its line. */
-function endLabels(drawing: Drawing): string[] {
+function endLabels(drawing: ChartDrawing): string[] {
   const { chart, layout: { plot, labels }, styles, text, px, py } = drawing;
   const right = plot.left + plot.width;
   const bottom = plot.top + plot.height;
@@ -245,7 +241,7 @@ function endLabels(drawing: Drawing): string[] {
   });
 }
 
-function inPlot({ layout: { plot } }: Drawing, x: number, y: number): boolean {
+function inPlot({ layout: { plot } }: ChartDrawing, x: number, y: number): boolean {
   return x >= plot.left - 0.5 && x <= plot.left + plot.width + 0.5 &&
     y >= plot.top - 0.5 && y <= plot.top + plot.height + 0.5;
 }
@@ -254,9 +250,9 @@ const outside = ({ domain: [min, max] }: Scale, values: readonly number[] = []) 
   values.some((value) => value < min || value > max);
 
 /** Everything that the numbers make: bars below bands below points and lines. What lies outside of the plot is cut off. */
-function marks(drawing: Drawing): string {
+function marks(drawing: ChartDrawing): string {
   const { chart: { series }, layout: { plot, x, y } } = drawing;
-  const each = (kind: Series["as"], draw: (drawing: Drawing, index: number) => string[]) =>
+  const each = (kind: Series["as"], draw: (drawing: ChartDrawing, index: number) => string[]) =>
     series.flatMap(({ as = "line" }, index) => as === kind ? draw(drawing, index) : []);
   const drawn = [...each("bars", bars), ...each("line", band), ...each("points", points), ...each("line", line)].join(
     "",
@@ -271,7 +267,7 @@ function marks(drawing: Drawing): string {
     : drawn;
 }
 
-function hoverOf({ chart, layout: { width, height, plot, x, y }, styles }: Drawing): ChartHover {
+function hoverOf({ chart, layout: { width, height, plot, x, y }, styles }: ChartDrawing): ChartHover {
   const short = (digits: number) => (value: number) =>
     Number.isFinite(value) ? Number(value.toPrecision(digits)) : null;
   return {
@@ -298,12 +294,11 @@ function hoverOf({ chart, layout: { width, height, plot, x, y }, styles }: Drawi
 export function drawChart(type: Typesetter, chart: Chart): DrawnChart {
   const layout = layOutChart(type, chart);
   const { width, height, plot, x, y } = layout;
-  const drawing: Drawing = {
+  const drawing: ChartDrawing = {
     chart,
     layout,
     styles: stylesOf(chart.series),
-    text: (words, x, baseline, color = SOFT_INK) =>
-      words ? `<path fill="${color}" d="${type.path(words, x, baseline, SIZE)}"/>` : "",
+    text: (words, x, baseline, color = SOFT_INK) => type.text(words, x, baseline, { size: SIZE, color }),
     measure: (words) => type.measure(words, SIZE),
     px: (value) => plot.left + x.at(value) * plot.width,
     py: (value) => plot.top + plot.height - y.at(value) * plot.height,
@@ -313,9 +308,4 @@ export function drawChart(type: Typesetter, chart: Chart): DrawnChart {
   const parts = [card, ...legend(drawing), ...yAxis(drawing), ...xAxis(drawing), marks(drawing)];
   if (layout.direct) parts.push(...endLabels(drawing));
   return { width, height, svg: parts.join(""), hover: hoverOf(drawing) };
-}
-
-/** A drawn chart as an SVG document of its own. */
-export function chartSvg({ width, height, svg }: DrawnChart): string {
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${svg}</svg>`;
 }

@@ -1,15 +1,14 @@
 /**
- * A whole figure, words and all, as one PNG on white: for slides, papers and whatever shows no HTML.
+ * A whole figure, words and all, laid out as one drawing on white: for slides, papers and whatever shows no HTML.
  *
  * @module
  */
 
-import { renderSvg } from "../codec.ts";
-import type { Bars, Block, Live, Row, Slides, Table } from "./blocks.ts";
+import type { Bars, Block, Drawing, Live, Row, Slides, Table } from "./blocks.ts";
 import { drawChart } from "./chart.ts";
 import type { Pixels } from "./mosaic.ts";
 import { composite, startOf, whereText } from "./parts.ts";
-import { type Typesetter, typesetter, type Weight } from "./text.ts";
+import type { Typesetter, Weight } from "./text.ts";
 
 const MARGIN = 12;
 const GAP = 20;
@@ -40,10 +39,7 @@ function words(type: Typesetter, lines: string[], size: number, color: string, w
   return {
     width: Math.ceil(Math.max(0, ...lines.map((line) => type.measure(line, size, weight)))),
     height: step * lines.length,
-    draw: (x, y) =>
-      lines.map((line, i) =>
-        line ? `<path fill="${color}" d="${type.path(line, x, y + i * step + size, size, weight)}"/>` : ""
-      ).join(""),
+    draw: (x, y) => lines.map((line, i) => type.text(line, x, y + i * step + size, { size, color, weight })).join(""),
   };
 }
 
@@ -62,17 +58,10 @@ function stack(pieces: Piece[], gap: number): Piece {
   };
 }
 
-/** A drawing, ready to be put into another one. */
-export interface Still {
-  svg: string;
-  width: number;
-  height: number;
-}
-
 /** What the blocks are drawn with: the PNG of each picture, and the drawings that come to life elsewhere. */
 export interface Encoded {
   pixels: ReadonlyMap<Pixels, Uint8Array>;
-  live: ReadonlyMap<Live, Still>;
+  live: ReadonlyMap<Live, Drawing>;
 }
 
 function picture(pixels: Pixels, encoded: Encoded): Piece {
@@ -81,10 +70,14 @@ function picture(pixels: Pixels, encoded: Encoded): Piece {
     width,
     height,
     draw: (x, y) =>
-      `<image x="${x}" y="${y}" width="${width}" height="${height}" href="data:image/png;base64,${
+      `<image x="${x}" y="${y}" width="${width}" height="${height}" image-rendering="pixelated" href="data:image/png;base64,${
         encoded.pixels.get(pixels)!.toBase64()
       }"/>`,
   };
+}
+
+function placed({ width, height, svg }: Drawing): Piece {
+  return { width, height, draw: (x, y) => `<g transform="translate(${x} ${y})">${svg}</g>` };
 }
 
 function bars(type: Typesetter, block: Bars): Piece {
@@ -101,13 +94,12 @@ function bars(type: Typesetter, block: Bars): Piece {
         const top = y + i * line;
         const left = x + labels + 10;
         const full = Math.min(1, Math.max(0, value)) * block.width;
-        return `<path fill="${INK}" d="${
-          type.path(label, x + labels - type.measure(label, size), top + 17, size)
-        }"/><rect x="${left}" y="${top + 5}" width="${block.width}" height="14" fill="${FAINT}"/>` +
+        const write = (words: string, end: number) =>
+          type.text(words, end - type.measure(words, size), top + 17, { size, color: INK });
+        return write(label, x + labels) +
+          `<rect x="${left}" y="${top + 5}" width="${block.width}" height="14" fill="${FAINT}"/>` +
           `<rect x="${left}" y="${top + 5}" width="${full}" height="14" fill="${BAR}"/>` +
-          `<path fill="${INK}" d="${
-            type.path(text, left + block.width + 10 + texts - type.measure(text, size), top + 17, size)
-          }"/>`;
+          write(text, left + block.width + 10 + texts);
       }).join(""),
   };
 }
@@ -133,7 +125,7 @@ function table(type: Typesetter, block: Table): Piece {
     return row.map((text, column) => {
       const room = widths[column] - GAP;
       const shift = block.columns[column].align === "right" ? room - type.measure(text, size, weight) : 0;
-      const drawn = text ? `<path fill="${INK}" d="${type.path(text, at + shift, y + 14, size, weight)}"/>` : "";
+      const drawn = type.text(text, at + shift, y + 14, { size, color: INK, weight });
       at += widths[column];
       return drawn;
     }).join("");
@@ -181,14 +173,10 @@ function innerPiece(type: Typesetter, block: Block, encoded: Encoded): Piece {
       return bars(type, block);
     case "table":
       return table(type, block);
-    case "chart": {
-      const { width, height, svg } = drawChart(type, block);
-      return { width, height, draw: (x, y) => `<g transform="translate(${x} ${y})">${svg}</g>` };
-    }
-    case "live": {
-      const { width, height, svg } = encoded.live.get(block)!;
-      return { width, height, draw: (x, y) => `<g transform="translate(${x} ${y})">${svg}</g>` };
-    }
+    case "chart":
+      return placed(drawChart(type, block));
+    case "live":
+      return placed(encoded.live.get(block)!);
     case "slides":
       return slides(type, block, encoded);
     case "row":
@@ -205,12 +193,16 @@ function pieceOf(type: Typesetter, block: Block, encoded: Encoded): Piece {
   return stack([...above, inner], 4);
 }
 
-/** Draws the figure; `encoded` holds its pictures, of slides those of the first frame shown. */
-export async function drawPng(
+/**
+ * Lays the figure out as one SVG document; `encoded` holds its pictures, of slides those of the frame shown first.
+ *
+ * @param type sets the words: as outlines, or as text
+ */
+export function drawFigure(
+  type: Typesetter,
   figure: { title: string; caption: string; blocks: readonly Block[] },
   encoded: Encoded,
-): Promise<Uint8Array> {
-  const type = await typesetter();
+): Drawing {
   const blocks = figure.blocks.map((block) => pieceOf(type, block, encoded));
   const width = Math.max(LEAST_WIDTH, ...blocks.map((piece) => piece.width));
   let tall = 0;
@@ -222,9 +214,13 @@ export async function drawPng(
   }
   if (figure.caption) pieces.push(words(type, type.wrap(figure.caption, 12, width), 12, SOFT_INK));
   const all = stack(pieces, BETWEEN);
-  const full = { width: Math.ceil(all.width) + 2 * MARGIN, height: Math.ceil(all.height) + 2 * MARGIN };
-  return renderSvg(
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${full.width}" height="${full.height}">` +
-      `<rect width="100%" height="100%" fill="#ffffff"/>${all.draw(MARGIN, MARGIN)}</svg>`,
-  );
+  const [width_, height_] = [Math.ceil(all.width) + 2 * MARGIN, Math.ceil(all.height) + 2 * MARGIN];
+  const ground = `<rect width="${width_}" height="${height_}" fill="#ffffff"/>`;
+  return { width: width_, height: height_, svg: ground + all.draw(MARGIN, MARGIN) };
+}
+
+/** A drawing as an SVG document of its own. */
+export function svgDocument({ width, height, svg }: Drawing): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +
+    `viewBox="0 0 ${width} ${height}">${svg}</svg>`;
 }

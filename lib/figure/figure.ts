@@ -6,17 +6,18 @@
  */
 
 import { encodePng, renderSvg } from "../codec.ts";
-import type { Block, Chart, Live } from "./blocks.ts";
-import { chartSvg, drawChart } from "./chart.ts";
-import { drawPng, type Still } from "./draw.ts";
+import type { Block, Chart, Drawing, Live } from "./blocks.ts";
+import { drawChart } from "./chart.ts";
+import { drawFigure, svgDocument } from "./draw.ts";
 import { type ChartImage, figureHtml, type LiveImage } from "./html.ts";
 import { escapeHtml } from "../format.ts";
 import { display, displaySymbol, inKernel, keepOutputs, type MimeBundle } from "./cell.ts";
 import type { Pixels } from "./mosaic.ts";
 import { chartsWithin, liveWithin, pixelsWithin } from "./parts.ts";
-import { typesetter } from "./text.ts";
+import { pdfOf } from "./pdf.ts";
+import { asText, type Typesetter, typesetter } from "./text.ts";
 
-// Whoever can show a figure wants it under its own cell.
+// From here on the outputs of a cell reach Jupyter before the next cell starts; each stays under its own cell.
 keepOutputs();
 
 /** What a figure is made of. */
@@ -34,14 +35,16 @@ const FINE = 2;
 
 async function chartImage(chart: Chart): Promise<ChartImage> {
   const drawn = drawChart(await typesetter(), chart);
-  const png = await renderSvg(chartSvg(drawn), { width: drawn.width * FINE });
+  const png = await renderSvg(svgDocument(drawn), { width: drawn.width * FINE });
   return { png, width: drawn.width, height: drawn.height, hover: drawn.hover };
 }
 
-async function liveImage(block: Live, still: Still): Promise<LiveImage> {
-  const { svg, width, height } = still;
-  const drawing = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${svg}</svg>`;
-  const [png, html] = await Promise.all([renderSvg(drawing, { width: width * (block.fine ?? FINE) }), block.html()]);
+async function liveImage(block: Live, still: Drawing): Promise<LiveImage> {
+  const { width, height } = still;
+  const [png, html] = await Promise.all([
+    renderSvg(svgDocument(still), { width: width * (block.fine ?? FINE) }),
+    block.html(),
+  ]);
   return { png, width, height, html };
 }
 
@@ -78,7 +81,7 @@ export class Figure extends Shown {
   readonly blocks: readonly Block[];
   readonly text: string;
   readonly #encoded = new Map<Pixels, Promise<Uint8Array>>();
-  readonly #stills = new Map<Live, Promise<Still>>();
+  readonly #stills = new Map<Live, Promise<Drawing>>();
 
   constructor({ title, caption = "", blocks, text }: FigureParts) {
     super();
@@ -109,11 +112,23 @@ export class Figure extends Shown {
 
   /** The whole figure, words and all, as one PNG on white; of slides the frame that is shown first. */
   async png(): Promise<Uint8Array> {
-    const [pixels, live] = await Promise.all([
-      mapOf(pixelsWithin(this.blocks, true), this.#encode),
-      mapOf(liveWithin(this.blocks, true), this.#still),
-    ]);
-    return drawPng(this, { pixels, live });
+    return await renderSvg(svgDocument(await this.#draw(await typesetter(), this.#still)));
+  }
+
+  /**
+   * The whole figure as an SVG document on white: its text is text (in DejaVu Sans, or as wide as that), its charts are
+   * shapes, its pictures are sharp pixels. Of slides the frame that is shown first.
+   */
+  async svg(): Promise<string> {
+    return svgDocument(await this.#drawText());
+  }
+
+  /**
+   * The whole figure as a PDF of one page, 96 pixels an inch: its text can be selected, the fonts are in the file, its
+   * charts are shapes, its pictures are sharp pixels. Of slides the frame that is shown first.
+   */
+  async pdf(): Promise<Uint8Array> {
+    return await pdfOf(await this.#drawText(), this.title);
   }
 
   /**
@@ -132,29 +147,55 @@ export class Figure extends Shown {
   }
 
   /**
-   * Writes the figure to a file: `.png` (as {@linkcode png}) or `.html` (a page of its own).
+   * Writes the figure to a file: `.png` (as {@linkcode png}), `.svg`, `.pdf` (both for print, with text as text) or
+   * `.html` (a page of its own, interactive).
    *
-   * @throws {RangeError} if the path ends in neither
+   * @throws {RangeError} if the path ends in none of these
    */
   async save(path: string | URL): Promise<void> {
-    const ending = String(path).match(/\.\w+$/)?.[0].toLowerCase();
-    if (ending === ".png") await Deno.writeFile(path, await this.png());
-    else if (ending === ".html") {
-      await Deno.writeTextFile(
-        path,
-        `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="color-scheme" content="light dark">\n` +
-          `<title>${escapeHtml(this.title)}</title>\n` +
-          `<body style="font-family:system-ui,sans-serif;margin:24px">\n${await this.html()}\n</body>\n</html>\n`,
+    const makers: Record<string, () => Promise<Uint8Array | string>> = {
+      ".png": () => this.png(),
+      ".svg": () => this.svg(),
+      ".pdf": () => this.pdf(),
+      ".html": () => this.#page(),
+    };
+    const ending = String(path).match(/\.\w+$/)?.[0].toLowerCase() ?? "";
+    if (!Object.hasOwn(makers, ending)) {
+      throw new RangeError(
+        `A figure is saved as .png, .svg, .pdf or .html: received the path ${
+          JSON.stringify(String(path))
+        }. End it in ` +
+          `one of these.`,
       );
-    } else {throw new RangeError(
-        `A figure is saved as .png or .html: received the path ${JSON.stringify(String(path))}.`,
-      );}
+    }
+    const made = await makers[ending]();
+    await Deno.writeFile(path, typeof made === "string" ? new TextEncoder().encode(made) : made);
   }
 
-  /** A drawing, made once. */
-  readonly #still = (block: Live): Promise<Still> => {
+  async #page(): Promise<string> {
+    return `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="color-scheme" content="light dark">\n` +
+      `<title>${escapeHtml(this.title)}</title>\n` +
+      `<body style="font-family:system-ui,sans-serif;margin:24px">\n${await this.html()}\n</body>\n</html>\n`;
+  }
+
+  async #drawText(): Promise<Drawing> {
+    const type = asText(await typesetter());
+    return await this.#draw(type, async (block) => await block.still(type));
+  }
+
+  /** The whole figure as a drawing; of slides the frame that is shown first. */
+  async #draw(type: Typesetter, still: (block: Live) => Promise<Drawing>): Promise<Drawing> {
+    const [pixels, live] = await Promise.all([
+      mapOf(pixelsWithin(this.blocks, true), this.#encode),
+      mapOf(liveWithin(this.blocks, true), still),
+    ]);
+    return drawFigure(type, this, { pixels, live });
+  }
+
+  /** A drawing with its words as outlines, made once. */
+  readonly #still = (block: Live): Promise<Drawing> => {
     let made = this.#stills.get(block);
-    if (!made) this.#stills.set(block, made = block.still());
+    if (!made) this.#stills.set(block, made = typesetter().then((type) => block.still(type)));
     return made;
   };
 

@@ -1,8 +1,11 @@
 /**
- * Text as outlines, so that a figure's PNG looks the same on every machine, fonts or none.
+ * Text, measured in DejaVu Sans and drawn as outlines, so that a figure's PNG looks the same on every machine, fonts or
+ * none; or, where it must stay text, as text of the same widths.
  *
  * @module
  */
+
+import { escapeHtml } from "../format.ts";
 
 const OPENTYPE = "npm:opentype.js@2.0.0";
 const FONTS = "npm:dejavu-fonts-ttf@2.37.3";
@@ -29,8 +32,19 @@ interface Font {
 
 export type Weight = "regular" | "bold";
 
+/** How a line of text looks. */
+export interface TextStyle {
+  /** In pixels. */
+  size: number;
+  color: string;
+  /** @default "regular" */
+  weight?: Weight;
+}
+
 /** Sets text in one family, regular and bold. */
 export interface Typesetter {
+  /** The line as SVG, its baseline starting at `(x, y)`; nothing for no text. */
+  text(text: string, x: number, y: number, style: TextStyle): string;
   /** The width of a line of text, in pixels. */
   measure(text: string, size: number, weight?: Weight): number;
   /** The line's outline as the data of an SVG path, its baseline starting at `(x, y)`. */
@@ -41,9 +55,31 @@ export interface Typesetter {
   clip(text: string, size: number, width: number, weight?: Weight): string;
 }
 
-async function loadFont(opentype: { parse(buffer: ArrayBuffer): Font }, file: string): Promise<Font> {
-  const bytes = await Deno.readFile(new URL(import.meta.resolve(`${FONTS}/ttf/${file}`)));
-  return opentype.parse(bytes.buffer);
+const FILES: Record<Weight, string> = { regular: "DejaVuSans.ttf", bold: "DejaVuSans-Bold.ttf" };
+
+/** The bytes of a font's file. */
+export async function fontBytes(weight: Weight): Promise<Uint8Array<ArrayBuffer>> {
+  await import(`${FONTS}/package.json`, { with: { type: "json" } });
+  return await Deno.readFile(new URL(import.meta.resolve(`${FONTS}/ttf/${FILES[weight]}`)));
+}
+
+/** What no XML may hold. */
+// deno-lint-ignore no-control-regex
+const NOT_IN_XML = /[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g;
+
+/** The same typesetter, whose text stays text: named DejaVu Sans, and as wide as that in any other font. */
+export function asText(type: Typesetter): Typesetter {
+  const round = (value: number) => Math.round(100 * value) / 100;
+  return {
+    ...type,
+    text(text, x, y, { size, color, weight }) {
+      const bold = weight === "bold" ? ' font-weight="bold"' : "";
+      return text.trim() &&
+        `<text x="${round(x)}" y="${round(y)}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="${size}"` +
+          `${bold} fill="${color}" textLength="${round(type.measure(text, size, weight))}" ` +
+          `lengthAdjust="spacingAndGlyphs">${escapeHtml(text.toWellFormed().replace(NOT_IN_XML, "\ufffd"))}</text>`;
+    },
+  };
 }
 
 let loading: Promise<Typesetter> | undefined;
@@ -58,12 +94,11 @@ export function typesetter(): Promise<Typesetter> {
 }
 
 async function load(): Promise<Typesetter> {
-  await import(`${FONTS}/package.json`, { with: { type: "json" } });
   const module = await import(OPENTYPE);
   const opentype = module.default ?? module;
   const fonts: Record<Weight, Font> = {
-    regular: await loadFont(opentype, "DejaVuSans.ttf"),
-    bold: await loadFont(opentype, "DejaVuSans-Bold.ttf"),
+    regular: opentype.parse((await fontBytes("regular")).buffer),
+    bold: opentype.parse((await fontBytes("bold")).buffer),
   };
   const advance = (character: string, size: number, weight: Weight) => {
     const font = fonts[weight];
@@ -89,22 +124,25 @@ async function load(): Promise<Typesetter> {
     while (count < letters.length && (used += advance(letters[count], size, weight)) <= width) count++;
     return Math.max(1, count);
   };
+  const path: Typesetter["path"] = (text, x, y, size, weight = "regular") => {
+    let data = "";
+    for (const character of text) {
+      const place = (dx?: number, dy?: number) =>
+        dx === undefined || dy === undefined
+          ? ""
+          : ` ${Math.round(10 * (x + dx)) / 10} ${Math.round(10 * (y + dy)) / 10}`;
+      for (const { type, x: dx, y: dy, x1, y1, x2, y2 } of outline(character, size, weight)) {
+        data += type + (place(x1, y1) + place(x2, y2) + place(dx, dy)).trimStart();
+      }
+      x += advance(character, size, weight);
+    }
+    return data;
+  };
   return {
     measure,
-    path(text, x, y, size, weight = "regular") {
-      let data = "";
-      for (const character of text) {
-        const place = (dx?: number, dy?: number) =>
-          dx === undefined || dy === undefined
-            ? ""
-            : ` ${Math.round(10 * (x + dx)) / 10} ${Math.round(10 * (y + dy)) / 10}`;
-        for (const { type, x: dx, y: dy, x1, y1, x2, y2 } of outline(character, size, weight)) {
-          data += type + (place(x1, y1) + place(x2, y2) + place(dx, dy)).trimStart();
-        }
-        x += advance(character, size, weight);
-      }
-      return data;
-    },
+    path,
+    text: (text, x, y, { size, color, weight }) =>
+      text && `<path fill="${color}" d="${path(text, x, y, size, weight)}"/>`,
     wrap(text, size, width, weight) {
       const lines: string[] = [];
       for (const paragraph of text.split("\n")) {

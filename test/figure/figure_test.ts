@@ -69,6 +69,13 @@ describe("save", () => {
     expect(page).toContain(await figure.html());
   });
 
+  test("writes the SVG and the PDF", async () => {
+    await plain.save(`${folder}/a.svg`);
+    expect(await Deno.readTextFile(`${folder}/a.svg`)).toBe(await plain.svg());
+    await plain.save(`${folder}/a.pdf`);
+    expect(await Deno.readTextFile(`${folder}/a.pdf`)).toMatch(/^%PDF-1\.\d/);
+  });
+
   test("knows the ending in capitals and the path of a URL, as other programs write them", async () => {
     await plain.save(`${folder}/b.PNG`);
     expect(await Deno.readFile(`${folder}/b.PNG`)).toEqual(await plain.png());
@@ -78,7 +85,7 @@ describe("save", () => {
 
   test("refuses other endings by name, and writes nothing", async () => {
     await expect(plain.save(`${folder}/a.jpg`)).rejects.toThrow(
-      `A figure is saved as .png or .html: received the path "${folder}/a.jpg".`,
+      `A figure is saved as .png, .svg, .pdf or .html: received the path "${folder}/a.jpg".`,
     );
     await expect(plain.save(`${folder}/png`)).rejects.toThrow(RangeError);
     await expect(Deno.stat(`${folder}/a.jpg`)).rejects.toThrow(Deno.errors.NotFound);

@@ -15,7 +15,6 @@ import { dotSize, drawLegend, drawMap } from "./still.ts";
 import { thin } from "./thin.ts";
 import { plotlyElement } from "./plotly.ts";
 import { encodeSprites, SPRITE_BUDGET, type Sprites } from "../sprites.ts";
-import { typesetter } from "../text.ts";
 
 export interface MapFigureOptions extends MapData {
   title: string;
@@ -144,7 +143,6 @@ export function mapBlock(all: MapData, { title, heading }: { title: string; head
   const columns = columnsOf(data);
   const neighbors = data.neighbors && packNeighbors(data.neighbors, count);
   const view = points.kind === "space" ? bestView(points) : undefined;
-  let still: ReturnType<Live["still"]> | undefined;
   return {
     kind: "live",
     heading,
@@ -153,7 +151,7 @@ export function mapBlock(all: MapData, { title, heading }: { title: string; head
       columns[0] ? `, coloured by ${columns[0].name}` : ""
     }`,
     className: "convlens-map",
-    still: () => still ??= typesetter().then((type) => drawMap(type, points, columns[0], { background, view })),
+    still: (type) => drawMap(type, points, columns[0], { background, view }),
     plotly: count > PLOTLY_POINTS ? undefined : () => plotlyFigure(title, points, columns[0], ids),
     async html() {
       const sprites = thumbnails && await encodeSprites(thumbnails, count, { budget });
@@ -186,7 +184,7 @@ export function mapLegend(labels: readonly string[]): Live {
     kind: "live",
     alt: `The colours of ${column.kind === "classes" ? column.names.join(", ") : "the labels"}`,
     className: "convlens-map-legend",
-    still: () => typesetter().then((type) => drawLegend(type, column)),
+    still: (type) => drawLegend(type, column),
     html: () => Promise.resolve(""),
   };
 }
@@ -207,7 +205,7 @@ export function smallMap(
     heading,
     alt: `A map of ${points.count.toLocaleString("en")} points at ${heading}`,
     className: "convlens-small-map",
-    still: () => typesetter().then((type) => drawMap(type, points, column, { side, legend: false })),
+    still: (type) => drawMap(type, points, column, { side, legend: false }),
     html: () => Promise.resolve(""),
   };
 }

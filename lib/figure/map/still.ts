@@ -126,7 +126,8 @@ function gcd(a: number, b: number): number {
 
 function legendSvg(type: Typesetter, column: MapColumn, left: number): string {
   const title = type.clip(column.name, 13, LEGEND, "bold");
-  const parts = [`<path fill="${INK}" d="${type.path(title, left, 22, 13, "bold")}"/>`];
+  const words = (text: string, x: number, y: number, size = 12, color = INK) => type.text(text, x, y, { size, color });
+  const parts = [type.text(title, left, 22, { size: 13, color: INK, weight: "bold" })];
   if (column.kind === "classes") {
     column.names.forEach((name, i) => {
       const y = 44 + i * 20;
@@ -137,11 +138,9 @@ function legendSvg(type: Typesetter, column: MapColumn, left: number): string {
           : `<circle cx="${left + 5.5}" cy="${y - 4.5}" r="5" fill="${color}"/>`,
       );
       const counted = column.counts[i].toLocaleString("en");
-      const words = type.clip(name, 12, LEGEND - 30 - type.measure(counted, 11));
-      parts.push(`<path fill="${INK}" d="${type.path(words, left + 18, y, 12)}"/>`);
-      parts.push(
-        `<path fill="${SOFT_INK}" d="${type.path(counted, left + 24 + type.measure(words, 12), y, 11)}"/>`,
-      );
+      const clipped = type.clip(name, 12, LEGEND - 30 - type.measure(counted, 11));
+      parts.push(words(clipped, left + 18, y));
+      parts.push(words(counted, left + 24 + type.measure(clipped, 12), y, 11, SOFT_INK));
     });
   } else {
     const { palette, low, high } = column;
@@ -154,13 +153,13 @@ function legendSvg(type: Typesetter, column: MapColumn, left: number): string {
         `<rect x="${left}" y="${y}" width="14" height="${step}" fill="${color}"/>`,
       );
     });
-    parts.push(`<path fill="${INK}" d="${type.path(brief(high), left + 20, 46, 12)}"/>`);
+    parts.push(words(brief(high), left + 20, 46));
     if (palette.length > SHADES) {
       const y = 36 + tall + 30;
       parts.push(`<circle cx="${left + 7}" cy="${y - 4.5}" r="5" fill="${palette[SHADES]}"/>`);
-      parts.push(`<path fill="${INK}" d="${type.path("no number", left + 20, y, 12)}"/>`);
+      parts.push(words("no number", left + 20, y));
     }
-    parts.push(`<path fill="${INK}" d="${type.path(brief(low), left + 20, 36 + tall, 12)}"/>`);
+    parts.push(words(brief(low), left + 20, 36 + tall));
   }
   return parts.join("");
 }
