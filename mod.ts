@@ -39,7 +39,7 @@ export { imageFolder } from "./lib/data/image_folder.ts";
 export { Image, type ImageLike, loadImage } from "./lib/data/image.ts";
 export { mnist, type MnistClass } from "./lib/data/mnist.ts";
 export { photo } from "./lib/data/photo.ts";
-export { Attribution } from "./lib/results/attribution.ts";
+export { Attribution, type AttributionFigureOptions, type AttributionTarget } from "./lib/results/attribution.ts";
 export { type Comparison } from "./lib/results/comparison.ts";
 export { type Curve, type Faithfulness, type FaithfulnessRow } from "./lib/results/faithfulness.ts";
 export {
@@ -88,6 +88,7 @@ export { loadModel, ModelError } from "./lib/model/load.ts";
 export { type LayerInfo, type Model } from "./lib/model/model.ts";
 export { smallZfnet, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
+export { type MapMethod, type MethodOptions } from "./lib/probe/attribution/sanity.ts";
 export { type Baseline } from "./lib/probe/attribution/baseline.ts";
 export { type Target } from "./lib/probe/target.ts";
 export { TrainingError } from "./lib/probe/training/train.ts";

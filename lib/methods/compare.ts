@@ -18,6 +18,9 @@ import { Comparison } from "../results/comparison.ts";
  *
  * @example
  * ```ts
+ * import { compare, gradCam, integratedGradients, loadModel, photo, saliency } from "@convlens/convlens";
+ *
+ * const model = await loadModel("resnet50");
  * const dog = await photo("dog");
  * compare([await saliency(model, dog), await integratedGradients(model, dog), await gradCam(model, dog)]);
  * ```

@@ -23,7 +23,10 @@ import { controlMap, walkCurves } from "../scan/faithfulness.ts";
 export interface MapToTest {
   /** `[h, w]` in the grid that the model sees; greater is more important. */
   readonly map: NdArray;
-  /** @default "map" */
+  /**
+   * What it is called.
+   * @default "map"
+   */
   readonly method?: string;
   /** What it explains. */
   readonly target?: Partial<AttributionTarget>;
@@ -106,8 +109,13 @@ function targetOf(maps: readonly MapToTest[]): Target {
  *
  * @example
  * ```ts
+ * import { faithfulness, loadModel, photo, saliency } from "@convlens/convlens";
+ *
+ * const model = await loadModel("resnet50");
+ * const dog = await photo("dog");
  * const map = await saliency(model, dog);
- * (await faithfulness(model, dog, map)).insertion.area;
+ * const { insertion, deletion } = await faithfulness(model, dog, map);
+ * console.log(insertion.area, deletion.area);
  * ```
  */
 export async function faithfulness(

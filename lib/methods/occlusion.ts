@@ -107,8 +107,8 @@ function resultOf(
 }
 
 /**
- * Slides a square over an image and asks the model at each place: where the probability of a class falls, the class hangs
- * on what the square covers.
+ * Slides a square over an image and runs the model at each position: where the probability of a class falls, the class
+ * depends on what the square covers.
  *
  * The square is put at 0, `stride`, 2 · `stride` … pixels along each side; the last place reaches the edge or hangs over
  * it. Its size and stride count in pixels of the image as the model sees it. The network computes only what the square
@@ -120,15 +120,17 @@ function resultOf(
  * @throws {RangeError} if the square is larger than the image, `size` or `stride` is no whole number ≥ 1, or the target,
  *   the layer or the baseline does not exist
  * @throws {TypeError} if the model does not read images, has no layer with maps, or does not put out one number a class,
- *   or if the target is neither a label nor an index
+ *   or if the target is none
  * @throws {MemoryError} if a batch does not fit: use a smaller `batchSize`
  * @throws what `signal` was aborted with; the map in the cell, filled from coarse to fine so far, stays there
  *
  * @example
  * ```ts
+ * import { loadModel, occlusion, photo } from "@convlens/convlens";
+ *
  * const model = await loadModel("resnet50");
  * const result = await occlusion(model, await photo("dog"), { target: "French bulldog", size: [32, 64] });
- * result.probability.shape; // [25, 25]
+ * console.log(result.probability.shape); // [25, 25]
  * ```
  */
 export async function occlusion(
@@ -136,6 +138,7 @@ export async function occlusion(
   image: ImageLike,
   options?: Partial<OcclusionOptions>,
 ): Promise<Occlusion>;
+/** Occlusion of several images: an array of results that shows itself as one figure. */
 export async function occlusion(
   model: Model,
   images: readonly ImageLike[],

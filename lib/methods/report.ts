@@ -72,6 +72,10 @@ const MOST_STOPS = 5;
  *
  * @example
  * ```ts
+ * import { gradCam, guidedBackprop, integratedGradients, loadModel, photo, report, saliency } from "@convlens/convlens";
+ *
+ * const model = await loadModel("resnet50");
+ * const dog = await photo("dog");
  * await report(model, dog, [saliency, integratedGradients, guidedBackprop, gradCam]);
  * ```
  */

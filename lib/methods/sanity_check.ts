@@ -85,7 +85,11 @@ const MOST_STOPS = 11;
  *
  * @example
  * ```ts
- * (await sanityCheck(model, dog, saliency)).passed;
+ * import { gradCam, loadModel, photo, saliency, sanityCheck } from "@convlens/convlens";
+ *
+ * const model = await loadModel("resnet50");
+ * const dog = await photo("dog");
+ * console.log((await sanityCheck(model, dog, saliency)).passed);
  * await sanityCheck(model, dog, (model, image, { target }) => gradCam(model, image, { target, layer: "add_16" }));
  * ```
  */

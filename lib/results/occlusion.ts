@@ -254,7 +254,11 @@ export class Occlusion extends Result<OcclusionRow> {
     return new Figure({ title, caption, blocks, text: [title, ...text, `  ${caption}`].join("\n") });
   }
 
-  /** The photo, and beside it the map of what is watched, for each size: a row of several images. @internal */
+  /**
+   * The photo, and beside it the map of what is watched, for each size: a row of several images.
+   *
+   * @internal
+   */
   panels(): Block {
     const order = this.#classOrder();
     const frames = this.maps.map((map) => {

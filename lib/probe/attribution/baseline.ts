@@ -11,7 +11,7 @@ import type { Model } from "../../model/model.ts";
 import { randomStream } from "../../random.ts";
 import { gaussianBlur } from "./baselines.ts";
 
-const NAMES = ["grey", "zero", "mean", "blurred", "noise"] as const;
+const NAMES = ["grey", "zero", "mean", "blurred", "noise"];
 
 /**
  * What replaces pixels:
@@ -24,7 +24,7 @@ const NAMES = ["grey", "zero", "mean", "blurred", "noise"] as const;
  * - a grey of 0…255 (0 is black), or a colour `[r, g, b]` of these;
  * - an image, resized as the model resizes its input.
  */
-export type Baseline = typeof NAMES[number] | number | readonly number[] | NdArray;
+export type Baseline = "grey" | "zero" | "mean" | "blurred" | "noise" | number | readonly number[] | NdArray;
 
 /** A baseline that was made for one image. */
 export interface MadeBaseline {
