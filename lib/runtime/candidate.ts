@@ -6,11 +6,8 @@
 
 import type { TF } from "./core/types.ts";
 
-/** The backends that convlens knows, in the order in which `auto` considers them. */
-export const BACKENDS = ["tensorflow", "webgpu", "wasm", "cpu"] as const;
-
 /** The name of a backend, the same as in TensorFlow.js. */
-export type BackendName = typeof BACKENDS[number];
+export type BackendName = "tensorflow" | "webgpu" | "wasm" | "cpu";
 
 /** What a backend says of itself once it is ready to compute. */
 export interface Started {

@@ -7,13 +7,8 @@ import { sizeOf } from "../../lib/array.ts";
 import { doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { poolingAxes } from "../../lib/runtime/gradients/axis.ts";
 import { maxPoolGradient } from "../../lib/runtime/gradients/pooling.ts";
-import {
-  convolution3x3,
-  type NativeBackend,
-  suits3x3,
-  tryOperations,
-  type Window3x3,
-} from "../../lib/runtime/native/operations.ts";
+import { convolution3x3, suits3x3, tryOperations, type Window3x3 } from "../../lib/runtime/native/operations.ts";
+import type { NativeBackend } from "../../lib/runtime/core/types.ts";
 import { uniforms } from "../nets.ts";
 import { skipFor } from "../long.ts";
 

@@ -1,19 +1,9 @@
 /** The gradient of the ReLU on native TensorFlow, which has a kernel for it. @module */
 
-import type { Tensor, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
-import type { TF } from "../core/types.ts";
+import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { NativeBackend, TF } from "../core/types.ts";
 
 const KERNEL = "ReluGrad";
-
-/** The part of tfjs-node's backend that runs an operation of TensorFlow's by its name. */
-interface NativeBackend {
-  binding: { TF_ATTR_TYPE: number; TF_FLOAT: number };
-  executeSingleOutput(
-    name: string,
-    attributes: { name: string; type: number; value: number }[],
-    inputs: unknown[],
-  ): TensorInfo;
-}
 
 /**
  * Computes the gradient of ReLUs on the tensorflow backend with TensorFlow's own kernel. tfjs makes a mask by six

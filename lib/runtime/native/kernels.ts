@@ -14,15 +14,8 @@ import { CONVOLUTION, type ConvolutionAttributes } from "../core/convolution.ts"
 import { visiting } from "../core/engine.ts";
 import { convolutionAxes } from "../gradients/axis.ts";
 import { convolutionInputGradient } from "../gradients/convolution.ts";
-import type { TF } from "../core/types.ts";
-import {
-  convolution3x3,
-  maxPoolGradient,
-  type NativeBackend,
-  suits3x3,
-  tryOperations,
-  type Window3x3,
-} from "./operations.ts";
+import type { NativeBackend, TF } from "../core/types.ts";
+import { convolution3x3, maxPoolGradient, suits3x3, tryOperations, type Window3x3 } from "./operations.ts";
 
 type Inputs = Record<"x" | "filter" | "bias", TensorInfo> & { side?: TensorInfo };
 

@@ -8,21 +8,7 @@ import type { KernelFunc, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
 import { visiting } from "../core/engine.ts";
 import { type PoolingAttributes, poolingAxes } from "../gradients/axis.ts";
 import { messageOf } from "../../errors.ts";
-import type { TF } from "../core/types.ts";
-
-/** An attribute of an operation, as the addon takes it. */
-export interface Attribute {
-  name: string;
-  type: number;
-  value: unknown;
-}
-
-/** The part of tfjs-node's backend that runs an operation of TensorFlow's by its name. */
-export interface NativeBackend {
-  binding: Record<"TF_ATTR_TYPE" | "TF_ATTR_INT" | "TF_ATTR_BOOL" | "TF_ATTR_STRING" | "TF_FLOAT", number>;
-  isUsingGpuDevice: boolean;
-  executeSingleOutput(name: string, attributes: Attribute[], inputs: unknown[]): TensorInfo;
-}
+import type { NativeBackend, TF } from "../core/types.ts";
 
 /** A convolution with a window of 3 × 3 cells and no stride. */
 export interface Window3x3 {
