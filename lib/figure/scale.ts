@@ -1,5 +1,8 @@
 /**
- * The scales of a chart's axes: from numbers to places, and the round numbers that stand as ticks.
+ * The scales of a chart's axes: from numbers to places, and the round numbers at the ticks.
+ *
+ * d3-scale would gain nothing: its linear ticks are the same, its log ticks have empty labels or SI letters ("100m", "1k"),
+ * and d3-format writes 0.000005 where papers write 5·10⁻⁶.
  *
  * @module
  */
@@ -8,7 +11,7 @@ import type { Axis } from "./blocks.ts";
 
 /** One axis, laid out. */
 export interface Scale {
-  /** The numbers at its two ends, the lesser first. */
+  /** The numbers at its two ends, the smaller first. */
   readonly domain: readonly [min: number, max: number];
   readonly log: boolean;
   /** Round numbers within the domain, rising. */
@@ -99,7 +102,7 @@ function linearScale(axis: Axis, [low, high]: readonly [number, number], { ticks
   };
 }
 
-/** The greatest of 1, 2, 5, 10, 20 … (and 0.5, 0.2 …) that is not above `value`; or the least that is not below it. */
+/** The largest of 1, 2, 5, 10, 20 … (and 0.5, 0.2 …) that is not above `value`; or the smallest that is not below it. */
 function roundOut(value: number, up: boolean): number {
   const power = Math.floor(Math.log10(value) + 1e-12);
   const near = [1, 2, 5, 10].map((mantissa) => multiple({ mantissa, power }, 1));
@@ -157,7 +160,7 @@ function decimalsOf(value: number): number {
 /**
  * Lays out an axis.
  *
- * @param data the least and the greatest number that it must hold; of a log axis both above 0
+ * @param data the smallest and the largest number that it must hold; of a log axis both above 0
  * @throws {RangeError} if an end was given that is not finite, ends are in the wrong order, or a log axis ends at 0 or
  *   below
  */
@@ -169,7 +172,7 @@ export function scaleOf(axis: Axis, data: readonly [number, number], options: Sc
     }
   }
   if (min !== undefined && max !== undefined && !(min < max)) {
-    throw new RangeError(`An axis goes from a lesser to a greater number: received ${min} to ${max} for "${title}".`);
+    throw new RangeError(`An axis goes from a smaller to a larger number: received ${min} to ${max} for "${title}".`);
   }
   return axis.scale === "log" ? logScale(axis, data, options) : linearScale(axis, data, options);
 }
