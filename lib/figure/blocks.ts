@@ -21,7 +21,7 @@ export interface Picture extends BlockText {
   pixels: Pixels;
   /** What the picture shows, in words, for those who cannot see it. */
   alt: string;
-  /** Its tiles, if the hover should tell them apart. */
+  /** Its tiles, if the hover should name each. */
   grid?: TileGrid;
   /**
    * The numbers behind the pixels, `[h, w]` or `[h, w, c]`, stretched over the whole picture: the hover rings the cell
@@ -79,7 +79,7 @@ export interface Axis {
   max?: number;
   /** @default "linear" */
   scale?: "linear" | "log";
-  /** Ticks stand at whole numbers only, as for epochs. @default false */
+  /** Ticks are at whole numbers only, as for epochs. @default false */
   whole?: boolean;
 }
 
@@ -115,9 +115,9 @@ export interface Chart extends BlockText {
 }
 
 /**
- * Frames of which one is seen at a time; a slider chooses. Where scripts do not run, the frame `start` stands still.
+ * Frames of which one is seen at a time; a slider chooses. Where scripts do not run, only the frame `start` is seen.
  *
- * The page holds all frames: together they are as large as so many figures.
+ * The page holds all frames: together they are as large as that many figures.
  */
 export interface Slides extends BlockText {
   kind: "slides";
@@ -150,7 +150,7 @@ export interface Drawing {
   height: number;
 }
 
-/** A drawing that stands still where scripts do not run, and that a script replaces by something one can walk in. */
+/** A drawing that a script replaces by an interactive one. */
 export interface Live extends BlockText {
   kind: "live";
   /** What the drawing shows, in words. */

@@ -90,7 +90,7 @@ function stroke({ color, dashes }: Style, path: string): string {
   return `<path stroke="${color}" stroke-width="2" stroke-linejoin="round" fill="none"${dasharray} d="${path}"/>`;
 }
 
-/** What stands before the label of a series. */
+/** The sample before the label of a series. */
 function sample({ chart, styles }: ChartDrawing, index: number, x: number, y: number): string {
   const { color, marker } = styles[index];
   const { as = "line" } = chart.series[index];
@@ -168,7 +168,7 @@ function runs(length: number, holds: (i: number) => boolean): number[][] {
   return found;
 }
 
-/** Bars of several series stand side by side. */
+/** Bars of several series are drawn side by side. */
 function bars({ chart, layout: { plot, y, barGap }, styles, px, py }: ChartDrawing, index: number): string[] {
   const { series } = chart;
   const all = series.flatMap(({ as }, i) => as === "bars" ? [i] : []);

@@ -1,5 +1,5 @@
 /**
- * Where everything in a chart stands: legend, titles, axes, plot.
+ * Where everything in a chart is placed: legend, titles, axes, plot.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Typesetter } from "./text.ts";
 
 const WIDTH = 400;
 const HEIGHT = 240;
-/** Between the card's edge and what stands in it. */
+/** Between the card's edge and its content. */
 export const PAD = 12;
 /** The size of all words, and the height of a line of them. */
 export const SIZE = 11;
@@ -22,7 +22,7 @@ export const SLOPE = Math.PI / 5;
 /** Longer labels and slanted names are cut. */
 const WIDEST_LABEL = 260;
 const WIDEST_NAME = 96;
-/** Labels at the ends of lines take at most this share of the width, and so many of them; else there is a legend. */
+/** Labels at the ends of lines take at most this share of the width, and are this many at most; else there is a legend. */
 const DIRECT_SHARE = 0.34;
 const MOST_DIRECT = 8;
 /** Between labels at the ends of lines. */
@@ -50,9 +50,9 @@ export interface ChartLayout {
   y: Scale;
   /** The label of each series, cut to fit. */
   labels: readonly string[];
-  /** Whether labels stand at the ends of the lines. */
+  /** Whether labels are at the ends of the lines. */
   direct: boolean;
-  /** Where the label of each series stands above the plot; empty where they stand at the ends of lines, or are not needed. */
+  /** Where the label of each series is above the plot; empty where they are at the ends of lines, or are not needed. */
   legend: readonly { index: number; x: number; row: number }[];
   yTitle: { lines: readonly string[]; top: number };
   names?: Names;
@@ -60,7 +60,7 @@ export interface ChartLayout {
   barGap: number;
 }
 
-/** The least and the greatest of what an axis must hold. */
+/** The smallest and the largest number that an axis must hold. */
 function extentOf(numbers: Iterable<number>, log: boolean): [number, number] {
   let min = Infinity;
   let max = -Infinity;
@@ -91,7 +91,7 @@ function check({ series, alt }: Chart): void {
   }
 }
 
-/** The least distance of two different places. */
+/** The smallest distance of two different places. */
 function spacing(places: readonly number[]): number {
   const sorted = [...new Set(places)].sort((a, b) => a - b);
   let least = Infinity;
@@ -118,7 +118,7 @@ function legendOf(labelWidths: readonly number[], width: number): ChartLayout["l
 function yScale(chart: Chart, hasBars: boolean, height: number): Scale {
   const log = chart.y.scale === "log";
   const [min, max] = extentOf(chart.series.flatMap((one) => [...numbersOnY(one)]), log);
-  // Bars are told by their length, so they start at zero.
+  // Bars are read by their length, so they start at zero.
   const data: [number, number] = hasBars && !log ? [Math.min(0, min), Math.max(0, max)] : [min, max];
   return scaleOf(chart.y, data, { ticks: Math.max(2, height / TICK_ROOM.y), round: true });
 }
@@ -174,7 +174,7 @@ export function layOutChart(type: Typesetter, chart: Chart): ChartLayout {
   };
   const top = yTitle.top + (yTitle.lines.length ? yTitle.lines.length * LINE + 2 : 0) + 4;
 
-  // Names stand level where they fit into their share of about the plot's width.
+  // Names are level where they fit into their share of about the plot's width.
   const nameRoom = (width - 2 * PAD - 40 - directRoom) / Math.max(1, chart.names?.length ?? 1);
   const slanted = widest(chart.names ?? []) > nameRoom - 6;
   const names = chart.names && {
@@ -201,7 +201,7 @@ export function layOutChart(type: Typesetter, chart: Chart): ChartLayout {
 /** Moves heights apart until none is nearer to the next than `gap`, and all are within the two ends if they fit. */
 export function spread(wanted: readonly number[], gap: number, top: number, bottom: number): number[] {
   const order = wanted.map((_, i) => i).sort((a, b) => wanted[a] - wanted[b]);
-  // Neighbours that are too near become a group, which stands around the mean of what its members want.
+  // Neighbours that are too near become a group, which is placed around the mean of what its members want.
   const groups: { sum: number; members: number[] }[] = [];
   const start = ({ sum, members }: { sum: number; members: number[] }) => {
     const half = (gap * (members.length - 1)) / 2;

@@ -10,7 +10,7 @@
 /** The palettes that maps can be painted with. */
 export type Palette = "grey" | "inferno" | "diverging";
 
-/** Evenly spaced anchors, from the least value to the greatest. */
+/** Evenly spaced anchors, from the smallest value to the largest. */
 const ANCHORS: Record<Palette, string[]> = {
   grey: ["#000000", "#ffffff"],
   // matplotlib's inferno, ten anchors; its first colour set to pure black, since black is zero here.

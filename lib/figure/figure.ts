@@ -30,7 +30,7 @@ export interface FigureParts {
   text?: string;
 }
 
-/** Charts are drawn with so many pixels to one of the page, to be crisp on fine screens. */
+/** Pixels of a chart to one of the page, for it to be crisp on fine screens. */
 const FINE = 2;
 
 async function chartImage(chart: Chart): Promise<ChartImage> {
@@ -53,9 +53,9 @@ async function mapOf<K, V>(keys: Iterable<K>, valueOf: (key: K) => Promise<V>): 
   return new Map(await Promise.all(Array.from(keys, async (key) => [key, await valueOf(key)] as const)));
 }
 
-/** Everything that can stand in a cell: it makes a {@linkcode Figure} of itself when it is looked at. */
+/** Everything that a cell can show: it makes a {@linkcode Figure} of itself when it is looked at. */
 export abstract class Shown {
-  /** The figure that stands for this object. */
+  /** The figure of this object. */
   abstract figure(): Figure;
 
   /** Shows it here and now, also from the middle of a cell; prints text outside Jupyter. */

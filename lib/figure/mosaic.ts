@@ -14,7 +14,7 @@ export interface Pixels {
   readonly height: number;
 }
 
-/** Where the tiles of a mosaic stand, in its own pixels: what a hover needs. */
+/** Where the tiles of a mosaic are, in its own pixels: what a hover needs. */
 export interface TileGrid {
   /** Columns of tiles. */
   readonly columns: number;
@@ -44,7 +44,7 @@ export interface MosaicOptions {
   label: (index: number) => string;
   /** Whether tile `index` is outlined (a dead map, a noisy filter). @default none is */
   outlined?: (index: number) => boolean;
-  /** How many tiles stand in a row. @default chosen so that the mosaic fits `maxWidth` without a ragged last row */
+  /** How many tiles are in a row. @default chosen so that the mosaic fits `maxWidth` without a ragged last row */
   columns?: number;
   /** The mosaic is wrapped to at most this many pixels, unless one tile is wider. @default 930 */
   maxWidth?: number;
@@ -63,7 +63,7 @@ const GUTTER_COLORS = { dark: [98, 108, 120], light: [24, 26, 30] };
 const LIGHT = 96;
 const OUTLINE_COLOR = [255, 138, 0];
 
-/** How tiles stand at one enlargement. */
+/** How tiles are arranged at one enlargement. */
 interface Layout {
   scale: number;
   columns: number;

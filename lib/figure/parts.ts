@@ -1,5 +1,5 @@
 /**
- * Walking through the blocks of a figure, and what they look like while they stand still.
+ * Walking through the blocks of a figure, and what they look like where no script runs.
  *
  * @module
  */

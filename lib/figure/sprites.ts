@@ -28,7 +28,7 @@ export interface Sprites {
   bytes: number;
 }
 
-/** All sheets of a figure together are at most so large. */
+/** The most bytes that all sheets of a figure take. */
 export const SPRITE_BUDGET = 6_000_000;
 
 /** A sheet's side in pixels. */
@@ -38,7 +38,7 @@ const SIZES = [48, 32, 24, 16, 12];
 /** Larger ones are shrunk: nothing shows more of them. */
 const LARGEST = 64;
 const FEWER = 16;
-/** Tiles that the size of all is told from. */
+/** Tiles from which the size of all is estimated. */
 const SAMPLE = 1024;
 
 /** Shrinks a square picture by the mean of what each new pixel covers. */

@@ -28,7 +28,7 @@ function slider(max: number, step: number, value: number, label: string): HTMLIn
   return made;
 }
 
-/** How long each frame of so many is seen when they play, in milliseconds: all take six seconds, but none is a flicker. */
+/** How long each of `count` frames is seen when they play, in milliseconds: six seconds for all, but none is a flicker. */
 export const frameTime = (count: number): number => Math.max(80, Math.min(500, 6000 / count));
 
 /** Frames of which a slider and three buttons choose one. */

@@ -119,7 +119,7 @@ export interface MapData {
   box: MapBox;
   /** The diameter of a dot in pixels. */
   dot: number;
-  /** The first so many points are pale. */
+  /** How many of the first points are pale. */
   background: number;
   ids?: readonly string[];
   columns: PageColumn<string, string>[];

@@ -10,7 +10,7 @@ import type { GridData } from "./data.ts";
 import { element, enliven, KEEP_KEYS, oncePerPage, pointerIn, takeJson } from "./dom.ts";
 import { Tip } from "./tip.ts";
 
-/** One cell is enlarged to so many pixels at most. */
+/** The most pixels that a cell is enlarged to. */
 const LARGEST_CELL = 128;
 
 /** A picture in a window of the same proportions: how much larger than the window it is, and where its corner lies. */

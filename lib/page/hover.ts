@@ -60,7 +60,7 @@ export interface ChartSpot {
   alone: boolean;
 }
 
-/** So far around the plot, in the chart's pixels, the pointer still meets something; single points are met from nearer. */
+/** How far from the plot, and from a single point, the pointer still meets it, in the chart's pixels. */
 const AROUND = 8;
 const NEAR_POINT = 24;
 
@@ -212,7 +212,7 @@ export function startHover(): void {
       if ("series" in data) hover.overChart(event, image, data);
       else hover.overPicture(event, image, data);
     });
-    // The pointer left the page, or the frame that the output stands in.
+    // The pointer left the page, or the frame of the output.
     document.documentElement.addEventListener("mouseleave", hide);
     document.addEventListener("scroll", hide, true);
     return () => {};

@@ -17,7 +17,7 @@ import type { Column, Drawing, Points } from "./map_drawing.ts";
 import { FlatDrawing } from "./flat_map.ts";
 import { SpaceDrawing } from "./space_map.ts";
 
-/** So many pictures are listed at most. */
+/** The most pictures that are listed. */
 const LISTED = 120;
 /** Neighbours farther apart than this share of the map's width are called far. */
 const FAR = 0.1;

@@ -6,9 +6,9 @@
 
 import { project, type Projected, type SpacePoints, type View } from "./view.ts";
 
-/** Points are sorted by depth into so many bins. */
+/** Bins into which points are sorted by depth. */
 const BINS = 1024;
-/** The pointer meets points within so many pixels of the page. */
+/** How near the pointer must come to a point, in pixels of the page. */
 const NEAR = 12;
 
 /** A map in space as a canvas shows it. */

@@ -14,7 +14,7 @@ import type { Column, Drawing, Stage } from "./map_drawing.ts";
 import { Scene } from "./scene.ts";
 import { HAZE, RAISED, type View } from "./view.ts";
 
-/** Colours are mixed with haze in so many steps. */
+/** Steps in which colours are mixed with haze. */
 const HAZES = 32;
 const PLAIN = "#3f90da";
 const DARK = [26, 26, 26];

@@ -50,7 +50,7 @@ export interface Projected {
   growth: Float32Array;
 }
 
-/** Where a map is looked at from while it settles. */
+/** Where a map is looked at from while t-SNE still moves its points. */
 export const STEADY_VIEW: View = { azimuth: 30, elevation: 20 };
 
 /** How far the eye is from the middle, in radii. Near points look larger, the more the nearer the eye. */
@@ -59,7 +59,7 @@ export const EYE = 3.5;
 export const WIDEST = EYE / Math.sqrt(EYE ** 2 - 1);
 /** So much of the colour of the farthest points is lost in haze. */
 export const HAZE = 0.6;
-/** What lies on a background is so much larger, and ringed. */
+/** The size of dots on a background, as a multiple of others; they are ringed. */
 export const RAISED = 1.5;
 
 /** Points as the eye sees them; `seen` is where they are written to. */
@@ -91,7 +91,7 @@ export function project(
 /** The views that are tried: all around, a little from above. */
 const AZIMUTHS = Array.from({ length: 24 }, (_, i) => 15 * i);
 const ELEVATIONS = [12, 24, 36];
-/** Points that a view is judged by, counted in so many squares across the picture: it is better the more are filled. */
+/** Points that a view is judged by, and squares across the picture: the more of them hold a point, the better the view. */
 const SAMPLE = 2000;
 const ACROSS = 28;
 

@@ -12,7 +12,7 @@ import type { Thumbnails } from "../sprites.ts";
 export interface MapData {
   /** Where the images lie, on a flat map `[n, 2]` or in space `[n, 3]`. */
   points: NdArray;
-  /** What tells each image apart. @default its place */
+  /** The name of each image. @default its index */
   ids?: readonly string[];
   /** The label of each image, the first thing to colour by. */
   labels?: readonly (string | undefined)[];
@@ -21,7 +21,7 @@ export interface MapData {
   /** The true neighbours of each image, the nearest first: `[n, k]` places. At most 10 of each are kept. */
   neighbors?: { readonly k: number; readonly indices: ArrayLike<number> };
   thumbnails?: Thumbnails;
-  /** The first so many images are pale; the others are laid upon them, larger and ringed. @default 0 */
+  /** How many of the first images are pale; the others are laid upon them, larger and ringed. @default 0 */
   background?: number;
   /** The bytes that all thumbnails may take. @default 6 MB */
   budget?: number;
@@ -67,7 +67,7 @@ export interface NumberColumn {
 
 export type MapColumn = ClassColumn | NumberColumn;
 
-/** Ten colours that can be told apart, also by the colour-blind: Petroff 2021, "Accessible color sequences", §4. */
+/** Ten colours that are distinct for the colour-blind, too: Petroff 2021, "Accessible color sequences", §4. */
 const TEN = [
   "#3f90da",
   "#ffa90e",
@@ -80,16 +80,16 @@ const TEN = [
   "#717581",
   "#94a4a2",
 ];
-/** More classes are told apart by their shape; what comes after is one class. */
+/** More classes are distinguished by their shape; all further ones share one class. */
 const MOST = 2 * TEN.length;
 const REST = "#d0d0d0";
-/** What stands for a label that is not known: the last of the classes, without a colour of its own. */
+/** The label of images without one: the last of the classes, without a colour of its own. */
 export const NO_LABEL = "no label";
 /** Right and wrong, and others of their kind, in colours that speak. */
 const SPOKEN: Record<string, string> = { right: "#3f90da", wrong: "#bd1f01" };
 /** Of growing lightness, both ends to be seen on white. */
 const NUMBERS = ["#2c105c", "#711f81", "#b63679", "#ee605e", "#fdae78"];
-/** Numbers are told apart by so many colours; one more is for what is no number. */
+/** How many colours numbers are painted in; one more is for NaN. */
 export const SHADES = 64;
 
 /** Later classes with the colours of earlier ones are squares. */
@@ -176,9 +176,9 @@ export function mapPoints({ data, shape }: NdArray): MapPoints {
   if (shape.length !== 2 || count < 1 || (columns !== 2 && columns !== 3)) {
     throw new RangeError(`A map is drawn of points [n, 2] or [n, 3], one at least: received [${shape.join(", ")}].`);
   }
-  const odd = data.findIndex((value) => !Number.isFinite(value));
-  if (odd >= 0) {
-    const point = Math.floor(odd / columns);
+  const invalid = data.findIndex((value) => !Number.isFinite(value));
+  if (invalid >= 0) {
+    const point = Math.floor(invalid / columns);
     const place = [...data.subarray(point * columns, (point + 1) * columns)].join(", ");
     throw new RangeError(`The points of a map must be finite: point ${point} is (${place}).`);
   }

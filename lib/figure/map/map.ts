@@ -23,9 +23,9 @@ export interface MapFigureOptions extends MapData {
   text?: string;
 }
 
-/** So many neighbours of an image light up. */
+/** The most neighbours of an image that light up. */
 const NEIGHBORS = 10;
-/** Larger maps are not written down a second time, as `application/vnd.plotly.v1+json`, which takes 1 MB for so many. */
+/** Larger maps are not written down a second time, as `application/vnd.plotly.v1+json`, which takes 1 MB for this many. */
 const PLOTLY_POINTS = 20_000;
 
 /** The columns of a map, that of the labels first. */
@@ -190,7 +190,7 @@ export function mapLegend(labels: readonly string[]): Live {
 }
 
 /**
- * A small map that stands still, to stand beside others, without a legend.
+ * A small map without a script, to be shown beside others, without a legend.
  *
  * @throws {RangeError} as {@linkcode mapBlock}
  */

@@ -1,5 +1,5 @@
 /**
- * A map of points as a drawing: what stands where no script runs.
+ * A map of points as a drawing: what is seen where no script runs.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const SIDE = 560;
 const LEGEND = 170;
 const INK = "#1a1a1a";
 const SOFT_INK = "#555555";
-/** Drawn so many times as fine as the page. */
+/** Pixels of the drawing to one of the page. */
 const FINE = 2;
 /** What a point without a colour of its own is painted in. */
 const PLAIN = [63, 144, 218];
@@ -175,7 +175,7 @@ export function drawLegend(type: Typesetter, column: MapColumn): { svg: string; 
   };
 }
 
-/** Around a map that stands beside others. */
+/** Around a map that is shown beside others. */
 const frame = (side: number) =>
   `<rect x="0.5" y="0.5" width="${side - 1}" height="${side - 1}" rx="3" fill="none" stroke="#dfe3e8"/>`;
 
@@ -183,9 +183,9 @@ const frame = (side: number) =>
 export interface DrawMapOptions {
   /** The width and height of the map itself in pixels of the page. @default 560 */
   side?: number;
-  /** Whether its legend stands beside it; else there is a frame around it. @default true */
+  /** Whether its legend is drawn beside it; else there is a frame around it. @default true */
   legend?: boolean;
-  /** The first so many points are pale, under the others. @default 0 */
+  /** How many of the first points are pale, under the others. @default 0 */
   background?: number;
   /** From where points in space are seen. @default where they hide one another least */
   view?: View;

@@ -7,7 +7,7 @@
 import { ndarray } from "../../array.ts";
 import type { MapData } from "./columns.ts";
 
-/** A map shows so many points at most. */
+/** The most points that a map shows. */
 const MOST_POINTS = 200_000;
 
 /** One of the whole numbers below `most`, the same for the same `i`, with no order in them. */
@@ -35,7 +35,7 @@ export function thin(data: MapData, most = MOST_POINTS): { data: MapData; step: 
     places.forEach((place, i) => into.set(from.subarray(place * size, (place + 1) * size), i * size));
     return into;
   };
-  // What is not as long as the points stays so, and is told.
+  // What is not as long as the points is left as it is, for the checks that follow to report.
   const ofAll = <T>(from: ArrayLike<T> | undefined) => from?.length === count ? some(from) : from;
   const bytes = thumbnails && thumbnails.side ** 2 * 3;
   return {
