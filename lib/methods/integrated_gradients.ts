@@ -22,13 +22,10 @@ import {
   sumOfColors,
   toPixels,
 } from "../probe/attribution/attribute.ts";
-import { type BaselineName, baselineOf, BASELINES, checkBaseline } from "../probe/attribution/baselines.ts";
+import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
 import { integrate, integrateAdaptively } from "../probe/attribution/path_integral.ts";
 import { type Quadrature, quadrature } from "../probe/attribution/quadrature.ts";
 import type { Target } from "../probe/target.ts";
-
-/** What an image is compared with: a name, or an image of its own. */
-export type Baseline = BaselineName | Exclude<ImageLike, string>;
 
 export interface IntegratedGradientsOptions extends RunOptions {
   /**
@@ -38,9 +35,10 @@ export interface IntegratedGradientsOptions extends RunOptions {
    */
   target?: Target | readonly Target[];
   /**
-   * Where the way starts: `"black"`, `"grey"`, `"blurred"` (the image itself), `"noise"`, or an image; of several the
+   * Where the way starts: `"grey"` (127.5), `"zero"` (what the network reads as zeros), `"mean"` (the image's mean
+   * colour), `"blurred"` (the image itself), `"noise"`, a grey of 0…255, a colour `[r, g, b]` or an image; of several the
    * results are averaged.
-   * @default "black"
+   * @default 0, which is black
    */
   baseline?: Baseline | readonly Baseline[];
   /**
@@ -68,17 +66,8 @@ interface Start {
 }
 
 async function startOf(model: Model, subject: Subject, baseline: Baseline, seed: number): Promise<Start> {
-  if (typeof baseline === "string") {
-    return { name: baseline, input: model.input(baselineOf(subject.view, baseline, seed)) };
-  }
-  const view = await model.view(baseline);
-  if (view.shape.join() !== subject.view.shape.join()) {
-    throw new RangeError(
-      `The baseline is [${view.shape}], the image [${subject.view.shape}]; wanted the same shape, or one of ` +
-        `${BASELINES.join(", ")}.`,
-    );
-  }
-  return { name: "an image of its own", input: model.input(view) };
+  const { name, image } = await makeBaseline(model, subject.view, baseline, seed);
+  return { name: name === "custom" ? "an image of its own" : name, input: model.input(image) };
 }
 
 /** How many gradients a fixed rule takes by default. */
@@ -103,7 +92,7 @@ const listed = (names: readonly string[]) =>
  *
  * @example
  * ```ts
- * const map = await integratedGradients(model, await photo("dog"), { baseline: ["black", "blurred"] });
+ * const map = await integratedGradients(model, await photo("dog"), { baseline: ["zero", "blurred"] });
  * map.convergenceDelta;
  * ```
  */
@@ -123,7 +112,7 @@ export async function integratedGradients(
   options: IntegratedGradientsOptions = {},
 ): Promise<Attribution | Attribution[]> {
   checkModel("integratedGradients", model);
-  const { target, baseline = "black", steps, rule, seed = 0, ...run } = checkOptions("integratedGradients", options, {
+  const { target, baseline = 0, steps, rule, seed = 0, ...run } = checkOptions("integratedGradients", options, {
     target: true,
     baseline: true,
     steps: true,
@@ -133,9 +122,7 @@ export async function integratedGradients(
   });
   // An unknown rule is told before anything is computed.
   quadrature(rule ?? "gauss-legendre", steps ?? STEPS);
-  const baselines = (Array.isArray(baseline) ? baseline : [baseline]) as readonly Baseline[];
-  if (baselines.length === 0) throw new RangeError("baseline is empty; wanted at least one.");
-  baselines.filter((baseline) => typeof baseline === "string").forEach(checkBaseline);
+  const baselines = baselinesOf(baseline);
   const { subjects, many } = await subjectsOf(model, image, target, run);
   const starts = await Promise.all(
     subjects.map((subject) => Promise.all(baselines.map((baseline) => startOf(model, subject, baseline, seed)))),

@@ -15,7 +15,7 @@ import { smoothGrad } from "../../lib/methods/smooth_grad.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { enlarge } from "../../lib/probe/attribution/cam.ts";
-import { baselineOf, gaussianBlur } from "../../lib/probe/attribution/baselines.ts";
+import { type Baseline, gaussianBlur, makeBaseline } from "../../lib/probe/attribution/baseline.ts";
 import { quadrature, QUADRATURES } from "../../lib/probe/attribution/quadrature.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { MemoryError } from "../../lib/memory.ts";
@@ -325,7 +325,7 @@ describe("every method", () => {
     expectNear(all.values, [...all.values.data.keys()].map((i) => each.reduce((s, r) => s + r.values.data[i], 0) / 3));
     expect(all.convergenceDelta).toBeCloseTo(each.reduce((s, r) => s + r.convergenceDelta!, 0) / 3, 5);
     await expect(integratedGradients(model, scene, { baseline: "white" as never })).rejects.toThrow(
-      'no baseline "white"; wanted one of black, grey, blurred, noise',
+      'no baseline "white"; wanted one of "grey", "zero", "mean", "blurred", "noise"',
     );
     await expect(integratedGradients(model, scene, { rule: "simpson" as never })).rejects.toThrow('no rule "simpson"');
     await expect(integratedGradients(model, scene, { baseline: [] })).rejects.toThrow("baseline is empty");
@@ -535,15 +535,20 @@ describe("parts", () => {
     expect([...enlarge({ data: Float32Array.of(7), shape: [1, 1] }, [2, 2]).data]).toEqual([7, 7, 7, 7]);
   });
 
-  test("baselines say nothing of the image, but for the blurred one, which keeps its mean", () => {
+  test("baselines say nothing of the image, but for the blurred one, which keeps its mean", async () => {
     const view = landscape();
+    const model = await loadModel(await wavesNet(), { name: "waves" });
+    const baselineOf = async (baseline: Baseline, seed = 0) => (await makeBaseline(model, view, baseline, seed)).image;
     const mean = (image: NdArray) => image.data.reduce((a, b) => a + b, 0) / image.data.length;
-    expect(mean(baselineOf(view, "black"))).toBe(0);
-    expect(mean(baselineOf(view, "grey"))).toBe(127.5);
-    expect(mean(baselineOf(view, "noise", 1))).toBeGreaterThan(120);
-    expect(mean(baselineOf(view, "noise", 1))).toBeLessThan(135);
-    expect([...baselineOf(view, "noise", 1).data]).not.toEqual([...baselineOf(view, "noise", 2).data]);
-    expect(mean(baselineOf(view, "blurred"))).toBeCloseTo(mean(view), -1);
+    expect(mean(await baselineOf(0))).toBe(0);
+    expect(mean(await baselineOf([0, 30, 60]))).toBe(30);
+    expect(mean(await baselineOf("mean"))).toBeCloseTo(mean(view), 3);
+    expect(mean(await baselineOf("grey"))).toBe(127.5);
+    expect(mean(await baselineOf("noise", 1))).toBeGreaterThan(120);
+    expect(mean(await baselineOf("noise", 1))).toBeLessThan(135);
+    expect([...(await baselineOf("noise", 1)).data]).not.toEqual([...(await baselineOf("noise", 2)).data]);
+    expect(mean(await baselineOf("blurred"))).toBeCloseTo(mean(view), -1);
+    model.dispose();
     const dot = { data: new Float32Array(11 * 11 * 3), shape: [11, 11, 3] };
     dot.data[(5 * 11 + 5) * 3] = 1;
     const blurred = gaussianBlur(dot, 1);

@@ -9,7 +9,6 @@ import { Image } from "../../data/image.ts";
 import { kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
 import { randomStream } from "../../random.ts";
-import { gaussianBlur } from "./baselines.ts";
 
 const NAMES = ["grey", "zero", "mean", "blurred", "noise"];
 
@@ -124,4 +123,35 @@ async function imageOf(model: Model, view: NdArray, baseline: Baseline, seed: nu
       return ndarray(data.map(() => 255 * random()), shape);
     }
   }
+}
+
+/**
+ * Blurs an image with a Gaussian that is cut off at three standard deviations. Beyond the border its last pixels repeat.
+ *
+ * @param image `[h, w, c]`
+ * @param sigma the standard deviation in pixels
+ */
+export function gaussianBlur({ data, shape }: NdArray, sigma: number): NdArray {
+  const reach = Math.ceil(3 * sigma);
+  const weights = Float64Array.from(
+    { length: 2 * reach + 1 },
+    (_, i) => Math.exp(-((i - reach) ** 2) / (2 * sigma ** 2)),
+  );
+  const sum = weights.reduce((a, b) => a + b, 0);
+  const [height, width, channels] = shape;
+  /** One pass along an axis of `length` cells, `step` numbers apart. */
+  const pass = (from: Float32Array, length: number, step: number) => {
+    const to = new Float32Array(from.length);
+    for (let i = 0; i < from.length; i++) {
+      const at = Math.floor(i / step) % length;
+      let total = 0;
+      for (let k = -reach; k <= reach; k++) {
+        const other = Math.min(length - 1, Math.max(0, at + k));
+        total += weights[k + reach] * from[i + (other - at) * step];
+      }
+      to[i] = total / sum;
+    }
+    return to;
+  };
+  return ndarray(pass(pass(data, width, channels), height, width * channels), shape);
 }
