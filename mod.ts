@@ -51,7 +51,8 @@ export {
 } from "./lib/results/occlusion.ts";
 export { type Report, type ReportRow } from "./lib/results/report.ts";
 export { type SanityCheck, type SanityRow } from "./lib/results/sanity_check.ts";
-export { Figure } from "./lib/figure/figure.ts";
+export { type MimeBundle } from "./lib/figure/cell.ts";
+export { Figure, type Shown } from "./lib/figure/figure.ts";
 export { type Activations, activations } from "./lib/methods/activations.ts";
 export { type Codes, codes, type CodesFile, loadCodes } from "./lib/methods/codes.ts";
 export { compare } from "./lib/methods/compare.ts";

@@ -76,13 +76,21 @@ export abstract class Shown {
 
 /** A picture with its words, ready for a cell, a terminal or a file. */
 export class Figure extends Shown {
+  /** What the figure is about: model, layer, shape, image. */
   readonly title: string;
+  /** What the reader must know to read it: scales, counts, what is outlined; empty for none. */
   readonly caption: string;
+  /**
+   * What the figure is made of.
+   * @internal
+   */
   readonly blocks: readonly Block[];
+  /** The figure in words and numbers, as terminals print it. */
   readonly text: string;
   readonly #encoded = new Map<Pixels, Promise<Uint8Array>>();
   readonly #stills = new Map<Live, Promise<Drawing>>();
 
+  /** @internal */
   constructor({ title, caption = "", blocks, text }: FigureParts) {
     super();
     this.title = title;
@@ -91,10 +99,12 @@ export class Figure extends Shown {
     this.text = text ?? [title, caption].filter(Boolean).join("\n");
   }
 
+  /** The figure itself. */
   override figure(): Figure {
     return this;
   }
 
+  /** Shows it here and now, also from the middle of a cell; prints its text outside Jupyter. */
   override async show(): Promise<void> {
     if (inKernel()) await display(await this.bundle());
     else console.log(this.text);
