@@ -130,6 +130,7 @@ describe("the import graph", () => {
     const owners: Record<string, RegExp> = {
       "lib/codec.ts": /npm:sharp@/,
       "lib/data/table.ts": /npm:nodejs-polars@/,
+      "lib/data/parquet.ts": /npm:hyparquet/,
       "lib/figure/text.ts": /npm:opentype\.js@/,
       "lib/runtime/wasm.ts": /npm:@tensorflow\/tfjs-backend-wasm@/,
     };

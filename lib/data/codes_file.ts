@@ -10,10 +10,9 @@
 
 import type { NdArray } from "../array.ts";
 import type { KnownPoints } from "../embed/points.ts";
-import { type ParquetColumn, type ParquetValues, ParquetWriter } from "./parquet.ts";
-import { openParquet, type ParquetTable } from "./table.ts";
+import { type ParquetColumn, ParquetFile, type ParquetValues, ParquetWriter } from "./parquet.ts";
 
-/** What is told of codes as a whole. */
+/** What is known of codes as a whole. */
 export interface CodesAbout {
   readonly layer: string;
   readonly about: string;
@@ -30,9 +29,9 @@ export interface CodesPart {
   readonly codes: NdArray;
 }
 
-/** So many bytes of codes make a group of rows, which is held in memory, encoded and written together. */
+/** This many bytes of codes make a group of rows, which is held in memory, encoded and written together. */
 const GROUP = 2e6;
-/** Pictures are written as they are; codes are encoded number by number, and take so many times their bytes meanwhile. */
+/** Pictures are written as they are; codes are encoded number by number, and take many times their bytes meanwhile. */
 const PICTURE_SHARE = 1 / 16;
 
 /** Writes codes to a file, part by part. */
@@ -128,8 +127,8 @@ export class CodesWriter {
 const WANTED = ["id", "layer", "about", "code"];
 
 /** Opens a file of codes; null if there is no such file. */
-async function open(path: string): Promise<ParquetTable | null> {
-  const table = await openParquet(path);
+async function open(path: string): Promise<ParquetFile | null> {
+  const table = await ParquetFile.open(path);
   const missing = table && WANTED.filter((column) => !table.columns.includes(column));
   if (missing?.length) {
     throw new RangeError(
@@ -141,8 +140,8 @@ async function open(path: string): Promise<ParquetTable | null> {
 }
 
 /** The different values of a column, none of which may be missing. */
-function distinct(path: string, table: ParquetTable, column: string): string[] {
-  return [...new Set(table.texts(column, 0, table.count))].map((value) => {
+async function distinct(path: string, table: ParquetFile, column: string): Promise<string[]> {
+  return [...new Set(await table.texts(column))].map((value) => {
     if (value === undefined) throw new RangeError(`${path} has gaps in its column ${JSON.stringify(column)}.`);
     return value;
   });
@@ -160,7 +159,7 @@ export async function checkReplaceable(path: string, about: string, count: numbe
     throw new RangeError(`${path} exists already, and is no file of codes. ${remedy}`, { cause: error });
   });
   if (!table) return;
-  const found = distinct(path, table, "about").join(" + ");
+  const found = (await distinct(path, table, "about")).join(" + ");
   if (found !== about || table.count !== count) {
     throw new RangeError(
       `${path} exists already, with ${table.count} codes of ${JSON.stringify(found)}; now it would hold ${count} of ` +
@@ -168,9 +167,6 @@ export async function checkReplaceable(path: string, about: string, count: numbe
     );
   }
 }
-
-/** So many bytes of codes are taken out of the file at once. */
-const SLICE = 64e6;
 
 /**
  * Reads a file of codes.
@@ -185,16 +181,14 @@ export async function readCodes(
   if (!table) throw new RangeError(`There is no file ${JSON.stringify(path)}.`);
   const { count, columns } = table;
   if (count === 0) throw new RangeError(`${path} holds no row.`);
-  const layers = distinct(path, table, "layer");
+  const layers = await distinct(path, table, "layer");
   if (layers.length > 1) {
     throw new RangeError(`${path} holds codes of several layers, which cannot be compared: ${layers.join(", ")}.`);
   }
-  const texts = (column: string) => columns.includes(column) ? table.texts(column, 0, count) : undefined;
-  const predictions = texts("prediction");
-  const { data, length } = await gather(path, count, (from, rows) => table.vectors("code", from, rows));
-  const pictures = columns.includes("thumbnail")
-    ? await gather(path, count, (from, rows) => table.bytes("thumbnail", from, rows))
-    : undefined;
+  const texts = (column: string) => columns.includes(column) ? table.texts(column) : undefined;
+  const predictions = await texts("prediction");
+  const { data, length } = await table.vectors("code");
+  const pictures = columns.includes("thumbnail") ? await table.bytes("thumbnail") : undefined;
   const side = pictures && Math.sqrt(pictures.length / 3);
   if (side && !Number.isInteger(side)) {
     throw new RangeError(
@@ -204,35 +198,11 @@ export async function readCodes(
   return {
     data,
     shape: [count, length],
-    ids: table.texts("id", 0, count).map((id, i) => id ?? String(i)),
-    labels: texts("label") ?? new Array(count).fill(undefined),
+    ids: (await table.texts("id")).map((id, i) => id ?? String(i)),
+    labels: await texts("label") ?? new Array(count).fill(undefined),
     ...(predictions?.every((value) => value !== undefined) && { predictions }),
     ...(side && { thumbnails: { data: pictures.data, side } }),
     layer: layers[0],
-    about: distinct(path, table, "about").join(" + "),
+    about: (await distinct(path, table, "about")).join(" + "),
   };
-}
-
-/** All rows of a column, some at a time, so that they do not stand in memory twice. */
-async function gather<Values extends Uint8Array | Float32Array>(
-  path: string,
-  count: number,
-  read: (from: number, rows: number) => { data: Values; length: number },
-): Promise<{ data: Values; length: number }> {
-  const first = read(0, 1);
-  const { length } = first;
-  const data = new (first.data.constructor as new (length: number) => Values)(count * length);
-  const rows = Math.max(1, Math.floor(SLICE / (length * data.BYTES_PER_ELEMENT)));
-  for (let from = 0; from < count; from += rows) {
-    const slice = read(from, Math.min(rows, count - from));
-    if (slice.length !== length) {
-      throw new RangeError(
-        `The rows of ${path} from ${from} on hold ${slice.length} numbers each, those before them ${length}.`,
-      );
-    }
-    data.set(slice.data, from * length);
-    // The cell stays alive meanwhile.
-    await new Promise((done) => setTimeout(done));
-  }
-  return { data, length };
 }

@@ -1,13 +1,17 @@
 /**
- * Parquet files, written one group of rows after the other, so that they may be larger than memory. This is the only file
- * that knows hyparquet-writer. (`table.ts` reads Parquet through Polars, whose JavaScript writes a frame only as a whole,
- * and no bytes.)
+ * Parquet files, written and read one group of rows after the other, so that they may be larger than memory. This is the
+ * only file that knows hyparquet and hyparquet-writer.
  *
  * @module
  */
 
-type Hyparquet = typeof import("npm:hyparquet-writer@0.17.0");
-type Schema = ConstructorParameters<Hyparquet["ParquetWriter"]>[0]["schema"];
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
+import { kindOf } from "../errors.ts";
+
+type Writing = typeof import("npm:hyparquet-writer@0.17.0");
+type Reading = typeof import("npm:hyparquet@1.31.5");
+type Schema = ConstructorParameters<Writing["ParquetWriter"]>[0]["schema"];
+type Metadata = Awaited<ReturnType<Reading["parquetMetadataAsync"]>>;
 
 /** A column: strings, some of which may be missing; byte strings, or vectors of 32-bit floats, all of one length. */
 export interface ParquetColumn {
@@ -55,12 +59,12 @@ export class ParquetWriter {
   readonly #partial: string;
   readonly #columns: readonly ParquetColumn[];
   readonly #file: Deno.FsFile;
-  readonly #bytes: InstanceType<Hyparquet["ByteWriter"]>;
-  readonly #writer: InstanceType<Hyparquet["ParquetWriter"]>;
+  readonly #bytes: InstanceType<Writing["ByteWriter"]>;
+  readonly #writer: InstanceType<Writing["ParquetWriter"]>;
   #open = true;
 
   private constructor(
-    { ParquetWriter: Writer, ByteWriter }: Hyparquet,
+    { ParquetWriter: Writer, ByteWriter }: Writing,
     path: string,
     partial: string,
     columns: readonly ParquetColumn[],
@@ -87,7 +91,7 @@ export class ParquetWriter {
    */
   static async create(path: string, columns: readonly ParquetColumn[]): Promise<ParquetWriter> {
     const specifier = "npm:hyparquet-writer@0.17.0";
-    const library = await import(specifier) as Hyparquet;
+    const library = await import(specifier) as Writing;
     const partial = `${path}.${crypto.randomUUID().slice(0, 8)}.partial`;
     const file = await Deno.open(partial, { write: true, createNew: true });
     return new ParquetWriter(library, path, partial, columns, file);
@@ -134,4 +138,169 @@ export class ParquetWriter {
     for (let bytes = this.#bytes.getBytes(); bytes.length > 0;) bytes = bytes.subarray(await this.#file.write(bytes));
     this.#bytes.index = 0;
   }
+}
+
+/** Values of a column as they come out of a file. */
+type Cell = string | number | bigint | boolean | Uint8Array | readonly unknown[] | null | undefined;
+
+/** At most this many bytes of a column are taken out of a file at once, as long as a single row has no more. */
+const SLICE = 32e6;
+
+/** What other programs compress with; Snappy is built in. */
+const compressors = {
+  ZSTD: (bytes: Uint8Array) => zstdDecompressSync(bytes),
+  GZIP: (bytes: Uint8Array) => gunzipSync(bytes),
+  BROTLI: (bytes: Uint8Array) => brotliDecompressSync(bytes),
+};
+
+/** A Parquet file, of which columns are read when they are asked for. */
+export class ParquetFile {
+  /** The columns' names. */
+  readonly columns: readonly string[];
+  /** How many rows there are. */
+  readonly count: number;
+  readonly #path: string;
+  readonly #library: Reading;
+  readonly #metadata: Metadata;
+
+  private constructor(path: string, library: Reading, metadata: Metadata) {
+    this.#path = path;
+    this.#library = library;
+    this.#metadata = metadata;
+    this.columns = library.parquetSchema(metadata).children.map(({ element }) => element.name);
+    this.count = Number(metadata.num_rows);
+  }
+
+  /**
+   * Opens a file.
+   *
+   * @returns null if there is no such file
+   * @throws {RangeError} if it is no Parquet file
+   */
+  static async open(path: string): Promise<ParquetFile | null> {
+    const info = await Deno.stat(path).catch((error: Error) => error);
+    if (info instanceof Deno.errors.NotFound) return null;
+    if (info instanceof Error) throw info;
+    const specifier = "npm:hyparquet@1.31.5";
+    const library = await import(specifier) as Reading;
+    try {
+      const metadata = await library.parquetMetadataAsync(bufferOf(path, info.size));
+      return new ParquetFile(path, library, metadata);
+    } catch (error) {
+      throw new RangeError(`${path} cannot be read as a Parquet file: ${(error as Error).message}.`, { cause: error });
+    }
+  }
+
+  /** A column as strings; undefined where one is missing. */
+  async texts(column: string): Promise<(string | undefined)[]> {
+    const all: (string | undefined)[] = [];
+    for await (const value of this.#values(column, true)) {
+      all.push(value === null || value === undefined ? undefined : String(value));
+    }
+    return all;
+  }
+
+  /**
+   * A column of byte strings of one length, one behind the other.
+   *
+   * @throws {RangeError} if they have several lengths, or one is missing
+   */
+  bytes(column: string): Promise<{ data: Uint8Array<ArrayBuffer>; length: number }> {
+    return this.#joined(column, Uint8Array);
+  }
+
+  /**
+   * A column of vectors of one length, as 32-bit floats one behind the other.
+   *
+   * @throws {RangeError} if it holds anything else, they have several lengths, or a number is missing
+   */
+  vectors(column: string): Promise<{ data: Float32Array<ArrayBuffer>; length: number }> {
+    return this.#joined(column, Float32Array);
+  }
+
+  async #joined<Values extends Uint8Array<ArrayBuffer> | Float32Array<ArrayBuffer>>(
+    column: string,
+    type: new (length: number) => Values,
+  ): Promise<{ data: Values; length: number }> {
+    const named = `The column ${JSON.stringify(column)} of ${this.#path}`;
+    let data = new type(0);
+    let length = 0;
+    let row = 0;
+    for await (const value of this.#values(column, false)) {
+      if (value !== null && value !== undefined && !Array.isArray(value) && !ArrayBuffer.isView(value)) {
+        throw new RangeError(`${named} should hold lists of numbers: row ${row} holds ${kindOf(value)}.`);
+      }
+      const list = (value ?? []) as ArrayLike<unknown>;
+      if (row === 0) {
+        length = list.length;
+        data = new type(this.count * length);
+      }
+      if (list.length !== length || length === 0) {
+        throw new RangeError(
+          `${named} should hold as many numbers in each row: row 0 holds ${length || "none"}` +
+            `${row === 0 ? "" : `, row ${row} ${list.length || "none"}`}.`,
+        );
+      }
+      if (!ArrayBuffer.isView(list)) {
+        const numbers = list as readonly unknown[];
+        const wrong = numbers.findIndex((number) => typeof number !== "number" && typeof number !== "bigint");
+        if (wrong >= 0) {
+          throw new RangeError(`${named} should hold numbers only: one of row ${row} is ${kindOf(numbers[wrong])}.`);
+        }
+      }
+      // The type is that of the first number: large whole numbers come as bigint.
+      data.set((typeof list[0] === "bigint" ? Array.from(list, Number) : list) as ArrayLike<number>, row * length);
+      row++;
+    }
+    return { data, length };
+  }
+
+  /**
+   * The values of a column, in the order of the rows; some rows are in memory at a time.
+   *
+   * @param utf8 whether byte strings of no known kind are text
+   */
+  async *#values(column: string, utf8: boolean): AsyncGenerator<Cell> {
+    const file = bufferOf(this.#path, (await Deno.stat(this.#path)).size);
+    let start = 0;
+    for (const { num_rows, columns } of this.#metadata.row_groups) {
+      const end = start + Number(num_rows);
+      const chunks = columns.filter(({ meta_data }) => meta_data?.path_in_schema[0] === column);
+      const bytes = chunks.reduce((sum, { meta_data }) => sum + Number(meta_data!.total_uncompressed_size), 0);
+      const rows = Math.max(1, Math.floor(SLICE / (bytes / (end - start) || 1)));
+      for (let from = start; from < end; from += rows) {
+        const to = Math.min(end, from + rows);
+        // A scan keeps what it has read last: so each slice gets its own.
+        const scan = await this.#library.parquetScan({
+          file,
+          metadata: this.#metadata,
+          columns: [column],
+          compressors,
+          utf8,
+        });
+        yield* await scan.readColumn({ column, rowStart: from, rowEnd: to }) as readonly Cell[];
+        // The cell stays alive meanwhile.
+        await new Promise((done) => setTimeout(done));
+      }
+      start = end;
+    }
+  }
+}
+
+/** A file as hyparquet reads it: parts of it, when they are wanted. */
+function bufferOf(path: string, byteLength: number) {
+  return {
+    byteLength,
+    async slice(start: number, end = byteLength): Promise<ArrayBuffer> {
+      using file = await Deno.open(path);
+      await file.seek(start, Deno.SeekMode.Start);
+      const bytes = new Uint8Array(end - start);
+      for (let at = 0; at < bytes.length;) {
+        const read = await file.read(bytes.subarray(at));
+        if (read === null) throw new RangeError(`${path} ends before byte ${end}: it is cut short`);
+        at += read;
+      }
+      return bytes.buffer;
+    },
+  };
 }

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { ParquetWriter } from "../../lib/data/parquet.ts";
-import { openParquet } from "../../lib/data/table.ts";
+import pl from "nodejs-polars";
+import { ParquetFile, ParquetWriter } from "../../lib/data/parquet.ts";
 
 const folder = await Deno.makeTempDir();
 afterAll(() => Deno.remove(folder, { recursive: true }));
@@ -9,7 +9,7 @@ const names = async () => (await Array.fromAsync(Deno.readDir(folder))).map(({ n
 const bitsOf = ({ buffer, byteOffset, length }: Float32Array) => [...new Uint32Array(buffer, byteOffset, length)];
 
 describe("Parquet files", () => {
-  test("hold what was written, as Polars reads it, group after group", async () => {
+  test("hold what was written, group after group, as Polars reads it too", async () => {
     const path = `${folder}/all.parquet`;
     const writer = await ParquetWriter.create(path, [
       { name: "id", kind: "text" },
@@ -40,18 +40,20 @@ describe("Parquet files", () => {
     }
     await writer.finish();
     expect(await names()).toEqual(["all.parquet"]);
-    const table = (await openParquet(path))!;
+    const table = (await ParquetFile.open(path))!;
     expect(table.columns).toEqual(["id", "label", "picture", "code"]);
     expect(table.count).toBe(204);
-    expect(table.texts("id", 0, 204)).toEqual(ids);
-    expect(table.texts("label", 0, 204)).toEqual(labels);
-    const read = table.vectors("code", 0, 204);
+    expect(await table.texts("id")).toEqual(ids);
+    expect(await table.texts("label")).toEqual(labels);
+    const read = await table.vectors("code");
     expect(read.length).toBe(131);
     expect(bitsOf(read.data).findIndex((bits, i) => bits !== codes[i])).toBe(-1);
-    expect(table.bytes("picture", 0, 204)).toEqual({ data: Uint8Array.from(pictures), length: 12 });
-    // Across the border of groups.
-    expect(table.texts("id", 2, 2)).toEqual(ids.slice(2, 4));
-    expect(bitsOf(table.vectors("code", 202, 2).data)).toEqual(codes.slice(202 * 131));
+    expect(await table.bytes("picture")).toEqual({ data: Uint8Array.from(pictures), length: 12 });
+    const frame = pl.readParquet(path);
+    expect(frame.getColumn("id").toArray()).toEqual(ids);
+    expect(frame.getColumn("label").toArray()).toEqual(labels.map((label) => label ?? null));
+    const numbers = frame.getColumn("code").explode().toTypedArray() as Float32Array;
+    expect(bitsOf(numbers).findIndex((bits, i) => bits !== codes[i])).toBe(-1);
   });
 
   test("hold vectors of one number, many columns, and names of any length", async () => {
@@ -63,9 +65,9 @@ describe("Parquet files", () => {
     const writer = await ParquetWriter.create(path, columns);
     await writer.write(3, columns.map((_, i) => ({ data: Float32Array.of(i, i + 1, i + 2), length: 1 })));
     await writer.finish();
-    const table = (await openParquet(path))!;
+    const table = (await ParquetFile.open(path))!;
     expect(table.columns).toEqual(columns.map(({ name }) => name));
-    expect([...table.vectors(columns[39].name, 0, 3).data]).toEqual([39, 40, 41]);
+    expect([...(await table.vectors(columns[39].name)).data]).toEqual([39, 40, 41]);
   });
 
   test("that are given up leave nothing, and what stood there still does", async () => {
@@ -80,16 +82,41 @@ describe("Parquet files", () => {
   });
 
   test("that are none, or hold something else, are told", async () => {
-    expect(await openParquet(`${folder}/missing.parquet`)).toBeNull();
+    expect(await ParquetFile.open(`${folder}/missing.parquet`)).toBeNull();
     await Deno.writeTextFile(`${folder}/text`, "not a table");
-    await expect(openParquet(`${folder}/text`)).rejects.toThrow("cannot be read as a Parquet file");
+    await expect(ParquetFile.open(`${folder}/text`)).rejects.toThrow("cannot be read as a Parquet file");
     const path = `${folder}/odd.parquet`;
     const writer = await ParquetWriter.create(path, [{ name: "code", kind: "vectors" }]);
     await writer.write(2, [{ data: Float32Array.of(1, 2, 3, 4), length: 2 }]);
     await writer.write(1, [{ data: Float32Array.of(1, 2, 3), length: 3 }]);
     await writer.finish();
-    const table = (await openParquet(path))!;
-    expect(table.vectors("code", 0, 2).length).toBe(2);
-    expect(() => table.vectors("code", 0, 3)).toThrow("row 0 holds 2, row 2 3");
+    const table = (await ParquetFile.open(path))!;
+    await expect(table.vectors("code")).rejects.toThrow("row 0 holds 2, row 2 3");
+    await expect(table.bytes("code")).rejects.toThrow("row 0 holds 2, row 2 3");
+    const whole = await Deno.readFile(path);
+    await Deno.writeFile(path, whole.subarray(whole.length - 300));
+    await expect(ParquetFile.open(path).then((cut) => cut!.vectors("code"))).rejects.toThrow();
   });
+
+  test.each(["uncompressed", "snappy", "zstd", "gzip", "brotli"] as const)(
+    "that Polars wrote are read: %s",
+    async (compression) => {
+      const path = `${folder}/polars-${compression}.parquet`;
+      const lists = Array.from({ length: 3000 }, (_, i) => [i, i / 7, -i]);
+      const frame = pl.DataFrame({
+        id: lists.map((_, i) => i % 10 ? `bïld ${i}` : null),
+        code: lists,
+        number: lists.map((_, i) => i),
+        gaps: lists.map(([a], i) => i === 5 ? [a, null] : [a, a]),
+      });
+      frame.writeParquet(path, { compression });
+      const table = (await ParquetFile.open(path))!;
+      expect([table.count, table.columns]).toEqual([3000, ["id", "code", "number", "gaps"]]);
+      expect(await table.texts("id")).toEqual(lists.map((_, i) => i % 10 ? `bïld ${i}` : undefined));
+      expect(await table.texts("number")).toEqual(lists.map((_, i) => String(i)));
+      expect((await table.vectors("code")).data).toEqual(Float32Array.from(lists.flat()));
+      await expect(table.vectors("number")).rejects.toThrow("should hold lists of numbers: row 0 holds 0.");
+      await expect(table.vectors("gaps")).rejects.toThrow("should hold numbers only: one of row 5 is null");
+    },
+  );
 });

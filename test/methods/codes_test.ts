@@ -2,8 +2,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import type { Dataset, DatasetItem } from "../../lib/data/dataset.ts";
 import { Image } from "../../lib/data/image.ts";
 import { activations } from "../../lib/methods/activations.ts";
-import { ParquetWriter } from "../../lib/data/parquet.ts";
-import { openParquet } from "../../lib/data/table.ts";
+import { ParquetFile, ParquetWriter } from "../../lib/data/parquet.ts";
 import { codes, loadCodes } from "../../lib/methods/codes.ts";
 import { neighbors } from "../../lib/methods/neighbors.ts";
 import { predict } from "../../lib/methods/predict.ts";
@@ -178,7 +177,7 @@ describe("codes in a file", async () => {
     const model = await loadModel(await wavesNet(), { name: "waves" });
     const file = `${folder}/bare.parquet`;
     await codes(model, noisy(3), { layer: "conv1", thumbnail: 0, file });
-    expect((await openParquet(file))!.columns).toEqual(["id", "label", "layer", "about", "code"]);
+    expect((await ParquetFile.open(file))!.columns).toEqual(["id", "label", "layer", "about", "code"]);
     const found = await loadCodes(file);
     expect(found.predictions).toBeUndefined();
     expect(found.thumbnails).toBeUndefined();
@@ -256,7 +255,7 @@ describe("codes in a file", async () => {
     await words.write(1, [["x"], ["conv1"], ["of conv1"], ["[1, 2]"]]);
     await words.finish();
     await expect(loadCodes(`${folder}/words.parquet`)).rejects.toThrow(
-      "lists of numbers: it is of type DataType(String)",
+      'lists of numbers: row 0 holds "[1, 2]"',
     );
     const gaps = await ParquetWriter.create(`${folder}/gaps.parquet`, texts);
     await gaps.write(2, [["x", "y"], ["conv1", undefined], ["of conv1", "of conv1"], ["", ""]]);
