@@ -19,9 +19,16 @@ export interface GroupFunction<Kernels, Job, Progress> {
 const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
 function compile(binary: URL): Promise<WebAssembly.Module> {
-  const module = compiled.get(binary.href) ??
-    fetch(binary).then((response) => response.arrayBuffer()).then((bytes) => WebAssembly.compile(bytes));
+  const known = compiled.get(binary.href);
+  if (known) return known;
+  const module = (async () => {
+    const response = await fetch(binary);
+    if (!response.ok) throw new Error(`${binary.href} could not be loaded: status ${response.status}.`);
+    return await WebAssembly.compile(await response.arrayBuffer());
+  })();
   compiled.set(binary.href, module);
+  // The next group tries again.
+  module.catch(() => compiled.delete(binary.href));
   return module;
 }
 

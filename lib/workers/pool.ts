@@ -4,6 +4,20 @@
  * A pool lives as long as one task. Kept Workers would save their start, and cost memory between tasks and a process that
  * does not end by itself.
  *
+ * ```ts
+ * // double.ts
+ * export const double = (x: number) => 2 * x;
+ * export const DOUBLE = workerFunction(import.meta.url, double);
+ *
+ * // on the main thread
+ * const pool = new WorkerPool(4, { signal, remedy: "Try fewer numbers." });
+ * try {
+ *   const doubles = await Promise.all(pool.workers.map((worker, i) => worker.call(DOUBLE, i)));
+ * } finally {
+ *   pool.end();
+ * }
+ * ```
+ *
  * @module
  */
 
