@@ -172,7 +172,7 @@ export async function checkReplaceable(path: string, about: string, count: numbe
  * Reads a file of codes.
  *
  * @throws {RangeError} if there is no such file, it holds no codes, or codes of several lengths or layers, or it does not
- *   tell of what layer, of what images they are
+ *   say of what layer, of what images they are
  */
 export async function readCodes(
   path: string,

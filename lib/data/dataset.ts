@@ -11,7 +11,7 @@ import { type Image, type ImageLike, toImage } from "./image.ts";
 
 /** What is known of an image before it is read. Other columns may stand beside these. */
 export interface DatasetRow {
-  /** Tells the image apart from all others of the data set, and stays the same from run to run. */
+  /** Unlike that of any other image of the data set, and the same from run to run. */
   readonly id: string;
   /** What the image shows, where that is known. */
   readonly label?: string;
@@ -184,7 +184,7 @@ export class ImageDataset implements Dataset {
 
 /** An image for {@linkcode dataset}; further columns may stand beside these. */
 export interface ItemLike {
-  /** Tells the image apart from the others. @default its place, as `"0"` */
+  /** Unlike that of any other image. @default its place, as `"0"` */
   readonly id?: string;
   /** An image, a path or an address (read when it is its turn), bytes, or pixels `[h, w, 3]` or `[h, w, 1]`, 0…255. */
   readonly image: ImageLike;

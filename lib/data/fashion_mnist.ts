@@ -65,7 +65,7 @@ async function readClass(path: string, upTo: number): Promise<Uint8Array> {
   throw new CatalogError(`${path} holds ${(at / EACH).toFixed(2)} images of ${EACH} values; wanted ${upTo}.`);
 }
 
-/** Where an image of a split stands among those of its class. */
+/** The place of a split's image among those of its class. */
 function placeInClass(split: "train" | "test", place: number): number {
   const nth = Math.floor(place / CLASSES);
   return split === "test" ? TESTED * nth + TESTED - 1 : nth + Math.floor(nth / (TESTED - 1));

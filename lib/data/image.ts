@@ -190,8 +190,8 @@ export async function loadImage(source: ImageSource, options: Partial<LoadOption
 }
 
 /**
- * Takes whatever stands for an image: an {@linkcode Image} as it is, an array `[height, width, 3]` of RGB or
- * `[height, width, 1]` of grey values 0…255 (values of 0…1 are not told apart: they make an almost black image), or what {@linkcode loadImage} takes.
+ * Takes whatever an image can be given as: an {@linkcode Image} as it is, an array `[height, width, 3]` of RGB or
+ * `[height, width, 1]` of grey values 0…255 (values of 0…1 are not recognized: they make an almost black image), or what {@linkcode loadImage} takes.
  *
  * @throws {TypeError} if it is none of these
  * @throws as {@linkcode loadImage} and {@linkcode Image} do

@@ -51,7 +51,7 @@ function rowsOf(values: ParquetValues): (string | null | Uint8Array | number[])[
 }
 
 /**
- * A Parquet file that is being written. Until it is finished it stands beside its place under another name, so that a
+ * A Parquet file that is being written. Until it is finished it has another name, in the same folder, so that a
  * reader finds the whole file or none.
  */
 export class ParquetWriter {

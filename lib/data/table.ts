@@ -12,7 +12,7 @@ export type DataFrame = import("npm:nodejs-polars@0.25.2").DataFrame;
 /**
  * Makes a Polars data frame of rows: plain objects that hold numbers, strings, booleans, null, or lists of these.
  *
- * A column stands for each key that occurs in any row, in the order of first occurrence; a row without it gets null.
+ * There is a column for each key that occurs in any row, in the order of first occurrence; a row without it gets null.
  *
  * @throws {TypeError} if a column mixes kinds of values, as numbers and strings
  */

@@ -4,7 +4,7 @@
  * The kernel (Deno 2.8.2 to at least 2.9.6) runs a cell in one thread and talks to Jupyter in another. An output is only
  * put in a queue; the kernel says that the cell is done as soon as its code is, without a look at that queue. What is
  * still queued then goes out after `status: idle`, under the header of the next cell: it is dropped, or it lands under
- * the wrong cell. So {@linkcode settle} waits for proof that the queue is empty. It listens to the kernel's own iopub
+ * the wrong cell. So {@linkcode flushOutputs} waits for proof that the queue is empty. It listens to the kernel's own iopub
  * socket, puts a marker behind everything queued so far, and returns once the marker has come by.
  *
  * @module
@@ -23,7 +23,7 @@ export const displaySymbol: unique symbol = Symbol.for("Jupyter.display") as nev
 export interface DisplayOptions {
   /** A name for the output, by which a later call can replace it. */
   id?: string;
-  /** Replace the output of that name where it stands, instead of showing a new one. @default false */
+  /** Replace the output of that name in its place, instead of showing a new one. @default false */
   update?: boolean;
 }
 
@@ -49,22 +49,22 @@ export function inKernel(): boolean {
 }
 
 /** Milliseconds that an echo may take before the cell goes on without it. */
-const PATIENCE = 10_000;
+const ECHO_TIMEOUT = 10_000;
 /** Where no echo can be had: milliseconds to wait, and for each megabyte shown since the last wait. */
 const WAIT = { base: 50, perMegabyte: 100 };
 
 let endpoint: Promise<Endpoint | undefined> | undefined;
-let shown = 0;
+let bytesShown = 0;
 let running: Promise<void> = Promise.resolve();
 let queued: Promise<void> | undefined;
 
-async function settleNow(): Promise<void> {
+async function flushNow(): Promise<void> {
   const where = await (endpoint ??= iopubEndpoint());
   const send = (marker: string) =>
     void kernel()!.broadcast("update_display_data", { data: {}, metadata: {}, transient: { display_id: marker } });
-  const bytes = shown;
-  shown = 0;
-  if (where && await echo(where, send, PATIENCE)) return;
+  const bytes = bytesShown;
+  bytesShown = 0;
+  if (where && await echo(where, send, ECHO_TIMEOUT)) return;
   endpoint = Promise.resolve(undefined);
   await new Promise((resolve) => setTimeout(resolve, WAIT.base + WAIT.perMegabyte * bytes / 1e6));
 }
@@ -76,10 +76,10 @@ async function settleNow(): Promise<void> {
  * iopub socket cannot be found (on Windows), or once a marker has not come back for 10 s, this waits instead for 50 ms
  * and 100 ms for each megabyte shown.
  */
-function settle(): Promise<void> {
+function flushOutputs(): Promise<void> {
   queued ??= running = running.then(() => {
     queued = undefined;
-    return settleNow();
+    return flushNow();
   });
   return queued;
 }
@@ -98,16 +98,16 @@ export async function display(bundle: MimeBundle, options: DisplayOptions = {}):
     );
   }
   const { id, update = false } = options;
-  shown += size(bundle);
+  bytesShown += size(bundle);
   await jupyter.display(bundle, { raw: true, update, ...(id !== undefined && { display_id: id }) });
-  await settle();
+  await flushOutputs();
 }
 
 function size(bundle: MimeBundle): number {
   return Object.values(bundle).reduce<number>((sum, data) => sum + (typeof data === "string" ? data.length : 1000), 0);
 }
 
-const settles = Symbol.for("convlens.settles");
+const flushes = Symbol.for("convlens.flushes");
 
 /**
  * From now on each cell that ends without an error waits until its outputs have left the kernel, those of other
@@ -123,22 +123,22 @@ export function keepOutputs(): void {
     & Record<symbol, { jupyter: { broadcastResult: BroadcastResult } }>;
   const internals = hidden[hidden.internal].jupyter;
   const broadcastResult = internals.broadcastResult;
-  if (settles in broadcastResult) return;
-  const broadcastAndSettle = async (executionCount: number, result: unknown) => {
-    await broadcastResult(executionCount, weighed(result));
-    await settle();
+  if (flushes in broadcastResult) return;
+  const broadcastAndFlush = async (executionCount: number, result: unknown) => {
+    await broadcastResult(executionCount, withBytesCounted(result));
+    await flushOutputs();
   };
-  internals.broadcastResult = Object.assign(broadcastAndSettle, { [settles]: true });
+  internals.broadcastResult = Object.assign(broadcastAndFlush, { [flushes]: true });
 }
 
 /** The same result, whose bytes are added to those shown when the kernel asks for its bundle. */
-function weighed(result: unknown): unknown {
+function withBytesCounted(result: unknown): unknown {
   const show = (result as { [displaySymbol]?: unknown } | null | undefined)?.[displaySymbol];
   if (typeof show !== "function") return result;
   return {
     [displaySymbol]: async () => {
       const bundle = await show.call(result);
-      shown += size(bundle);
+      bytesShown += size(bundle);
       return bundle;
     },
   };

@@ -10,10 +10,10 @@ import { Throttle } from "./throttle.ts";
 
 /** A running progress bar. */
 export interface Progress {
-  /** Tells how much is done, of the total. */
+  /** Reports how much is done, of the total. */
   update(done: number): void;
   /**
-   * Puts HTML under the bar, a picture of the work as it stands, and resolves when the cell has it. Both are one output:
+   * Puts HTML under the bar, a picture of the work so far, and resolves when the cell has it. Both are one output:
    * nothing is left of it when the work is done, and what was seen last stays when it is stopped. Outside a cell it does
    * nothing.
    */
@@ -114,7 +114,7 @@ export function startProgress(label: string, total?: number): Progress {
 /**
  * Does work under a progress bar, which ends with it, also when it fails.
  *
- * @param work is given what tells the bar how much is done, and what puts a picture under it ({@linkcode Progress.show})
+ * @param work is given what reports to the bar how much is done, and what puts a picture under it ({@linkcode Progress.show})
  */
 export async function withProgress<T>(
   label: string,

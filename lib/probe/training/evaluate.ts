@@ -61,7 +61,7 @@ function probabilityOf(index: number, outputs: Float32Array, activation: string)
   return Math.exp(outputs[index] - most) / outputs.reduce((sum, value) => sum + Math.exp(value - most), 0);
 }
 
-/** The class that one image's outputs tell. */
+/** The likeliest class by one image's outputs. */
 function classOf(outputs: Float32Array): number {
   if (outputs.length === 1) return outputs[0] > 0.5 ? 1 : 0;
   let best = 0;
@@ -107,7 +107,7 @@ export async function evaluate(
   return { loss: loss / done, accuracy: right / done };
 }
 
-/** The layers whose outputs tell how training goes: after their activations, poolings too, the last layer left out. */
+/** The layers whose outputs show how training goes: after their activations, poolings too, the last layer left out. */
 export function watchedLayers({ network }: Model): string[] {
   const last = network.outputs[0].sourceLayer;
   const activations = /^(Activation|ReLU|LeakyReLU|PReLU|ELU|ThresholdedReLU)$/;
@@ -120,7 +120,7 @@ export function watchedLayers({ network }: Model): string[] {
       return false;
     }
     if (activations.test(kind) || /Pooling2D$/.test(kind)) return true;
-    // A linear convolution is told of by the activation behind it.
+    // A linear convolution is watched at the activation behind it.
     const linear = (layer.getConfig()["activation"] ?? "linear") === "linear";
     return /Conv2D|Dense/.test(kind) && !linear;
   }).map(({ name }) => name);

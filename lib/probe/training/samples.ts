@@ -22,7 +22,7 @@ export interface Samples {
   close(): void;
 }
 
-/** What is read stays in memory up to so many bytes; more goes to a file that is gone when the process is. */
+/** What is read stays in memory up to this many bytes; more goes to a file that is gone when the process is. */
 const IN_MEMORY = 1e9;
 
 interface ReadOptions {

@@ -1,6 +1,6 @@
 /**
  * The way through a network in training: dropout with masks that can be drawn again, batch normalisation by the batch,
- * and the loss from what stands before the last activation.
+ * and the loss from the values before the last activation.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { randomStream } from "../../random.ts";
 /** What a batch means to a moving average. */
 export interface Moving {
   variable: Variable;
-  /** The batch's own mean or variance, to be disposed by whoever asked. */
+  /** The batch's own mean or variance, which the caller disposes. */
   statistic: Tensor;
   /** The share of the old value in the new one. */
   momentum: number;
@@ -41,7 +41,7 @@ export interface TrainingPass {
    * @param x `[n, h, w, c]`
    * @param key what the dropout masks are drawn from, as `[seed, step]`
    * @param moving receives what the batch does to the moving averages
-   * @returns what stands before the last activation, `[n, outputs]`
+   * @returns the values before the last activation, `[n, outputs]`
    */
   run(x: Tensor, key: readonly number[], moving: Moving[]): Tensor2D;
 }
