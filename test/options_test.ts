@@ -6,7 +6,7 @@ import { Activations } from "../lib/methods/activations.ts";
 import { Comparison } from "../lib/results/comparison.ts";
 import { DeconvnetResult } from "../lib/methods/deconvnet.ts";
 import { Filters } from "../lib/methods/filters.ts";
-import { NearestNeighbors } from "../lib/methods/neighbors.ts";
+import { NearestNeighbors } from "../lib/results/neighbors.ts";
 import { History } from "../lib/results/history.ts";
 import { Occlusion } from "../lib/results/occlusion.ts";
 import { Model } from "../lib/model/model.ts";

@@ -9,7 +9,7 @@
  */
 
 import type { NdArray } from "../array.ts";
-import type { KnownPoints } from "../embed/points.ts";
+import type { Points } from "../embed/points.ts";
 import { type ParquetColumn, ParquetFile, type ParquetValues, ParquetWriter } from "./parquet.ts";
 
 /** What is known of codes as a whole. */
@@ -176,7 +176,7 @@ export async function checkReplaceable(path: string, about: string, count: numbe
  */
 export async function readCodes(
   path: string,
-): Promise<KnownPoints & Required<Pick<KnownPoints, "ids" | "labels">> & CodesAbout> {
+): Promise<Points & Required<Pick<Points, "ids" | "labels">> & CodesAbout> {
   const table = await open(path);
   if (!table) throw new RangeError(`There is no file ${JSON.stringify(path)}.`);
   const { count, columns } = table;

@@ -5,7 +5,6 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { checkPoints } from "./points.ts";
 
 /** A grid of cells, row by row from the top left. */
 export interface GridShape {
@@ -290,9 +289,6 @@ export interface GridOptions {
 }
 
 function gridFor(count: number, columns: number): GridShape {
-  if (!Number.isInteger(columns) || columns < 1) {
-    throw new RangeError(`A grid has a whole number of columns ≥ 1: received ${columns}.`);
-  }
   return { rows: Math.ceil(count / columns), columns };
 }
 
@@ -302,11 +298,9 @@ function gridFor(count: number, columns: number): GridShape {
  * cells are each brought into their best order, several times over, with windows that overlap.
  *
  * @param points `[n, 2]` or more, of which the first two coordinates count
- * @throws {TypeError} if it is no array of shape [n, d]
- * @throws {RangeError} if there is no point, or `columns` is not a whole number ≥ 1
  */
 export function assignToGrid(points: NdArray, { columns, optimal = OPTIMAL }: GridOptions = {}): Assignment {
-  const [count] = checkPlane(points);
+  const [count] = points.shape;
   const grid = gridFor(count, columns ?? Math.ceil(Math.sqrt(count)));
   const layout = { ...grid, ...onto(points, grid) };
   if (count <= optimal) {
@@ -330,10 +324,9 @@ export function assignToGrid(points: NdArray, { columns, optimal = OPTIMAL }: Gr
  * The grid is square.
  *
  * @param options.columns @default so many that there are as many cells as points
- * @throws as {@linkcode assignToGrid}
  */
 export function nearestOnGrid(points: NdArray, { columns }: Pick<GridOptions, "columns"> = {}): Assignment {
-  const [count] = checkPlane(points);
+  const [count] = points.shape;
   const side = gridFor(count, columns ?? Math.ceil(Math.sqrt(count))).columns;
   const grid = { rows: side, columns: side };
   const layout = { ...grid, ...onto(points, grid) };
@@ -345,10 +338,4 @@ export function nearestOnGrid(points: NdArray, { columns }: Pick<GridOptions, "c
     if (cells[cell] < 0 || way(layout, i, cell) < way(layout, cells[cell], cell)) cells[cell] = i;
   }
   return finish(layout, cells);
-}
-
-function checkPlane(points: NdArray): [count: number, dimensions: number] {
-  const [count, dimensions] = checkPoints(points);
-  if (dimensions < 2) throw new RangeError(`A grid takes points of two coordinates at least: received ${dimensions}.`);
-  return [count, dimensions];
 }

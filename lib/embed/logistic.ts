@@ -5,7 +5,6 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { checkPoints } from "./points.ts";
 
 export interface LogisticOptions {
   /**
@@ -49,7 +48,7 @@ export function fitLogistic(
   count: number,
   { strength = 1, steps = 200 }: LogisticOptions = {},
 ): Logistic {
-  const [n, d] = checkPoints(points);
+  const [n, d] = points.shape;
   if (classes.length !== n) throw new RangeError(`There are ${n} points: received classes of ${classes.length}.`);
   for (let i = 0; i < n; i++) {
     if (!Number.isInteger(classes[i]) || classes[i] < 0 || classes[i] >= count) {
@@ -147,7 +146,7 @@ export function fitLogistic(
 
 /** The likeliest class of each point. */
 export function classify({ weights, bias }: Logistic, points: NdArray): Int32Array {
-  const [n, d] = checkPoints(points);
+  const [n, d] = points.shape;
   return Int32Array.from({ length: n }, (_, i) => {
     let best = 0;
     let most = -Infinity;

@@ -6,21 +6,8 @@
 
 import { type NdArray, ndarray } from "../array.ts";
 import { eigenSymmetric } from "./eigen.ts";
-import { checkPoints, meanOf } from "./points.ts";
-import { normals } from "./random.ts";
-
-export interface PrincipalOptions {
-  /**
-   * How many components.
-   * @default 2
-   */
-  components?: number;
-  /**
-   * Of the randomised method, for large arrays: it starts from here.
-   * @default 0
-   */
-  seed?: number;
-}
+import { normalStream } from "../random.ts";
+import { meanOf } from "./points.ts";
 
 /** Points in the coordinates of their principal components. */
 export interface Principal {
@@ -51,14 +38,18 @@ const ROUNDS = 4;
  * wanted; otherwise by the randomised method of Halko, Martinsson and Tropp 2011, "Finding structure with randomness",
  * with 4 power iterations.
  *
- * @param points `[n, d]`
- * @throws {RangeError} if there are fewer than 2 points, a number is not finite, or `components` is not a whole number
- *   from 1 to min(n, d)
+ * @param points `[n, d]`, 2 at least
+ * @param options.components how many, from 1 to min(n, d) @default 2
+ * @param options.seed of the randomised method, which large arrays take @default 0
+ * @throws {RangeError} if there are not so many components
  */
-export function principalComponents(points: NdArray, { components = 2, seed = 0 }: PrincipalOptions = {}): Principal {
-  const [count, dimensions] = checkPoints(points, 2);
+export function principalComponents(
+  points: NdArray,
+  { components = 2, seed = 0 }: { components?: number; seed?: number } = {},
+): Principal {
+  const [count, dimensions] = points.shape;
   const most = Math.min(count, dimensions);
-  if (!Number.isInteger(components) || components < 1 || components > most) {
+  if (components > most) {
     throw new RangeError(
       `${count} points of ${dimensions} dimensions have 1 to ${most} components: received ${components}.`,
     );
@@ -79,8 +70,8 @@ export function principalComponents(points: NdArray, { components = 2, seed = 0 
   const directions = new Float32Array(components * dimensions);
   for (let c = 0; c < components; c++) {
     const vector = vectors.subarray(c * dimensions, (c + 1) * dimensions);
-    const greatest = vector.reduce((a, b) => Math.abs(b) > Math.abs(a) ? b : a, 0);
-    for (let j = 0; j < dimensions; j++) directions[c * dimensions + j] = greatest < 0 ? -vector[j] : vector[j];
+    const largest = vector.reduce((a, b) => Math.abs(b) > Math.abs(a) ? b : a, 0);
+    for (let j = 0; j < dimensions; j++) directions[c * dimensions + j] = largest < 0 ? -vector[j] : vector[j];
   }
   const projected = new Float32Array(count * components);
   const point = pointsOf(centred, count, dimensions);
@@ -117,12 +108,11 @@ export function principalComponents(points: NdArray, { components = 2, seed = 0 
  *
  * @param points `[m, d]`
  * @returns `[m, components]`
- * @throws {TypeError} if it is no array of shape [m, d]
- * @throws {RangeError} if the points have other dimensions, or a number is not finite
+ * @throws {RangeError} if the points have other dimensions
  */
 export function projectOn({ components, mean }: Pick<Principal, "components" | "mean">, points: NdArray): NdArray {
   const [kept, wanted] = components.shape;
-  const [count, dimensions] = checkPoints(points);
+  const [count, dimensions] = points.shape;
   if (dimensions !== wanted) {
     throw new RangeError(
       `The principal components are those of points of ${wanted} dimensions: received points of ${dimensions}.`,
@@ -234,7 +224,7 @@ function lengthOf(vector: Float64Array): number {
 
 function randomised(x: Float64Array, count: number, dimensions: number, components: number, seed: number): Directions {
   const width = Math.min(components + SPARE, count, dimensions);
-  const normal = normals(seed);
+  const normal = normalStream(seed);
   const directions = Float64Array.from({ length: width * dimensions }, normal);
   orthonormalise(directions, width, dimensions);
   for (let round = 0; round < ROUNDS; round++) {

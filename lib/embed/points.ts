@@ -8,19 +8,43 @@ import { isNdArray, type NdArray } from "../array.ts";
 import { kindOf } from "../errors.ts";
 
 /**
- * Checks that an array holds points, and that what is told of them is told of each.
+ * Points `[n, d]`, one a row, with what is known of each. Results that are made of points carry this on. Names that are
+ * numbers, as data sets often number their classes, are taken as texts.
+ */
+export interface Points extends NdArray {
+  /** The name of each point. */
+  readonly ids?: readonly string[];
+  /** What each point is; undefined where that is not known. */
+  readonly labels?: readonly (string | undefined)[];
+  /** What a model takes each point for. */
+  readonly predictions?: readonly string[];
+  /** Small RGB pictures, `[n, side, side, 3]`, one byte a value. */
+  readonly thumbnails?: { readonly data: Uint8Array; readonly side: number };
+  /** What they are, in a few words, for titles. */
+  readonly about?: string;
+}
+
+/** What will do where points are asked for: an array `[n, d]`, codes, or a result that has points, as that of `pca`. */
+export type PointsLike = Points | { readonly points: Points };
+
+/**
+ * Reads the points that a user hands over. This is where they are checked, and nowhere else: what computes on points
+ * takes them as they are.
  *
+ * @param source points, or a result that has some
  * @param least how many there must be
- * @returns how many there are, and of how many dimensions
+ * @returns the points, with what is known of them as texts
  * @throws {TypeError} if it is no array of shape [n, d]
  * @throws {RangeError} if there are too few, they have no dimension, a number is not finite, or ids, labels, predictions
  *   or thumbnails are not as many
  */
-export function checkPoints(points: KnownPoints, least = 1): [count: number, dimensions: number] {
+export function readPoints(source: PointsLike, least = 1): Points {
+  const points = isNdArray(source) ? source : source?.points;
   if (!isNdArray(points) || points.shape.length !== 2) {
-    const found = isNdArray(points) ? `an array of shape [${points.shape.join(", ")}]` : kindOf(points);
+    const found = isNdArray(points) ? `an array of shape [${points.shape.join(", ")}]` : kindOf(source);
     throw new TypeError(
-      `Points are an array of shape [n, d], one point a row (as codes makes it from a model): received ${found}.`,
+      "Points are an array of shape [n, d], one point a row, or a result that has points, as those of codes, pca and " +
+        `tsne: received ${found}.`,
     );
   }
   const [count, dimensions] = points.shape;
@@ -30,11 +54,11 @@ export function checkPoints(points: KnownPoints, least = 1): [count: number, dim
         `${dimensions}].`,
     );
   }
-  const odd = points.data.findIndex((value) => !Number.isFinite(value));
-  if (odd >= 0) {
+  const invalid = points.data.findIndex((value) => !Number.isFinite(value));
+  if (invalid >= 0) {
     throw new RangeError(
-      `Points must be finite numbers: row ${Math.floor(odd / dimensions)}, column ${odd % dimensions} holds ` +
-        `${points.data[odd]}. Leave that row out, or find out why the layer puts it out.`,
+      `Points must be finite numbers: row ${Math.floor(invalid / dimensions)}, column ${invalid % dimensions} holds ` +
+        `${points.data[invalid]}. Leave that row out, or find out why the layer puts it out.`,
     );
   }
   const { ids, labels, predictions, thumbnails } = points;
@@ -49,7 +73,7 @@ export function checkPoints(points: KnownPoints, least = 1): [count: number, dim
       `There are ${count} points: received thumbnails of ${thumbnails.data.length} bytes, and not of ${bytes} for each.`,
     );
   }
-  return [count, dimensions];
+  return sameAs(points);
 }
 
 /** The mean of each column. */
@@ -61,25 +85,8 @@ export function meanOf({ data, shape: [count, dimensions] }: NdArray): Float64Ar
   return mean.map((sum) => sum / count);
 }
 
-/**
- * Points that may know who they are. Results that are made of points carry this on. Names that are numbers, as data sets
- * often number their classes, are taken as texts.
- */
-export interface KnownPoints extends NdArray {
-  /** The name of each point. */
-  readonly ids?: readonly string[];
-  /** What each point is; undefined where that is not known. */
-  readonly labels?: readonly (string | undefined)[];
-  /** What a model takes each point for. */
-  readonly predictions?: readonly string[];
-  /** Small RGB pictures, `[n, side, side, 3]`, one byte a value. */
-  readonly thumbnails?: { readonly data: Uint8Array; readonly side: number };
-  /** What they are, in a few words, for titles. */
-  readonly about?: string;
-}
-
 /** The same points, or other coordinates of them, with what is known of them as texts. */
-export function sameAs(points: KnownPoints, { data, shape }: NdArray = points): KnownPoints {
+export function sameAs(points: Points, { data, shape }: NdArray = points): Points {
   const { ids, labels, predictions, thumbnails, about } = points;
   return {
     data,

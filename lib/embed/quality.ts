@@ -1,29 +1,19 @@
 /**
- * How far a map can be trusted.
+ * How far an embedding can be trusted.
  *
  * @module
  */
 
 import type { NdArray } from "../array.ts";
+import { randomStream } from "../random.ts";
 import { nearestNeighbors, type Neighbors, type WorkerOptions } from "./neighbors.ts";
-import { checkPoints } from "./points.ts";
-import { uniforms } from "./random.ts";
 
 export interface TrustOptions {
-  /**
-   * How many neighbours are looked at.
-   * @default 5
-   */
+  /** How many neighbours are looked at, fewer than half of the points. @default 5 */
   k?: number;
-  /**
-   * Of more points than this, so many are drawn, and stand for all.
-   * @default 2000
-   */
+  /** Of more points than this, so many are chosen at random, and stand for all. @default 2000 */
   sample?: number;
-  /**
-   * Of the drawing.
-   * @default 0
-   */
+  /** Of that choice. @default 0 */
   seed?: number;
 }
 
@@ -54,8 +44,8 @@ function squaresFrom(
   }
 }
 
-/** The places of the k least numbers, but that of `own`. */
-function leastOf(values: Float64Array, k: number, own: number): number[] {
+/** The places of the k smallest numbers, but that of `own`. */
+function smallestOf(values: Float64Array, k: number, own: number): number[] {
   const kept: number[] = [];
   for (let j = 0; j < values.length; j++) {
     if (j === own || (kept.length === k && values[j] >= values[kept[k - 1]])) continue;
@@ -77,35 +67,24 @@ function rankOf(squares: Float64Array, neighbor: number, own: number): number {
 }
 
 /**
- * Trustworthiness: whether neighbours on the map are neighbours in truth (Venna and Kaski 2001, "Neighborhood
- * preservation in nonlinear projection methods"; as scikit-learn has it). 1 is best; what is drawn at random gets about
- * 0.5. With the two arrays exchanged it is continuity: whether true neighbours are neighbours on the map.
+ * Trustworthiness: whether neighbours in the embedding are neighbours in truth (Venna and Kaski 2001, "Neighborhood
+ * preservation in nonlinear projection methods"; as scikit-learn has it). 1 is best; a random embedding gets about 0.5.
+ * With the two arrays exchanged it is continuity: whether true neighbours are neighbours in the embedding.
  *
  * @param points `[n, d]`
- * @param map `[n, c]`
- * @throws {RangeError} if they are not equally many, or k is not a whole number from 1 to less than n / 2
+ * @param embedding `[n, c]`
  */
 export function trustworthiness(
   points: NdArray,
-  map: NdArray,
+  embedding: NdArray,
   { k = 5, sample = 2000, seed = 0 }: TrustOptions = {},
 ): number {
-  const [count] = checkPoints(points);
-  const [mapped] = checkPoints(map);
-  if (count !== mapped) throw new RangeError(`There are ${count} points: received a map of ${mapped}.`);
-  if (!Number.isInteger(k) || k < 1 || k >= count / 2) {
-    throw new RangeError(
-      `Trustworthiness looks at 1 neighbour or more, and at less than half of the ${count} points: received k = ${k}.`,
-    );
-  }
-  if (!Number.isInteger(sample) || sample < 1) {
-    throw new RangeError(`sample must be a whole number ≥ 1: received ${sample}.`);
-  }
+  const [count] = points.shape;
   const drawn = Array.from({ length: count }, (_, i) => i);
   if (count > sample) {
-    const uniform = uniforms(seed);
+    const random = randomStream(seed);
     for (let i = 0; i < sample; i++) {
-      const other = i + Math.floor(uniform() * (count - i));
+      const other = i + Math.floor(random() * (count - i));
       [drawn[i], drawn[other]] = [drawn[other], drawn[i]];
     }
     drawn.length = sample;
@@ -117,9 +96,9 @@ export function trustworthiness(
     // The last ones stand in for those that are missing.
     const four = [0, 1, 2, 3].map((t) => drawn[Math.min(first + t, drawn.length - 1)]);
     squaresFrom(points, four, far);
-    squaresFrom(map, four, near);
+    squaresFrom(embedding, four, near);
     for (let t = 0; t < 4 && first + t < drawn.length; t++) {
-      for (const neighbor of leastOf(near[t], k, four[t])) {
+      for (const neighbor of smallestOf(near[t], k, four[t])) {
         penalty += Math.max(0, rankOf(far[t], neighbor, four[t]) - k);
       }
     }
@@ -127,40 +106,34 @@ export function trustworthiness(
   return 1 - penalty * 2 / (drawn.length * k * (2 * count - 3 * k - 1));
 }
 
-/** Continuity: {@linkcode trustworthiness} with the points and the map exchanged. */
-export function continuity(points: NdArray, map: NdArray, options: TrustOptions = {}): number {
-  return trustworthiness(map, points, options);
+/** Continuity: {@linkcode trustworthiness} with the points and the embedding exchanged. */
+export function continuity(points: NdArray, embedding: NdArray, options: TrustOptions = {}): number {
+  return trustworthiness(embedding, points, options);
 }
 
 /**
- * For each point, which share of its neighbours are neighbours on the map too.
+ * For each point, which share of its neighbours are neighbours in the embedding too.
  *
  * @param neighbors those of the points
- * @param onMap those of the map; at least as many
+ * @param embedded those in the embedding; at least as many
  * @returns `[n]`, from 0 to 1
  */
-export function preservation(neighbors: Neighbors, onMap: Neighbors): Float32Array {
-  const k = Math.min(neighbors.k, onMap.k);
+export function preservation(neighbors: Neighbors, embedded: Neighbors): Float32Array {
+  const k = Math.min(neighbors.k, embedded.k);
   return Float32Array.from({ length: neighbors.count }, (_, i) => {
     const those = new Set(neighbors.indices.subarray(i * neighbors.k, i * neighbors.k + k));
     let kept = 0;
-    for (let j = 0; j < k; j++) if (those.has(onMap.indices[i * onMap.k + j])) kept++;
+    for (let j = 0; j < k; j++) if (those.has(embedded.indices[i * embedded.k + j])) kept++;
     return kept / k;
   });
 }
 
-/**
- * How often the nearest other point has the same label: one class drawn by lot gets its share, a perfect map 1.
- *
- * @throws {RangeError} if there are not as many labels as points
- */
+/** How often the nearest other point has the same label: at random one class gets its share, a perfect embedding 1. */
 export async function nearestAccuracy(
   points: NdArray,
   labels: readonly unknown[],
   options: WorkerOptions = {},
 ): Promise<number> {
-  const [count] = checkPoints(points, 2);
-  if (labels.length !== count) throw new RangeError(`There are ${count} points: received ${labels.length} labels.`);
-  const { indices } = await nearestNeighbors(points, 1, options);
+  const { count, indices } = await nearestNeighbors(points, 1, options);
   return indices.reduce((right, other, i) => right + (labels[other] === labels[i] ? 1 : 0), 0) / count;
 }

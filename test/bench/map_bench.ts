@@ -7,7 +7,7 @@
  */
 
 import { assignToGrid } from "../../lib/embed/assignment.ts";
-import { uniforms } from "../../lib/embed/random.ts";
+import { randomStream } from "../../lib/random.ts";
 import { mapFigure } from "../../lib/figure/map/map.ts";
 import { browserIsReady, openBrowser } from "../browser/browser.ts";
 import { type Benchmark, type Line, measure, median, quantile } from "./harness.ts";
@@ -17,7 +17,7 @@ const SIDE = 28;
 
 /** Ten heaps with pictures like digits: strokes on black. */
 function data() {
-  const random = uniforms(1);
+  const random = randomStream(1);
   const points = new Float32Array(2 * COUNT);
   const pictures = new Uint8Array(COUNT * SIDE * SIDE * 3);
   for (let i = 0; i < COUNT; i++) {
@@ -110,7 +110,7 @@ async function space(): Promise<Line[]> {
   const lines: Line[] = [];
   try {
     for (const [count, goal] of [[10_000, 34], [60_000, 100]]) {
-      const random = uniforms(2);
+      const random = randomStream(2);
       const heap = (i: number) => i % 10;
       const points = Float32Array.from({ length: 3 * count }, (_, e) => {
         const turn = heap(Math.floor(e / 3)) * Math.PI / 5;

@@ -7,7 +7,7 @@
 
 import type { NdArray } from "../../lib/array.ts";
 import { principalComponents } from "../../lib/embed/pca.ts";
-import { embed, type EmbedOptions } from "../../lib/embed/tsne/tsne.ts";
+import { embed, type TsneOptions } from "../../lib/embed/tsne/tsne.ts";
 import { graphicsDevice } from "../../lib/runtime/webgpu.ts";
 import { mnist } from "../mnist.ts";
 import type { Benchmark, Line } from "./harness.ts";
@@ -19,7 +19,7 @@ const RUNS = [
 ] as const;
 
 /** The milliseconds of an iteration, once the kernels are compiled, and the divergence at the end. */
-async function descend(points: NdArray, options: EmbedOptions): Promise<{ ms: number; divergence: number }> {
+async function descend(points: NdArray, options: Partial<TsneOptions>): Promise<{ ms: number; divergence: number }> {
   const told: { iteration: number; at: number }[] = [];
   const onProgress = (iteration: number) => told.push({ iteration, at: performance.now() });
   const { klDivergence } = await embed(points, { ...options, onProgress }, graphicsDevice);

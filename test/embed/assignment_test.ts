@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { assign, assignToGrid, nearestOnGrid } from "../../lib/embed/assignment.ts";
-import { uniforms } from "../../lib/embed/random.ts";
+import { randomStream } from "../../lib/random.ts";
 
-const random = uniforms(7);
+const random = randomStream(7);
 const matrix = (rows: number, columns: number, value = random) => ({
   data: Float32Array.from({ length: rows * columns }, value),
   shape: [rows, columns],
@@ -109,11 +109,8 @@ describe("points on a grid", () => {
     expect(cost).toBeLessThanOrEqual(0.5);
   });
 
-  test("that are all one point, or cannot be placed", () => {
+  test("that are all one point have a cell each", () => {
     const same = { data: new Float32Array(18).fill(3), shape: [9, 2] };
     expect(held(assignToGrid(same).cells)).toHaveLength(9);
-    expect(() => assignToGrid(same, { columns: 0 })).toThrow("whole number of columns ≥ 1: received 0");
-    expect(() => assignToGrid({ data: new Float32Array(9), shape: [9, 1] })).toThrow("two coordinates");
-    expect(() => assignToGrid({ data: new Float32Array(0), shape: [0, 2] })).toThrow("at least 1 point");
   });
 });

@@ -2,12 +2,13 @@ import { describe, expect, test } from "vitest";
 import type { NdArray } from "../../lib/array.ts";
 import { eigenSymmetric } from "../../lib/embed/eigen.ts";
 import { principalComponents } from "../../lib/embed/pca.ts";
-import { normals } from "../../lib/embed/random.ts";
+import { pca } from "../../lib/methods/pca.ts";
+import { normalStream } from "../../lib/random.ts";
 import { digits, maxDifference, oracle } from "./digits.ts";
 
 /** Points with a variance of 1/2ʲ along the axes, turned by nothing. */
 function cigar(count: number, dimensions: number): NdArray {
-  const normal = normals(4);
+  const normal = normalStream(4);
   const data = Float32Array.from({ length: count * dimensions }, (_, i) => normal() * 2 ** (-(i % dimensions) / 2));
   return { data, shape: [count, dimensions] };
 }
@@ -21,7 +22,7 @@ describe("eigenvectors", () => {
   });
 
   test.each([1, 2, 3, 10, 57])("of noise, of side %i, solve A v = λ v and are orthogonal", (n) => {
-    const normal = normals(n);
+    const normal = normalStream(n);
     const matrix = new Float64Array(n * n);
     for (let i = 0; i < n; i++) for (let j = 0; j <= i; j++) matrix[i * n + j] = matrix[j * n + i] = normal();
     const { values, vectors } = eigenSymmetric(matrix, n);
@@ -97,11 +98,11 @@ describe("principal components", () => {
   });
 
   test("refuse what they cannot do", () => {
-    expect(() => principalComponents({ data: new Float32Array(8), shape: [4, 2] }, { components: 3 })).toThrow(
+    expect(() => pca({ data: new Float32Array(8), shape: [4, 2] }, { components: 3 })).toThrow(
       "have 1 to 2 components: received 3",
     );
-    expect(() => principalComponents({ data: new Float32Array(2), shape: [1, 2] })).toThrow("at least 2 points");
-    expect(() => principalComponents({ data: Float32Array.of(1, 2, Infinity, 4), shape: [2, 2] })).toThrow(
+    expect(() => pca({ data: new Float32Array(2), shape: [1, 2] })).toThrow("at least 2 points");
+    expect(() => pca({ data: Float32Array.of(1, 2, Infinity, 4), shape: [2, 2] })).toThrow(
       "row 1, column 0 holds Infinity",
     );
   });

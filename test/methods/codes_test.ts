@@ -67,7 +67,7 @@ describe("codes", () => {
       i++;
     }
     expect(found.rows[1]).toEqual({ id: "image 1", label: null, prediction: found.predictions![1] });
-    expect((await found.table).shape).toEqual({ height: 7, width: 3 });
+    expect((await found.table()).shape).toEqual({ height: 7, width: 3 });
     expect((await codes(model, images, { thumbnail: 0 })).thumbnails).toBeUndefined();
     expect((await codes(model, images, { thumbnail: 8 })).thumbnails!.data.length).toBe(7 * 8 * 8 * 3);
     model.dispose();
@@ -106,7 +106,7 @@ describe("codes", () => {
     expect(near.rows).toHaveLength(36);
     expect(near.rows[0]).toMatchObject({ id: "image 0", rank: 1, neighbor: "copy of image 0", distance: 0 });
     expect([...near.indices].filter((_, e) => e % 3 === 0)).toEqual([6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5]);
-    expect((await near.table).shape).toEqual({ height: 36, width: 6 });
+    expect((await near.table()).shape).toEqual({ height: 36, width: 6 });
     const figure = near.figure({ of: ["image 3", 1] });
     expect(figure.text).toContain("image 3: copy of image 3");
     expect(figure.blocks[0].kind).toBe("picture");

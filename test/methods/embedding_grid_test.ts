@@ -34,7 +34,7 @@ describe("embeddingGrid", () => {
     expect([...grid.cells]).toEqual([8, 7, 6, 5, 4, 3, 2, 1, 0]);
     expect(grid.rows[1]).toEqual({ id: "image 7", label: "odd", row: 0, column: 1 });
     expect(grid.rows[8]).toEqual({ id: "image 0", label: null, row: 2, column: 2 });
-    expect((await grid.table).shape).toEqual({ height: 9, width: 4 });
+    expect((await grid.table()).shape).toEqual({ height: 9, width: 4 });
     const html = await grid.figure().html();
     const { words, picture, rows, columns } = JSON.parse(html.match(/application\/json">([\s\S]*?)<\/script>/)![1]);
     expect([rows, columns, words[0], words[1]]).toEqual([3, 3, "image 8", "image 7\nodd"]);
@@ -91,7 +91,7 @@ describe("embeddingGrid", () => {
     const { codes, map } = nine();
     expect(() => embeddingGrid({ ...codes, thumbnails: undefined }, map)).toThrow("{ thumbnail: 32 }");
     expect(() => embeddingGrid(codes, { data: new Float32Array(4), shape: [2, 2] })).toThrow(
-      "codes of 9 images: received a map of 2 points",
+      "codes of 9 images: received an embedding of 2 points",
     );
     expect(() => embeddingGrid(codes, {} as never)).toThrow("received an object.");
     expect(() => embeddingGrid(codes, map, { arrangement: "nearst" as never })).toThrow('"nearest"');

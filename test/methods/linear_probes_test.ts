@@ -35,7 +35,7 @@ describe("linearProbes", () => {
     const told: number[] = [];
     const found = await linearProbes(model, lights(80, byLight), {
       layers: ["pool2", "conv1"],
-      map: "pca",
+      embedding: "pca",
       onProgress: (done) => told.push(done),
     });
     expect(found.rows.map(({ layer }) => layer)).toEqual(["pixels", "conv1", "pool2"]);
@@ -48,12 +48,12 @@ describe("linearProbes", () => {
       expect(high).toBeGreaterThanOrEqual(accuracy);
       expect(accuracy * 20).toBeCloseTo(Math.round(accuracy * 20), 9);
     }
-    expect(found.maps.map(({ shape }) => shape)).toEqual([[80, 2], [80, 2], [80, 2]]);
-    expect((await found.table).shape).toEqual({ height: 3, width: 6 });
+    expect(found.embeddings.map(({ shape }) => shape)).toEqual([[80, 2], [80, 2], [80, 2]]);
+    expect((await found.table()).shape).toEqual({ height: 3, width: 6 });
     expect(found.figure().text).toContain("pixels");
     const chance = await linearProbes(model, lights(80, (_, chance) => chance > 0.5 ? "a" : "b"), {
       layers: ["conv1"],
-      map: "pca",
+      embedding: "pca",
     });
     for (const { accuracy } of chance.rows) expect(accuracy).toBeLessThan(0.85);
     model.dispose();
@@ -72,7 +72,7 @@ describe("linearProbes", () => {
     expect(a.rows[1].dimensions % channels).toBe(0);
     expect(height * width * channels).toBeGreaterThan(4096);
     expect(a.rows).toEqual(b.rows);
-    expect([...a.maps[1].data]).toEqual([...b.maps[1].data]);
+    expect([...a.embeddings[1].data]).toEqual([...b.embeddings[1].data]);
     model.dispose();
   });
 
@@ -86,7 +86,7 @@ describe("linearProbes", () => {
       '"light 0" of "lights" has no label',
     );
     await expect(linearProbes(model, lights(30, byLight), { layers: ["conv9"] })).rejects.toThrow('"conv1"');
-    await expect(linearProbes(model, lights(30, byLight), { map: "umap" as never })).rejects.toThrow('"tsne"');
+    await expect(linearProbes(model, lights(30, byLight), { embedding: "umap" as never })).rejects.toThrow('"tsne"');
     await expect(linearProbes(model, lights(30, byLight), { layers: [] })).rejects.toThrow("at least: received none");
     await expect(linearProbes(model, lights(30, byLight), { signal: AbortSignal.abort(new Error("enough")) })).rejects
       .toThrow("enough");

@@ -1,11 +1,12 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import type { KnownPoints } from "../../lib/embed/points.ts";
+import type { Points } from "../../lib/embed/points.ts";
 import { pca } from "../../lib/methods/pca.ts";
-import { type Embedding, type PlacedPoints, tsne } from "../../lib/methods/tsne.ts";
+import { tsne } from "../../lib/methods/tsne.ts";
+import type { Embedding, PlacedPoints } from "../../lib/results/embedding.ts";
 import { digits, maxDifference } from "../embed/digits.ts";
 
 /** Some digits, with pictures of another size for the new ones. */
-async function some(from: number, to: number, side: number): Promise<KnownPoints> {
+async function some(from: number, to: number, side: number): Promise<Points> {
   const { points, labels } = await digits();
   const pictures = new Uint8Array((to - from) * side * side * 3);
   for (let i = 0; i < to - from; i++) pictures.fill(from + i, i * side * side * 3, (i + 1) * side * side * 3);
@@ -24,7 +25,7 @@ const dataOf = async (placed: PlacedPoints) =>
   JSON.parse((await placed.figure().html()).match(/application\/json">([\s\S]*?)<\/script>/)![1]);
 
 describe("new points on a t-SNE map", () => {
-  let old: KnownPoints, added: KnownPoints;
+  let old: Points, added: Points;
   let small: ReturnType<typeof pca>, map: Embedding, placed: PlacedPoints;
 
   beforeAll(async () => {
@@ -65,13 +66,13 @@ describe("new points on a t-SNE map", () => {
       distance: expect.closeTo(Math.sqrt(square), 3),
       novelty: expect.any(Number),
     });
-    const table = await placed.table;
+    const table = await placed.table();
     expect(table.shape).toEqual({ height: 60, width: 9 });
     expect(placed.preservation.every((share) => share >= 0 && share <= 1)).toBe(true);
   });
 
   test("that are like none of the old ones are told", async () => {
-    const strange: KnownPoints = { data: Float32Array.from({ length: 64 }, (_, j) => j % 2 * 16), shape: [1, 64] };
+    const strange: Points = { data: Float32Array.from({ length: 64 }, (_, j) => j % 2 * 16), shape: [1, 64] };
     const alone = await map.place(small.project(strange));
     const usual = placed.rows.map(({ novelty }) => novelty).sort((a, b) => a - b)[30];
     expect(usual).toBeGreaterThan(0.6);

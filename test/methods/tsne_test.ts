@@ -47,7 +47,7 @@ describe("tsne", () => {
       label: points.labels[0],
       preservation: preservation[0],
     });
-    expect((await map.table).shape).toEqual({ height: 300, width: 5 });
+    expect((await map.table()).shape).toEqual({ height: 300, width: 5 });
     expect(map.figure().text).toContain("KL divergence");
     expect(map.figure().caption).toContain("trustworthiness");
   });
@@ -81,7 +81,7 @@ describe("tsne", () => {
       'with engine "webgpu", repulsion must be "exact"',
     );
     await expect(tsne(await some(60), { perplexity: 5, engine: "cuda" as "webgpu" })).rejects.toThrow(
-      'There is no engine "cuda"',
+      'engine must be "auto", "wasm" or "webgpu": received "cuda"',
     );
   });
 
@@ -158,7 +158,7 @@ describe("pca", () => {
     expect(floats(data.x)).toEqual(along(0));
     expect(floats(data.y)).toEqual(along(1));
     expect(data.columns.map(({ name }: { name: string }) => name)).toEqual(["label", "third"]);
-    expect(() => found.figure({ dimensions: 4 as never })).toThrow("2 or 3 dimensions, and no more");
+    expect(() => found.figure({ dimensions: 4 as never })).toThrow("dimensions must be 2 or 3");
     expect(() => pca({ data: points2, shape: [3, 2] }).figure({ dimensions: 3 })).toThrow("here 2: received 3");
   });
 });

@@ -504,5 +504,6 @@ export async function gridOfImages(): Promise<Figure> {
 }
 
 export async function linearProbesOfLayers(): Promise<Figure> {
-  return (await linearProbes(await waves(), lights(), { layers: ["conv1", "pool1", "flat"], map: "pca" })).figure();
+  return (await linearProbes(await waves(), lights(), { layers: ["conv1", "pool1", "flat"], embedding: "pca" }))
+    .figure();
 }

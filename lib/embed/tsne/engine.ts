@@ -8,7 +8,7 @@ import type { Affinities } from "./affinities.ts";
 import type { KernelGroup } from "../kernels/kernels.ts";
 import { type Components, type DescentProgress, type DescentRun, strideOf } from "./descent.ts";
 import { GpuDescent } from "./gpu_descent.ts";
-import { uniforms } from "../random.ts";
+import { randomStream } from "../../random.ts";
 import { WasmDescent } from "./wasm_descent.ts";
 
 /** The engines that there are, and who chooses one. */
@@ -118,9 +118,9 @@ export async function chooseEngine(group: KernelGroup, choice: EngineChoice): Pr
 /** Points about as dense as those of a finished map. How long a mesh takes depends on that. */
 function spread(count: number, components: Components): Float32Array {
   const stride = strideOf(components);
-  const uniform = uniforms(0);
+  const random = randomStream(0);
   const side = (count / 2) ** (1 / components);
-  return Float32Array.from({ length: stride * count }, (_, i) => i % stride < components ? side * uniform() : 0);
+  return Float32Array.from({ length: stride * count }, (_, i) => i % stride < components ? side * random() : 0);
 }
 
 /** A run of a few iterations that reports at its end only. */

@@ -1,98 +1,100 @@
 /**
- * New points on a map that is there.
+ * New points in an embedding that is there.
  *
  * @module
  */
 
 import { type NdArray, ndarray } from "../../array.ts";
+import { callback, whole, within } from "../../options.ts";
 import { conditionalAffinities } from "./affinities.ts";
-import { type Components, strideOf } from "./descent.ts";
 import { Layout } from "../../workers/layout.ts";
 import { startGroup } from "../kernels/kernels.ts";
-import { nearestIn, type Neighbors, type WorkerOptions } from "../neighbors.ts";
-import { checkPoints } from "../points.ts";
+import { type Components, strideOf } from "./descent.ts";
+import { nearestIn, type Neighbors, WorkerOptions } from "../neighbors.ts";
 import { REFINE, type RefineJob } from "./refine.ts";
 
-export interface PlaceOptions extends WorkerOptions {
+/** The options of placing new points in an embedding. */
+export class PlaceOptions extends WorkerOptions {
   /**
-   * How many of the old points draw each new one, smoothly counted.
+   * How many of the old points attract each new one, smoothly counted.
    * @default 5
    */
-  perplexity?: number;
-  /** Of the search among many points. @default 0 */
-  seed?: number;
+  @within(1)
+  perplexity = 5;
+  /**
+   * Of the search among many points.
+   * @default 0
+   */
+  @whole()
+  seed = 0;
   /** Called with the number of points that are placed. */
+  @callback()
   onProgress?: (done: number, total: number) => void;
 }
 
-/** New points on a map. */
+/** New points in an embedding. */
 export interface Placed {
   /** Where they are, `[m, 2]` or `[m, 3]`. */
   readonly points: NdArray;
-  /** For each how far its neighbourhood on the map is from its true one, among the old points: Σ p ln(p/q). */
+  /** For each how far its neighbourhood in the embedding is from its true one, among the old points: Σ p ln(p/q). */
   readonly klDivergence: Float32Array;
   /** The nearest old points of each new one in truth. */
   readonly neighbors: Neighbors;
 }
 
 /** Where new points start: at the median of their nearest, weighted by affinities, coordinate by coordinate. */
-function startsOf(map: NdArray, { count, k, indices }: Neighbors, affinities: Float32Array): Float32Array {
-  const components = map.shape[1];
+function startsOf(embedding: NdArray, { count, k, indices }: Neighbors, affinities: Float32Array): Float32Array {
+  const [, components] = embedding.shape;
   const starts = new Float32Array(count * components);
   for (let i = 0; i < count; i++) {
-    const drawing = Array.from({ length: k }, (_, j) => ({
+    const attracting = Array.from({ length: k }, (_, j) => ({
       at: indices[i * k + j] * components,
       weight: affinities[i * k + j],
     }));
     for (let c = 0; c < components; c++) {
-      drawing.sort((a, b) => map.data[a.at + c] - map.data[b.at + c]);
+      attracting.sort((a, b) => embedding.data[a.at + c] - embedding.data[b.at + c]);
       let sum = 0;
-      const middle = drawing.find(({ weight }) => (sum += weight) >= 0.5) ?? drawing[k - 1];
-      starts[i * components + c] = map.data[middle.at + c];
+      const middle = attracting.find(({ weight }) => (sum += weight) >= 0.5) ?? attracting[k - 1];
+      starts[i * components + c] = embedding.data[middle.at + c];
     }
   }
   return starts;
 }
 
 /**
- * Places new points on a map of others: each where its own divergence from its affinities to the old points is least,
- * downhill from the median of its nearest. The map does not move, and new points neither draw nor push one another, so
- * that each is placed as if it were alone.
+ * Places new points in an embedding of others: each where its own divergence from its affinities to the old points is
+ * least, downhill from the median of its nearest. The old points do not move, and new points neither attract nor repel one
+ * another, so that each is placed as if it were alone.
  *
  * That is the aim of openTSNE's `transform` (Poličar, Stražar and Zupan 2023, "Embedding to reference t-SNE space
  * addresses batch effects in single-cell classification"), here without exaggeration, and down to the bottom of the
  * valley.
  *
  * @param points the old points, `[n, d]`
- * @param map where they are, `[n, 2]` or `[n, 3]`
+ * @param embedding where they are, `[n, 2]` or `[n, 3]`
  * @param added the new points, `[m, d]`
- * @throws {RangeError} if points and map are not equally many, the new points have other dimensions, or the
- *   perplexity is not a number from 1 to less than n
+ * @throws {RangeError} if the perplexity is not less than n
  * @throws {MemoryError} if it does not fit into memory
  */
 export async function place(
   points: NdArray,
-  map: NdArray,
+  embedding: NdArray,
   added: NdArray,
-  { perplexity = 5, seed = 0, signal, onProgress, ...options }: PlaceOptions = {},
+  { perplexity = 5, seed = 0, signal, onProgress, threads }: Partial<PlaceOptions> = {},
 ): Promise<Placed> {
-  const [count] = checkPoints(points, 2);
-  const [mapped, components] = checkPoints(map, 2);
-  if (count !== mapped) throw new RangeError(`There are ${count} points: received a map of ${mapped}.`);
-  if (components !== 2 && components !== 3) {
-    throw new RangeError(`A map has 2 or 3 dimensions: received one of ${components}.`);
-  }
-  if (!(perplexity >= 1 && perplexity < count)) {
+  const [count] = points.shape;
+  const components = embedding.shape[1] as Components;
+  if (!(perplexity < count)) {
     throw new RangeError(
-      `Of ${count} points, 1 to less than ${count} can draw a new one: received the perplexity ${perplexity}.`,
+      `Of ${count} points, 1 to less than ${count} can attract a new one: received the perplexity ${perplexity}.`,
     );
   }
   const k = Math.min(count, Math.ceil(3 * perplexity) + 1);
-  const group = startGroup(options.threads, signal);
+  const group = startGroup(threads, signal);
   try {
     const neighbors = await nearestIn(group, points, k, { seed, queries: added });
     const affinities = conditionalAffinities(neighbors, perplexity);
-    const starts = startsOf(map, neighbors, affinities);
+    const starts = startsOf(embedding, neighbors, affinities);
     const stride = strideOf(components);
     const layout = new Layout();
     const job: RefineJob = {
@@ -108,7 +110,7 @@ export async function place(
     };
     const buffer = await group.memory(layout);
     const all = new Float32Array(buffer, job.points, stride * (count + neighbors.count));
-    spread(map.data, all, components);
+    spread(embedding.data, all, components);
     spread(starts, all.subarray(stride * count), components);
     new Int32Array(buffer, job.neighbors).set(neighbors.indices);
     new Float32Array(buffer, job.affinities).set(affinities);

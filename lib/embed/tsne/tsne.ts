@@ -1,5 +1,5 @@
 /**
- * t-SNE: a map of points on which neighbours stay together.
+ * t-SNE: points in two or three dimensions, where neighbours stay together.
  *
  * van der Maaten and Hinton 2008, "Visualizing data using t-SNE". Affinities over the 3 · perplexity nearest
  * neighbours, found exactly; repulsion exact for few points, by a mesh for many (`mesh.ts`, `mesh_3d.ts`); the schedule is
@@ -10,85 +10,97 @@
  */
 
 import { type NdArray, ndarray } from "../../array.ts";
-import { unknownName } from "../../errors.ts";
+import { kindOf } from "../../errors.ts";
+import { callback, oneOf, positive, rule, whole, within } from "../../options.ts";
+import { normalStream } from "../../random.ts";
 import { type Affinities, affinitiesOf } from "./affinities.ts";
 import { type Components, type DescentProgress, layDescent, strideOf } from "./descent.ts";
-import { chooseEngine, type ChosenEngine, type Engine, ENGINES, type FindDevice } from "./engine.ts";
+import { chooseEngine, type ChosenEngine, type Engine, type FindDevice } from "./engine.ts";
 import { Layout } from "../../workers/layout.ts";
 import { threadsFor } from "../../workers/group.ts";
 import { startGroup } from "../kernels/kernels.ts";
 import { checkMap } from "../memory.ts";
-import { nearestIn, type Neighbors } from "../neighbors.ts";
+import { nearestIn, type Neighbors, WorkerOptions } from "../neighbors.ts";
 import { principalComponents } from "../pca.ts";
-import { checkPoints } from "../points.ts";
-import { normals } from "../random.ts";
 
-/** Where a descent stands. */
+/** Is told of a descent on its way: the points as they are then, `[n, components]`. */
 export type OnIteration = (iteration: number, klDivergence: number, points: NdArray) => void;
 
-export interface EmbedOptions {
+const twoOrThree = rule((name, value) => {
+  if (value === 2 || value === 3) return;
+  throw new RangeError(`${name} must be 2 or 3: received ${kindOf(value)}.`);
+});
+
+/** The options of t-SNE. */
+export class TsneOptions extends WorkerOptions {
   /**
-   * How many dimensions the map has. The nearness of its points is by Student's t with one degree of freedom less: on a
-   * plane 1/(1 + d²), in space (1 + d²/2)^(−3/2), as in scikit-learn (van der Maaten 2009, "Learning a parametric
-   * embedding by preserving local structure"). So divergences of 2 and of 3 dimensions must not be compared.
+   * How many dimensions the embedding has. The nearness of its points is by Student's t with one degree of freedom less:
+   * in two dimensions 1/(1 + d²), in three (1 + d²/2)^(−3/2), as in scikit-learn (van der Maaten 2009, "Learning a
+   * parametric embedding by preserving local structure"). So divergences of 2 and of 3 dimensions must not be compared.
    * @default 2
    */
-  components?: Components;
+  @twoOrThree
+  components: Components = 2;
   /**
    * How many neighbours each point has, smoothly counted.
    * @default 30
    */
-  perplexity?: number;
+  @within(1)
+  perplexity = 30;
   /**
    * How many steps, the early ones counted in.
    * @default 750
    */
-  iterations?: number;
+  @whole(0)
+  iterations = 750;
   /**
    * Of the steps, how many first ones exaggerate the affinities, so that clusters form.
    * @default 250
    */
-  earlyIterations?: number;
+  @whole(0)
+  earlyIterations = 250;
   /**
    * How much.
    * @default 12
    */
-  exaggeration?: number;
+  @positive()
+  exaggeration = 12;
   /**
    * The step's length after the early iterations; during them it is divided by the exaggeration.
    * @default the number of points
    */
+  @positive()
   learningRate?: number;
   /**
    * How repulsion is computed: over all pairs, or by a mesh.
    * @default "exact" for fewer than 2500 points
    */
+  @oneOf("exact", "mesh")
   repulsion?: "exact" | "mesh";
   /**
    * Of the small random shifts that tell points apart at the start.
    * @default 0
    */
-  seed?: number;
+  @whole()
+  seed = 0;
   /**
    * What computes the descent: the processor (`"wasm"`), a graphics card over all pairs (`"webgpu"`), or by `"auto"` the
    * card where there is a real one, the points are 10,000 to 250,000, and it takes less than half the time of the
-   * processor in a short trial. The result says which it was: to repeat a map, ask for that one.
+   * processor in a short trial. The result says which it was: to repeat an embedding, ask for that one.
    * @default "auto"
    */
-  engine?: "auto" | Engine;
-  /** @default one a core */
-  threads?: number;
-  /** Ends it at once. */
-  signal?: AbortSignal;
-  /** Called every 50 iterations with the divergence and the map as it is, and at the end. */
+  @oneOf("auto", "wasm", "webgpu")
+  engine: "auto" | Engine = "auto";
+  /** Called every 50 iterations with the divergence and the points as they are, and at the end. */
+  @callback()
   onProgress?: OnIteration;
 }
 
-/** A map of points. */
+/** What t-SNE makes of points. */
 export interface Embedded {
   /** `[n, components]`, around 0. */
   readonly points: NdArray;
-  /** How far the map's neighbourhoods are from those of the points: Σ p ln(p/q), without exaggeration. */
+  /** How far its neighbourhoods are from those of the points: Σ p ln(p/q), without exaggeration. */
   readonly klDivergence: number;
   readonly affinities: Affinities;
   readonly neighbors: Neighbors;
@@ -115,7 +127,7 @@ export function startOf(points: NdArray, seed: number, columns: Components = 2):
   const components = Math.min(columns, count, dimensions);
   const { points: { data }, explainedVariance } = principalComponents(points, { components, seed });
   const scale = explainedVariance[0] > 0 ? START / Math.sqrt(explainedVariance[0]) : 0;
-  const normal = normals(seed);
+  const normal = normalStream(seed);
   return Float32Array.from({ length: columns * count }, (_, i) => {
     const column = i % columns;
     const value = column < components ? data[(i - column) / columns * components + column] * scale : 0;
@@ -131,89 +143,68 @@ function strided(points: Float32Array, components: Components): Float32Array {
   return result;
 }
 
-/** A map around 0, from points that take {@linkcode strideOf} numbers each. */
-function centred(map: Float32Array, components: Components): NdArray {
+/** Points around 0, from points that take {@linkcode strideOf} numbers each. */
+function centred(points: Float32Array, components: Components): NdArray {
   const stride = strideOf(components);
-  const count = map.length / stride;
+  const count = points.length / stride;
   const mean = new Array<number>(stride).fill(0);
-  map.forEach((value, i) => mean[i % stride] += value / count);
+  points.forEach((value, i) => mean[i % stride] += value / count);
   const data = Float32Array.from({ length: count * components }, (_, i) => {
     const column = i % components;
-    return map[(i - column) / components * stride + column] - mean[column];
+    return points[(i - column) / components * stride + column] - mean[column];
   });
   return ndarray(data, [count, components]);
 }
 
 const noDevice = () => Promise.reject(new Error("No way to find a graphics device was given."));
 
-/** Checks the options. */
-function check(count: number, { perplexity = 30, iterations = 750, earlyIterations = 250, ...rest }: EmbedOptions) {
+/** Checks what the options of a class alone do not say: that they go with one another and with the number of points. */
+function check(count: number, { perplexity, engine, repulsion }: TsneOptions): void {
   if (count < 4) {
     throw new RangeError(
-      `A map needs at least 4 points, so that there are neighbours to tell apart: received ${count}.`,
+      `t-SNE needs at least 4 points, so that there are neighbours to tell apart: received ${count}.`,
     );
   }
-  if (!(perplexity >= 1 && perplexity < count - 1)) {
+  if (!(perplexity < count - 1)) {
     throw new RangeError(
       `Of ${count} points each has ${count - 1} neighbours, so that a perplexity of 1 to less than ${count - 1} is ` +
         `possible: received ${perplexity}. About ${Math.max(1, Math.floor((count - 1) / 3))} is a good choice.`,
     );
   }
-  for (const [name, value] of Object.entries({ iterations, earlyIterations })) {
-    if (!Number.isInteger(value) || value < 0) {
-      throw new RangeError(`${name} must be a whole number ≥ 0: received ${value}.`);
-    }
-  }
-  if (rest.components !== undefined && rest.components !== 2 && rest.components !== 3) {
-    throw new RangeError(`A map has 2 or 3 components: received ${rest.components}.`);
-  }
-  if (rest.repulsion !== undefined && rest.repulsion !== "exact" && rest.repulsion !== "mesh") {
-    throw new RangeError(`repulsion is "exact" or "mesh": received ${JSON.stringify(rest.repulsion)}.`);
-  }
-  if (rest.engine !== undefined && !ENGINES.includes(rest.engine)) {
-    throw unknownName("engine", String(rest.engine), ENGINES, "t-SNE");
-  }
-  if (rest.engine === "webgpu" && rest.repulsion !== undefined && rest.repulsion !== "exact") {
+  if (engine === "webgpu" && repulsion === "mesh") {
     throw new RangeError(
-      `A graphics card computes all pairs: with engine "webgpu", repulsion must be "exact" or left out: received ` +
-        `${JSON.stringify(rest.repulsion)}.`,
+      'A graphics card computes all pairs: with engine "webgpu", repulsion must be "exact" or left out: received "mesh".',
     );
-  }
-  for (const name of ["exaggeration", "learningRate"] as const) {
-    const value = rest[name];
-    if (value !== undefined && !(value > 0 && Number.isFinite(value))) {
-      throw new RangeError(`${name} must be a number > 0: received ${value}.`);
-    }
   }
 }
 
 /**
- * Makes a map of points.
+ * Embeds points.
  *
- * The same points, options and number of threads give the same map to the last bit on one machine and engine.
+ * The same points, options and number of threads give the same embedding to the last bit on one machine and engine.
  *
  * @param points `[n, d]`; for more than about 50 dimensions take `pca` first
  * @param findDevice finds a graphics device, which is given back at the end
- * @throws {RangeError} if there are fewer than 4 points, the perplexity does not go with their number, or a number is
- *   not finite
+ * @throws {RangeError} if there are fewer than 4 points, the perplexity does not go with their number, or the steps were so
+ *   long that the points flew apart
  * @throws {MemoryError} if it does not fit into memory
  * @throws {Error} if a graphics card was asked for and there is none, or it does not compute right; or if it fails on
  *   the way
  */
 export async function embed(
   points: NdArray,
-  options: EmbedOptions = {},
+  options: Partial<TsneOptions> = {},
   findDevice: FindDevice = noDevice,
 ): Promise<Embedded> {
-  const [count, dimensions] = checkPoints(points);
-  check(count, options);
-  const { perplexity = 30, iterations = 750, earlyIterations = 250, exaggeration = 12, seed = 0, signal } = options;
-  const { components = 2, learningRate = count, repulsion = count < MESH_FROM ? "exact" : "mesh", onProgress } =
-    options;
-  const threads = threadsFor(options.threads);
+  const [count, dimensions] = points.shape;
+  const all = { ...new TsneOptions(), ...options };
+  check(count, all);
+  const { components, perplexity, iterations, earlyIterations, exaggeration, seed, signal, onProgress } = all;
+  const { learningRate = count, repulsion = count < MESH_FROM ? "exact" : "mesh" } = all;
+  const threads = threadsFor(all.threads);
   const k = Math.min(count - 1, Math.max(Math.floor(3 * perplexity), 3));
   checkMap(count, dimensions, k);
-  // Each neighbour counts at least once.
+  // Each neighbour counts once, at least.
   const least = new Layout();
   layDescent(least, { count, components, edges: count * k, threads, exact: true });
   least.check();
@@ -224,7 +215,7 @@ export async function embed(
     const neighbors = await nearestIn(group, points, k, { seed, probes: PROBES });
     const affinities = affinitiesOf(neighbors, perplexity);
     // A mesh that is asked for by name is one of the processor.
-    const asked = options.repulsion === "mesh" ? "wasm" : options.engine ?? "auto";
+    const asked = all.repulsion === "mesh" ? "wasm" : all.engine;
     chosen = await chooseEngine(group, { components, affinities, repulsion, engine: asked, findDevice, signal });
     const schedule = {
       iterations,
@@ -240,6 +231,11 @@ export async function embed(
     });
     // There always is one: the end is reported too.
     const { klDivergence } = last!;
+    if (!Number.isFinite(klDivergence)) {
+      throw new RangeError(
+        `With the learning rate ${learningRate} the points flew apart: take a smaller one, as ${count}, or leave it out.`,
+      );
+    }
     const { engine, reason: engineReason } = chosen;
     return { points: centred(last!.points, components), klDivergence, affinities, neighbors, engine, engineReason };
   } finally {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Layout } from "../../../lib/workers/layout.ts";
 import { orderOf, radices, twiddles } from "../../../lib/embed/tsne/mesh.ts";
-import { normals } from "../../../lib/embed/random.ts";
+import { normalStream } from "../../../lib/random.ts";
 import { maxDifference } from "../digits.ts";
 import { alone } from "./kernels_on_main.ts";
 
@@ -13,7 +13,7 @@ async function signals(length: number) {
   const { kernels, buffer } = await alone(layout);
   new Float32Array(buffer, w, 2 * length).set(twiddles(length));
   const values = new Float32Array(buffer, x, 32 * length);
-  const normal = normals(length);
+  const normal = normalStream(length);
   for (let i = 0; i < values.length; i++) values[i] = normal();
   return { kernels, values, x, w };
 }

@@ -1,4 +1,4 @@
-import { normals } from "../../../lib/embed/random.ts";
+import { normalStream } from "../../../lib/random.ts";
 
 /** The root of the mean square of what two fields differ by, as a share of the second. */
 export function error(found: Float32Array, wanted: Float64Array): number {
@@ -12,7 +12,7 @@ export function error(found: Float32Array, wanted: Float64Array): number {
 
 /** Points in ten clusters, of a size: `components` numbers each. */
 export function clusters(count: number, size: number, components: number): Float32Array {
-  const normal = normals(1);
+  const normal = normalStream(1);
   const centres = Array.from({ length: 10 * components }, () => normal());
   return Float32Array.from({ length: components * count }, (_, i) => {
     const c = i % components;

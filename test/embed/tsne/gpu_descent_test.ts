@@ -4,8 +4,8 @@ import { afterAll, describe, expect, test } from "vitest";
 import type { Affinities } from "../../../lib/embed/tsne/affinities.ts";
 import { type Components, type DescentProgress, type Schedule, strideOf } from "../../../lib/embed/tsne/descent.ts";
 import { GpuDescent } from "../../../lib/embed/tsne/gpu_descent.ts";
-import { normals } from "../../../lib/embed/random.ts";
-import { embed, type EmbedOptions } from "../../../lib/embed/tsne/tsne.ts";
+import { normalStream } from "../../../lib/random.ts";
+import { embed, type TsneOptions } from "../../../lib/embed/tsne/tsne.ts";
 import { graphicsDevice } from "../../../lib/runtime/webgpu.ts";
 import { digits, maxDifference } from "../digits.ts";
 import { long, skipFor } from "../../long.ts";
@@ -37,7 +37,7 @@ function someAffinities(count: number, scale: number): Affinities {
 
 /** A cloud of points, with the last number of three-dimensional ones 0. */
 function cloud(count: number, components: Components, width: number): Float32Array {
-  const normal = normals(7);
+  const normal = normalStream(7);
   const stride = strideOf(components);
   return Float32Array.from({ length: stride * count }, (_, i) => i % stride < components ? width * normal() : 0);
 }
@@ -204,7 +204,7 @@ describe.skipIf(!graphics)("t-SNE on a graphics device", () => {
   test("the device is given back, also after a failure", async () => {
     const { points } = await digits();
     const some = { data: points.data.slice(0, 64 * 60), shape: [60, 64] };
-    const failures: Record<string, (device: GPUDevice) => Partial<EmbedOptions>> = {
+    const failures: Record<string, (device: GPUDevice) => Partial<Partial<TsneOptions>>> = {
       none: () => ({}),
       listener: () => ({
         onProgress: () => {
@@ -220,7 +220,7 @@ describe.skipIf(!graphics)("t-SNE on a graphics device", () => {
     };
     for (const [name, make] of Object.entries(failures)) {
       const { device } = await graphicsDevice({ software: true });
-      const options: EmbedOptions = { engine: "webgpu", perplexity: 5, iterations: 50, ...make(device) };
+      const options: Partial<TsneOptions> = { engine: "webgpu", perplexity: 5, iterations: 50, ...make(device) };
       const done = embed(some, options, () => Promise.resolve({ device, name: "a card" }));
       if (name === "none") expect((await done).engine).toBe("webgpu");
       else await expect(done).rejects.toThrow(`the ${name} failed`);

@@ -6,14 +6,14 @@ import { Layout } from "../../../lib/workers/layout.ts";
 import { nearestNeighbors } from "../../../lib/embed/neighbors.ts";
 import { place } from "../../../lib/embed/tsne/place.ts";
 import { continuity, nearestAccuracy, preservation, trustworthiness } from "../../../lib/embed/quality.ts";
-import { normals } from "../../../lib/embed/random.ts";
-import { embed, type EmbedOptions } from "../../../lib/embed/tsne/tsne.ts";
+import { normalStream } from "../../../lib/random.ts";
+import { embed, type TsneOptions } from "../../../lib/embed/tsne/tsne.ts";
 import { digits, maxDifference } from "../digits.ts";
 import { alone } from "../kernels/kernels_on_main.ts";
 import { long } from "../../long.ts";
 
 /** In space, on the processor. */
-const space: EmbedOptions = { components: 3, engine: "wasm" };
+const space: Partial<TsneOptions> = { components: 3, engine: "wasm" };
 
 async function someDigits(count: number): Promise<NdArray> {
   const { points } = await digits();
@@ -73,7 +73,7 @@ describe("t-SNE in three dimensions", () => {
   test("has the gradient of the divergence, on a map that has spread", async () => {
     const count = 120;
     const affinities = affinitiesOf(await nearestNeighbors(await someDigits(count), 30), 10);
-    const normal = normals(4);
+    const normal = normalStream(4);
     const map = Float64Array.from({ length: 3 * count }, () => Math.fround(2 * normal()));
     const layout = new Layout();
     const edges = affinities.values.length;
@@ -160,7 +160,7 @@ describe("t-SNE in three dimensions", () => {
   });
 
   test("takes points on one another, constant columns and fewer dimensions than three", async () => {
-    const normal = normals(2);
+    const normal = normalStream(2);
     const cases: NdArray[] = [
       { data: new Float32Array(100 * 3).fill(4), shape: [100, 3] },
       { data: Float32Array.from({ length: 300 }, (_, i) => i % 3 === 1 ? 7 : normal()), shape: [100, 3] },

@@ -4,12 +4,12 @@ import { describe, expect, test } from "vitest";
 import { type NdArray, ndarray } from "../../../lib/array.ts";
 import { principalComponents } from "../../../lib/embed/pca.ts";
 import { nearestAccuracy } from "../../../lib/embed/quality.ts";
-import { normals } from "../../../lib/embed/random.ts";
+import { normalStream } from "../../../lib/random.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
 import { digits, maxDifference } from "../digits.ts";
 
 function noise(count: number, dimensions: number, seed = 5): NdArray {
-  const normal = normals(seed);
+  const normal = normalStream(seed);
   return ndarray(Float32Array.from({ length: count * dimensions }, normal), [count, dimensions]);
 }
 

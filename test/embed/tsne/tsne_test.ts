@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { NdArray } from "../../../lib/array.ts";
 import type { Affinities } from "../../../lib/embed/tsne/affinities.ts";
 import { nearestAccuracy, trustworthiness } from "../../../lib/embed/quality.ts";
-import { normals } from "../../../lib/embed/random.ts";
+import { tsne } from "../../../lib/methods/tsne.ts";
+import { normalStream } from "../../../lib/random.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
 import { digits, maxDifference, oracle } from "../digits.ts";
 
@@ -148,7 +149,7 @@ describe("t-SNE", () => {
   });
 
   test("takes points on one another, constant columns and one dimension", async () => {
-    const normal = normals(2);
+    const normal = normalStream(2);
     const cases: NdArray[] = [
       { data: new Float32Array(100 * 3).fill(4), shape: [100, 3] },
       { data: Float32Array.from({ length: 300 }, (_, i) => i % 3 === 1 ? 7 : normal()), shape: [100, 3] },
@@ -172,7 +173,7 @@ describe("t-SNE", () => {
   });
 
   test("takes 4096 dimensions", async () => {
-    const normal = normals(3);
+    const normal = normalStream(3);
     const data = Float32Array.from({ length: 60 * 4096 }, (_, i) => normal() + (i < 30 * 4096 ? 3 : 0));
     const { points: map } = await embed({ data, shape: [60, 4096] }, { perplexity: 8 });
     // Two clouds that lie apart.
@@ -181,23 +182,23 @@ describe("t-SNE", () => {
 
   test("refuses what it cannot do, and says what would do", async () => {
     const points = await someDigits(50);
-    await expect(embed(await someDigits(1))).rejects.toThrow("at least 4 points");
-    await expect(embed(await someDigits(20))).rejects.toThrow(
+    await expect(tsne(await someDigits(1))).rejects.toThrow("at least 4 points");
+    await expect(tsne(await someDigits(20))).rejects.toThrow(
       "a perplexity of 1 to less than 19 is possible: received 30. About 6",
     );
-    await expect(embed(points, { perplexity: 0.5 })).rejects.toThrow("received 0.5");
-    await expect(embed(points, { perplexity: NaN })).rejects.toThrow("received NaN");
-    await expect(embed(points, { perplexity: 5, iterations: 1.5 })).rejects.toThrow(
+    await expect(tsne(points, { perplexity: 0.5 })).rejects.toThrow("received 0.5");
+    await expect(tsne(points, { perplexity: NaN })).rejects.toThrow("received NaN");
+    await expect(tsne(points, { perplexity: 5, iterations: 1.5 })).rejects.toThrow(
       "iterations must be a whole number",
     );
-    await expect(embed(points, { perplexity: 5, learningRate: 0 })).rejects.toThrow(
-      "learningRate must be a number > 0",
+    await expect(tsne(points, { perplexity: 5, learningRate: 0 })).rejects.toThrow(
+      "learningRate must be a number above 0",
     );
-    await expect(embed(points, { perplexity: 5, repulsion: "tree" as "mesh" })).rejects.toThrow('"exact" or "mesh"');
-    await expect(embed(points, { perplexity: 5, seed: 0.5 })).rejects.toThrow("seed must be a whole number");
-    await expect(embed(points, { perplexity: 5, threads: -1 })).rejects.toThrow("threads must be");
+    await expect(tsne(points, { perplexity: 5, repulsion: "tree" as "mesh" })).rejects.toThrow('"exact" or "mesh"');
+    await expect(tsne(points, { perplexity: 5, seed: 0.5 })).rejects.toThrow("seed must be a whole number");
+    await expect(tsne(points, { perplexity: 5, threads: -1 })).rejects.toThrow("threads must be");
     points.data[64 * 3 + 5] = NaN;
-    await expect(embed(points, { perplexity: 5 })).rejects.toThrow("row 3, column 5 holds NaN");
+    await expect(tsne(points, { perplexity: 5 })).rejects.toThrow("row 3, column 5 holds NaN");
   });
 
   test("says what does not fit into memory", async () => {
