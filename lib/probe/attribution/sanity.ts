@@ -43,6 +43,7 @@ export interface Stage<A extends Comparable> extends Likeness {
 export interface MethodOptions {
   /** What the trained model's map explains, a class by its index; the same for every map. */
   target: Target;
+  /** Stops the work. */
   signal?: AbortSignal;
 }
 
