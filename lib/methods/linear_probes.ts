@@ -55,6 +55,7 @@ const COMPONENTS = 64;
 /** One image in so many is held out. */
 const HELD_OUT = 4;
 const DEFAULT_LAYERS = 5;
+const NAMES = { tsne: "t-SNE", pca: "its two principal components" };
 
 /** Wilson's interval of 95 % for a share. */
 function wilson(right: number, count: number): [low: number, high: number] {
@@ -204,9 +205,7 @@ export async function linearProbes(
   const order = model.layers.map(({ name }) => name);
   layers.forEach((name) => model.layer(name));
   if (layers.length === 0) {
-    throw new RangeError(
-      "layers names the layers to look at, one at least: received none. The pixels come by themselves.",
-    );
+    throw new RangeError("layers names the layers to look at, one at least: received none. The pixels always come.");
   }
   const names = [...new Set(layers)].sort((a, b) => order.indexOf(a) - order.indexOf(b));
   const { size } = reader;
@@ -246,10 +245,6 @@ export async function linearProbes(
     labels,
     trained: size - tested,
     tested,
-    names: {
-      model: model.name,
-      dataset: dataset.name,
-      embedding: embedding === "tsne" ? "t-SNE" : "its two principal components",
-    },
+    names: { model: model.name, dataset: dataset.name, embedding: NAMES[embedding] },
   });
 }

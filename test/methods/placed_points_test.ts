@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import type { Points } from "../../lib/embed/points.ts";
 import { pca } from "../../lib/methods/pca.ts";
 import { tsne } from "../../lib/methods/tsne.ts";
@@ -134,6 +134,28 @@ describe("new points on a t-SNE map", () => {
     expect(points.shape).toEqual([60, 3]);
     expect(rows[0].z).toBe(points.data[2]);
     expect(accuracy).toBeGreaterThan(0.85);
+  });
+
+  test("of an embedding of principal components are projected first, once", async () => {
+    const through = await tsne(small, { iterations: 500 });
+    expect(maxDifference(through.points.data, map.points.data)).toBe(0);
+    const codes = await through.place(added);
+    expect(maxDifference(codes.points.data, placed.points.data)).toBe(0);
+    expect(maxDifference((await through.place(small.project(added))).points.data, placed.points.data)).toBe(0);
+    await expect(through.place({ data: new Float32Array(3), shape: [1, 3] })).rejects.toThrow(
+      "wanted points of 20, or of 64",
+    );
+  });
+
+  test("are looked at for numbers that are not finite once", async () => {
+    const isFinite = vi.spyOn(Number, "isFinite");
+    try {
+      await tsne(old, { iterations: 10, perplexity: 5 });
+      expect(isFinite.mock.calls.length).toBeGreaterThanOrEqual(500 * 64);
+      expect(isFinite.mock.calls.length).toBeLessThan(500 * 64 + 100);
+    } finally {
+      isFinite.mockRestore();
+    }
   });
 
   test("are refused if they are of another kind", async () => {
