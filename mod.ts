@@ -34,9 +34,10 @@ export {
   type ImageDataset,
   type ItemLike,
 } from "./lib/data/dataset.ts";
+export type { DataFrame } from "./lib/data/table.ts";
 export { fashionMnist, type FashionMnistClass } from "./lib/data/fashion_mnist.ts";
 export { imageFolder } from "./lib/data/image_folder.ts";
-export { Image, type ImageLike, loadImage } from "./lib/data/image.ts";
+export { Image, type ImageLike, type ImageSource, loadImage, type LoadOptions } from "./lib/data/image.ts";
 export { mnist, type MnistClass } from "./lib/data/mnist.ts";
 export { photo } from "./lib/data/photo.ts";
 export { Attribution, type AttributionFigureOptions, type AttributionTarget } from "./lib/results/attribution.ts";
@@ -53,6 +54,7 @@ export { type Report, type ReportRow } from "./lib/results/report.ts";
 export { type SanityCheck, type SanityRow } from "./lib/results/sanity_check.ts";
 export { type MimeBundle } from "./lib/figure/cell.ts";
 export { Figure, type Shown } from "./lib/figure/figure.ts";
+export type { Collection, Result } from "./lib/results/result.ts";
 export { type Activations, activations } from "./lib/methods/activations.ts";
 export { codes, type CodesOptions, loadCodes } from "./lib/methods/codes.ts";
 export type { CodeRow, Codes, CodesFile } from "./lib/results/codes.ts";
@@ -86,8 +88,15 @@ export type { HistoryFigureOptions, HistoryView } from "./lib/results/training_f
 export type { Ending, EpochRow, HistoryData, LayerRow, Snapshot } from "./lib/data/history.ts";
 export type { Augment } from "./lib/probe/training/augment.ts";
 export type { TrainingSpec } from "./lib/probe/training/options.ts";
-export type { Optimizer } from "./lib/probe/training/optimizer.ts";
-export type { Schedule } from "./lib/probe/training/schedule.ts";
+export type { AdamOptions, Optimizer, SgdOptions } from "./lib/probe/training/optimizer.ts";
+export type {
+  ConstantSchedule,
+  CosineSchedule,
+  PlateauSchedule,
+  Schedule,
+  ScheduleOf,
+  StepSchedule,
+} from "./lib/probe/training/schedule.ts";
 export { type PlaceOptions, tsne, type TsneOptions } from "./lib/methods/tsne.ts";
 export type { Embedding, EmbeddingQuality, EmbeddingRow, PlacedPoints, PlacedRow } from "./lib/results/embedding.ts";
 export type { PointsFigureOptions } from "./lib/results/points.ts";

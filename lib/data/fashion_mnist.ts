@@ -12,7 +12,7 @@ import { checkSplit, splitDataset, SplitOptions } from "./catalogued.ts";
 import type { ImageDataset } from "./dataset.ts";
 
 /** The classes of Fashion-MNIST, in the order of their numbers. */
-export const FASHION_MNIST_CLASSES = [
+export const FASHION_MNIST_CLASSES: readonly FashionMnistClass[] = [
   "T-shirt/top",
   "Trouser",
   "Pullover",
@@ -23,10 +23,20 @@ export const FASHION_MNIST_CLASSES = [
   "Sneaker",
   "Bag",
   "Ankle boot",
-] as const;
+];
 
 /** A class of Fashion-MNIST. */
-export type FashionMnistClass = typeof FASHION_MNIST_CLASSES[number];
+export type FashionMnistClass =
+  | "T-shirt/top"
+  | "Trouser"
+  | "Pullover"
+  | "Dress"
+  | "Coat"
+  | "Sandal"
+  | "Shirt"
+  | "Sneaker"
+  | "Bag"
+  | "Ankle boot";
 
 const SIDE = 28;
 const EACH = SIDE * SIDE;

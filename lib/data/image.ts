@@ -42,6 +42,8 @@ export class Image extends Shown implements NdArray {
   readonly about: string;
 
   /**
+   * Makes an image of pixels.
+   *
    * @param pixels `[height, width, 3]`, RGB, or `[height, width, 1]`, grey; 0…255
    * @throws {RangeError} if the shape is another one, or a value is not finite
    */

@@ -11,10 +11,10 @@ import { checkSplit, splitDataset, SplitOptions } from "./catalogued.ts";
 import type { ImageDataset } from "./dataset.ts";
 
 /** The classes of MNIST, in the order of their numbers. */
-export const MNIST_CLASSES = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] as const;
+export const MNIST_CLASSES: readonly MnistClass[] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /** A class of MNIST. */
-export type MnistClass = typeof MNIST_CLASSES[number];
+export type MnistClass = "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9";
 
 const SIDE = 28;
 const FILES = {

@@ -7,7 +7,7 @@
 type Polars = typeof import("npm:nodejs-polars@0.25.2").default;
 
 /** A Polars data frame. */
-export type DataFrame = import("npm:nodejs-polars@0.25.2").DataFrame;
+export type DataFrame = ReturnType<(typeof import("npm:nodejs-polars@0.25.2"))["default"]["DataFrame"]>;
 
 /**
  * Makes a Polars data frame of rows: plain objects that hold numbers, strings, booleans, null, or lists of these.

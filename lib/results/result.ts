@@ -25,6 +25,7 @@ export abstract class Result<Row extends object = object> extends Shown {
  * Its own methods (`map`, `filter`, …) return plain arrays.
  */
 export class Collection<Item extends Shown> extends Array<Item> {
+  /** @internal */
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
   }
@@ -58,12 +59,12 @@ export class Collection<Item extends Shown> extends Array<Item> {
     return this.figure().show();
   }
 
-  /** What Jupyter asks the last expression of a cell for. */
+  /** @internal What Jupyter asks the last expression of a cell for. */
   [displaySymbol](): Promise<MimeBundle> {
     return this.figure().bundle();
   }
 
-  /** What `console.log` prints. */
+  /** @internal What `console.log` prints. */
   [Symbol.for("Deno.customInspect")](): string {
     return this.figure().text;
   }

@@ -9,6 +9,7 @@ import { type NdArray, sizeOf } from "../../array.ts";
 
 /** A checkpoint that cannot be used, with the reason and the remedy. */
 export class CheckpointError extends Error {
+  /** `"CheckpointError"`. */
   override name = "CheckpointError";
 }
 

@@ -8,25 +8,29 @@ import type { Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import { belowOne, flag, positive, readKind } from "../../options.ts";
 import type { TF } from "../../runtime/backend.ts";
 
-class SgdOptions {
+/** Options of `"sgd"`. */
+export class SgdOptions {
+  /** Which optimiser it is. */
   readonly kind = "sgd";
-  /** @default 0.9 */
+  /** The share of the last step that is added to the next. @default 0.9 */
   @belowOne()
   momentum = 0.9;
-  /** @default false */
+  /** Nesterov's momentum: the gradient at the place where the last step leads. @default false */
   @flag()
   nesterov = false;
 }
 
-class AdamOptions {
+/** Options of `"adam"`. */
+export class AdamOptions {
+  /** Which optimiser it is. */
   readonly kind = "adam";
-  /** @default 0.9 */
+  /** How much of the mean gradient is kept each step. @default 0.9 */
   @belowOne()
   beta1 = 0.9;
-  /** @default 0.999 */
+  /** How much of the mean squared gradient is kept each step. @default 0.999 */
   @belowOne()
   beta2 = 0.999;
-  /** @default 1e-7 */
+  /** Added to the root of the mean square, so that no step is divided by 0. @default 1e-7 */
   @positive()
   epsilon = 1e-7;
 }

@@ -14,36 +14,44 @@ const number = (fits: (value: number) => boolean, wanted: string) =>
     throw new RangeError(`The schedule's ${name} must be ${wanted}: received ${kindOf(value)}.`);
   });
 
-class ConstantSchedule {
+/** The same rate throughout. */
+export class ConstantSchedule {
+  /** Which schedule it is. */
   readonly kind = "constant";
 }
 
-class StepSchedule {
+/** A rate that falls in steps. */
+export class StepSchedule {
+  /** Which schedule it is. */
   readonly kind = "step";
-  /** In epochs. @default a third of them */
+  /** How many epochs lie between two steps. @default a third of all */
   @number((value) => value > 0, "a number of epochs above 0")
   every?: number;
-  /** @default 0.1 */
+  /** What the rate is multiplied by. @default 0.1 */
   @number((value) => value > 0 && value <= 1, "above 0 and at most 1")
   factor = 0.1;
 }
 
-class CosineSchedule {
+/** A rate that falls as half a cosine. */
+export class CosineSchedule {
+  /** Which schedule it is. */
   readonly kind = "cosine";
-  /** In epochs. @default 0 */
+  /** How many epochs the rate rises at the start. @default 0 */
   @number((value) => value >= 0, "from 0 to below the epochs")
   warmUp = 0;
-  /** As a share of the full rate. @default 0 */
+  /** The last rate, as a share of the full one. @default 0 */
   @number((value) => value >= 0 && value <= 1, "from 0 to 1")
   floor = 0;
 }
 
-class PlateauSchedule {
+/** A rate that falls when the validation error does not. */
+export class PlateauSchedule {
+  /** Which schedule it is. */
   readonly kind = "plateau";
-  /** In epochs. @default 2 */
+  /** After how many epochs without a lower error the rate falls. @default 2 */
   @whole(1)
   patience = 2;
-  /** @default 0.1 */
+  /** What the rate is multiplied by. @default 0.1 */
   @number((value) => value > 0 && value < 1, "above 0 and below 1")
   factor = 0.1;
 }
@@ -51,7 +59,7 @@ class PlateauSchedule {
 const KINDS = { constant: ConstantSchedule, step: StepSchedule, cosine: CosineSchedule, plateau: PlateauSchedule };
 
 /** A schedule's kind and what differs from its defaults. */
-type Given<Options extends { kind: string }> = Pick<Options, "kind"> & Partial<Options>;
+export type ScheduleOf<Options extends { kind: string }> = Pick<Options, "kind"> & Partial<Options>;
 
 /**
  * A schedule of the learning rate:
@@ -62,10 +70,10 @@ type Given<Options extends { kind: string }> = Pick<Options, "kind"> & Partial<O
  *   §5; Zeiler and Fergus 2013, §3).
  */
 export type Schedule =
-  | Given<ConstantSchedule>
-  | Given<StepSchedule>
-  | Given<CosineSchedule>
-  | Given<PlateauSchedule>;
+  | ScheduleOf<ConstantSchedule>
+  | ScheduleOf<StepSchedule>
+  | ScheduleOf<CosineSchedule>
+  | ScheduleOf<PlateauSchedule>;
 
 /** What a schedule remembers from epoch to epoch. */
 export interface ScheduleState {
