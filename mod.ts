@@ -34,7 +34,6 @@ export {
   type ImageDataset,
   type ItemLike,
 } from "./lib/data/dataset.ts";
-export type { DataFrame } from "./lib/data/table.ts";
 export { fashionMnist, type FashionMnistClass } from "./lib/data/fashion_mnist.ts";
 export { imageFolder } from "./lib/data/image_folder.ts";
 export { Image, type ImageLike, type ImageSource, loadImage, type LoadOptions } from "./lib/data/image.ts";
@@ -54,7 +53,6 @@ export { type Report, type ReportRow } from "./lib/results/report.ts";
 export { type SanityCheck, type SanityRow } from "./lib/results/sanity_check.ts";
 export { type MimeBundle } from "./lib/figure/cell.ts";
 export { Figure, type Shown } from "./lib/figure/figure.ts";
-export type { Collection, Result } from "./lib/results/result.ts";
 export { type Activations, activations } from "./lib/methods/activations.ts";
 export { codes, type CodesOptions, loadCodes } from "./lib/methods/codes.ts";
 export type { CodeRow, Codes, CodesFile } from "./lib/results/codes.ts";
