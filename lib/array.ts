@@ -75,3 +75,12 @@ export function extent(values: ArrayLike<number>): [min: number, max: number] {
   }
   return min > max ? [0, 0] : [min, max];
 }
+
+/** Scores as shares that add up to 1: each score's exponential over the sum of all. */
+export function softmax(scores: ArrayLike<number>): Float64Array {
+  let largest = -Infinity;
+  for (let i = 0; i < scores.length; i++) if (scores[i] > largest) largest = scores[i];
+  const shares = Float64Array.from(scores as ArrayLike<number>, (score) => Math.exp(score - largest));
+  const sum = shares.reduce((a, b) => a + b, 0);
+  return shares.map((share) => share / sum);
+}

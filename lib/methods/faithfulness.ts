@@ -11,7 +11,7 @@ import { type ImageLike, toImage } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { readOptions, RunOptions, whole } from "../options.ts";
-import { subjectsOf } from "../probe/attribution/attribute.ts";
+import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
 import type { Target } from "../probe/target.ts";
 import type { AttributionTarget } from "../results/attribution.ts";
@@ -141,7 +141,7 @@ export async function faithfulness(
   }
   if (maps.length === 0) throw new RangeError("There is no map to test; wanted at least one.");
   const source = await toImage(image);
-  const { subjects: [{ view, target, probability }] } = await subjectsOf(
+  const [{ view, target, probability }] = await attributionInputs(
     model,
     source,
     asked ?? targetOf(maps),

@@ -1,5 +1,5 @@
 /**
- * Integrated gradients: a class's score shared out among the pixels, along the straight way from a baseline to the image.
+ * Integrated gradients: a class's score shared out among the pixels, along the straight path from a baseline to the image.
  *
  * Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks" (2017), §3 and §5.
  *
@@ -7,56 +7,53 @@
  */
 
 import type { NdArray } from "../array.ts";
-import type { ImageLike } from "../data/image.ts";
-import { checkOptions } from "../errors.ts";
-import { Attribution } from "../results/attribution.ts";
-import { withProgress } from "../results/progress.ts";
-import { checkModel, type Model } from "../model/model.ts";
-import {
-  described,
-  eachScore,
-  RUN_OPTIONS,
-  type RunOptions,
-  type Subject,
-  subjectsOf,
-  sumOfColors,
-  toPixels,
-} from "../probe/attribution/attribute.ts";
-import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
+import type { Model } from "../model/model.ts";
+import { oneOf, rule, whole } from "../options.ts";
+import { eachScore } from "../probe/attribution/gradients.ts";
+import type { AttributionInput } from "../probe/attribution/inputs.ts";
 import { integrate, integrateAdaptively } from "../probe/attribution/path_integral.ts";
-import { type Quadrature, quadrature } from "../probe/attribution/quadrature.ts";
-import type { Target } from "../probe/target.ts";
+import { sumOfColors, toPixels } from "../probe/attribution/pixels.ts";
+import { type Quadrature, quadrature, QUADRATURES } from "../probe/attribution/quadrature.ts";
+import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
+import { withProgress } from "../results/progress.ts";
+import {
+  type Attributed,
+  type AttributionFunction,
+  attributionMethod,
+  AttributionOptions,
+} from "./shared/attribution_method.ts";
 
-export interface IntegratedGradientsOptions extends RunOptions {
+/** How many gradients a fixed rule takes by default. */
+const STEPS = 50;
+
+/** Options of {@linkcode integratedGradients}. */
+export class IntegratedGradientsOptions extends AttributionOptions {
   /**
-   * What is explained: a label, an index, `"predicted"`, a function of the outputs, a unit `{ layer, channel, cell }`; or
-   * an array of these, one an image.
-   * @default "predicted"
+   * Where the path starts: `"grey"`, `"zero"`, `"mean"`, `"blurred"`, `"noise"`, a number 0…255 (0 is black), a colour
+   * `[r, g, b]` or an image; of several the results are averaged.
+   * @default 0
    */
-  target?: Target | readonly Target[];
+  @rule((_, value) => void baselinesOf(value as Baseline))
+  baseline: Baseline | readonly Baseline[] = 0;
   /**
-   * Where the way starts: `"grey"` (127.5), `"zero"` (what the network reads as zeros), `"mean"` (the image's mean
-   * colour), `"blurred"` (the image itself), `"noise"`, a grey of 0…255, a colour `[r, g, b]` or an image; of several the
-   * results are averaged.
-   * @default 0, which is black
-   */
-  baseline?: Baseline | readonly Baseline[];
-  /**
-   * How many gradients are taken on the way from each baseline.
+   * How many gradients are taken on the path from each baseline.
    * @default as many as bring the `convergenceDelta` below 1 % of the difference of the scores, if 256 do, and placed
    *   where the score changes; with a `rule`, 50
    */
+  @whole(1)
   steps?: number;
   /**
-   * Where on the way they are taken, and with which weights.
+   * Where on the path they are taken, and with which weights.
    * @default with `steps`, "gauss-legendre"
    */
+  @oneOf(...QUADRATURES)
   rule?: Quadrature;
   /**
    * What the baseline `"noise"` is drawn from.
    * @default 0
    */
-  seed?: number;
+  @whole()
+  seed = 0;
 }
 
 /** A baseline that was made: in words, and as what goes into the network. */
@@ -65,135 +62,109 @@ interface Start {
   input: NdArray;
 }
 
-async function startOf(model: Model, subject: Subject, baseline: Baseline, seed: number): Promise<Start> {
-  const { name, image } = await makeBaseline(model, subject.view, baseline, seed);
-  return { name: name === "custom" ? "an image of its own" : name, input: model.input(image) };
-}
-
-/** How many gradients a fixed rule takes by default. */
-const STEPS = 50;
-
 const brief = (value: number) => Number(value.toPrecision(4));
 
 const listed = (names: readonly string[]) =>
   names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 
-/**
- * Integrates the gradient of a target's score along the straight way from a baseline to the image, and multiplies it by
- * what lies between them. All values together are the score of the image minus that of the baseline, but for what the
- * integration misses: `convergenceDelta`.
- *
- * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these
- * @returns `values` `[h, w, 3]` in RGB order; `map` `[h, w]`, the sum of each pixel's three colours, signed;
- *   `convergenceDelta`, the sum of all values minus the difference of scores; for an array of images or of targets one
- *   result a pair
- * @throws {RangeError} if a target, a baseline or a rule does not exist, or a baseline has another shape
- * @throws {TypeError} if the network cannot be differentiated
- *
- * @example
- * ```ts
- * const map = await integratedGradients(model, await photo("dog"), { baseline: ["zero", "blurred"] });
- * map.convergenceDelta;
- * ```
- */
-export async function integratedGradients(
-  model: Model,
-  image: ImageLike,
-  options?: IntegratedGradientsOptions & { target?: Target },
-): Promise<Attribution>;
-export async function integratedGradients(
-  model: Model,
-  image: ImageLike | readonly ImageLike[],
-  options?: IntegratedGradientsOptions,
-): Promise<Attribution[]>;
-export async function integratedGradients(
-  model: Model,
-  image: ImageLike | readonly ImageLike[],
-  options: IntegratedGradientsOptions = {},
-): Promise<Attribution | Attribution[]> {
-  checkModel("integratedGradients", model);
-  const { target, baseline = 0, steps, rule, seed = 0, ...run } = checkOptions("integratedGradients", options, {
-    target: true,
-    baseline: true,
-    steps: true,
-    rule: true,
-    seed: true,
-    ...RUN_OPTIONS,
-  });
-  // An unknown rule is told before anything is computed.
-  quadrature(rule ?? "gauss-legendre", steps ?? STEPS);
-  const baselines = baselinesOf(baseline);
-  const { subjects, many } = await subjectsOf(model, image, target, run);
-  const starts = await Promise.all(
-    subjects.map((subject) => Promise.all(baselines.map((baseline) => startOf(model, subject, baseline, seed)))),
-  );
-  const adaptive = steps === undefined && rule === undefined;
-  const results: Attribution[] = [];
-  const ways = subjects.length * baselines.length;
-  // How many steps it will take is not known beforehand where they are placed as needed: then each way counts as one.
-  const total = adaptive ? ways : ways * (steps ?? STEPS);
-  await withProgress(`Integrated gradients of ${model.name}`, total, async (update) => {
-    let done = 0;
-    for (const [i, subject] of subjects.entries()) {
-      const { input, target } = subject;
-      const sum = new Float64Array(input.data.length);
-      const taken: number[] = [];
-      for (const { input: from } of starts[i]) {
-        const way = { from, to: input, target };
-        const before = done;
-        const onProgress = adaptive ? run.onProgress : (now: number) => {
-          update(before + now);
-          run.onProgress?.(before + now, total);
-        };
-        const found = adaptive
-          ? await integrateAdaptively(model, way, { ...run, onProgress })
-          : await integrate(model, way, rule ?? "gauss-legendre", steps ?? STEPS, { ...run, onProgress });
-        for (let j = 0; j < sum.length; j++) {
-          sum[j] += found.gradient[j] * (input.data[j] - from.data[j]) / baselines.length;
-        }
-        taken.push(found.steps);
-        done += adaptive ? 1 : found.steps;
-        update(done);
-      }
-      results.push(await resultOf(model, subject, starts[i], sum, howOf(taken, adaptive, rule), run));
-    }
-  });
-  return many ? results : results[0];
-}
-
 /** The steps in words. */
-function howOf(taken: readonly number[], adaptive: boolean, rule: Quadrature = "gauss-legendre"): string {
-  const counts = [...new Set(taken)].join(" and ");
-  return `${counts} steps, ${adaptive ? "placed where the score changes," : `${rule},`}`;
+function stepsText(taken: readonly number[], adaptive: boolean, rule: Quadrature = "gauss-legendre"): string {
+  return `${[...new Set(taken)].join(" and ")} steps, ${adaptive ? "placed where the score changes," : `${rule},`}`;
 }
 
-async function resultOf(
+/** The result, with how much the integration misses. */
+async function resultFor(
   model: Model,
-  subject: Subject,
+  of: AttributionInput,
   starts: readonly Start[],
   sum: Float64Array,
   how: string,
-  { signal, batchSize }: RunOptions,
-): Promise<Attribution> {
-  const ends = [subject.input, ...starts.map(({ input }) => input)];
-  const [score, ...from] = await eachScore(model, subject.target, ends.length, (i) => ends[i], { signal, batchSize });
+  { signal, batchSize }: IntegratedGradientsOptions,
+): Promise<Attributed> {
+  const ends = [of.input, ...starts.map(({ input }) => input)];
+  const [score, ...from] = await eachScore(model, of.target, ends.length, (i) => ends[i], { signal, batchSize });
   const difference = score - from.reduce((total, value) => total + value, 0) / from.length;
   const convergenceDelta = sum.reduce((total, value) => total + value, 0) - difference;
-  const values = toPixels(model, sum, subject.input.shape);
+  const values = toPixels(model, sum, of.input.shape);
   const share = Number((100 * Math.abs(convergenceDelta / difference)).toPrecision(2));
   const by = difference === 0 ? brief(convergenceDelta) : `${share} %`;
-  return new Attribution({
+  return {
     method: "integrated gradients",
-    ...described(model, subject),
+    of,
     values,
     map: sumOfColors(values),
     score,
     signed: true,
     paint: "map",
     convergenceDelta,
-    about: `Gradients at ${how} from ${
-      listed(starts.map(({ name }) => name))
-    } to the image, summed over the colours. ` +
+    about:
+      `Gradients at ${how} from ${listed(starts.map(({ name }) => name))} to the image, summed over the colours. ` +
       `All values together miss the difference of the scores, ${brief(difference)}, by ${by}.`,
-  });
+  };
 }
+
+/**
+ * Integrates the gradient of a target's score along the straight path from a baseline to the image, and multiplies it by
+ * the difference of the two. All values together are the score of the image minus that of the baseline, but for what the
+ * integration misses: `convergenceDelta`.
+ *
+ * Gives `values`, `[h, w, 3]` in RGB order; `map`, `[h, w]`, the sum of each pixel's three colours, signed; and
+ * `convergenceDelta`, the sum of all values minus the difference of scores. Throws a `RangeError` if a target, a baseline
+ * or a rule does not exist, or a baseline has another shape; a `TypeError` if the network cannot be differentiated.
+ *
+ * @example
+ * ```ts
+ * import { integratedGradients, loadModel, photo } from "./mod.ts";
+ * const model = await loadModel("resnet50");
+ * const map = await integratedGradients(model, await photo("dog"), { baseline: ["grey", "blurred"] });
+ * console.log(map.convergenceDelta);
+ * ```
+ */
+export const integratedGradients: AttributionFunction<IntegratedGradientsOptions> = attributionMethod({
+  name: "integratedGradients",
+  options: IntegratedGradientsOptions,
+  async attribute({ model, inputs, options }) {
+    const { baseline, steps, rule, seed, onProgress, ...run } = options;
+    // A rule that cannot be had with so few steps is refused before anything is computed.
+    quadrature(rule ?? "gauss-legendre", steps ?? STEPS);
+    const baselines = baselinesOf(baseline);
+    const all = await inputs();
+    const startOf = async ({ view }: AttributionInput, baseline: Baseline): Promise<Start> => {
+      const { name, image } = await makeBaseline(model, view, baseline, seed);
+      return { name, input: model.input(image) };
+    };
+    const starts = await Promise.all(all.map((of) => Promise.all(baselines.map((from) => startOf(of, from)))));
+    const adaptive = steps === undefined && rule === undefined;
+    const paths = all.length * baselines.length;
+    // How many steps it will take is not known beforehand where they are placed as needed: then each path counts as one.
+    const total = adaptive ? paths : paths * (steps ?? STEPS);
+    return await withProgress(`Integrated gradients of ${model.name}`, total, async (update) => {
+      const made: Attributed[] = [];
+      let done = 0;
+      for (const [i, of] of all.entries()) {
+        const { input: to, target } = of;
+        const sum = new Float64Array(to.data.length);
+        const taken: number[] = [];
+        for (const { input: from } of starts[i]) {
+          const path = { from, to, target };
+          const before = done;
+          const report = adaptive ? onProgress : (now: number) => {
+            update(before + now);
+            onProgress?.(before + now, total);
+          };
+          const found = adaptive
+            ? await integrateAdaptively(model, path, { ...run, onProgress: report })
+            : await integrate(model, path, rule ?? "gauss-legendre", steps ?? STEPS, { ...run, onProgress: report });
+          for (let j = 0; j < sum.length; j++) {
+            sum[j] += found.gradient[j] * (to.data[j] - from.data[j]) / baselines.length;
+          }
+          taken.push(found.steps);
+          done += adaptive ? 1 : found.steps;
+          update(done);
+        }
+        made.push(await resultFor(model, of, starts[i], sum, stepsText(taken, adaptive, rule), options));
+      }
+      return made;
+    });
+  },
+});

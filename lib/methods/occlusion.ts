@@ -11,7 +11,7 @@ import type { NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { readOptions, RunOptions, text, whole } from "../options.ts";
-import { subjectsOf } from "../probe/attribution/attribute.ts";
+import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { type Baseline, checkBaseline, makeBaseline } from "../probe/attribution/baseline.ts";
 import { checkMaps, lastMaps, occlude, type Occluded, positionsAlong } from "../probe/occlusion/occlude.ts";
 import { labelOf, resolveClass, type Target } from "../probe/target.ts";

@@ -8,7 +8,7 @@ import { type ImageLike, toImage } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, RunOptions, whole } from "../options.ts";
-import { subjectsOf } from "../probe/attribution/attribute.ts";
+import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
 import { type MapMethod, randomizeLayers, sameTarget, stops, topDown } from "../probe/attribution/sanity.ts";
 import type { Target } from "../probe/target.ts";
@@ -94,7 +94,7 @@ export async function report(
   const entries = entriesOf(methods);
   const chosen = read.layers && topDown(model, read.layers);
   const source = await toImage(image);
-  const { subjects: [{ view, target: resolved }] } = await subjectsOf(model, source, target, { signal });
+  const [{ view, target: resolved }] = await attributionInputs(model, source, target, { signal });
   const layers = chosen ?? stops(model, MOST_STOPS, resolved);
   const asked = sameTarget(target, resolved);
   const baselines = await Promise.all(

@@ -6,90 +6,44 @@
  * @module
  */
 
-import type { ImageLike } from "../data/image.ts";
-import { checkOptions } from "../errors.ts";
-import { Attribution } from "../results/attribution.ts";
-import { checkModel, type Model } from "../model/model.ts";
-import {
-  described,
-  eachGradient,
-  greatestMagnitude,
-  greatestSigned,
-  RUN_OPTIONS,
-  type RunOptions,
-  subjectsOf,
-  toPixels,
-} from "../probe/attribution/attribute.ts";
-import type { Target } from "../probe/target.ts";
+import { flag } from "../options.ts";
+import { mapGradients } from "../probe/attribution/gradients.ts";
+import { largestMagnitude, largestSigned, toPixels } from "../probe/attribution/pixels.ts";
+import { type AttributionFunction, attributionMethod, AttributionOptions } from "./shared/attribution_method.ts";
 
-export interface SaliencyOptions extends RunOptions {
-  /**
-   * What is explained: a label, an index, `"predicted"`, a function of the outputs, a unit `{ layer, channel, cell }`; or
-   * an array of these, one an image.
-   * @default "predicted"
-   */
-  target?: Target | readonly Target[];
+/** Options of {@linkcode saliency}. */
+export class SaliencyOptions extends AttributionOptions {
   /**
    * Whether the map keeps the sign of the gradient: positive where a higher value would raise the score.
    * @default false
    */
-  signed?: boolean;
+  @flag()
+  signed = false;
 }
 
 /**
- * Differentiates a target's score to the image.
+ * Differentiates a target's score to the network's input, that is to pixels after the model's preprocessing.
  *
- * The score of a class is the number before the last softmax or sigmoid (§3 of the paper; for the probability give a
- * function as the target). The gradient is to the network's input, that is to pixels after the model's preprocessing.
- *
- * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these
- * @returns `values`, the gradient, `[h, w, 3]` in RGB order; `map` `[h, w]`, of each pixel's three colours the greatest
- *   magnitude, with `signed` the one of the greatest magnitude; for an array of images or of targets one result a pair
- * @throws {RangeError} if a target does not exist, or images and targets do not pair up
- * @throws {TypeError} if the network cannot be differentiated
+ * The score of a class is the number before the last softmax or sigmoid (§3; for the probability give a function as the
+ * target). Gives `values`, the gradient, `[h, w, 3]` in RGB order, and `map`, `[h, w]`, of each pixel's three colours the
+ * largest magnitude; with `signed` the one of the largest magnitude. Throws a `RangeError` if a target does not exist or
+ * images and targets do not pair up, a `TypeError` if the network cannot be differentiated.
  *
  * @example
  * ```ts
- * const map = await saliency(model, await photo("dog"), { target: "French bulldog" });
+ * import { loadModel, photo, saliency } from "./mod.ts";
+ * const map = await saliency(await loadModel("resnet50"), await photo("dog"), { target: "French bulldog" });
  * ```
  */
-export async function saliency(
-  model: Model,
-  image: ImageLike,
-  options?: SaliencyOptions & { target?: Target },
-): Promise<Attribution>;
-export async function saliency(
-  model: Model,
-  image: ImageLike | readonly ImageLike[],
-  options?: SaliencyOptions,
-): Promise<Attribution[]>;
-export async function saliency(
-  model: Model,
-  image: ImageLike | readonly ImageLike[],
-  options: SaliencyOptions = {},
-): Promise<Attribution | Attribution[]> {
-  checkModel("saliency", model);
-  const { target, signed = false, ...run } = checkOptions("saliency", options, {
-    target: true,
-    signed: true,
-    ...RUN_OPTIONS,
-  });
-  const { subjects, many } = await subjectsOf(model, image, target, run);
-  const results: Attribution[] = [];
-  await eachGradient(model, subjects.length, (i) => subjects[i], (i, gradient, score) => {
-    const values = toPixels(model, gradient, subjects[i].input.shape);
-    results[i] = new Attribution({
-      method: "saliency",
-      ...described(model, subjects[i]),
-      values,
-      map: signed ? greatestSigned(values) : greatestMagnitude(values),
-      score,
-      signed,
-      paint: "map",
-      about: `Gradient of the score to the network's input, of each pixel the ${
-        signed ? "colour" : "magnitude of the colour"
-      } where it is greatest.`,
-    });
-  }, run);
-  return many ? results : results[0];
-}
+export const saliency: AttributionFunction<SaliencyOptions> = attributionMethod({
+  name: "saliency",
+  options: SaliencyOptions,
+  attribute: async ({ model, inputs, options: { signed, ...run } }) =>
+    await mapGradients(model, await inputs(), run, (gradient, of, score) => {
+      const values = toPixels(model, gradient, of.input.shape);
+      const map = signed ? largestSigned(values) : largestMagnitude(values);
+      const which = signed ? "colour" : "magnitude of the colour";
+      const about = `Gradient of the score to the network's input, of each pixel the ${which} where it is greatest.`;
+      return { method: "saliency", of, values, map, score, signed, paint: "map", about };
+    }),
+});

@@ -10,7 +10,7 @@ import { type ImageLike, toImage } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { abortSignal, arrayOf, callback, oneOf, readOptions, whole } from "../options.ts";
-import { subjectsOf } from "../probe/attribution/attribute.ts";
+import { attributionInputs } from "../probe/attribution/inputs.ts";
 import {
   likeness,
   type MapMethod,
@@ -110,7 +110,7 @@ export async function sanityCheck(
   }
   const chosen = read.layers && topDown(model, read.layers);
   const source = await toImage(image);
-  const { subjects: [subject] } = await subjectsOf(model, source, target, { signal });
+  const [subject] = await attributionInputs(model, source, target, { signal });
   const layers = chosen ?? stops(model, MOST_STOPS, subject.target);
   const asked = sameTarget(target, subject.target);
   const make = (of: Model) => method(of, source, { target: asked, signal });

@@ -1,37 +1,75 @@
 /**
- * What a map is asked to explain: a class, a unit of any layer, or a function of the outputs.
+ * What a method is asked about: a class, a unit or a direction of any layer, a function of the outputs, or a weighted sum
+ * of these.
  *
  * @module
  */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { checkOptions, kindOf, unknownName } from "../errors.ts";
+import { isNdArray, type NdArray } from "../array.ts";
+import { kindOf, nearestOf, unknownName } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 
-/** One unit of a layer: a channel of its maps at one cell, or a number of its vector. */
+/** One unit of a layer: a channel of its feature maps at one cell, or a number of its vector. */
 export interface Unit {
   /** The layer's name. */
   layer: string;
-  /** The channel of the layer's maps, or the place in its vector. */
+  /** The channel of the layer's feature maps, or the index in its vector. */
   channel: number;
   /**
-   * Row and column of the unit in its map.
-   * @default the cell that is strongest for the image
+   * Row and column of the unit in its feature map.
+   * @default the cell with the largest activation for the image
    */
   cell?: readonly [y: number, x: number];
 }
 
-/** The names of the parts of a {@linkcode Unit}. */
-export const UNIT = { layer: true, channel: true, cell: true } satisfies Record<keyof Unit, true>;
+/** A direction in the space of a layer's channels: its score is the dot product with the activations at one cell. */
+export interface Direction {
+  /** The layer's name. */
+  layer: string;
+  /** One number a channel, `[c]`. */
+  direction: NdArray | readonly number[] | Float32Array;
+  /**
+   * Row and column of the cell whose activations are taken.
+   * @default the cell with the largest dot product for the image
+   */
+  cell?: readonly [y: number, x: number];
+}
+
+/** A weighted sum of targets. {@linkcode contrast} makes the commonest one. */
+export interface WeightedSum {
+  /** The targets with their weights. */
+  sum: readonly (readonly [weight: number, target: Target])[];
+}
 
 /**
- * What is explained:
+ * What is asked about:
  * - a class, by its label or its index;
- * - `"predicted"`: the class that the model takes the image for;
+ * - `"predicted"`: the class that the model predicts for the image;
  * - a function of what the model puts out for one image, `[1, …output shape]`, to one number;
- * - a unit of any layer.
+ * - a unit of any layer, `{ layer, channel, cell? }`;
+ * - a direction in a layer, `{ layer, direction, cell? }`;
+ * - a weighted sum of these, `{ sum: [[1, "dog"], [-0.5, "cat"]] }`.
  */
-export type Target = string | number | ((outputs: Tensor) => Tensor) | Unit;
+export type Target = string | number | ((outputs: Tensor) => Tensor) | Unit | Direction | WeightedSum;
+
+/**
+ * The difference of two targets: what speaks for the first and against the second.
+ *
+ * @param a what is added
+ * @param b what is subtracted
+ * @returns a target for every method
+ *
+ * @example
+ * ```ts
+ * import { contrast, loadModel, photo, saliency } from "./mod.ts";
+ * const model = await loadModel("resnet50");
+ * await saliency(model, await photo("dog"), { target: contrast("French bulldog", "pug") });
+ * ```
+ */
+export function contrast(a: Target, b: Target): WeightedSum {
+  return { sum: [[1, a], [-1, b]] };
+}
 
 /** A class of the model's output. */
 export interface ClassTarget {
@@ -53,6 +91,16 @@ export interface UnitTarget {
   readonly text: string;
 }
 
+/** A direction in a layer. */
+export interface DirectionTarget {
+  readonly kind: "direction";
+  readonly layer: string;
+  readonly direction: Float32Array;
+  /** Row and column; absent for a layer that puts out a vector, and until the cell of the largest product is known. */
+  readonly cell?: readonly [y: number, x: number];
+  readonly text: string;
+}
+
 /** A function of the outputs. */
 export interface FunctionTarget {
   readonly kind: "function";
@@ -60,8 +108,32 @@ export interface FunctionTarget {
   readonly text: string;
 }
 
+/** A target with one score of its own. */
+export type SingleTarget = ClassTarget | UnitTarget | DirectionTarget | FunctionTarget;
+
+/** A weighted sum of targets. */
+export interface SumTarget {
+  readonly kind: "sum";
+  readonly terms: readonly { readonly weight: number; readonly target: SingleTarget }[];
+  readonly text: string;
+}
+
 /** A target that was looked up in a model. */
-export type ResolvedTarget = ClassTarget | UnitTarget | FunctionTarget;
+export type ResolvedTarget = SingleTarget | SumTarget;
+
+/** The targets that a target is a weighted sum of; itself with the weight 1 where it is none. */
+export const termsOf = (target: ResolvedTarget): SumTarget["terms"] =>
+  target.kind === "sum" ? target.terms : [{ weight: 1, target }];
+
+/** A weighted sum in words, as `dog − cat` or `0.5 × dog + 2 × cat`. */
+export function sumTarget(terms: SumTarget["terms"]): SumTarget {
+  const parts = terms.map(({ weight, target: { text } }, i) => {
+    const sign = weight < 0 ? (i ? " − " : "−") : (i ? " + " : "");
+    const factor = Math.abs(weight) === 1 ? "" : `${Number(Math.abs(weight).toPrecision(3))} × `;
+    return sign + factor + text;
+  });
+  return { kind: "sum", terms, text: parts.join("") };
+}
 
 /**
  * How many classes a model tells apart. One sigmoid unit tells two apart: it is the probability of class 1.
@@ -115,17 +187,67 @@ export function predictedClass(model: Model, output: ArrayLike<number>): ClassTa
  * ```
  */
 export function resolveTarget(model: Model, target: Target, output?: ArrayLike<number>): ResolvedTarget {
+  if (!isSum(target)) return resolveSingle(model, target, output);
+  return sumTarget(
+    flatTerms(target).map(([weight, term]) => ({ weight, target: resolveSingle(model, term, output) })),
+  );
+}
+
+/** A target that is no sum. */
+export type SingleWanted = Exclude<Target, WeightedSum>;
+
+const isSum = (target: Target): target is WeightedSum =>
+  typeof target === "object" && target !== null && "sum" in target;
+
+/**
+ * The targets that a target is a weighted sum of, sums within sums multiplied out; itself with the weight 1 where it is
+ * none.
+ *
+ * @throws {TypeError} if a sum has no terms, or one that is no pair of a number and a target
+ */
+export function flatTerms(target: Target): [weight: number, target: SingleWanted][] {
+  if (!isSum(target)) return [[1, target]];
+  checkKeys(target, ["sum"]);
+  const { sum } = target;
+  if (!Array.isArray(sum) || sum.length === 0) {
+    throw new TypeError(`A sum of targets wants at least one [weight, target]: received ${kindOf(sum)}.`);
+  }
+  return sum.flatMap((term) => {
+    if (!Array.isArray(term) || term.length !== 2 || !Number.isFinite(term[0])) {
+      throw new TypeError(
+        `A sum of targets is made of pairs [weight, target], as [0.5, "dog"]: received ${
+          Array.isArray(term) ? `[${term.map(kindOf).join(", ")}]` : kindOf(term)
+        }.`,
+      );
+    }
+    return flatTerms(term[1]).map(([weight, single]): [number, SingleWanted] => [term[0] * weight, single]);
+  });
+}
+
+function checkKeys(target: object, known: readonly string[]): void {
+  const unknown = Object.keys(target).find((key) => !known.includes(key));
+  if (unknown === undefined) return;
+  throw new TypeError(`target has no option ${JSON.stringify(unknown)}. ${nearestOf(unknown, known)}`);
+}
+
+/** Looks up a target that is no sum. */
+export function resolveSingle(model: Model, target: SingleWanted, output?: ArrayLike<number>): SingleTarget {
   if (typeof target === "function") {
     return { kind: "function", of: target, text: target.name || "a function of the outputs" };
   }
   if (typeof target === "string" || typeof target === "number") return resolveClass(model, target, output);
   if (typeof target !== "object" || target === null || typeof target.layer !== "string") {
     throw new TypeError(
-      `A target is a label, an index, "predicted", a function of the outputs, or { layer, channel, cell }: ` +
-        `received ${kindOf(target)}.`,
+      `A target is a label, an index, "predicted", a function of the outputs, { layer, channel, cell }, ` +
+        `{ layer, direction, cell } or { sum: [[weight, target], …] }: received ${kindOf(target)}.`,
     );
   }
-  return resolveUnit(model, checkOptions("target", target, UNIT));
+  if ("direction" in target) {
+    checkKeys(target, ["layer", "direction", "cell"]);
+    return resolveDirection(model, target);
+  }
+  checkKeys(target, ["layer", "channel", "cell"]);
+  return resolveUnit(model, target);
 }
 
 /**
@@ -184,33 +306,64 @@ export function unitTarget(layer: string, channel: number, cell?: readonly [numb
   return { kind: "unit", layer, channel, ...cell && { cell: [cell[0], cell[1]] as const }, text };
 }
 
-/** Looks up a layer, and checks that it has the channel and the cell. */
-export function resolveUnit(model: Model, { layer, channel, cell }: Unit): UnitTarget {
+/** A direction with its cell, as text for captions. */
+export function directionTarget(
+  layer: string,
+  direction: Float32Array,
+  cell?: readonly [number, number],
+): DirectionTarget {
+  const text = `a direction of ${layer}${cell ? `, ${place(cell)}` : ""}`;
+  return { kind: "direction", layer, direction, ...cell && { cell: [cell[0], cell[1]] as const }, text };
+}
+
+/** The channels of a layer whose activations a target is made of. */
+function channelsOf(model: Model, layer: string): number {
   const { outputShape } = model.layer(layer);
-  const quoted = JSON.stringify(layer);
   if (outputShape.length !== 1 && outputShape.length !== 3) {
     throw new TypeError(
-      `Layer ${quoted} puts out [${outputShape.map((n) => n ?? "?").join(", ")}]; ` +
-        `a unit stands in maps [h, w, c] or a vector [n].`,
+      `Layer ${JSON.stringify(layer)} puts out [${outputShape.map((n) => n ?? "?").join(", ")}]; ` +
+        `a target is found in feature maps [h, w, c] or a vector [n].`,
     );
   }
-  const count = outputShape.at(-1)!;
-  if (!Number.isInteger(channel) || channel < 0 || channel >= count) {
-    throw new RangeError(`Layer ${quoted} has channels 0 to ${count - 1}: received ${channel}.`);
-  }
-  if (cell === undefined) return unitTarget(layer, channel);
+  return outputShape.at(-1)!;
+}
+
+/** @throws {RangeError} if a layer has no such cell */
+function checkCell(model: Model, layer: string, cell: readonly number[]): void {
+  const { outputShape: [height, width], outputShape } = model.layer(layer);
+  const quoted = JSON.stringify(layer);
   if (outputShape.length === 1) {
     throw new RangeError(`Layer ${quoted} puts out a vector, which has no cells: received the cell [${cell}].`);
   }
-  const [height, width] = outputShape;
   const inside = (at: number, length: number | null) => Number.isInteger(at) && at >= 0 && at < (length ?? Infinity);
-  if (!Array.isArray(cell) || cell.length !== 2 || !inside(cell[0], height) || !inside(cell[1], width)) {
+  if (Array.isArray(cell) && cell.length === 2 && inside(cell[0], height) && inside(cell[1], width)) return;
+  throw new RangeError(
+    `Layer ${quoted} has maps of ${height ?? "?"}×${width ?? "?"} cells: received the cell ${
+      Array.isArray(cell) ? `[${cell.join(", ")}]` : kindOf(cell)
+    }; wanted [y, x], counted from 0.`,
+  );
+}
+
+/** Looks up a layer, and checks that it has the channel and the cell. */
+export function resolveUnit(model: Model, { layer, channel, cell }: Unit): UnitTarget {
+  const count = channelsOf(model, layer);
+  if (!Number.isInteger(channel) || channel < 0 || channel >= count) {
+    throw new RangeError(`Layer ${JSON.stringify(layer)} has channels 0 to ${count - 1}: received ${channel}.`);
+  }
+  if (cell !== undefined) checkCell(model, layer, cell);
+  return unitTarget(layer, channel, cell);
+}
+
+/** Looks up a layer, and checks that the direction has as many numbers as the layer has channels. */
+function resolveDirection(model: Model, { layer, direction, cell }: Direction): DirectionTarget {
+  const count = channelsOf(model, layer);
+  const values = Float32Array.from(isNdArray(direction) ? direction.data : direction as readonly number[]);
+  if (values.length !== count) {
     throw new RangeError(
-      `Layer ${quoted} has maps of ${height ?? "?"}×${width ?? "?"} cells: received the cell ${
-        Array.isArray(cell) ? `[${cell.join(", ")}]` : kindOf(cell)
-      }; ` +
-        `wanted [y, x], counted from 0.`,
+      `Layer ${JSON.stringify(layer)} has ${count} channels: received a direction of ${values.length} numbers.`,
     );
   }
-  return unitTarget(layer, channel, cell);
+  if (!values.every(Number.isFinite)) throw new RangeError("A direction is made of finite numbers: one is not.");
+  if (cell !== undefined) checkCell(model, layer, cell);
+  return directionTarget(layer, values, cell);
 }

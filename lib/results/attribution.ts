@@ -166,11 +166,11 @@ export class Attribution extends Shown {
 
   /** The map, or the values as colours; the hover reads the map's numbers, in the layer's own cells where it has them. */
   picture(options: MapOptions = {}): Picture {
-    const { greatest } = this.scale(options);
+    const { largest } = this.scale(options);
     return {
       kind: "picture",
       heading: this.method,
-      pixels: this.paint === "colors" ? this.#colors(greatest) : this.#painted(greatest, options.palette),
+      pixels: this.paint === "colors" ? this.#colors(largest) : this.#painted(largest, options.palette),
       values: this.cam ?? this.map,
       alt: `${this.method} of ${this.model} for ${this.target.text} on ${this.name}`,
     };
@@ -179,12 +179,12 @@ export class Attribution extends Shown {
   /** The map over the photo, which is seen wherever the map is near 0. */
   blend({ opacity = 0.8, ...options }: AttributionFigureOptions = {}): Blend {
     if (!(opacity >= 0 && opacity <= 1)) throw new RangeError(`opacity is a share from 0 to 1: received ${opacity}.`);
-    const { greatest } = this.scale(options);
+    const { largest } = this.scale(options);
     return {
       kind: "blend",
       heading: "over the photo",
       below: pixelsOf(this.image, this.#factor()),
-      above: this.#veil(this.#painted(greatest, options.palette), greatest),
+      above: this.#veil(this.#painted(largest, options.palette), largest),
       opacity,
       alt: `${this.method} of ${this.model} for ${this.target.text}, laid over ${this.name}`,
     };
@@ -192,7 +192,7 @@ export class Attribution extends Shown {
 
   /** The colours of the map with what they stand for. */
   bar(options: MapOptions = {}): Picture {
-    const { greatest, low, palette } = this.scale(options);
+    const { largest, low, palette } = this.scale(options);
     const width = SHOWN;
     const data = new Uint8Array(width * BAR_HEIGHT * 3);
     if (this.paint === "colors") {
@@ -204,7 +204,7 @@ export class Attribution extends Shown {
         data.set(table.subarray(step * 3, step * 3 + 3), i * 3);
       }
     }
-    const note = low < 0 ? `${brief(low)} … 0 … ${brief(greatest)}` : `0 … ${brief(greatest)}`;
+    const note = low < 0 ? `${brief(low)} … 0 … ${brief(largest)}` : `0 … ${brief(largest)}`;
     return {
       kind: "picture",
       note,
@@ -216,7 +216,7 @@ export class Attribution extends Shown {
   /** What the first and the last colour stand for. */
   scale({ clip = this.#clip, palette = "inferno" }: MapOptions = {}): {
     low: number;
-    greatest: number;
+    largest: number;
     palette: Palette;
     clip: number;
   } {
@@ -224,26 +224,24 @@ export class Attribution extends Shown {
       throw new RangeError(`clip must be a percentile above 0, at most 100: received ${clip}.`);
     }
     const colors = this.paint === "colors";
-    const greatest = percentileOfMagnitudes(colors ? this.values.data : this.map.data, clip);
+    const largest = percentileOfMagnitudes(colors ? this.values.data : this.map.data, clip);
     const twoSided = colors || this.signed;
-    return { low: twoSided ? -greatest : 0, greatest, palette: this.signed ? "diverging" : palette, clip };
+    return { low: twoSided ? -largest : 0, largest, palette: this.signed ? "diverging" : palette, clip };
   }
 
   /** The sentences under the figure that tell how to read the map. */
   caption(options: MapOptions = {}): string {
-    const { clip, greatest, palette } = this.scale(options);
+    const { clip, largest, palette } = this.scale(options);
     const clipped = clip === 100
       ? "the greatest magnitude"
       : `the ${clip}th percentile of the magnitudes other than 0, what is greater is clipped`;
     const scale = this.paint === "colors"
-      ? `Colours are 0.5 + value / (2 · ${brief(greatest)}), grey is 0; ${brief(greatest)} is ${clipped}.`
+      ? `Colours are 0.5 + value / (2 · ${brief(largest)}), grey is 0; ${brief(largest)} is ${clipped}.`
       : this.signed
       ? `Signed: orange speaks for the target, blue against it, black is 0; full colour is ±${
-        brief(greatest)
+        brief(largest)
       }, ${clipped}.`
-      : `Unsigned: black is 0, ${palette === "grey" ? "white" : "the brightest colour"} ${
-        brief(greatest)
-      }, ${clipped}.`;
+      : `Unsigned: black is 0, ${palette === "grey" ? "white" : "the brightest colour"} ${brief(largest)}, ${clipped}.`;
     const delta = this.convergenceDelta === undefined ? "" : `Convergence delta ${brief(this.convergenceDelta)}.`;
     return [this.#about, scale, delta].filter(Boolean).join(" ");
   }
@@ -271,32 +269,32 @@ export class Attribution extends Shown {
     return Math.max(1, Math.floor(SHOWN / Math.max(this.image.shape[0], this.image.shape[1])));
   }
 
-  #painted(greatest: number, palette: MapOptions["palette"] = "inferno"): Pixels {
-    const low = this.signed ? -greatest : 0;
-    const rgb = colorize(this.map.data, low, greatest, this.signed ? "diverging" : palette);
+  #painted(largest: number, palette: MapOptions["palette"] = "inferno"): Pixels {
+    const low = this.signed ? -largest : 0;
+    const rgb = colorize(this.map.data, low, largest, this.signed ? "diverging" : palette);
     const [height, width] = this.map.shape;
     return pixelsOf({ data: Float32Array.from(rgb), shape: [height, width, 3] }, this.#factor());
   }
 
   /** The values as colours; where there is one channel, as greys. */
-  #colors(greatest: number): Pixels {
+  #colors(largest: number): Pixels {
     const { data, shape: [height, width, channels = 1] } = this.values;
     const shades = new Float32Array(height * width * 3);
     for (let i = 0; i < shades.length; i++) {
       const value = data[channels === 3 ? i : Math.floor(i / 3)];
-      shades[i] = greatest > 0 ? 255 * (0.5 + value / (2 * greatest)) : 127.5;
+      shades[i] = largest > 0 ? 255 * (0.5 + value / (2 * largest)) : 127.5;
     }
     return pixelsOf({ data: shades, shape: [height, width, 3] }, this.#factor());
   }
 
   /** A painted map as RGBA, the more transparent the nearer it is to 0. */
-  #veil({ data, width, height }: Pixels, greatest: number): Pixels {
+  #veil({ data, width, height }: Pixels, largest: number): Pixels {
     const factor = this.#factor();
     const columns = this.map.shape[1];
     const rgba = new Uint8Array(width * height * 4);
     for (let i = 0; i < width * height; i++) {
       const cell = Math.floor(Math.floor(i / width) / factor) * columns + Math.floor((i % width) / factor);
-      const share = greatest > 0 ? Math.min(1, Math.abs(this.map.data[cell]) / greatest) : 0;
+      const share = largest > 0 ? Math.min(1, Math.abs(this.map.data[cell]) / largest) : 0;
       rgba.set(data.subarray(i * 3, i * 3 + 3), i * 4);
       rgba[i * 4 + 3] = Math.round(255 * share);
     }

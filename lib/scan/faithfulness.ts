@@ -10,7 +10,7 @@ import type { Model } from "../model/model.ts";
 import type { MadeBaseline } from "../probe/attribution/baseline.ts";
 import { headOf, probabilityOf } from "../probe/attribution/head.ts";
 import { randomStream } from "../random.ts";
-import { eachScore } from "../probe/attribution/attribute.ts";
+import { eachScore } from "../probe/attribution/gradients.ts";
 import type { ClassTarget, ResolvedTarget, UnitTarget } from "../probe/target.ts";
 import { forwardEach } from "./forward_all.ts";
 

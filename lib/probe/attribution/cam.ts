@@ -5,27 +5,26 @@
  */
 
 import type { LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, ndarray } from "../../array.ts";
-import { checkWhole } from "../../errors.ts";
+import { type NdArray, ndarray, softmax } from "../../array.ts";
 import { type Model, outputOf } from "../../model/model.ts";
+import type { RunOptions } from "../../options.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
-import {
-  eachScore,
-  type Pair,
-  Route,
-  type RunOptions,
-  settle,
-  settleClass,
-  type Subject,
-  unsettled,
-} from "./attribute.ts";
 import { inputGradient } from "../gradient.ts";
-import { along } from "./head.ts";
 import { execute, makePlan, type Plan } from "../plan.ts";
+import { eachScore } from "./gradients.ts";
+import { along } from "./head.ts";
+import {
+  type AttributionInput,
+  type Pair,
+  preliminaryTarget,
+  resolveClassForImage,
+  resolveForImages,
+} from "./inputs.ts";
+import { ScoreFunction } from "./score_function.ts";
 
 /** A layer's maps for an image, and the gradient of the score to them. */
 export interface LayerGradient {
-  readonly subject: Subject;
+  readonly of: AttributionInput;
   /** `[h, w, c]` */
   readonly maps: NdArray;
   /** `[h, w, c]` */
@@ -96,9 +95,8 @@ export async function layerGradients(
   model: Model,
   pairs: readonly Pair[],
   layer: string,
-  { batchSize = 1, signal, onProgress }: RunOptions = {},
+  { signal, onProgress }: Partial<RunOptions> = {},
 ): Promise<LayerGradient[]> {
-  checkWhole("batchSize", batchSize, 1);
   const results: LayerGradient[] = [];
   for (const pair of pairs) {
     signal?.throwIfAborted();
@@ -113,39 +111,42 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
   const { network } = model;
   const { wanted, ...image } = pair;
   const maps = outputOf(network, network.getLayer(layer));
-  const kind = unsettled(model, wanted);
-  const route = new Route(tf, model, kind, false);
-  const tail = makePlan(network, [maps, route.output], { fold: false });
-  if (!dependsOn(tail, maps.id, route.output.id)) {
+  const preliminary = preliminaryTarget(model, wanted);
+  const scoreFunction = new ScoreFunction(tf, model, preliminary, false);
+  const { outputs } = scoreFunction;
+  const tail = makePlan(network, [maps, ...outputs], { fold: false });
+  if (!outputs.some(({ id }) => dependsOn(tail, maps.id, id))) {
     throw new TypeError(
-      `The score of ${kind.text} does not depend on the layer ${JSON.stringify(layer)}; choose a layer before it.`,
+      `The score of ${preliminary.text} does not depend on the layer ${
+        JSON.stringify(layer)
+      }; choose a layer before it.`,
     );
   }
-  // A class is settled by the way that is left from the layer on; a unit's strongest cell is looked for before.
-  const before = kind.kind === "class" ? null : (await settle(model, [pair]))[0];
+  // A class is resolved by what follows the layer; the strongest cell of a unit is looked for before.
+  const before = preliminary.kind === "class" ? null : (await resolveForImages(model, [pair]))[0];
   const beside = besides(tail, maps.id);
-  const known = tensorsTo(network, [maps, route.output]);
+  const known = tensorsTo(network, [maps, ...outputs]);
   const front = makePlan(network, [maps, ...beside.map((id) => known.get(id)!)], { fold: true, sums: true });
   const start = () => tf.tensor(image.input.data, [1, ...image.input.shape]);
   let result: LayerGradient | undefined;
   await execute(tf, front, [start], async ([at, ...others]) => {
     const given = new Map(beside.map((id, i) => [id, others[i]]));
-    const onward = (x: Tensor) => along(tf, tail, new Map([...given, [maps.id, x]]))[1];
+    const onward = (x: Tensor) => along(tf, tail, new Map([...given, [maps.id, x]])).slice(1);
     const made: Tensor[] = [];
     try {
-      let subject = before;
-      if (!subject) {
-        const tap = tf.tidy(() => tf.clone(onward(at)));
-        made.push(tap);
-        subject = { ...image, ...await settleClass(model, route, tap, wanted) };
+      let of = before;
+      if (!of) {
+        const values = tf.tidy(() => onward(at).map((value) => tf.clone(value)));
+        made.push(...values);
+        of = { ...image, ...await resolveClassForImage(model, scoreFunction, values, wanted) };
       }
-      const { target } = subject;
-      const { value, gradient } = inputGradient(tf, (x) => route.score(onward(x), [target]), at);
+      const { target } = of;
+      const { value, gradient } = inputGradient(tf, (x) => scoreFunction.score(onward(x), [target]), at);
       made.push(value, gradient);
       const [values, gradients, [score]] = await Promise.all([at.data(), gradient.data(), value.data()]);
       const shape = at.shape.slice(1);
       result = {
-        subject,
+        of,
         maps: ndarray(values as Float32Array, shape),
         gradient: ndarray(gradients as Float32Array, shape),
         score,
@@ -215,9 +216,9 @@ export function camOf(variant: Exclude<CamVariant, "scorecam">, { maps, gradient
  */
 export async function scoreCam(
   model: Model,
-  { input, target }: Subject,
+  { input, target }: AttributionInput,
   maps: NdArray,
-  run: RunOptions = {},
+  run: Partial<RunOptions> = {},
 ): Promise<NdArray> {
   const [rows, columns, channels] = maps.shape;
   const [height, width, depth] = input.shape;
@@ -242,11 +243,9 @@ export async function scoreCam(
     return ndarray(input.data.map((value, i) => value * mask[Math.floor(i / depth)]), input.shape);
   };
   const scores = await eachScore(model, target, masks.length, masked, run);
-  const most = scores.reduce((a, b) => Math.max(a, b), -Infinity);
-  const raised = scores.map((score) => Math.exp(score - most));
-  const sum = raised.reduce((a, b) => a + b, 0);
+  const shares = softmax(scores);
   const weights = new Float64Array(channels);
-  masks.forEach(({ channel }, i) => weights[channel] = raised[i] / sum);
+  masks.forEach(({ channel }, i) => weights[channel] = shares[i]);
   return weighted(maps, (_, c) => weights[c]);
 }
 

@@ -5,6 +5,7 @@
  */
 
 import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { softmax } from "../../array.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { makePlan, type Plan, type Step } from "../plan.ts";
 
@@ -102,8 +103,5 @@ export function probabilityOf(scores: ArrayLike<number>, index: number, activati
     const score = scores.length === 1 ? (index === 1 ? scores[0] : -scores[0]) : scores[index];
     return 1 / (1 + Math.exp(-score));
   }
-  const all = Array.from(scores);
-  const most = all.reduce((a, b) => Math.max(a, b), -Infinity);
-  const sum = all.reduce((total, score) => total + Math.exp(score - most), 0);
-  return Math.exp(scores[index] - most) / sum;
+  return softmax(scores)[index];
 }

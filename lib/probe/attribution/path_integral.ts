@@ -1,17 +1,18 @@
 /**
- * The gradient of a score integrated along the straight way between two inputs.
+ * The gradient of a score integrated along the straight path between two inputs.
  *
  * @module
  */
 
 import type { NdArray } from "../../array.ts";
 import type { Model } from "../../model/model.ts";
-import { eachGradient, type RunOptions } from "./attribute.ts";
+import type { RunOptions } from "../../options.ts";
+import { eachGradient } from "./gradients.ts";
 import { type Quadrature, quadrature } from "./quadrature.ts";
 import type { ResolvedTarget } from "../target.ts";
 
-/** A straight way, and whose score is followed along it. */
-export interface Way {
+/** A straight path, and whose score is followed along it. */
+export interface StraightPath {
   readonly from: NdArray;
   readonly to: NdArray;
   readonly target: ResolvedTarget;
@@ -19,13 +20,13 @@ export interface Way {
 
 /** The integral of the gradient, and from how many gradients it was made. */
 export interface PathIntegral {
-  /** The mean gradient along the way, in the order of the input. */
+  /** The mean gradient along the path, in the order of the input. */
   readonly gradient: Float64Array;
   readonly steps: number;
 }
 
-/** The input at a share of the way. */
-const pointOn = ({ from, to }: Way, share: number): NdArray => ({
+/** The input at a share of the path. */
+const pointOn = ({ from, to }: StraightPath, share: number): NdArray => ({
   data: from.data.map((value, i) => value + share * (to.data[i] - value)),
   shape: to.shape,
 });
@@ -33,30 +34,30 @@ const pointOn = ({ from, to }: Way, share: number): NdArray => ({
 /** Integrates by a fixed rule: only the sum is held, for any number of steps. */
 export async function integrate(
   model: Model,
-  way: Way,
+  path: StraightPath,
   rule: Quadrature,
   steps: number,
-  run: RunOptions = {},
+  run: Partial<RunOptions> = {},
 ): Promise<PathIntegral> {
   const { at, weights } = quadrature(rule, steps);
-  const gradient = new Float64Array(way.to.data.length);
-  const { target } = way;
-  await eachGradient(model, steps, (i) => ({ input: pointOn(way, at[i]), target }), (i, found) => {
+  const gradient = new Float64Array(path.to.data.length);
+  const { target } = path;
+  await eachGradient(model, steps, (i) => ({ input: pointOn(path, at[i]), target }), (i, found) => {
     for (let j = 0; j < gradient.length; j++) gradient[j] += weights[i] * found[j];
   }, run);
   return { gradient, steps };
 }
 
-/** A place on the way where the gradient was taken. */
+/** A point of the path where the gradient was taken. */
 interface Node {
   at: number;
   score: number;
-  /** How the score changes along the way, there. */
+  /** How the score changes along the path, there. */
   slope: number;
   gradient: Float32Array;
 }
 
-/** It starts with so many even steps, and never takes more than so many. */
+/** How many even steps it starts with, and how many it takes at most. */
 const FIRST = 33;
 const MOST = 256;
 /** The integral may miss the difference of scores by this share of it, and all pieces without their signs by that. */
@@ -66,25 +67,29 @@ const MISSED_UNSIGNED = 0.1;
 const ROUNDING = 1e-4;
 
 /**
- * Integrates by trapezoids, and takes more gradients where they do not explain how the score changes: along the way the
+ * Integrates by trapezoids, and takes more gradients where they do not explain how the score changes: along the path the
  * score of a network may rise within a few per cent of it, as it does near black, and stay flat for the rest.
  *
  * It ends when the integral misses the difference of the scores by less than .8 % of it and the pieces, without their
  * signs, by less than 10 %; or after 256 gradients, which are held until then.
  */
-export async function integrateAdaptively(model: Model, way: Way, run: RunOptions = {}): Promise<PathIntegral> {
+export async function integrateAdaptively(
+  model: Model,
+  path: StraightPath,
+  run: Partial<RunOptions> = {},
+): Promise<PathIntegral> {
   const nodes: Node[] = [];
-  const { target } = way;
+  const { target } = path;
   const visit = async (places: readonly number[]) => {
     const before = nodes.length;
     const onProgress = run.onProgress && ((done: number) => run.onProgress?.(before + done, MOST));
     await eachGradient(
       model,
       places.length,
-      (i) => ({ input: pointOn(way, places[i]), target }),
+      (i) => ({ input: pointOn(path, places[i]), target }),
       (i, gradient, score) => {
         let slope = 0;
-        for (let j = 0; j < gradient.length; j++) slope += gradient[j] * (way.to.data[j] - way.from.data[j]);
+        for (let j = 0; j < gradient.length; j++) slope += gradient[j] * (path.to.data[j] - path.from.data[j]);
         nodes.push({ at: places[i], score, slope, gradient: gradient.slice() });
       },
       { ...run, onProgress },
@@ -92,7 +97,7 @@ export async function integrateAdaptively(model: Model, way: Way, run: RunOption
     nodes.sort((a, b) => a.at - b.at);
   };
   await visit(Array.from({ length: FIRST }, (_, i) => i / (FIRST - 1)));
-  // At its ends the way may stand on a bend, as black does where biases are 0: the gradient nearby counts there.
+  // At its ends the path may be at a kink, as black does where biases are 0: the gradient nearby counts there.
   const near = (i: number) => Math.min(nodes.length - 2, Math.max(1, i));
   while (nodes.length < MOST) {
     const pieces = nodes.slice(1).map((right, i) => {
@@ -109,7 +114,7 @@ export async function integrateAdaptively(model: Model, way: Way, run: RunOption
     const worst = pieces.sort((a, b) => Math.abs(b.missed) - Math.abs(a.missed));
     await visit(worst.slice(0, Math.min(8, MOST - nodes.length)).map(({ middle }) => middle));
   }
-  const gradient = new Float64Array(way.to.data.length);
+  const gradient = new Float64Array(path.to.data.length);
   for (let i = 1; i < nodes.length; i++) {
     const half = (nodes[i].at - nodes[i - 1].at) / 2;
     for (const { gradient: found } of [nodes[near(i - 1)], nodes[near(i)]]) {

@@ -4,11 +4,10 @@
  * @module
  */
 
-import type { layers, LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
-import type { Model } from "../../model/model.ts";
-import { outputOf } from "../../model/model.ts";
+import type { layers, LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { type Model, outputOf } from "../../model/model.ts";
 import { makePlan } from "../plan.ts";
-import type { ResolvedTarget } from "../target.ts";
+import { type ResolvedTarget, termsOf } from "../target.ts";
 
 /** Activations that are ReLUs or nothing. */
 const PASSED = new Set(["linear", "relu", "relu6"]);
@@ -51,7 +50,18 @@ function bending(layer: layers.Layer, isEnd: boolean): { name: string; bend: str
  */
 export function requireRelus(model: Model, target: ResolvedTarget, method: string): void {
   const { network } = model;
-  const output = target.kind === "unit" ? outputOf(network, network.getLayer(target.layer)) : network.outputs[0];
+  for (const { target: single } of termsOf(target)) {
+    const layer = "layer" in single ? single.layer : undefined;
+    requireRelusTo(
+      model,
+      layer === undefined ? network.outputs[0] : outputOf(network, network.getLayer(layer)),
+      method,
+    );
+  }
+}
+
+function requireRelusTo(model: Model, output: SymbolicTensor, method: string): void {
+  const { network } = model;
   const { steps } = makePlan(network, [output], { fold: false });
   const outputs = new Set(steps.map(({ output }) => output));
   // Of a convolution with an activation fused to it, the step's layer is the one and the output the other's.

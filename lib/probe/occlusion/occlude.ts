@@ -10,7 +10,7 @@ import type { LayerInfo, Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { MemoryError } from "../../memory.ts";
 import { asMemoryError } from "../../runtime/core/memory.ts";
-import { eachScore } from "../attribution/attribute.ts";
+import { eachScore } from "../attribution/gradients.ts";
 import { headOf, type OutputActivation } from "../attribution/head.ts";
 import type { Work } from "./incremental.ts";
 import { type PositionScores, scorePositions } from "./scores.ts";

@@ -1,0 +1,237 @@
+/**
+ * What attribution methods start from: images paired with targets, and what each target means for its image.
+ *
+ * @module
+ */
+
+import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { NdArray } from "../../array.ts";
+import { type ImageLike, toImage } from "../../data/image.ts";
+import type { Model } from "../../model/model.ts";
+import type { RunOptions } from "../../options.ts";
+import { ensureBackend } from "../../runtime/backend.ts";
+import { FOLD_FROM } from "../forward.ts";
+import { execute } from "../plan.ts";
+import {
+  type ClassTarget,
+  directionTarget,
+  flatTerms,
+  predictedClass,
+  type ResolvedTarget,
+  resolveSingle,
+  resolveTarget,
+  type SingleTarget,
+  type SingleWanted,
+  sumTarget,
+  type Target,
+  unitTarget,
+} from "../target.ts";
+import { fitting, pack } from "./gradients.ts";
+import { probabilityOf } from "./head.ts";
+import { ScoreFunction } from "./score_function.ts";
+
+/** One image with one target. */
+export interface AttributionInput {
+  /** The image's name. */
+  readonly name: string;
+  /** The image as the model saw it, `[h, w, c]`, 0…255. */
+  readonly view: NdArray;
+  /** What goes into the network, `[h, w, c]`, channels in its own order. */
+  readonly input: NdArray;
+  readonly target: ResolvedTarget;
+  /** What the model gives the class, 0…1; absent for other targets. */
+  readonly probability?: number;
+}
+
+/** One image and what is asked about it. */
+export interface Pair extends Pick<AttributionInput, "name" | "view" | "input"> {
+  readonly wanted: Target;
+}
+
+/** What a target means for an image. */
+export type TargetForImage = Pick<AttributionInput, "target" | "probability">;
+
+const preliminarySingle = (model: Model, target: SingleWanted): SingleTarget =>
+  resolveSingle(model, target === "predicted" ? 0 : target);
+
+/** A target before the image was looked at; the first class is there in place of the predicted one. */
+export function preliminaryTarget(model: Model, target: Target): ResolvedTarget {
+  const terms = flatTerms(target).map(([weight, term]) => ({ weight, target: preliminarySingle(model, term) }));
+  return typeof target === "object" && "sum" in target ? sumTarget(terms) : terms[0].target;
+}
+
+/** The class with the largest score; of one sigmoid unit, class 1 where its score is positive. */
+const predictedOf = (model: Model, scores: Float32Array) =>
+  predictedClass(model, scores.length === 1 ? [-scores[0], scores[0]] : scores);
+
+function classForImage(
+  model: Model,
+  { activation }: ScoreFunction,
+  scores: Float32Array,
+  wanted: Target,
+): { target: ClassTarget; probability: number } {
+  const target = wanted === "predicted" ? predictedOf(model, scores) : resolveTarget(model, wanted) as ClassTarget;
+  return { target, probability: probabilityOf(scores, target.index, activation) };
+}
+
+/** What a class means for one image, given the values of its score function's outputs. */
+export async function resolveClassForImage(
+  model: Model,
+  scoreFunction: ScoreFunction,
+  outputs: readonly Tensor[],
+  wanted: Target,
+): Promise<TargetForImage> {
+  const scores = scoreFunction.tf.tidy(() => scoreFunction.classScores(outputs));
+  try {
+    return classForImage(model, scoreFunction, await scores.data() as Float32Array, wanted);
+  } finally {
+    scores.dispose();
+  }
+}
+
+/** Whether the image has to be looked at: for the predicted class, a probability, the cell of the largest value. */
+const dependsOnImage = (model: Model, target: SingleTarget): boolean =>
+  target.kind === "class" ||
+  (target.kind !== "function" && !target.cell && model.layer(target.layer).outputShape.length === 3);
+
+/** A unit or a direction at the cell where its score is largest. */
+function atStrongestCell(target: SingleTarget, maps: Float32Array, [, , width, channels]: number[]): SingleTarget {
+  if (target.kind !== "unit" && target.kind !== "direction") return target;
+  let best = 0;
+  let largest = -Infinity;
+  for (let cell = 0; cell < maps.length / channels; cell++) {
+    let value = 0;
+    if (target.kind === "unit") value = maps[cell * channels + target.channel];
+    else for (let c = 0; c < channels; c++) value += target.direction[c] * maps[cell * channels + c];
+    if (value > largest) [best, largest] = [cell, value];
+  }
+  const cell = [Math.floor(best / width), best % width] as const;
+  return target.kind === "unit"
+    ? unitTarget(target.layer, target.channel, cell)
+    : directionTarget(target.layer, target.direction, cell);
+}
+
+/** One of the targets that a pair asks about. */
+interface Term {
+  readonly pair: Pair;
+  readonly weight: number;
+  readonly wanted: SingleWanted;
+  target: SingleTarget;
+  probability?: number;
+}
+
+/**
+ * Finds out what each pair's target means for its image. Each image runs once for all its targets that are read at one
+ * place of the network.
+ */
+export async function resolveForImages(
+  model: Model,
+  pairs: readonly Pair[],
+  { batchSize = 8, signal }: Partial<Pick<RunOptions, "batchSize" | "signal">> = {},
+): Promise<AttributionInput[]> {
+  const byPair = pairs.map((pair) =>
+    flatTerms(pair.wanted).map(([weight, wanted]): Term => ({
+      pair,
+      weight,
+      wanted,
+      target: preliminarySingle(model, wanted),
+    }))
+  );
+  const open = byPair.flat().filter(({ target }) => dependsOnImage(model, target));
+  const shared = Map.groupBy(open, ({ target, pair }) => `${ScoreFunction.key(target)} on ${pair.input.shape}`);
+  for (const terms of shared.values()) await resolveTerms(model, terms, batchSize, signal);
+  return pairs.map(({ wanted, ...image }, i) => {
+    const [{ target, probability }] = byPair[i];
+    if (typeof wanted === "object" && "sum" in wanted) return { ...image, target: sumTarget(byPair[i]) };
+    return { ...image, target, ...probability !== undefined && { probability } };
+  });
+}
+
+/** Resolves terms that are read at one place of the network, for inputs of one shape. */
+async function resolveTerms(model: Model, terms: readonly Term[], batchSize: number, signal?: AbortSignal) {
+  const tf = await ensureBackend();
+  const byInput = [...Map.groupBy(terms, ({ pair }) => pair.input)];
+  const [{ target }] = terms;
+  const scoreFunction = new ScoreFunction(tf, model, target, byInput.length >= FOLD_FROM);
+  const size = fitting(tf, scoreFunction.plan, batchSize, 1);
+  const batches = function* () {
+    for (let start = 0; start < byInput.length; start += size) {
+      signal?.throwIfAborted();
+      const inputs = byInput.slice(start, start + size).map(([input]) => input);
+      yield () => pack(tf, inputs);
+    }
+  };
+  let done = 0;
+  await execute(tf, scoreFunction.plan, batches(), async (outputs) => {
+    const values = tf.tidy(() => target.kind === "class" ? scoreFunction.classScores(outputs) : tf.clone(outputs[0]));
+    try {
+      const data = await values.data() as Float32Array;
+      const each = data.length / values.shape[0];
+      for (let k = 0; k < values.shape[0]; k++) {
+        const own = data.subarray(k * each, (k + 1) * each);
+        for (const term of byInput[done + k][1]) {
+          if (target.kind === "class") Object.assign(term, classForImage(model, scoreFunction, own, term.wanted));
+          else term.target = atStrongestCell(term.target, own, values.shape);
+        }
+      }
+      done += values.shape[0];
+    } finally {
+      values.dispose();
+    }
+  });
+}
+
+/**
+ * Pairs images with targets.
+ *
+ * @param images one image, or many
+ * @param targets one target for all images; or many: one for each image, or all for the one image
+ * @returns the pairs; `many` tells whether an array was given
+ * @throws {RangeError} if the numbers of images and of targets do not go together
+ */
+export async function pairsOf(
+  model: Model,
+  images: ImageLike | readonly ImageLike[],
+  targets: Target | readonly Target[] = "predicted",
+): Promise<{ pairs: Pair[]; many: boolean }> {
+  const many = Array.isArray(images) || Array.isArray(targets);
+  const given = (Array.isArray(images) ? images : [images]) as readonly ImageLike[];
+  const wanted = (Array.isArray(targets) ? targets : [targets]) as readonly Target[];
+  if (given.length === 0 || wanted.length === 0) {
+    throw new RangeError(`There is no ${given.length === 0 ? "image" : "target"}; wanted at least one.`);
+  }
+  if (given.length !== wanted.length && given.length !== 1 && wanted.length !== 1) {
+    throw new RangeError(
+      `${given.length} images and ${wanted.length} targets cannot be paired; wanted as many targets as images, or one.`,
+    );
+  }
+  const sources = await Promise.all(given.map(toImage));
+  const views = await Promise.all(sources.map((source) => model.view(source)));
+  const inputs = views.map((view) => model.input(view));
+  const pairs = Array.from({ length: Math.max(given.length, wanted.length) }, (_, i) => {
+    const image = given.length === 1 ? 0 : i;
+    return {
+      name: sources[image].name,
+      view: views[image],
+      input: inputs[image],
+      wanted: wanted[wanted.length === 1 ? 0 : i],
+    };
+  });
+  return { pairs, many };
+}
+
+/**
+ * Pairs images with targets as {@linkcode pairsOf}, and finds out what each target means for its image.
+ *
+ * @throws {RangeError} if the numbers of images and of targets do not go together, or a target does not exist
+ */
+export async function attributionInputs(
+  model: Model,
+  images: ImageLike | readonly ImageLike[],
+  targets: Target | readonly Target[] = "predicted",
+  run: Partial<Pick<RunOptions, "batchSize" | "signal">> = {},
+): Promise<AttributionInput[]> {
+  const { pairs } = await pairsOf(model, images, targets);
+  run.signal?.throwIfAborted();
+  return await resolveForImages(model, pairs, run);
+}

@@ -1,0 +1,136 @@
+/**
+ * The score of a target as a function of the network's input: what attribution methods differentiate.
+ *
+ * Of a class it is the number before the last softmax or sigmoid (Simonyan et al. 2013, §3: the unnormalised class score;
+ * Captum's users feed networks that end there), of a unit its activation, of a direction the dot product with the
+ * activations at one cell, of a function what it returns, of a weighted sum the weighted sum of these.
+ *
+ * @module
+ */
+
+import type { SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { type Model, outputOf } from "../../model/model.ts";
+import type { TF } from "../../runtime/backend.ts";
+import { foldAll, type Folded, makePlan, type Plan, type Step } from "../plan.ts";
+import { type FunctionTarget, type ResolvedTarget, type SingleTarget, termsOf } from "../target.ts";
+import { along, type Head, headOf } from "./head.ts";
+
+/** Where in a network a target's score is read: targets of one source share a plan. */
+const sourceOf = (target: SingleTarget): string =>
+  target.kind === "unit" || target.kind === "direction" ? `layer ${target.layer}` : target.kind;
+
+/** The function from a batch of inputs to the scores of their targets, which are all of one kind. */
+export class ScoreFunction {
+  readonly plan: Plan;
+  /** The tensors of the network that the scores are made of, each once. */
+  readonly outputs: readonly SymbolicTensor[];
+  readonly #folded = new Map<Step, Folded>();
+  readonly #head: Head | null;
+  /** The index in `outputs` of each source. */
+  readonly #sources = new Map<string, number>();
+
+  /** @param fold whether batch normalisations are folded into convolutions; then {@linkcode fold} must be called */
+  constructor(readonly tf: TF, model: Model, target: ResolvedTarget, fold: boolean) {
+    const { network } = model;
+    const terms = termsOf(target).map((term) => term.target);
+    this.#head = terms.some(({ kind }) => kind === "class") ? headOf(network) : null;
+    const outputs: SymbolicTensor[] = [];
+    for (const term of terms) {
+      const output = term.kind === "class"
+        ? this.#head!.tap
+        : term.kind === "function"
+        ? network.outputs[0]
+        : outputOf(network, network.getLayer(term.layer));
+      let at = outputs.findIndex(({ id }) => id === output.id);
+      if (at < 0) at = outputs.push(output) - 1;
+      this.#sources.set(sourceOf(term), at);
+    }
+    this.outputs = outputs;
+    this.plan = makePlan(network, outputs, { fold, sums: true });
+  }
+
+  /** Targets of one key share a score function. */
+  static key(target: ResolvedTarget): string {
+    return termsOf(target).map((term) => sourceOf(term.target)).join(" + ");
+  }
+
+  /** Folds the weights of the plan, which {@linkcode dispose} frees. */
+  fold(): void {
+    foldAll(this.tf, this.plan, this.#folded);
+  }
+
+  dispose(): void {
+    for (const { kernel, bias } of this.#folded.values()) this.tf.dispose([kernel, bias]);
+  }
+
+  /** The values of `outputs` for a batch of inputs. */
+  run(x: Tensor): Tensor[] {
+    return along(this.tf, this.plan, new Map([[this.plan.input, x]]), this.#folded);
+  }
+
+  /** The scores of all classes, `[n, classes]`. */
+  classScores(outputs: readonly Tensor[]): Tensor {
+    return this.#head!.scores(this.tf, outputs[this.#sources.get("class")!]);
+  }
+
+  get activation(): Head["activation"] {
+    return this.#head!.activation;
+  }
+
+  /** The score of each item's target, `[n]`. */
+  score(outputs: readonly Tensor[], targets: readonly ResolvedTarget[]): Tensor {
+    const { tf } = this;
+    const items = targets.map(termsOf);
+    const sums = items[0].map((_, i) => {
+      const own = items.map((terms) => terms[i]);
+      const scores = this.#scoreOf(outputs, own.map(({ target }) => target));
+      return own.every(({ weight }) => weight === 1)
+        ? scores
+        : tf.mul(scores, tf.tensor1d(own.map(({ weight }) => weight)));
+    });
+    return sums.reduce((sum, scores) => tf.add(sum, scores));
+  }
+
+  /** The scores of targets of one source. */
+  #scoreOf(outputs: readonly Tensor[], targets: readonly SingleTarget[]): Tensor {
+    const { tf } = this;
+    const output = outputs[this.#sources.get(sourceOf(targets[0]))!];
+    if (targets[0].kind === "function") {
+      return tf.concat(targets.map((target, i) => this.#apply(target as FunctionTarget, output, i)));
+    }
+    const isClass = targets[0].kind === "class";
+    const whole = isClass ? this.classScores(outputs) : output;
+    // One sigmoid unit tells two classes apart: the score of class 0 is minus that of class 1.
+    const all = isClass && whole.shape[1] === 1 ? tf.concat([tf.neg(whole), whole], 1) : whole;
+    const flat = tf.reshape(all, [targets.length, -1]);
+    const size = flat.shape[1]!;
+    const [, , width = 1, channels = 0] = all.shape;
+    const weights = new Float32Array(targets.length * size);
+    targets.forEach((target, i) => {
+      if (target.kind === "class") weights[i * size + target.index] = 1;
+      else if (target.kind !== "function") {
+        const { cell: [y, x] = [0, 0] } = target;
+        const start = i * size + (y * width + x) * channels;
+        if (target.kind === "unit") weights[start + target.channel] = 1;
+        else weights.set(target.direction, start);
+      }
+    });
+    return tf.sum(tf.mul(flat, tf.tensor2d(weights, [targets.length, size])), 1);
+  }
+
+  #apply(target: FunctionTarget, outputs: Tensor, index: number): Tensor {
+    const { tf } = this;
+    const own = tf.slice(outputs, [index], [1]);
+    const value = target.of(own);
+    if (!(value instanceof tf.Tensor)) {
+      throw new TypeError(`A target's function returns a tensor of one number: received ${typeof value}.`);
+    }
+    if (value.size !== 1) {
+      throw new TypeError(
+        `A target's function returns a tensor of one number: received one of shape [${value.shape}]. ` +
+          `Pick one of its numbers, or sum them.`,
+      );
+    }
+    return tf.reshape(value, [1]);
+  }
+}
