@@ -178,7 +178,7 @@ export async function occlusion(
       for (const [i, view] of views.entries()) {
         const names = { model: model.name, name: sources[i].name };
         const filling = await makeBaseline(model, view, baseline, seed);
-        const watched = isClass ? target : (await subjectsOf(model, sources[i], target, given)).subjects[0].target;
+        const watched = isClass ? target : (await attributionInputs(model, sources[i], target, given))[0].target;
         const runs: Occluded[] = [];
         for (const size of sizes) {
           const run = await occlude(model, view, {

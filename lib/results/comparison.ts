@@ -44,8 +44,8 @@ export class Comparison extends Shown {
     const pictures: Block[] = [
       { ...first.photo(), note: `${first.image.shape[1]} × ${first.image.shape[0]} pixels` },
       ...this.results.map((result) => {
-        const { low, greatest, clip } = result.scale(options);
-        const range = low < 0 ? `±${brief(greatest)}` : `0 … ${brief(greatest)}`;
+        const { low, largest, clip } = result.scale(options);
+        const range = low < 0 ? `±${brief(largest)}` : `0 … ${brief(largest)}`;
         const clipped = clip === 100 ? "the greatest" : `${clip}th percentile`;
         return { ...result.picture(options), heading: nameOf(result), note: `${range}, ${clipped}` };
       }),

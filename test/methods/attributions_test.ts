@@ -102,7 +102,7 @@ describe("a net worked out on paper", () => {
     expect(found.target.cell).toEqual([2, 2]);
     expect(found.score).toBe(30);
     expectNear(found.values, reds({ "2,2": 1, "2,3": 1, "3,2": 1, "3,3": 1 }));
-    const named = await guidedBackprop(model, bright, { layer: "conv", channel: 0, cell: [1, 1] });
+    const named = await guidedBackprop(model, bright, { target: { layer: "conv", channel: 0, cell: [1, 1] } });
     expectNear(named.values, reds({ "1,1": 1, "1,2": 1, "2,1": 1, "2,2": 1 }));
     const dead = await saliency(model, bright, { target: { layer: "conv", channel: 1 } });
     expect(dead.map.data.every((value) => value === 0)).toBe(true);

@@ -108,7 +108,7 @@ export function progress(): string {
 }
 
 export async function deconvnetOfUnit(): Promise<Figure> {
-  return (await deconvnet(await waves(), scene, { layer: "relu2", channel: 5, path: true })).figure();
+  return (await deconvnet(await waves(), scene, { target: { layer: "relu2", channel: 5 }, path: true })).figure();
 }
 
 const EPOCHS = Array.from({ length: 16 }, (_, i) => i + 1);
@@ -372,7 +372,7 @@ export async function saliencySigned(): Promise<Figure> {
 }
 
 export async function guidedBackpropOfUnit(): Promise<Figure> {
-  return (await guidedBackprop(await waves(), scene, { layer: "conv2", channel: 3 })).figure();
+  return (await guidedBackprop(await waves(), scene, { target: { layer: "conv2", channel: 3 } })).figure();
 }
 
 export async function classActivationMap(): Promise<Figure> {
