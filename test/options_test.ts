@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { toImage } from "../lib/data/image.ts";
 import { Activations } from "../lib/methods/activations.ts";
 import { Comparison } from "../lib/results/comparison.ts";
-import { DeconvnetResult } from "../lib/methods/deconvnet.ts";
+import { DeconvnetResult } from "../lib/results/deconvnet.ts";
 import { Filters } from "../lib/methods/filters.ts";
 import { NearestNeighbors } from "../lib/results/neighbors.ts";
 import { History } from "../lib/results/history.ts";
@@ -73,7 +73,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   vgg19: [],
   zfnet: [],
 };
-const WITHOUT_OPTIONS = ["doctor", "imageFolder", "loadCodes", "useBackend"];
+const WITHOUT_OPTIONS = ["contrast", "doctor", "imageFolder", "loadCodes", "useBackend"];
 
 const isClass = (value: unknown) => /^class\b/.test(String(value));
 const call = async (name: string, ...args: unknown[]) =>

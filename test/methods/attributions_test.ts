@@ -14,6 +14,7 @@ import { saliency } from "../../lib/methods/saliency.ts";
 import { smoothGrad } from "../../lib/methods/smooth_grad.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
+import { contrast } from "../../lib/probe/target.ts";
 import { enlarge } from "../../lib/probe/attribution/cam.ts";
 import { type Baseline, gaussianBlur, makeBaseline } from "../../lib/probe/attribution/baseline.ts";
 import { quadrature, QUADRATURES } from "../../lib/probe/attribution/quadrature.ts";
@@ -327,8 +328,76 @@ describe("every method", () => {
     await expect(integratedGradients(model, scene, { baseline: "white" as never })).rejects.toThrow(
       'no baseline "white"; wanted one of "grey", "zero", "mean", "blurred", "noise"',
     );
-    await expect(integratedGradients(model, scene, { rule: "simpson" as never })).rejects.toThrow('no rule "simpson"');
+    await expect(integratedGradients(model, scene, { rule: "simpson" as never })).rejects.toThrow(
+      'rule must be "gauss-legendre", "left"',
+    );
     await expect(integratedGradients(model, scene, { baseline: [] })).rejects.toThrow("baseline is empty");
+  });
+
+  test.each(["saliency", "inputXGradient", "integratedGradients"])("%s of a weighted sum is the sum", async (name) => {
+    const terms = [[2, "a"], [-0.5, { layer: "conv1", channel: 2, cell: [1, 3] }], [
+      3,
+      (x: Tensor) => x.sum(),
+    ]] as const;
+    const direction = { layer: "dense", direction: [1, 0, -2, 0, 0.5] };
+    const layer = model.layers.findLast(({ outputShape }) => outputShape.length === 1 && outputShape[0] === 5)!.name;
+    const all = [...terms, [1, { ...direction, layer }]] as never[];
+    const options = name === "saliency" ? { signed: true } : {};
+    const whole = await METHODS[name](model, scene, { target: { sum: all }, ...options });
+    const parts: Attribution[] = [];
+    for (const [, target] of all as [number, unknown][]) {
+      parts.push(await METHODS[name](model, scene, { target, ...options }));
+    }
+    const sum = (of: (part: Attribution) => number) =>
+      parts.reduce((total, part, i) => total + (all[i] as [number])[0] * of(part), 0);
+    expect(whole.score).toBeCloseTo(sum(({ score }) => score), 3);
+    expectNear(whole.values, [...whole.values.data.keys()].map((i) => sum(({ values }) => values.data[i])), 4);
+  });
+
+  test("a contrast is the first minus the second, also for Grad-CAM, and says so", async () => {
+    const target = contrast("a", "predicted");
+    const found = await saliency(model, scene, { target, signed: true });
+    const [a, predicted] = await saliency(model, scene, { target: ["a", "predicted"], signed: true });
+    expect(found.score).toBeCloseTo(a.score - predicted.score, 4);
+    expect(found.target.text).toBe(`a − ${predicted.target.label}`);
+    expect(found.target.probability).toBeUndefined();
+    const cam = await gradCam(model, scene, { target: contrast("a", "b") });
+    expect(cam.score).toBeCloseTo(
+      (await gradCam(model, scene, { target: "a" })).score - (await gradCam(model, scene, { target: "b" })).score,
+      4,
+    );
+  });
+
+  test("a direction is the sum of its channels, at the cell where that is largest", async () => {
+    const { outputShape: [height, width, channels] } = model.layer("conv1");
+    const direction = Array.from({ length: channels! }, (_, i) => i === 2 ? 1 : i === 0 ? -0.5 : 0);
+    const found = await saliency(model, scene, { target: { layer: "conv1", direction }, signed: true });
+    const cell = found.target.cell!;
+    const units = {
+      sum: [[1, { layer: "conv1", channel: 2, cell }], [-0.5, { layer: "conv1", channel: 0, cell }]],
+    } as const;
+    const same = await saliency(model, scene, { target: units, signed: true });
+    expect(found.score).toBeCloseTo(same.score, 4);
+    expectNear(found.values, same.values, 5);
+    for (const other of [[0, 0], [height! - 1, width! - 1], [3, 5]] as const) {
+      const there = await saliency(model, scene, { target: { layer: "conv1", direction, cell: other } });
+      expect(there.score).toBeLessThanOrEqual(found.score);
+    }
+    await expect(saliency(model, scene, { target: { layer: "conv1", direction: [1] } })).rejects.toThrow(
+      `Layer "conv1" has ${channels} channels: received a direction of 1 numbers.`,
+    );
+    await expect(saliency(model, scene, { target: { sum: [] } })).rejects.toThrow("at least one [weight, target]");
+    await expect(saliency(model, scene, { target: { sum: [["a", 1]] as never } })).rejects.toThrow(
+      "pairs [weight, target]",
+    );
+  });
+
+  test("several images give a collection that shows itself as one figure", async () => {
+    const maps = await saliency(model, [scene, scene]);
+    expect(maps).toHaveLength(2);
+    expect(Array.isArray(maps.map(({ score }) => score))).toBe(true);
+    const { html } = { html: await maps.figure().html() };
+    expect(html.match(/<img /g)!.length).toBeGreaterThanOrEqual(4);
   });
 
   test("a map cannot be made of a layer without maps, or one behind the target", async () => {
@@ -336,7 +405,9 @@ describe("every method", () => {
     await expect(gradCam(model, scene, { layer: "pool2", target: { layer: "conv1", channel: 0 } })).rejects.toThrow(
       'does not depend on the layer "pool2"',
     );
-    await expect(gradCam(model, scene, { variant: "cam" as never })).rejects.toThrow('no variant "cam"');
+    await expect(gradCam(model, scene, { variant: "cam" as never })).rejects.toThrow(
+      'variant must be "gradcam", "gradcam++"',
+    );
     expect((await gradCam(model, scene)).layer).toBe("relu2");
   });
 

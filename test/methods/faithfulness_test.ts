@@ -78,7 +78,7 @@ test("a map of what the class sees is better than a random one", async () => {
 });
 
 test("a unit's map is scored by the unit", async () => {
-  const map = await deconvnet(model, landscape(), { layer: "relu2", channel: 5 });
+  const map = await deconvnet(model, landscape(), { target: { layer: "relu2", channel: 5 } });
   const found = await faithfulness(model, landscape(), map, { steps });
   expect(found.target).toMatchObject({ layer: "relu2", channel: 5, cell: map.target.cell });
   expect(found.insertion.score.at(-1)).toBeCloseTo(1, 5);
