@@ -6,6 +6,7 @@ import { Layout } from "../../../lib/workers/layout.ts";
 import { nearestNeighbors } from "../../../lib/embed/neighbors.ts";
 import { place } from "../../../lib/embed/tsne/place.ts";
 import { continuity, nearestAccuracy, preservation, trustworthiness } from "../../../lib/embed/quality.ts";
+import { tsne } from "../../../lib/methods/tsne.ts";
 import { normalStream } from "../../../lib/random.ts";
 import { embed, type TsneOptions } from "../../../lib/embed/tsne/tsne.ts";
 import { digits, maxDifference } from "../digits.ts";
@@ -198,8 +199,8 @@ describe("t-SNE in three dimensions", () => {
   test("is refused in other numbers of dimensions", async () => {
     const points = await someDigits(50);
     for (const components of [0, 1, 4, 2.5, NaN]) {
-      await expect(embed(points, { perplexity: 5, components: components as 2 })).rejects.toThrow(
-        "2 or 3 components: received",
+      await expect(tsne(points, { perplexity: 5, components: components as 2 })).rejects.toThrow(
+        "components must be 2 or 3: received",
       );
     }
   });

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type NdArray, ndarray } from "../../../lib/array.ts";
 import { principalComponents } from "../../../lib/embed/pca.ts";
 import { nearestAccuracy } from "../../../lib/embed/quality.ts";
+import { tsne } from "../../../lib/methods/tsne.ts";
 import { normalStream } from "../../../lib/random.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
 import { digits, maxDifference } from "../digits.ts";
@@ -93,10 +94,10 @@ describe("t-SNE", () => {
   });
 
   test("names the number that is none", async () => {
-    for (const odd of [NaN, Infinity, -Infinity]) {
+    for (const invalid of [NaN, Infinity, -Infinity]) {
       const points = noise(50, 7);
-      points.data[7 * 31 + 4] = odd;
-      await expect(embed(points, { perplexity: 5 })).rejects.toThrow(`row 31, column 4 holds ${odd}.`);
+      points.data[7 * 31 + 4] = invalid;
+      await expect(tsne(points, { perplexity: 5 })).rejects.toThrow(`row 31, column 4 holds ${invalid}.`);
     }
   });
 });
