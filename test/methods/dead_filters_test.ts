@@ -84,7 +84,9 @@ describe("a net worked out on paper", () => {
       'layers must be an array of layers\' names: received "pool".',
     );
     await expect(deadFilters(model, one, { layers: [] })).rejects.toThrow("layers is empty");
-    await expect(deadFilters(model, one, { hardly: 2 })).rejects.toThrow("hardly is a share from 0 to 1: received 2.");
+    await expect(deadFilters(model, one, { hardly: 2 })).rejects.toThrow(
+      "hardly must be a number from 0 to 1: received 2.",
+    );
     await expect(deadFilters(model, datasetOf([]))).rejects.toThrow('The data set "samples" holds no image');
     await expect(deadFilters(model, one, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
     const broken = { ...one, size: 2 };
@@ -136,7 +138,7 @@ describe("a deeper net", () => {
     expect(whole.rows.filter(({ layer, dead }) => layer === "conv1" && dead).map(({ channel }) => channel)).toEqual([
       11,
     ]);
-    const { height, columns } = await whole.table;
+    const { height, columns } = await whole.table();
     expect([height, columns.length]).toEqual([32, 8]);
     model.dispose();
   });

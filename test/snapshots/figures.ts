@@ -15,7 +15,7 @@ import { historyFigure } from "../../lib/results/training_figures.ts";
 import { trainingFigure } from "../../lib/results/live_training.ts";
 import { progressHtml, progressText } from "../../lib/notebook/progress.ts";
 import { activations } from "../../lib/methods/activations.ts";
-import { DeadFilters } from "../../lib/methods/dead_filters.ts";
+import { DeadFilters } from "../../lib/results/dead_filters.ts";
 import { deconvnet } from "../../lib/methods/deconvnet.ts";
 import { faithfulness } from "../../lib/methods/faithfulness.ts";
 import { filters } from "../../lib/methods/filters.ts";

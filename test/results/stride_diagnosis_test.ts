@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { spectrumPicture } from "../../lib/results/spectrum.ts";
+import { spectrumPicture } from "../../lib/results/stride_diagnosis.ts";
 
-test("a spectrum stands with zero frequency in the middle, on three decades, with its border drawn", () => {
+test("a spectrum is drawn with zero frequency in the middle, on three decades, with its border", () => {
   const side = 8;
   const data = new Float32Array(side * side);
   data[0] = 1000;
