@@ -25,6 +25,8 @@ export abstract class Result<Row extends object = object> extends Shown {
  * Its own methods (`map`, `filter`, …) return plain arrays.
  */
 export class Collection<Item extends Shown> extends Array<Item> {
+  #title = "results";
+
   /** @internal */
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
@@ -33,25 +35,37 @@ export class Collection<Item extends Shown> extends Array<Item> {
   /** All figures in one, each under its own title. */
   figure(): Figure {
     const figures = this.map((item) => item.figure());
+    const title = `${this.#title} (${this.length})`;
     return new Figure({
-      title: `${this.length} ${this.length === 1 ? "result" : "results"}`,
+      title,
       blocks: figures.map(({ title, caption, blocks }) => ({
         kind: "row",
         heading: title,
         note: caption,
         blocks: [...blocks],
       })),
-      text: figures.map(({ text }) => text).join("\n\n"),
+      text: [title, ...figures.map(({ text }) => text)].join("\n\n"),
     });
   }
 
-  /** The rows of all, each with the place of its result in a column `result`; only where the results have rows. */
-  table(): Promise<DataFrame> {
+  /**
+   * The rows of all as a Polars data frame, each with the place of its result in a column `result`.
+   *
+   * @throws {TypeError} if the results have no rows
+   */
+  async table(): Promise<DataFrame> {
     const rows = this.flatMap((item, result) => {
-      if (!(item instanceof Result)) throw new TypeError("These results have no rows, so there is no table of them.");
+      if (!(item instanceof Result)) {
+        throw new TypeError(
+          `Result ${result} of ${
+            JSON.stringify(this.#title)
+          } is a ${item.constructor.name}; its kind have no rows, so ` +
+            `there is no table of them. Use their own properties.`,
+        );
+      }
       return item.rows.map((row) => ({ result, ...row }));
     });
-    return toDataFrame(rows);
+    return await toDataFrame(rows);
   }
 
   /** Shows it here and now, also from the middle of a cell; prints text outside Jupyter. */
@@ -68,11 +82,21 @@ export class Collection<Item extends Shown> extends Array<Item> {
   [Symbol.for("Deno.customInspect")](): string {
     return this.figure().text;
   }
+
+  /** @internal Makes a collection of items under a title. */
+  static titled<Item extends Shown>(items: readonly Item[], title: string): Collection<Item> {
+    const collection = new Collection<Item>();
+    collection.#title = title;
+    for (const item of items) collection.push(item);
+    return collection;
+  }
 }
 
-/** Makes a collection of results, in the order of what was asked. */
-export function collect<Item extends Shown>(items: readonly Item[]): Collection<Item> {
-  const collection = new Collection<Item>();
-  collection.push(...items);
-  return collection;
+/**
+ * Makes a collection of results, in the order of what was asked.
+ *
+ * @param title of the one figure, as `"resnet50 · predictions"`; how many there are is added to it
+ */
+export function collect<Item extends Shown>(items: readonly Item[], title = "results"): Collection<Item> {
+  return Collection.titled(items, title);
 }

@@ -98,7 +98,7 @@ describe("a net worked out on paper", () => {
   test("has its rows as a table, and prints itself", async () => {
     const model = await loadModel(await tinyNet(), { preprocess: "none" });
     const prediction = await predict(model, image, { top: 1 });
-    expect((await prediction.table).columns).toEqual(["label", "index", "probability"]);
+    expect((await prediction.table()).columns).toEqual(["label", "index", "probability"]);
     expect(Deno.inspect(prediction)).toContain("class 1");
     model.dispose();
   });
