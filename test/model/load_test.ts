@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fileURLToPath } from "node:url";
-import { loadModel, ModelError } from "../../lib/model/load.ts";
+import { ModelError } from "../../lib/model/formats/format.ts";
+import { loadModel } from "../../lib/model/load.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { tinyNet } from "../nets.ts";
 
