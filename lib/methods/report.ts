@@ -96,7 +96,7 @@ export async function report(
   const source = await toImage(image);
   const [{ view, target: resolved }] = await attributionInputs(model, source, target, { signal });
   const layers = chosen ?? stops(model, MOST_STOPS, resolved);
-  const asked = sameTarget(target, resolved);
+  const asked = sameTarget(resolved);
   const baselines = await Promise.all(
     baselinesOf(baseline).map((one) => makeBaseline(model, view, one, seed)),
   );

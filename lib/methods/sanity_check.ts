@@ -112,7 +112,7 @@ export async function sanityCheck(
   const source = await toImage(image);
   const [subject] = await attributionInputs(model, source, target, { signal });
   const layers = chosen ?? stops(model, MOST_STOPS, subject.target);
-  const asked = sameTarget(target, subject.target);
+  const asked = sameTarget(subject.target);
   const make = (of: Model) => method(of, source, { target: asked, signal });
   const total = layers.length + 1 + Number(Boolean(randomLabels));
   return await withProgress(`Sanity check with ${model.name}`, total, async (update) => {

@@ -5,6 +5,7 @@ import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
 import { saliency } from "../../lib/methods/saliency.ts";
 import { type AttributionMethod, sanityCheck } from "../../lib/methods/sanity_check.ts";
 import { loadModel } from "../../lib/model/load.ts";
+import { contrast } from "../../lib/probe/target.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { landscape, wavesNet } from "../nets.ts";
@@ -65,6 +66,18 @@ test("the same class is explained throughout", async () => {
   }, { target: "d" });
   expect(targets).toEqual([3, 3, 3, 3]);
   expect(check.trained.target).toMatchObject({ index: 3, label: "d" });
+});
+
+test("the classes of a weighted sum are those of the trained model throughout", async () => {
+  const targets: unknown[] = [];
+  const { trained } = await sanityCheck(model, landscape(), (of, image, options) => {
+    targets.push(options.target);
+    return saliency(of, image, options);
+  }, { target: contrast("predicted", "d") });
+  const [{ target: predicted }] = await saliency(model, [landscape()]);
+  const wanted = { sum: [[1, predicted.index], [-1, 3]] };
+  expect(targets).toEqual([wanted, wanted, wanted, wanted]);
+  expect(trained.target.text).toBe(`${predicted.label} − d`);
 });
 
 test("what looks at the image alone fails with all of its map left", async () => {

@@ -60,11 +60,23 @@ export interface SanityOptions {
 }
 
 /** The target as it was resolved for the trained model, so that it stays the same for every copy. */
-export function sameTarget(asked: Target, resolved: ResolvedTarget): Target {
-  if (resolved.kind === "class") return resolved.index;
-  if (resolved.kind !== "unit") return asked;
-  const { layer, channel, cell } = resolved;
-  return { layer, channel, cell };
+export function sameTarget(resolved: ResolvedTarget): Target {
+  switch (resolved.kind) {
+    case "class":
+      return resolved.index;
+    case "function":
+      return resolved.of;
+    case "sum":
+      return { sum: resolved.terms.map(({ weight, target }) => [weight, sameTarget(target)]) };
+    case "unit": {
+      const { layer, channel, cell } = resolved;
+      return { layer, channel, cell };
+    }
+    case "direction": {
+      const { layer, direction, cell } = resolved;
+      return { layer, direction, cell };
+    }
+  }
 }
 
 /**
