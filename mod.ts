@@ -106,11 +106,21 @@ export type { PointsFigureOptions } from "./lib/results/points.ts";
 export type { Points, PointsLike } from "./lib/embed/points.ts";
 export type { Neighbors, WorkerOptions } from "./lib/embed/neighbors.ts";
 export type { OnIteration } from "./lib/embed/tsne/tsne.ts";
-export { alexnet, catsVsDogsConvnet, tinyVgg, vgg16, vgg19 } from "./lib/model/architectures/builders.ts";
+export {
+  alexnet,
+  catsVsDogsConvnet,
+  type CatsVsDogsOptions,
+  type ClassifierOptions,
+  tinyVgg,
+  type TinyVggOptions,
+  vgg16,
+  vgg19,
+} from "./lib/model/architectures/builders.ts";
+export type { BuildOptions } from "./lib/model/architectures/stack.ts";
 export { ModelError } from "./lib/model/formats/format.ts";
 export { loadModel, type LoadModelOptions } from "./lib/model/load.ts";
 export { type LayerInfo, type Model } from "./lib/model/model.ts";
-export { smallZfnet, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";
+export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Comparable, type MapMethod, type MethodOptions } from "./lib/probe/attribution/sanity.ts";
 export { type RunOptions } from "./lib/options.ts";

@@ -191,18 +191,21 @@ describe("seeds and errors", () => {
   test("what does not fit is refused, and leaves no tensor", async () => {
     const tf = await ensureBackend();
     const before = tf.memory().numTensors;
-    await expect(tinyVgg({ seed: -1 })).rejects.toThrow("A seed is a whole number ≥ 0: received -1.");
-    await expect(tinyVgg({ labels: ["one"] })).rejects.toThrow("at least two classes apart: received 1 labels");
-    await expect(zfnet({ classes: 1 })).rejects.toThrow("received classes 1");
-    await expect(catsVsDogsConvnet({ size: 8 })).rejects.toThrow("at least 16 pixels a side: received size 8");
+    await expect(tinyVgg({ seed: -1 })).rejects.toThrow("seed must be a whole number ≥ 0: received -1.");
+    await expect(tinyVgg({ labels: ["one"] })).rejects.toThrow("at least two classes: received 1 labels");
+    await expect(zfnet({ classes: 1 })).rejects.toThrow("classes must be a whole number ≥ 2: received 1.");
+    await expect(catsVsDogsConvnet({ size: 8 })).rejects.toThrow("size must be a whole number ≥ 16: received 8.");
     await expect(catsVsDogsConvnet({ labels: ["a", "b", "c"] })).rejects.toThrow("received 3 labels");
     await expect(catsVsDogsConvnet({ dropout: 1 })).rejects.toThrow("at least 0 and below 1: received 1");
     await expect(smallZfnet({ dropout: -1 })).rejects.toThrow("at least 0 and below 1: received -1");
     await expect(tinyVgg({ labels: "ab" as never })).rejects.toThrow(
       'labels must be an array of labels: received "ab"',
     );
-    await expect(smallZfnet({ stride: 0 })).rejects.toThrow("stride of smallZfnet is a whole number from 1 to 8");
-    await expect(smallZfnet({ weights: "x" as "he" })).rejects.toThrow('weights of smallZfnet are "paper" or "he"');
+    await expect(smallZfnet({ stride: 0 })).rejects.toThrow("stride must be a whole number ≥ 1: received 0.");
+    await expect(smallZfnet({ stride: 9 })).rejects.toThrow("stride must be a whole number from 1 to 8: received 9.");
+    await expect(smallZfnet({ weights: "x" as "he" })).rejects.toThrow(
+      'weights must be "paper" or "he": received "x".',
+    );
     expect(tf.memory().numTensors).toBe(before);
   });
 });

@@ -5,44 +5,44 @@
  */
 
 import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
-import { checkOptions } from "../../errors.ts";
+import { belowOne, readOptions, whole } from "../../options.ts";
 import type { TF } from "../../runtime/backend.ts";
 import type { Model } from "../model.ts";
-import {
-  BUILD_OPTIONS,
-  type BuildOptions,
-  checkDropout,
-  type Draw,
-  glorot,
-  normal,
-  outputsOf,
-  stack,
-} from "./stack.ts";
+import { BuildOptions, type Draw, glorot, normal, outputsOf, stack } from "./stack.ts";
 
-/** Options of builders of classifiers. */
-export interface ClassifierOptions extends BuildOptions {
+/** The options of builders of classifiers. */
+export class ClassifierOptions extends BuildOptions {
   /**
-   * How many classes there are, where `labels` does not tell.
-   * @default 1000, or what the paper has
+   * How many classes there are, if no `labels` are given.
+   * @default 1000
    */
-  classes?: number;
+  @whole(2)
+  classes = 1000;
 }
 
-/** The names of {@linkcode ClassifierOptions}. */
-export const CLASSIFIER_OPTIONS = { classes: true, ...BUILD_OPTIONS } satisfies Record<keyof ClassifierOptions, true>;
-
-/** Options of {@linkcode catsVsDogsConvnet}. */
-export interface CatsVsDogsOptions extends BuildOptions {
+/** The options of `tinyVgg`. */
+export class TinyVggOptions extends ClassifierOptions {
   /**
-   * Side of the images in pixels: 150 as in the book, 32 for CIFAR-10's cats and dogs.
+   * How many classes there are, if no `labels` are given.
+   * @default 10
+   */
+  override classes = 10;
+}
+
+/** The options of `catsVsDogsConvnet`. */
+export class CatsVsDogsOptions extends BuildOptions {
+  /**
+   * The side of the images in pixels: 150 as in the book, 32 for CIFAR-10's cats and dogs.
    * @default 32
    */
-  size?: number;
+  @whole(16)
+  size = 32;
   /**
-   * Share of the last map's values that dropout leaves out while training.
+   * The share of the last feature maps' values that dropout leaves out while training.
    * @default 0.5
    */
-  dropout?: number;
+  @belowOne()
+  dropout = 0.5;
 }
 
 const RELU = "relu" as const;
@@ -51,38 +51,33 @@ function pooling(tf: TF, name: string, poolSize: number, strides: number): layer
   return tf.layers.maxPooling2d({ name, poolSize, strides });
 }
 
-/** A convolution of ReLUs, 3×3 unless told otherwise. */
+/** A convolution with ReLUs, 3×3 unless `more` says otherwise. */
 export function convolution(tf: TF, name: string, filters: number, draw: Draw, more: object = {}): layers.Layer {
   return tf.layers.conv2d({ name, filters, kernelSize: 3, activation: RELU, kernelInitializer: draw(), ...more });
 }
 
 /**
- * Chollet's small ConvNet that tells cats from dogs: four convolutions of 3×3, each with a pooling behind it, a dense
+ * Chollet's small ConvNet for cats and dogs: four convolutions of 3×3, each with a pooling behind it, a dense
  * layer of 512, and one sigmoid unit that says how much of a dog it is ("Deep Learning with Python", first edition,
  * §5.2.3, with the dropout of §5.2.5). Below 100 pixels a side the convolutions are padded, so that all eight layers of
- * maps are there at 32×32 too.
+ * feature maps are there at 32×32 too.
  *
  * @returns a model with outputs `[1]`; with size 150 it has the book's 3,453,121 weights
  * @throws {RangeError} if the size is not a whole number ≥ 16, or the dropout no share below 1
  *
  * @example
  * ```ts
+ * import { catsVsDogsConvnet, cifar10, train } from "@convlens/convlens";
+ *
  * const model = await catsVsDogsConvnet({ seed: 1 });
  * await train(model, await cifar10({ classes: ["cat", "dog"] }), { optimizer: "adam", epochs: 4 });
  * ```
  */
-export async function catsVsDogsConvnet(options: CatsVsDogsOptions = {}): Promise<Model> {
-  const { size = 32, dropout = 0.5, labels = ["cat", "dog"], seed, name = "cats-vs-dogs" } = checkOptions(
-    "catsVsDogsConvnet",
-    options,
-    { size: true, dropout: true, ...BUILD_OPTIONS },
-  );
-  if (!Number.isInteger(size) || size < 16) {
-    throw new RangeError(`catsVsDogsConvnet reads images of at least 16 pixels a side: received size ${size}.`);
-  }
-  checkDropout(dropout);
+export async function catsVsDogsConvnet(options: Partial<CatsVsDogsOptions> = {}): Promise<Model> {
+  const given = readOptions("catsVsDogsConvnet", CatsVsDogsOptions, options);
+  const { size, dropout, labels = ["cat", "dog"], seed, name = "cats-vs-dogs" } = given;
   if (labels.length !== 2) {
-    throw new RangeError(`catsVsDogsConvnet tells two classes apart: received ${labels.length} labels.`);
+    throw new RangeError(`catsVsDogsConvnet has two classes: received ${labels.length} labels.`);
   }
   return await stack({
     name,
@@ -111,9 +106,10 @@ export async function catsVsDogsConvnet(options: CatsVsDogsOptions = {}): Promis
  * poolings, one dense layer, on images of 64×64.
  *
  * @returns a model with 19,920 weights for its ten classes
+ * @throws {RangeError} if the labels, the number of classes or the seed do not fit
  */
-export async function tinyVgg(options: ClassifierOptions = {}): Promise<Model> {
-  const { labels, classes = 10, seed, name = "tiny-vgg" } = checkOptions("tinyVgg", options, CLASSIFIER_OPTIONS);
+export async function tinyVgg(options: Partial<TinyVggOptions> = {}): Promise<Model> {
+  const { labels, classes, seed, name = "tiny-vgg" } = readOptions("tinyVgg", TinyVggOptions, options);
   const units = outputsOf(labels, classes);
   return await stack({
     name,
@@ -150,11 +146,11 @@ function denseLayers(tf: TF, draw: Draw, units: number, biasInitializer: "zeros"
   ];
 }
 
-/** How many convolutions stand before each of a VGG's five poolings, and how many filters each has. */
+/** How many convolutions come before each of a VGG's five poolings, and how many filters each has. */
 const VGG_FILTERS = [64, 128, 256, 512, 512];
 
 async function vgg(
-  { convolutions, labels, classes = 1000, seed, name }: ClassifierOptions & { convolutions: number[]; name: string },
+  { convolutions, labels, classes, seed, name }: ClassifierOptions & { convolutions: number[]; name: string },
 ): Promise<Model> {
   const units = outputsOf(labels, classes);
   return await stack({
@@ -186,9 +182,10 @@ async function vgg(
  * VGG-16, configuration D of Simonyan and Zisserman (2014), Table 1. Its weights take half a gigabyte.
  *
  * @returns a model with 138,357,544 weights for 1000 classes
+ * @throws {RangeError} if the labels, the number of classes or the seed do not fit
  */
-export async function vgg16(options: ClassifierOptions = {}): Promise<Model> {
-  const { name = "vgg16", ...rest } = checkOptions("vgg16", options, CLASSIFIER_OPTIONS);
+export async function vgg16(options: Partial<ClassifierOptions> = {}): Promise<Model> {
+  const { name = "vgg16", ...rest } = readOptions("vgg16", ClassifierOptions, options);
   return await vgg({ name, ...rest, convolutions: [2, 2, 3, 3, 3] });
 }
 
@@ -196,9 +193,10 @@ export async function vgg16(options: ClassifierOptions = {}): Promise<Model> {
  * VGG-19, configuration E of Simonyan and Zisserman (2014), Table 1. Its weights take more than half a gigabyte.
  *
  * @returns a model with 143,667,240 weights for 1000 classes
+ * @throws {RangeError} if the labels, the number of classes or the seed do not fit
  */
-export async function vgg19(options: ClassifierOptions = {}): Promise<Model> {
-  const { name = "vgg19", ...rest } = checkOptions("vgg19", options, CLASSIFIER_OPTIONS);
+export async function vgg19(options: Partial<ClassifierOptions> = {}): Promise<Model> {
+  const { name = "vgg19", ...rest } = readOptions("vgg19", ClassifierOptions, options);
   return await vgg({ name, ...rest, convolutions: [2, 2, 4, 4, 4] });
 }
 
@@ -208,9 +206,10 @@ export async function vgg19(options: ClassifierOptions = {}): Promise<Model> {
  * and fifth convolution and in the hidden dense layers.
  *
  * @returns a model with 62,378,344 weights for 1000 classes, on images of 227×227
+ * @throws {RangeError} if the labels, the number of classes or the seed do not fit
  */
-export async function alexnet(options: ClassifierOptions = {}): Promise<Model> {
-  const { labels, classes = 1000, seed, name = "alexnet" } = checkOptions("alexnet", options, CLASSIFIER_OPTIONS);
+export async function alexnet(options: Partial<ClassifierOptions> = {}): Promise<Model> {
+  const { labels, classes, seed, name = "alexnet" } = readOptions("alexnet", ClassifierOptions, options);
   const units = outputsOf(labels, classes);
   return await stack({
     name,

@@ -5,32 +5,32 @@
  */
 
 import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
-import { kindOf } from "../../errors.ts";
+import { arrayOf, text, whole } from "../../options.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { Model } from "../model.ts";
 import { preprocessing, type PreprocessMode } from "../preprocess.ts";
 
-/** Options of every builder. */
-export interface BuildOptions {
+/** The options of every builder. */
+export class BuildOptions {
   /**
    * The name of each class: there are as many outputs.
    * @default none
    */
+  @arrayOf("labels")
   labels?: readonly string[];
   /**
    * What the fresh weights are drawn from: one seed gives the same weights on every backend.
    * @default 0
    */
-  seed?: number;
+  @whole(0)
+  seed = 0;
   /**
-   * What figures call the model.
+   * The model's name in figures.
    * @default the builder's name
    */
+  @text()
   name?: string;
 }
-
-/** The names of {@linkcode BuildOptions}. */
-export const BUILD_OPTIONS = { labels: true, seed: true, name: true } satisfies Record<keyof BuildOptions, true>;
 
 /** The initializer of a layer's kernel: each call draws anew. */
 export type Draw = () => ReturnType<TF["initializers"]["randomNormal"]>;
@@ -56,41 +56,38 @@ export function he(tf: TF, seed: number): Draw {
 /** Each layer has a seed of its own, or layers of one shape would start alike. tfjs takes a seed of 0 for none. */
 const seedOf = (seed: number, layer: number) => 1 + seed * 1000 + layer;
 
-/** How many outputs there are: one a label. */
+/**
+ * How many outputs there are: one for each label, or else for each class.
+ *
+ * @throws {RangeError} if there are fewer than two labels
+ */
 export function outputsOf(labels: readonly string[] | undefined, classes: number): number {
   if (labels && labels.length < 2) {
-    throw new RangeError(`A classifier tells at least two classes apart: received ${labels.length} labels.`);
-  }
-  if (!Number.isInteger(classes) || classes < 2) {
-    throw new RangeError(`A classifier tells at least two classes apart: received classes ${classes}.`);
+    throw new RangeError(`A classifier has at least two classes: received ${labels.length} labels.`);
   }
   return labels?.length ?? classes;
 }
 
-/** @throws {RangeError} if a rate of dropout is no share below 1 */
-export function checkDropout(rate: number): void {
-  if (!(rate >= 0 && rate < 1)) {
-    throw new RangeError(`dropout is a share of at least 0 and below 1: received ${kindOf(rate)}.`);
-  }
-}
-
 /** What a stack is made of. */
-export interface StackParts extends BuildOptions {
+export interface StackParts {
+  /** The name of each class. */
+  labels?: readonly string[];
+  /** What the fresh weights are drawn from. */
+  seed: number;
+  /** The model's name. */
   name: string;
+  /** How the network wants its pixels. */
   preprocess: PreprocessMode | Parameters<typeof preprocessing>[0];
   /** The layers, the first of them with its `inputShape`. */
   layers: (tf: TF, seed: number) => layers.Layer[];
 }
 
 /**
- * Builds a network of layers that stand one on the other.
+ * Builds a network whose layers follow one another.
  *
- * @throws {RangeError} if the seed is not a whole number ≥ 0, or an image is too small for the layers
+ * @throws {RangeError} if an image is too small for the layers
  */
-export async function stack({ name, labels, seed = 0, preprocess, layers }: StackParts): Promise<Model> {
-  if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new RangeError(`A seed is a whole number ≥ 0: received ${seed}.`);
-  }
+export async function stack({ name, labels, seed, preprocess, layers }: StackParts): Promise<Model> {
   const tf = await ensureBackend();
   const network = tf.sequential({ name, layers: layers(tf, seed) });
   return new Model(network, { name, labels: labels ?? null, preprocess: preprocessing(preprocess) });

@@ -6,12 +6,12 @@
  */
 
 import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
-import { checkOptions } from "../../errors.ts";
+import { belowOne, oneOf, readOptions, whole } from "../../options.ts";
 import type { TF } from "../../runtime/backend.ts";
-import { CLASSIFIER_OPTIONS, type ClassifierOptions, convolution } from "./builders.ts";
+import { ClassifierOptions, convolution } from "./builders.ts";
 import type { Model } from "../model.ts";
 import { responseNormalization } from "../normalization.ts";
-import { checkDropout, type Draw, he, normal, outputsOf, stack } from "./stack.ts";
+import { type Draw, he, normal, outputsOf, stack } from "./stack.ts";
 
 /** RGB less the means of ImageNet, not divided by anything: weights of scale 1e-2 count on numbers that large. */
 const PIXELS = { mean: [123.68, 116.779, 103.939] } as const;
@@ -40,12 +40,15 @@ function denseLayers(tf: TF, draw: Draw, width: number, units: number, dropout =
  *
  * @example
  * ```ts
+ * import { imageFolder, train, zfnet, zfnetRecipe } from "@convlens/convlens";
+ *
+ * const folder = await imageFolder("./pictures");
  * const model = await zfnet({ labels: folder.labels });
  * await train(model, folder, zfnetRecipe);
  * ```
  */
-export async function zfnet(options: ClassifierOptions = {}): Promise<Model> {
-  const { labels, classes = 1000, seed, name = "zfnet" } = checkOptions("zfnet", options, CLASSIFIER_OPTIONS);
+export async function zfnet(options: Partial<ClassifierOptions> = {}): Promise<Model> {
+  const { labels, classes, seed, name = "zfnet" } = readOptions("zfnet", ClassifierOptions, options);
   const units = outputsOf(labels, classes);
   return await stack({
     name,
@@ -77,73 +80,66 @@ export async function zfnet(options: ClassifierOptions = {}): Promise<Model> {
   });
 }
 
-/** Options of {@linkcode smallZfnet}. */
-export interface SmallZfnetOptions extends ClassifierOptions {
+/** The options of `smallZfnet`. */
+export class SmallZfnetOptions extends ClassifierOptions {
   /**
-   * Side of the first layer's filters.
+   * How many classes there are, if no `labels` are given.
+   * @default 10
+   */
+  override classes = 10;
+  /**
+   * The side of the first layer's filters in pixels, at most 32.
    * @default 7
    */
-  kernelSize?: number;
+  @whole(1)
+  kernelSize = 7;
   /**
-   * Stride of the first layer.
+   * The stride of the first layer in pixels, at most 8.
    * @default 2
    */
-  stride?: number;
+  @whole(1)
+  stride = 2;
   /**
    * How the weights are drawn: `"paper"` is N(0, 0.01²) in all layers; `"he"` in the first one only, so that its filters
    * soon show what was learned, and in the others keeps the size of the activations from layer to layer (He et al. 2015).
    * @default "paper"
    */
-  weights?: "paper" | "he";
+  @oneOf("paper", "he")
+  weights: "paper" | "he" = "paper";
   /**
-   * Share of the values behind each hidden dense layer that dropout leaves out while training.
+   * The share of the values behind each hidden dense layer that dropout leaves out while training.
    * @default 0.5
    */
-  dropout?: number;
+  @belowOne()
+  dropout = 0.5;
 }
 
 /**
  * The same network scaled to images of 32×32, as CIFAR-10 has: five convolutions, response normalization behind the
- * first two, two dense layers with dropout. After the last convolution the mean of each map is taken instead of a
+ * first two, two dense layers with dropout. After the last convolution the mean of each feature map is taken instead of a
  * pooling, so that the first layer's kernel and stride may change and nothing else does.
  *
- * With the paper's weights of scale 0.01 a signal loses two thirds of its size from layer to layer here, since so few maps
- * are summed: eight epochs of 20,000 images at the paper's rate left the network at chance. `weights: "he"` avoids that.
+ * With the paper's weights of scale 0.01 a signal loses two thirds of its size from layer to layer here, since so few
+ * feature maps are summed: eight epochs of 20,000 images at the paper's rate left the network at chance.
+ * `weights: "he"` avoids that.
  *
  * @throws {RangeError} if the labels, the seed, the kernel, the stride or the dropout do not fit
  *
  * @example
  * ```ts
+ * import { smallZfnet } from "@convlens/convlens";
+ *
  * const coarse = await smallZfnet({ kernelSize: 11, stride: 4, seed: 1 });
  * const fine = await smallZfnet({ kernelSize: 7, stride: 2, seed: 1 });
+ * console.log(coarse.params - fine.params);
  * ```
  */
-export async function smallZfnet(options: SmallZfnetOptions = {}): Promise<Model> {
-  const {
-    labels,
-    classes = 10,
-    kernelSize = 7,
-    stride = 2,
-    weights = "paper",
-    dropout = 0.5,
-    seed,
-    name = "small-zfnet",
-  } = checkOptions("smallZfnet", options, {
-    kernelSize: true,
-    stride: true,
-    weights: true,
-    dropout: true,
-    ...CLASSIFIER_OPTIONS,
-  });
-  checkDropout(dropout);
+export async function smallZfnet(options: Partial<SmallZfnetOptions> = {}): Promise<Model> {
+  const given = readOptions("smallZfnet", SmallZfnetOptions, options);
+  const { labels, classes, kernelSize, stride, weights, dropout, seed, name = "small-zfnet" } = given;
   const units = outputsOf(labels, classes);
   for (const [what, value, most] of [["kernelSize", kernelSize, 32], ["stride", stride, 8]] as const) {
-    if (!Number.isInteger(value) || value < 1 || value > most) {
-      throw new RangeError(`${what} of smallZfnet is a whole number from 1 to ${most}: received ${value}.`);
-    }
-  }
-  if (weights !== "paper" && weights !== "he") {
-    throw new RangeError(`weights of smallZfnet are "paper" or "he": received ${JSON.stringify(weights)}.`);
+    if (value > most) throw new RangeError(`${what} must be a whole number from 1 to ${most}: received ${value}.`);
   }
   return await stack({
     name,
@@ -177,7 +173,7 @@ export async function smallZfnet(options: SmallZfnetOptions = {}): Promise<Model
 /**
  * How Zeiler and Fergus trained it (§3), as options of `train`: stochastic gradient descent with mini-batches of 128,
  * a rate of 1e-2 and momentum 0.9, the rate divided by ten when the validation error stops falling, 70 epochs. Dropout
- * of 0.5 stands in the network's dense layers.
+ * of 0.5 is in the network's dense layers.
  *
  * The paper says that "all weights are initialized to 1e-2 and biases are set to 0". It is read as a standard deviation:
  * if all the weights of a layer were the same number, its units would compute the same, get the same gradient and stay
