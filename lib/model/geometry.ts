@@ -59,7 +59,7 @@ const CELL: Window = { kernel: 1, stride: 1, before: 0 };
 const pair = (value: unknown, otherwise: number): [number, number] =>
   Array.isArray(value) ? [value[0], value[1]] : typeof value === "number" ? [value, value] : [otherwise, otherwise];
 
-/** How many cells `padding: "same"` adds before the first (TensorFlow's rule: the odd one goes behind). */
+/** How many cells `padding: "same"` adds before the first (TensorFlow's rule: of an uneven number the extra one goes behind). */
 function samePadding(input: number | null, kernel: number, stride: number): number {
   if (input === null) return Math.floor(Math.max(kernel - stride, 0) / 2);
   return Math.floor(Math.max((Math.ceil(input / stride) - 1) * stride + kernel - input, 0) / 2);
@@ -105,7 +105,7 @@ export function windowsOf(
   return null;
 }
 
-/** The least interval that holds some others. */
+/** The smallest interval that holds some others. */
 export function hull(intervals: readonly Interval[]): Interval {
   return [Math.min(...intervals.map(([start]) => start)), Math.max(...intervals.map(([, end]) => end))];
 }
@@ -163,7 +163,7 @@ function ancestors(tensor: SymbolicTensor, found = new Map<number, SymbolicTenso
  *
  * @param output the layer's output, as `outputOf` gives it
  * @param box pixels of the network's input
- * @returns the least box that holds them, by the geometry alone (weights of 0 count as others); null if it changes none,
+ * @returns the smallest box that holds them, by the geometry alone (weights of 0 count as others); null if it changes none,
  *   and the whole map where places mean nothing on the way
  * @throws {RangeError} if the layer puts out no map of a known size
  *
@@ -196,7 +196,7 @@ export function reachedCells(output: SymbolicTensor, box: Box): Box | null {
  *
  * @param output the layer's output, as `outputOf` gives it
  * @param cells the box; without it, one cell is asked for as `[[y, y + 1], [x, x + 1]]`
- * @returns the least box of pixels that holds them, by the geometry alone; null if there are none, and the whole image
+ * @returns the smallest box of pixels that holds them, by the geometry alone; null if there are none, and the whole image
  *   where places mean nothing on the way
  * @throws {RangeError} if the layer puts out no map of a known size
  */

@@ -145,8 +145,8 @@ async function locate(source: string | URL): Promise<URL> {
   if (!formatOf(url)) {
     throw new ModelError(
       `${JSON.stringify(text)} is not in a format that convlens reads: ` +
-        `wanted the model.json of a TensorFlow.js layers model. The converter of TensorFlow.js makes one of a Keras model: ` +
-        `tensorflowjs_converter --input_format=keras IN.h5 OUT_FOLDER.`,
+        `wanted the model.json of a TensorFlow.js layers model. The converter of TensorFlow.js makes one of a ` +
+        `Keras model: tensorflowjs_converter --input_format=keras IN.h5 OUT_FOLDER.`,
     );
   }
   if (url.protocol === "file:") {

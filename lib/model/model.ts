@@ -16,6 +16,7 @@ import { type ReceptiveField, receptiveFields } from "./receptive_field.ts";
 
 /** One layer of a model, as its table shows it. */
 export interface LayerInfo {
+  /** The layer's name. */
   readonly name: string;
   /** The layer's type, as Keras spells it: `"Conv2D"`, `"MaxPooling2D"`, … */
   readonly kind: string;
@@ -27,9 +28,13 @@ export interface LayerInfo {
   readonly receptiveField: ReceptiveField | null;
 }
 
+/** What belongs to a network. */
 export interface ModelOptions {
+  /** The model's name in figures. */
   name: string;
+  /** The name of each output class, or `null` if the model has none. */
   labels: readonly string[] | null;
+  /** How the network wants its pixels. */
   preprocess: Preprocess;
 }
 
@@ -64,9 +69,11 @@ const count = (value: number) => value.toLocaleString("en-US");
 
 /** A network that convlens can look into. Made by `loadModel`; in a cell it shows its table of layers. */
 export class Model extends Shown {
+  /** What figures call the model. */
   readonly name: string;
   /** The name of each output class, or `null` if the model has none. */
   readonly labels: readonly string[] | null;
+  /** How the network wants its pixels. */
   readonly preprocess: Preprocess;
   /** The layers in the order in which they run. */
   readonly layers: readonly LayerInfo[];
@@ -76,6 +83,7 @@ export class Model extends Shown {
   readonly network: LayersModel;
 
   /**
+   * @internal
    * @throws {RangeError} if the number of labels is not the number of outputs
    * @throws {TypeError} if the network does not know the shape of its input
    */
@@ -86,14 +94,14 @@ export class Model extends Shown {
         `The model ${JSON.stringify(name)} does not know the shape of its input. Give its first layer an inputShape.`,
       );
     }
-    // A Sequential that has not run yet knows its layers, but not how they hang together.
+    // A Sequential that has not run yet knows its layers, but not how they are connected.
     if (!network.built) network.build(network.inputs[0].shape);
     this.network = network;
     this.name = name;
     this.preprocess = preprocess;
     this.inputShape = network.inputs[0].shape.slice(1);
     const outputs = network.outputs[0].shape.at(-1);
-    // One sigmoid unit tells two classes apart.
+    // One sigmoid unit is enough for two classes.
     if (labels && labels.length !== outputs && !(outputs === 1 && labels.length === 2)) {
       throw new RangeError(
         `The model ${JSON.stringify(name)} has ${outputs} outputs: received ${labels.length} labels.`,

@@ -7,7 +7,7 @@
 import { type NdArray, sizeOf } from "../array.ts";
 import type { Model } from "../model/model.ts";
 
-/** Inputs of one shape, as `model.input` returns them: an array, or anything to walk whose number is known before. */
+/** Inputs of one shape, as `model.input` returns them: an array, or an iterable that knows its size. */
 export type Inputs =
   | readonly NdArray[]
   | (AsyncIterable<NdArray> & { readonly size: number })
@@ -20,7 +20,7 @@ export interface Batch {
   shape: number[];
 }
 
-/** A batch that knows where it belongs. */
+/** A batch and its place among all batches. */
 export interface PlacedBatch extends Batch {
   /** Its place among all batches. */
   index: number;
@@ -29,7 +29,7 @@ export interface PlacedBatch extends Batch {
 }
 
 /**
- * What can be refused before the inputs are walked.
+ * Checks what can be checked before the inputs are read.
  *
  * @returns how many inputs there are
  * @throws {RangeError} if a layer does not exist, a count is not a whole number ≥ 1, there is no input, or the inputs of
@@ -63,8 +63,8 @@ function checkShape({ shape }: NdArray, wanted: readonly number[]): void {
  * Packs inputs into batches. Several may ask for the next one at the same time.
  *
  * @param size how many inputs there are
- * @param cut of how many inputs the next batch is, at most, when so many are left
- * @throws {RangeError} if the inputs differ in shape, or are not as many as they said
+ * @param cut gives the largest size of the next batch from the number of inputs that are left
+ * @throws {RangeError} if the inputs differ in shape, or their number is not `size`
  */
 export async function* batchesOf(
   inputs: Inputs,

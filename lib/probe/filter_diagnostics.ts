@@ -16,7 +16,7 @@ export interface FilterDiagnostics {
    */
   totalVariation: number;
   /**
-   * How evenly the power is spread over all frequencies, 0…1: the entropy of the power spectrum over its greatest
+   * How evenly the power is spread over all frequencies, 0…1: the entropy of the power spectrum over its largest
    * possible value. Stripes and blobs gather their power in few places (.65 to .82 for kernels of 7×7 and 11×11),
    * white noise fills them all (.95 with one channel, .98 with three).
    */
@@ -37,7 +37,7 @@ export interface FilterDiagnostics {
   colorfulness: number | null;
 }
 
-/** The spectrum is that of the kernel in the corner of so many zeros, each channel less its mean. */
+/** The spectrum is that of the kernel in the corner of a square of zeros with this side, each channel less its mean. */
 const SIZE = 64;
 const HALF = SIZE / 2;
 
@@ -105,7 +105,7 @@ const signed = (index: number) => index <= HALF ? index : index - SIZE;
 
 function spectral(power: Float64Array | null): Omit<FilterDiagnostics, "totalVariation" | "colorfulness"> {
   if (!power) return { noise: 0, highFrequency: 0, frequency: 0, orientation: null };
-  // Columns 1…31 stand for their mirror images too.
+  // Columns 1…31 count for their mirror images too.
   const copies = (u: number) => u === 0 || u === HALF ? 1 : 2;
   let sum = 0;
   let high = 0;
@@ -127,7 +127,7 @@ function spectral(power: Float64Array | null): Omit<FilterDiagnostics, "totalVar
       if (share > 0) entropy -= copies(u) * share * Math.log(share);
       const y = signed(v);
       if (value < largest * (1 - 1e-9) || ((u === 0 || u === HALF) && y < 0)) continue;
-      // Among equal waves the slowest wins, then the one of the least angle.
+      // Among equal waves the slowest wins, then the one with the smallest angle.
       const orientation = ((Math.atan2(y, u) * 180) / Math.PI + 180) % 180;
       const squared = u * u + y * y;
       if (squared < best[0] || (squared === best[0] && orientation < best[1])) best = [squared, orientation];

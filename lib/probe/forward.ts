@@ -15,6 +15,7 @@ import { type Batch, batchesOf, checkInputs, Gathered } from "./batches.ts";
 import { checkMemory } from "./memory.ts";
 import { execute, makePlan, type Plan } from "./plan.ts";
 
+/** How a forward pass runs. */
 export interface ForwardOptions {
   /**
    * How many inputs run at once: what bounds memory.
@@ -27,10 +28,10 @@ export interface ForwardOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-/** From so many inputs on, folding batch normalisations costs less than it saves. */
+/** With this many inputs or more, folding batch normalisations costs less than it saves. */
 export const FOLD_FROM = 4;
 
-/** Plans by the layers that they lead to. They hold no tensors. */
+/** Plans by the layers whose outputs they compute. They hold no tensors. */
 const plans = new WeakMap<LayersModel, Map<string, Plan>>();
 
 /** The plan to some layers, made once. */
@@ -63,8 +64,8 @@ export async function forward(
 ): Promise<NdArray[]> {
   const size = checkInputs(model, inputs, layers, { batchSize });
   const tf = await ensureBackend();
-  const way = { layers, fold: size >= FOLD_FROM };
-  checkMemory(tf, { model: model.name, plan: planTo(model.network, layers, way.fold), count: size, batchSize });
+  const pass = { layers, fold: size >= FOLD_FROM };
+  checkMemory(tf, { model: model.name, plan: planTo(model.network, layers, pass.fold), count: size, batchSize });
   const gathered = new Gathered(size);
   const batches = batchesOf(inputs, size, () => batchSize);
   const read = async () => {
@@ -72,22 +73,23 @@ export async function forward(
     const { value } = await batches.next();
     return value ?? null;
   };
-  await runHere(tf, model, way, read, (outputs, { start, shape: [count] }) => {
+  await runHere(tf, model, pass, read, (outputs, { start, shape: [count] }) => {
     gathered.add(outputs, start);
     onProgress?.(start + count, size);
   });
   return gathered.arrays;
 }
 
-/** Where the way through a network leads. */
-export interface Way {
+/** What a pass through a network computes. */
+export interface PassOptions {
+  /** The layers whose outputs are wanted. */
   layers: readonly string[];
   /** Whether batch normalisations are folded. */
   fold: boolean;
 }
 
 /**
- * Runs batches one after the other in this thread. Between the steps others have their turn.
+ * Runs batches one after the other in this thread. Between the steps other work of the thread runs.
  *
  * @param read gives the next batch, null after the last
  * @param receive takes the outputs of each batch, one array a layer; the next batch is read afterwards
@@ -95,7 +97,7 @@ export interface Way {
 export async function runBatches<Some extends Batch>(
   tf: TF,
   network: LayersModel,
-  { layers, fold }: Way,
+  { layers, fold }: PassOptions,
   read: () => Promise<Some | null>,
   receive: (outputs: NdArray[], batch: Some) => void | Promise<void>,
 ): Promise<void> {
@@ -125,13 +127,13 @@ export async function runBatches<Some extends Batch>(
 export async function runHere<Some extends Batch>(
   tf: TF,
   model: Model,
-  way: Way,
+  pass: PassOptions,
   read: () => Promise<Some | null>,
   receive: (outputs: NdArray[], batch: Some) => void | Promise<void>,
 ): Promise<void> {
   let last: Some | null = null;
   const note = async () => last = await read();
-  await runBatches(tf, model.network, way, note, receive).catch((error) => {
+  await runBatches(tf, model.network, pass, note, receive).catch((error) => {
     const full = asMemoryError(tf, error);
     if (!full || !last) throw full ?? error;
     const { data, shape: [count] } = last;

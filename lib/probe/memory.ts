@@ -12,7 +12,7 @@ import type { Plan } from "./plan.ts";
 
 const BYTES_PER_FLOAT = 4;
 
-/** The most bytes that the tensors of a plan take at one time, an input. What its layers take inside is not counted. */
+/** The most bytes that the tensors of a plan take at one time, an input. What its layers allocate inside is not counted. */
 function peakBytes(plan: Plan): number {
   const bytes = (id: number) => BYTES_PER_FLOAT * plan.floats.get(id)!;
   let live = bytes(plan.input);
@@ -29,15 +29,17 @@ function peakBytes(plan: Plan): number {
 export interface Pass {
   /** The model's name. */
   model: string;
+  /** The steps of the pass. */
   plan: Plan;
   /** How many inputs there are. */
   count: number;
+  /** How many inputs run at once. */
   batchSize: number;
 }
 
 /**
- * Refuses a pass that cannot fit. One that is let through may still run out of memory: what layers take inside is not
- * foreseen.
+ * Refuses a pass that cannot fit. A pass that is not refused may still run out of memory: what layers allocate inside is
+ * not counted.
  *
  * @throws {MemoryError} says what does not fit, and a batchSize that probably does
  */
@@ -52,7 +54,7 @@ export function checkMemory(tf: TF, { model, plan, count, batchSize }: Pass): vo
   const one = peakBytes(plan);
   const batch = Math.min(batchSize, count);
   if (left === undefined || one * batch <= left) return;
-  // Half of what is left, since layers take some inside.
+  // Half of what is left, since layers allocate some inside.
   const fitting = Math.max(1, Math.floor(left / one / 2));
   throw new MemoryError(
     `A batch of ${batch} inputs of ${JSON.stringify(model)} needs at least ${bytesText(one * batch)}, ` +

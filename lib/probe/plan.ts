@@ -192,7 +192,7 @@ export function makePlan(
   return { steps, input, taps: outputs.map(({ id }) => id), floats };
 }
 
-/** A convolution with what stands behind it, as one operation where that is possible. */
+/** A convolution with what follows it, as one operation where that is possible. */
 function convolve(
   layer: layers.Layer,
   pad: "same" | "valid",

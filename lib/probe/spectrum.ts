@@ -143,16 +143,16 @@ export interface AliasingOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-/** The middle of an image that is used: at most so many pixels a side. */
+/** The middle of an image that is used: at most this many pixels a side. */
 const LARGEST_SIDE = 64;
 
-/** The greatest power of two that is not above a number. */
+/** The largest power of two that is not above a number. */
 const powerOfTwo = (most: number) => 2 ** Math.floor(Math.log2(most));
 
 /**
  * Measures aliasing: a map of a layer with stride s is every s-th sample of the response that one would see at every
  * pixel. That full response is computed by moving the image pixel by pixel, and its spectrum is looked at: what lies above
- * half a cycle a stride cannot be told from lower frequencies in the map (Shannon's sampling theorem).
+ * half a cycle a stride looks like lower frequencies in the feature map (Shannon's sampling theorem).
  *
  * So that there are no borders, the middle of the image, a power of two wide, is mirrored and repeated, and cells that
  * see the network's padding are left out.

@@ -17,7 +17,7 @@ import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../array.ts";
 import type { Model } from "../model/model.ts";
 import { batchesOf, checkInputs, Gathered, type Inputs, type PlacedBatch } from "../probe/batches.ts";
-import { FOLD_FROM, planTo, runHere, type Way } from "../probe/forward.ts";
+import { FOLD_FROM, type PassOptions, planTo, runHere } from "../probe/forward.ts";
 import { checkMemory } from "../probe/memory.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import type { PoolWorker } from "../workers/pool.ts";
@@ -105,11 +105,11 @@ export async function forwardEach(
 
   const tf = await ensureBackend();
   const { network } = model;
-  const way: Way = { layers, fold: size >= FOLD_FROM };
+  const pass: PassOptions = { layers, fold: size >= FOLD_FROM };
   // What is handed over batch by batch need not fit together.
   checkMemory(tf, {
     model: model.name,
-    plan: planTo(network, layers, way.fold),
+    plan: planTo(network, layers, pass.fold),
     count: Math.min(size, batchSize),
     batchSize,
   });
@@ -123,14 +123,14 @@ export async function forwardEach(
   };
   try {
     if (threads > 1) {
-      await spread(tf, model, way, { batches, threads, size, largest, receive: hand, signal });
+      await spread(tf, model, pass, { batches, threads, size, largest, receive: hand, signal });
     } else {
       const read = async () => {
         signal?.throwIfAborted();
         const { value } = await batches.next();
         return value ?? null;
       };
-      await runHere(tf, model, way, read, (outputs, { start }) => hand(outputs, start));
+      await runHere(tf, model, pass, read, (outputs, { start }) => hand(outputs, start));
     }
   } finally {
     // Not awaited: whoever gives the inputs may still be busy with the next one.
@@ -163,7 +163,7 @@ interface Spread {
 async function spread(
   tf: TF,
   model: Model,
-  way: Way,
+  pass: PassOptions,
   { batches, threads, size, largest, receive, signal }: Spread,
 ): Promise<void> {
   const pool = startPool(threads - 1, signal);
@@ -198,7 +198,7 @@ async function spread(
       if (!batch) return;
       const { start, data, shape } = batch;
       const about = `on inputs ${start} to ${start + shape[0] - 1} of ${size}`;
-      const argument = { batch: { data, shape }, way };
+      const argument = { batch: { data, shape }, pass };
       give(await worker.call(RUN_BATCH, argument, { transfer: [data.buffer], about }), batch);
     }
   };
@@ -216,7 +216,7 @@ async function spread(
     if (description) {
       for (const worker of pool.workers) begin(worker, description).catch((error) => pool.fail(error));
     } else unbuildable.add(model.network);
-    here = runHere(tf, model, way, take, give);
+    here = runHere(tf, model, pass, take, give);
     const all = async () => {
       await here;
       await Promise.all(loops);

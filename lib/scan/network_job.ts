@@ -8,7 +8,7 @@ import type { LayersModel, Sequential, serialization } from "npm:@tensorflow/tfj
 import { type NdArray, sizeOf } from "../array.ts";
 import { registerResponseNormalization } from "../model/normalization.ts";
 import type { Batch } from "../probe/batches.ts";
-import { runBatches, type Way } from "../probe/forward.ts";
+import { type PassOptions, runBatches } from "../probe/forward.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
 import type { PositionScores, PositionsJob } from "../probe/occlusion/scores.ts";
 import type { TF } from "../runtime/core/types.ts";
@@ -104,14 +104,14 @@ async function next(): Promise<Waiting> {
   return inbox.shift()!;
 }
 
-/** Runs a batch through the network of this Worker. All batches go the same way. */
-export async function runBatch({ batch, way }: { batch: Batch; way: Way }): Promise<Moved<NdArray[]>> {
+/** Runs a batch through the network of this Worker. All batches compute the same pass. */
+export async function runBatch({ batch, pass }: { batch: Batch; pass: PassOptions }): Promise<Moved<NdArray[]>> {
   const { tf, network } = built;
   const run = Promise.withResolvers<NdArray[]>();
   inbox.push({ ...batch, run });
   wake();
   // One run for all of them, so that what is prepared for the first batch serves the others.
-  running ??= runBatches(tf, network, way, next, (outputs, { run }) => run.resolve(outputs));
+  running ??= runBatches(tf, network, pass, next, (outputs, { run }) => run.resolve(outputs));
   const outputs = await Promise.race([run.promise, running.then(() => run.promise)]);
   return new Moved(outputs, outputs.map(({ data }) => data.buffer as ArrayBuffer));
 }
