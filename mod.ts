@@ -53,7 +53,13 @@ export { type Report, type ReportRow } from "./lib/results/report.ts";
 export { type SanityCheck, type SanityRow } from "./lib/results/sanity_check.ts";
 export { type MimeBundle } from "./lib/figure/cell.ts";
 export { Figure, type Shown } from "./lib/figure/figure.ts";
-export { type Activations, activations } from "./lib/methods/activations.ts";
+export { activations, type ActivationsOptions } from "./lib/methods/activations.ts";
+export type {
+  ActivationRow,
+  Activations,
+  ActivationsFigureOptions,
+  LayerActivations,
+} from "./lib/results/activations.ts";
 export { codes, type CodesOptions, loadCodes } from "./lib/methods/codes.ts";
 export type { CodeRow, Codes, CodesFile } from "./lib/results/codes.ts";
 export { compare } from "./lib/methods/compare.ts";

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { toImage } from "../lib/data/image.ts";
-import { Activations } from "../lib/methods/activations.ts";
+import { Activations } from "../lib/results/activations.ts";
 import { Comparison } from "../lib/results/comparison.ts";
 import { DeconvnetResult } from "../lib/results/deconvnet.ts";
 import { Filters } from "../lib/methods/filters.ts";

@@ -6,7 +6,7 @@
 
 import { fileURLToPath } from "node:url";
 import { activations, loadModel, photo, predict } from "../../mod.ts";
-import { Activations } from "../../lib/methods/activations.ts";
+import { Activations } from "../../lib/results/activations.ts";
 import { type Model, outputOf } from "../../lib/model/model.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { type Benchmark, compare, interleave, type Line, measure, timing } from "./harness.ts";
