@@ -2,7 +2,7 @@
  * convlens shows, inline in Jupyter cells, what a ConvNet has learned.
  *
  * ```ts
- * import { activations, loadModel, photo } from "./mod.ts";
+ * import { activations, loadModel, photo } from "@convlens/convlens";
  * const model = await loadModel("resnet50");
  * const dog = await photo("dog");
  * await activations(model, dog, { layer: "conv1" });
@@ -39,7 +39,12 @@ export { imageFolder } from "./lib/data/image_folder.ts";
 export { Image, type ImageLike, type ImageSource, loadImage, type LoadOptions } from "./lib/data/image.ts";
 export { mnist, type MnistClass } from "./lib/data/mnist.ts";
 export { photo } from "./lib/data/photo.ts";
-export { Attribution, type AttributionFigureOptions, type AttributionTarget } from "./lib/results/attribution.ts";
+export {
+  Attribution,
+  type AttributionFigureOptions,
+  type AttributionTarget,
+  type MapOptions,
+} from "./lib/results/attribution.ts";
 export { type Comparison } from "./lib/results/comparison.ts";
 export { type Curve, type Faithfulness, type FaithfulnessRow } from "./lib/results/faithfulness.ts";
 export {
@@ -52,6 +57,7 @@ export {
 export { type Report, type ReportRow } from "./lib/results/report.ts";
 export { type SanityCheck, type SanityRow } from "./lib/results/sanity_check.ts";
 export { type MimeBundle } from "./lib/figure/cell.ts";
+export { type Palette } from "./lib/figure/color.ts";
 export { Figure, type Shown } from "./lib/figure/figure.ts";
 export { activations, type ActivationsOptions } from "./lib/methods/activations.ts";
 export type {
@@ -73,6 +79,8 @@ export type { EmbeddingGrid, GridRow } from "./lib/results/embedding_grid.ts";
 export { faithfulness, type FaithfulnessOptions, type MapToTest } from "./lib/methods/faithfulness.ts";
 export { type Filters, filters } from "./lib/methods/filters.ts";
 export { gradCam, type GradCamOptions } from "./lib/methods/grad_cam.ts";
+export { type CamVariant } from "./lib/probe/attribution/cam.ts";
+export { type Quadrature } from "./lib/probe/attribution/quadrature.ts";
 export { guidedBackprop, type GuidedBackpropOptions } from "./lib/methods/guided_backprop.ts";
 export { inputXGradient, type InputXGradientOptions } from "./lib/methods/input_x_gradient.ts";
 export { integratedGradients, type IntegratedGradientsOptions } from "./lib/methods/integrated_gradients.ts";
@@ -111,6 +119,8 @@ export type { Embedding, EmbeddingQuality, EmbeddingRow, PlacedPoints, PlacedRow
 export type { PointsFigureOptions } from "./lib/results/points.ts";
 export type { Points, PointsLike } from "./lib/embed/points.ts";
 export type { Neighbors, WorkerOptions } from "./lib/embed/neighbors.ts";
+export type { Components } from "./lib/embed/tsne/descent.ts";
+export type { Engine } from "./lib/embed/tsne/engine.ts";
 export type { OnIteration } from "./lib/embed/tsne/tsne.ts";
 export {
   alexnet,

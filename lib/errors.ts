@@ -122,11 +122,6 @@ const COMMON: Readonly<Record<string, (name: string, value: unknown) => void>> =
  * @returns the options
  * @throws {TypeError} if they are no plain object, or one is unknown (the message names the nearest) or of a wrong kind
  * @throws {RangeError} if a number does not fit
- *
- * @example
- * ```ts
- * const { top = 5, signal } = checkOptions("predict", options, { top: true, signal: true });
- * ```
  */
 export function checkOptions<Options extends object>(
   asker: string,

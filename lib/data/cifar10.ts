@@ -79,7 +79,7 @@ async function* readImages(files: readonly string[], places: readonly number[]):
  *
  * @example
  * ```ts
- * import { cifar10 } from "../../mod.ts";
+ * import { cifar10 } from "@convlens/convlens";
  * const pets = await cifar10({ split: "test", classes: ["cat", "dog"], limit: 100 });
  * for await (const { id, image, label } of pets) console.log(id, label, image.shape);
  * ```

@@ -215,7 +215,7 @@ export class DatasetOptions {
  *
  * @example
  * ```ts
- * import { dataset, photo } from "../../mod.ts";
+ * import { dataset, photo } from "@convlens/convlens";
  * const pets = dataset([
  *   { id: "dog", image: await photo("dog"), label: "dog" },
  *   { id: "cat", image: await photo("cat"), label: "cat" },

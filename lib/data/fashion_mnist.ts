@@ -115,7 +115,7 @@ async function* readImages(
  *
  * @example
  * ```ts
- * import { fashionMnist } from "../../mod.ts";
+ * import { fashionMnist } from "@convlens/convlens";
  * const shoes = await fashionMnist({ split: "test", classes: ["Sandal", "Sneaker", "Ankle boot"] });
  * console.log(shoes.size);
  * ```

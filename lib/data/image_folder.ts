@@ -35,7 +35,7 @@ async function list(folder: string): Promise<{ folders: string[]; images: string
  *
  * @example
  * ```ts
- * import { imageFolder } from "../../mod.ts";
+ * import { imageFolder } from "@convlens/convlens";
  * const [seen, kept] = (await imageFolder("photos")).split(0.8);
  * console.log(seen.size, kept.size);
  * ```

@@ -63,7 +63,7 @@ async function* readImages(path: string, places: readonly number[]): AsyncGenera
  *
  * @example
  * ```ts
- * import { mnist } from "../../mod.ts";
+ * import { mnist } from "@convlens/convlens";
  * const sevens = await mnist({ split: "test", classes: ["7"], limit: 20 });
  * console.log(sevens.size);
  * ```

@@ -32,7 +32,10 @@ export interface SearchOptions {
 
 /** On how many threads work runs, and what ends it: of whatever runs in Workers. */
 export class WorkerOptions {
-  /** @default one a core */
+  /**
+   * How many Workers compute at a time.
+   * @default one a core
+   */
   @whole(1)
   threads?: number;
   /** Ends it at once. */
@@ -42,7 +45,9 @@ export class WorkerOptions {
 
 /** The k nearest neighbours of some points, the nearest first. */
 export interface Neighbors {
+  /** How many points there are. */
   readonly count: number;
+  /** How many neighbours each point has. */
   readonly k: number;
   /** The place of each neighbour among the points, row by row, `[count, k]`. */
   readonly indices: Int32Array;

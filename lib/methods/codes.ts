@@ -87,14 +87,14 @@ function beforeClassifier(model: Model): string {
  *
  * @example
  * ```ts
- * import { cifar10, codes, loadModel, pca, tsne } from "../../mod.ts";
+ * import { cifar10, codes, loadModel, pca, tsne } from "@convlens/convlens";
  * const images = await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 2000 }));
  * await tsne(pca(images, { components: 50 }));
  * ```
  *
  * @example More than fits into memory
  * ```ts
- * import { codes, imageFolder, loadCodes, loadModel } from "../../mod.ts";
+ * import { codes, imageFolder, loadCodes, loadModel } from "@convlens/convlens";
  * await codes(await loadModel("resnet50"), await imageFolder("photos"), { file: "photos.parquet" });
  * const photos = await loadCodes("photos.parquet");
  * ```
@@ -104,6 +104,7 @@ export function codes(
   dataset: Dataset,
   options: Partial<CodesOptions> & { file: string },
 ): Promise<CodesFile>;
+/** As above, but the codes are kept in memory. */
 export function codes(
   model: Model,
   dataset: Dataset,
@@ -190,7 +191,7 @@ function likeliest({ data, shape: [count, classes] }: NdArray, model: Model): st
  *
  * @example
  * ```ts
- * import { loadCodes, pca, tsne } from "../../mod.ts";
+ * import { loadCodes, pca, tsne } from "@convlens/convlens";
  * const photos = await loadCodes("photos.parquet");
  * await tsne(pca(photos, { components: 50 }));
  * ```

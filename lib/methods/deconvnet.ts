@@ -98,7 +98,7 @@ async function project(
  *
  * @example
  * ```ts
- * import { deconvnet, loadModel, photo } from "./mod.ts";
+ * import { deconvnet, loadModel, photo } from "@convlens/convlens";
  * const target = { layer: "activation_9", channel: 12 };
  * await deconvnet(await loadModel("resnet50"), await photo("dog"), { target, path: true });
  * ```

@@ -46,7 +46,7 @@ export class EmbeddingGridOptions {
  *
  * @example
  * ```ts
- * import { cifar10, codes, embeddingGrid, loadModel, tsne } from "../../mod.ts";
+ * import { cifar10, codes, embeddingGrid, loadModel, tsne } from "@convlens/convlens";
  * const images = await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 2500 }));
  * const grid = embeddingGrid(images, await tsne(images), { columns: 50 });
  * await grid.show();

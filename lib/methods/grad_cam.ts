@@ -75,7 +75,7 @@ function makeCam(model: Model, found: LayerGradient, { variant, onProgress, ...r
  *
  * @example
  * ```ts
- * import { gradCam, loadModel, photo } from "./mod.ts";
+ * import { gradCam, loadModel, photo } from "@convlens/convlens";
  * const model = await loadModel("resnet50");
  * await gradCam(model, await photo("dog"));
  * await gradCam(model, await photo("dog"), { target: "tabby", variant: "layercam", layer: "activation_39" });

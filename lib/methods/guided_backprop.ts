@@ -24,7 +24,7 @@ export class GuidedBackpropOptions extends AttributionOptions {}
  *
  * @example
  * ```ts
- * import { guidedBackprop, loadModel, photo } from "./mod.ts";
+ * import { guidedBackprop, loadModel, photo } from "@convlens/convlens";
  * const model = await loadModel("resnet50");
  * await guidedBackprop(model, await photo("dog"));
  * await guidedBackprop(model, await photo("dog"), { target: { layer: "activation_40", channel: 7 } });

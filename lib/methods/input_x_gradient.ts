@@ -24,7 +24,7 @@ export class InputXGradientOptions extends AttributionOptions {}
  *
  * @example
  * ```ts
- * import { inputXGradient, loadModel, photo } from "./mod.ts";
+ * import { inputXGradient, loadModel, photo } from "@convlens/convlens";
  * const map = await inputXGradient(await loadModel("resnet50"), await photo("dog"), { target: 245 });
  * ```
  */

@@ -114,7 +114,7 @@ async function resultFor(
  *
  * @example
  * ```ts
- * import { integratedGradients, loadModel, photo } from "./mod.ts";
+ * import { integratedGradients, loadModel, photo } from "@convlens/convlens";
  * const model = await loadModel("resnet50");
  * const map = await integratedGradients(model, await photo("dog"), { baseline: ["grey", "blurred"] });
  * console.log(map.convergenceDelta);

@@ -189,7 +189,7 @@ function flat({ data, shape: [count, columns] }: NdArray): NdArray {
  *
  * @example
  * ```ts
- * import { cifar10, linearProbes, loadModel } from "../../mod.ts";
+ * import { cifar10, linearProbes, loadModel } from "@convlens/convlens";
  * await linearProbes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 1000 }));
  * ```
  */

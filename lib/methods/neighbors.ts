@@ -47,7 +47,7 @@ export class NeighborsOptions extends WorkerOptions {
  *
  * @example
  * ```ts
- * import { cifar10, codes, loadModel, neighbors } from "../../mod.ts";
+ * import { cifar10, codes, loadModel, neighbors } from "@convlens/convlens";
  * const images = await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 1000 }));
  * const near = await neighbors(images, { k: 9 });
  * console.log(near.rows[0].neighbor);

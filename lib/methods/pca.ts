@@ -42,7 +42,7 @@ export class PcaOptions {
  *
  * @example
  * ```ts
- * import { cifar10, codes, loadModel, pca, tsne } from "../../mod.ts";
+ * import { cifar10, codes, loadModel, pca, tsne } from "@convlens/convlens";
  * const images = await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 1000 }));
  * const small = pca(images, { components: 50 });
  * await tsne(small);

@@ -31,7 +31,7 @@ export class SaliencyOptions extends AttributionOptions {
  *
  * @example
  * ```ts
- * import { loadModel, photo, saliency } from "./mod.ts";
+ * import { loadModel, photo, saliency } from "@convlens/convlens";
  * const map = await saliency(await loadModel("resnet50"), await photo("dog"), { target: "French bulldog" });
  * ```
  */

@@ -57,7 +57,7 @@ export class SmoothGradOptions extends AttributionOptions {
  *
  * @example
  * ```ts
- * import { loadModel, photo, smoothGrad } from "./mod.ts";
+ * import { loadModel, photo, smoothGrad } from "@convlens/convlens";
  * const map = await smoothGrad(await loadModel("resnet50"), await photo("dog"), { samples: 50, noise: 0.15, seed: 1 });
  * ```
  */

@@ -49,7 +49,7 @@ export class TrainOptions extends TrainingSpec {
  *
  * @example
  * ```ts
- * import { catsVsDogsConvnet, cifar10, train } from "../../mod.ts";
+ * import { catsVsDogsConvnet, cifar10, train } from "@convlens/convlens";
  *
  * const model = await catsVsDogsConvnet();
  * const pets = await cifar10({ classes: ["cat", "dog"] });

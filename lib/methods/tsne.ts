@@ -42,7 +42,7 @@ const TRUST_COST = 5e8;
  *
  * @example
  * ```ts
- * import { cifar10, codes, loadModel, pca, tsne } from "../../mod.ts";
+ * import { cifar10, codes, loadModel, pca, tsne } from "@convlens/convlens";
  * const model = await loadModel("cifar-convnet");
  * const images = await codes(model, await cifar10({ split: "test", limit: 1000 }));
  * const embedding = await tsne(pca(images, { components: 50 }));

@@ -65,8 +65,12 @@ export interface InputGradientOptions {
  *
  * @example
  * ```ts
- * const score = (x: Tensor) => tf.sum(tf.mul(network.apply(x) as Tensor, oneHot));
- * const { value, gradient } = inputGradient(tf, score, image);
+ * import { inputGradient } from "./gradient.ts";
+ * import { ensureBackend } from "../runtime/backend.ts";
+ *
+ * const tf = await ensureBackend();
+ * const { value, gradient } = inputGradient(tf, (x) => tf.sum(tf.square(x)), tf.tensor1d([1, 2]));
+ * console.log(await value.data(), await gradient.data()); // 5, and 2 and 4
  * ```
  */
 export function inputGradient(

@@ -291,6 +291,15 @@ export function foldAll(tf: TF, plan: Plan, folded: Map<Step, Folded>): void {
  *
  * @example
  * ```ts
+ * import { loadModel } from "@convlens/convlens";
+ * import { inputGradient } from "./gradient.ts";
+ * import { makePlan, withPlan } from "./plan.ts";
+ * import { ensureBackend } from "../runtime/backend.ts";
+ *
+ * const tf = await ensureBackend();
+ * const { network } = await loadModel("cifar-convnet");
+ * const plan = makePlan(network, [network.outputs[0]], { fold: true });
+ * const batch = tf.zeros([1, 32, 32, 3]);
  * const { value, gradient } = withPlan(tf, plan, (f) => inputGradient(tf, (x) => tf.sum(f(x)[0]), batch));
  * ```
  */

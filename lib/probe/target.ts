@@ -62,7 +62,7 @@ export type Target = string | number | ((outputs: Tensor) => Tensor) | Unit | Di
  *
  * @example
  * ```ts
- * import { contrast, loadModel, photo, saliency } from "./mod.ts";
+ * import { contrast, loadModel, photo, saliency } from "@convlens/convlens";
  * const model = await loadModel("resnet50");
  * await saliency(model, await photo("dog"), { target: contrast("French bulldog", "pug") });
  * ```
@@ -183,7 +183,10 @@ export function predictedClass(model: Model, output: ArrayLike<number>): ClassTa
  *
  * @example
  * ```ts
- * resolveTarget(model, "tabby"); // { kind: "class", index: 281, label: "tabby", text: "tabby" }
+ * import { loadModel } from "@convlens/convlens";
+ * import { resolveTarget } from "./target.ts";
+ *
+ * resolveTarget(await loadModel("resnet50"), "tabby"); // { kind: "class", index: 281, label: "tabby", text: "tabby" }
  * ```
  */
 export function resolveTarget(model: Model, target: Target, output?: ArrayLike<number>): ResolvedTarget {

@@ -16,11 +16,15 @@ import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 export interface AttributionTarget {
   /** The target in words. */
   readonly text: string;
+  /** The index of the class among the model's outputs. */
   readonly index?: number;
+  /** The label of the class. */
   readonly label?: string;
   /** What the model gives the class, 0…1; absent where its outputs are no probabilities. */
   readonly probability?: number;
+  /** The layer of the unit or direction. */
   readonly layer?: string;
+  /** The channel of the unit. */
   readonly channel?: number;
   /** Row and column of the unit in its map. */
   readonly cell?: readonly [y: number, x: number];
@@ -129,6 +133,7 @@ export class Attribution extends Shown {
   readonly #about: string;
   readonly #clip: number;
 
+  /** @internal */
   constructor(parts: AttributionParts) {
     super();
     this.method = parts.method;
@@ -154,7 +159,11 @@ export class Attribution extends Shown {
     return probability === undefined ? text : `${text} (${(100 * probability).toFixed(1)} %)`;
   }
 
-  /** The photo as the model saw it. */
+  /**
+   * The photo as the model saw it.
+   *
+   * @internal
+   */
   photo(): Picture {
     return {
       kind: "picture",
@@ -164,7 +173,11 @@ export class Attribution extends Shown {
     };
   }
 
-  /** The map, or the values as colours; the hover reads the map's numbers, in the layer's own cells where it has them. */
+  /**
+   * The map, or the values as colours; the hover reads the map's numbers, in the layer's own cells where it has them.
+   *
+   * @internal
+   */
   picture(options: MapOptions = {}): Picture {
     const { largest } = this.scale(options);
     return {
@@ -176,7 +189,11 @@ export class Attribution extends Shown {
     };
   }
 
-  /** The map over the photo, which is seen wherever the map is near 0. */
+  /**
+   * The map over the photo, which is seen wherever the map is near 0.
+   *
+   * @internal
+   */
   blend({ opacity = 0.8, ...options }: AttributionFigureOptions = {}): Blend {
     if (!(opacity >= 0 && opacity <= 1)) throw new RangeError(`opacity is a share from 0 to 1: received ${opacity}.`);
     const { largest } = this.scale(options);
@@ -190,7 +207,11 @@ export class Attribution extends Shown {
     };
   }
 
-  /** The colours of the map with what they stand for. */
+  /**
+   * The colours of the map with what they stand for.
+   *
+   * @internal
+   */
   bar(options: MapOptions = {}): Picture {
     const { largest, low, palette } = this.scale(options);
     const width = SHOWN;
@@ -246,6 +267,7 @@ export class Attribution extends Shown {
     return [this.#about, scale, delta].filter(Boolean).join(" ");
   }
 
+  /** The photo, the map and the map over the photo in a row, with the colour bar below. */
   override figure(options: AttributionFigureOptions = {}): Figure {
     checkOptions("figure", options, ATTRIBUTION_FIGURE_OPTIONS);
     const title = `${this.model} · ${this.method} · ${this.targetText} · ${this.name}`;

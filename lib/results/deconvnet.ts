@@ -51,11 +51,13 @@ export class DeconvnetResult extends Attribution {
   /** The signal after each step of the way back; empty unless `path` was asked for. */
   readonly steps: readonly DeconvStep[];
 
+  /** @internal */
   constructor(parts: AttributionParts, steps: readonly DeconvStep[]) {
     super(parts);
     this.steps = steps;
   }
 
+  /** The photo and the picture beside it, enlarged where the unit sees a small part, and the path if it was kept. */
   override figure(options: AttributionFigureOptions = {}): Figure {
     const { title, caption, blocks, text } = super.figure(options);
     const close = this.#closeUp(options);

@@ -8,6 +8,7 @@ import { resize } from "../codec.ts";
 import type { Neighbors } from "../embed/neighbors.ts";
 import type { Points, PointsLike } from "../embed/points.ts";
 import type { PlaceOptions } from "../embed/tsne/place.ts";
+import type { Engine } from "../embed/tsne/engine.ts";
 import type { Embedded } from "../embed/tsne/tsne.ts";
 import type { Figure } from "../figure/figure.ts";
 import { predictionColumns } from "../figure/map/columns.ts";
@@ -68,7 +69,7 @@ export class Embedding extends Result<EmbeddingRow> {
   /** The nearest neighbours of each point in truth, from which the embedding was made. */
   readonly neighbors: Neighbors;
   /** What computed it: the processor (`"wasm"`) or a graphics card (`"webgpu"`). */
-  readonly engine: Embedded["engine"];
+  readonly engine: Engine;
   /** Why that one, as a sentence. */
   readonly engineReason: string;
   readonly #perplexity: number;

@@ -16,12 +16,17 @@ import { Result } from "./result.ts";
 
 /** One neighbour of one point: a row of the table. */
 export interface NeighborRow {
+  /** The point's id, or its place. */
   id: string;
+  /** What the point is, where that is known. */
   label: string | null;
   /** From 1, the nearest. */
   rank: number;
+  /** The neighbour's id, or its place. */
   neighbor: string;
+  /** What the neighbour is, where that is known. */
   neighborLabel: string | null;
+  /** The Euclidean distance between the two. */
   distance: number;
 }
 

@@ -32,7 +32,7 @@ export class PcaFigureOptions extends PointsFigureOptions {
 }
 
 /** Points along their principal components; in a cell a map of the first two or three of these. */
-export class PrincipalComponents extends Shown implements Principal {
+export class PrincipalComponents extends Shown {
   /** `[n, components]`, around 0, with the ids and labels of the points. */
   readonly points: Points;
   /** The directions, of length 1, `[components, d]`. The number that is largest by size in each is positive. */

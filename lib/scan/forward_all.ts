@@ -71,6 +71,11 @@ const unbuildable = new WeakSet<LayersModel>();
  *
  * @example
  * ```ts
+ * import { loadModel, photo } from "@convlens/convlens";
+ * import { forwardAll } from "./forward_all.ts";
+ *
+ * const model = await loadModel("resnet50");
+ * const images = await Promise.all([photo("dog"), photo("tabby")]);
  * const inputs = await Promise.all(images.map(async (image) => model.input(await model.view(image))));
  * const [codes] = await forwardAll(model, inputs, ["flatten_1"]);
  * ```

@@ -6,11 +6,15 @@
  *
  * ```ts
  * // double.ts
+ * import { workerFunction } from "./protocol.ts";
+ *
  * export const double = (x: number) => 2 * x;
  * export const DOUBLE = workerFunction(import.meta.url, double);
  *
  * // on the main thread
- * const pool = new WorkerPool(4, { signal, remedy: "Try fewer numbers." });
+ * import { WorkerPool } from "./pool.ts";
+ *
+ * const pool = new WorkerPool(4, { remedy: "Try fewer numbers." });
  * try {
  *   const doubles = await Promise.all(pool.workers.map((worker, i) => worker.call(DOUBLE, i)));
  * } finally {

@@ -11,11 +11,11 @@ import { GpuDescent } from "./gpu_descent.ts";
 import { randomStream } from "../../random.ts";
 import { WasmDescent } from "./wasm_descent.ts";
 
-/** The engines that there are, and who chooses one. */
-export const ENGINES = ["auto", "wasm", "webgpu"] as const;
+/** What computes a descent: the processor, or a graphics card. */
+export type Engine = "wasm" | "webgpu";
 
-/** What computes a descent. */
-export type Engine = Exclude<typeof ENGINES[number], "auto">;
+/** The engines that there are, and who chooses one. */
+export const ENGINES: readonly ("auto" | Engine)[] = ["auto", "wasm", "webgpu"];
 
 /**
  * Finds a graphics device, which whoever asks destroys. `software` says whether one that only imitates a graphics card on

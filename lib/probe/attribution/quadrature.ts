@@ -4,11 +4,11 @@
  * @module
  */
 
-/** The rules by name. */
-export const QUADRATURES = ["gauss-legendre", "left", "right", "middle", "trapezoid"] as const;
-
 /** Gauss and Legendre's rule, or one of Riemann's sums. */
-export type Quadrature = typeof QUADRATURES[number];
+export type Quadrature = "gauss-legendre" | "left" | "right" | "middle" | "trapezoid";
+
+/** The rules by name. */
+export const QUADRATURES: readonly Quadrature[] = ["gauss-legendre", "left", "right", "middle", "trapezoid"];
 
 /** Points on 0…1 and their weights, which sum to 1. */
 export interface Nodes {

@@ -266,11 +266,22 @@ const MOST_CLASSES = 4;
  *
  * @example
  * ```ts
+ * import { loadModel, photo } from "@convlens/convlens";
+ * import type { Box } from "../../model/geometry.ts";
+ * import { runChanges } from "./incremental.ts";
+ * import { makePlan } from "../plan.ts";
+ * import { ensureBackend } from "../../runtime/backend.ts";
+ *
+ * const model = await loadModel("resnet50");
  * const plan = makePlan(model.network, [model.network.outputs[0]], { fold: true });
+ * const input = model.input(await model.view(await photo("dog")));
+ * const fill = { ...input, data: input.data.map(() => 0) };
  * const boxes: Box[] = [[[0, 32], [0, 32]], [[0, 32], [8, 40]]];
- * const { full, done } = await runChanges(tf, plan, { input, fill, boxes, batchSize: 16 }, async ([output], which) => {
+ * const options = { input, fill, boxes, batchSize: 16 };
+ * const { full, done } = await runChanges(await ensureBackend(), plan, options, async ([output], which) => {
  *   console.log(which, await output.array());
  * });
+ * console.log(`${done} of ${full} multiply-adds`);
  * ```
  */
 export async function runChanges(
