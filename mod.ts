@@ -136,6 +136,8 @@ export type { BuildOptions } from "./lib/model/architectures/stack.ts";
 export { ModelError } from "./lib/model/formats/format.ts";
 export { loadModel, type LoadModelOptions } from "./lib/model/load.ts";
 export { type LayerInfo, type Model } from "./lib/model/model.ts";
+export type { Preprocess, PreprocessMode } from "./lib/model/preprocess.ts";
+export type { ReceptiveField } from "./lib/model/receptive_field.ts";
 export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Comparable, type MapMethod, type MethodOptions } from "./lib/probe/attribution/sanity.ts";

@@ -5,7 +5,8 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { checkOptions, kindOf } from "../errors.ts";
+import { kindOf } from "../errors.ts";
+import { oneOf, readOptions, type Rule, rule } from "../options.ts";
 
 /**
  * How a network wants its pixels. The names are those of Keras's `imagenet_utils.preprocess_input`, with two more:
@@ -21,7 +22,7 @@ export type PreprocessMode = "caffe" | "tf" | "torch" | "unit" | "none";
 export interface Preprocess {
   /** The name of the mode, or `"custom"`. */
   readonly mode: PreprocessMode | "custom";
-  /** The order of colours that the network reads. */
+  /** The order of the colour channels in the network's input. */
   readonly order: "rgb" | "bgr";
   /** Subtracted from each pixel of 0…255, in the network's order. */
   readonly mean: readonly [number, number, number];
@@ -46,8 +47,29 @@ const MODES: Record<PreprocessMode, Omit<Preprocess, "mode" | "fit">> = {
   none: { order: "rgb", mean: [0, 0, 0], deviation: [1, 1, 1] },
 };
 
-const ORDERS = ["rgb", "bgr"] as const;
-const FITS = ["crop", "squash"] as const;
+/** Three numbers; `divides` if none of them may be 0. */
+const triple = ({ divides }: { divides: boolean }): Rule =>
+  rule((name, values) => {
+    const wanted = (value: unknown) => Number.isFinite(value) && !(divides && value === 0);
+    if (Array.isArray(values) && values.length === 3 && values.every(wanted)) return;
+    throw new RangeError(
+      `A preprocessing's ${name} must hold three numbers${divides ? " other than 0" : ""}: ` +
+        `received ${Array.isArray(values) ? `[${values.join(", ")}]` : kindOf(values)}.`,
+    );
+  });
+
+/** The parts of a preprocessing that differ from those of its mode. */
+class PreprocessParts {
+  mode: Preprocess["mode"] = "custom";
+  @oneOf("rgb", "bgr")
+  order?: Preprocess["order"];
+  @triple({ divides: false })
+  mean?: Preprocess["mean"];
+  @triple({ divides: true })
+  deviation?: Preprocess["deviation"];
+  @oneOf("crop", "squash")
+  fit?: Preprocess["fit"];
+}
 
 /** @throws {RangeError} if there is no such mode */
 function modeOf(name: PreprocessMode): Omit<Preprocess, "mode" | "fit"> {
@@ -66,35 +88,15 @@ function modeOf(name: PreprocessMode): Omit<Preprocess, "mode" | "fit"> {
  */
 export function preprocessing(wanted: PreprocessMode | Partial<Preprocess>): Preprocess {
   if (typeof wanted === "string") return { mode: wanted, ...modeOf(wanted), fit: "crop" };
-  const { mode = "custom", ...parts } = checkOptions("preprocess", wanted, {
-    mean: true,
-    deviation: true,
-    order: true,
-    fit: true,
-    mode: true,
-  });
+  const { mode, order, mean, deviation, fit = "crop" } = readOptions("preprocess", PreprocessParts, wanted);
   const base = modeOf(mode === "custom" ? "none" : mode);
-  const custom: Preprocess = { ...base, fit: "crop", ...parts, mode: "custom" };
-  for (const [name, value, wanted] of [["order", custom.order, ORDERS], ["fit", custom.fit, FITS]] as const) {
-    if (wanted.some((one) => one === value)) continue;
-    throw new RangeError(
-      `A preprocessing's ${name} is ${wanted.map((one) => JSON.stringify(one)).join(" or ")}: received ${
-        kindOf(value)
-      }.`,
-    );
-  }
-  for (const [name, values] of [["mean", custom.mean], ["deviation", custom.deviation]] as const) {
-    if (
-      !Array.isArray(values) || values.length !== 3 ||
-      !values.every((v) => Number.isFinite(v) && (name === "mean" || v !== 0))
-    ) {
-      throw new RangeError(
-        `A preprocessing's ${name} must hold three numbers${name === "mean" ? "" : " other than 0"}: ` +
-          `received ${Array.isArray(values) ? `[${values.join(", ")}]` : kindOf(values)}.`,
-      );
-    }
-  }
-  return custom;
+  return {
+    mode: "custom",
+    order: order ?? base.order,
+    mean: mean ?? base.mean,
+    deviation: deviation ?? base.deviation,
+    fit,
+  };
 }
 
 /** A preprocessing in a few words, for a model's caption. */

@@ -41,8 +41,8 @@ test("what differs from a mode starts from that mode", () => {
 test.each([
   ["cafe", RangeError, "There is no preprocessing"],
   [{ mode: "cafe" }, RangeError, "There is no preprocessing"],
-  [{ order: "grb" }, RangeError, 'order is "rgb" or "bgr": received "grb"'],
-  [{ fit: "stretch" }, RangeError, 'fit is "crop" or "squash": received "stretch"'],
+  [{ order: "grb" }, RangeError, 'order must be "rgb" or "bgr": received "grb"'],
+  [{ fit: "stretch" }, RangeError, 'fit must be "crop" or "squash": received "stretch"'],
   [{ mean: 3 }, RangeError, "mean must hold three numbers: received 3"],
   [{ deviation: [1, 0, 1] }, RangeError, "three numbers other than 0: received [1, 0, 1]"],
   [{ means: [1, 2, 3] }, TypeError, 'preprocess has no option "means". The nearest: "mean"'],
