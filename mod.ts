@@ -77,7 +77,8 @@ export { type AttributionFunction, type AttributionOptions } from "./lib/methods
 export { embeddingGrid, type EmbeddingGridOptions } from "./lib/methods/embedding_grid.ts";
 export type { EmbeddingGrid, GridRow } from "./lib/results/embedding_grid.ts";
 export { faithfulness, type FaithfulnessOptions, type MapToTest } from "./lib/methods/faithfulness.ts";
-export { type Filters, filters } from "./lib/methods/filters.ts";
+export { filters, type FiltersOptions } from "./lib/methods/filters.ts";
+export type { FilterRow, Filters, FiltersFigureOptions, FilterSort } from "./lib/results/filters.ts";
 export { gradCam, type GradCamOptions } from "./lib/methods/grad_cam.ts";
 export { type CamVariant } from "./lib/probe/attribution/cam.ts";
 export { type Quadrature } from "./lib/probe/attribution/quadrature.ts";

@@ -5,7 +5,7 @@ import { toImage } from "../lib/data/image.ts";
 import { Activations } from "../lib/results/activations.ts";
 import { Comparison } from "../lib/results/comparison.ts";
 import { DeconvnetResult } from "../lib/results/deconvnet.ts";
-import { Filters } from "../lib/methods/filters.ts";
+import { Filters } from "../lib/results/filters.ts";
 import { NearestNeighbors } from "../lib/results/neighbors.ts";
 import { History } from "../lib/results/history.ts";
 import { Occlusion } from "../lib/results/occlusion.ts";

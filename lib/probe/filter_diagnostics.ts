@@ -42,7 +42,7 @@ const SIZE = 64;
 const HALF = SIZE / 2;
 
 /** The entropy of a flat spectrum, in nats. */
-export const FLAT_ENTROPY = Math.log(SIZE * SIZE - 1);
+const FLAT_ENTROPY = Math.log(SIZE * SIZE - 1);
 
 /**
  * The power spectrum of a kernel summed over its channels, on the half plane of horizontal frequencies 0…32.
@@ -195,4 +195,22 @@ export function diagnoseFilter(kernel: NdArray): FilterDiagnostics {
     ...spectral(powerSpectrum(kernel)),
     colorfulness: colorfulness(kernel),
   };
+}
+
+/** Kernels with a shorter side cannot be told from noise by their spectrum alone. */
+const LEAST_NOISY_SIDE = 5;
+/** Nor can those of more channels. */
+const MOST_NOISY_CHANNELS = 3;
+
+/**
+ * The `noise` above which a kernel is flagged; `null` where it never is.
+ *
+ * The power of white noise over `c` channels follows a gamma distribution of shape `c`, whose entropy falls short of a
+ * flat spectrum's by ψ(c + 1) − ln c nats.
+ */
+export function noiseThreshold([height, width, channels]: readonly number[]): number | null {
+  if (Math.min(height, width) < LEAST_NOISY_SIDE || channels > MOST_NOISY_CHANNELS) return null;
+  let digamma = -0.5772156649015329;
+  for (let k = 1; k <= channels; k++) digamma += 1 / k;
+  return 1 - 2 * (digamma - Math.log(channels)) / FLAT_ENTROPY;
 }

@@ -1,0 +1,269 @@
+/**
+ * What the weights look like: the first layer as little colour pictures, deeper ones as rows of kernels.
+ *
+ * @module
+ */
+
+import type { NdArray } from "../array.ts";
+import type { Block } from "../figure/blocks.ts";
+import { colorize } from "../figure/color.ts";
+import { Figure } from "../figure/figure.ts";
+import { mosaic } from "../figure/mosaic.ts";
+import { brief, fixed } from "../format.ts";
+import { flag, oneOf, readOptions, whole } from "../options.ts";
+import { Result } from "./result.ts";
+
+/** One filter in numbers: a row of the table. */
+export interface FilterRow {
+  /** The filter's output channel. */
+  channel: number;
+  /** The class, for the model's last layer; `null` for others. */
+  label: string | null;
+  /** Length of the filter as a vector. */
+  norm: number;
+  /**
+   * Flagged as noise: `noise` falls short of 1 by less than twice what white noise of as many channels does (that is,
+   * above .962 for three channels, .898 for one). Kernels below 5×5 or of more than three channels are never flagged:
+   * by their spectrum alone they cannot be told from noise.
+   */
+  noisy: boolean;
+  /**
+   * Smoothness, low is smooth: the mean absolute step between neighbouring cells, horizontal and vertical together,
+   * over all channels, after the kernel was scaled to 0…1 by its own extremes. A constant kernel has 0.
+   */
+  totalVariation: number;
+  /**
+   * How evenly the power is spread over all frequencies, 0…1: the entropy of the power spectrum over its largest
+   * possible value. Stripes and blobs gather their power in few places (.65 to .82 for kernels of 7×7 and 11×11),
+   * white noise fills them all (.95 with one channel, .98 with three).
+   */
+  noise: number;
+  /** Share of the power above half of the Nyquist frequency (a quarter of a cycle a pixel), 0…1. */
+  highFrequency: number;
+  /** The dominant spatial frequency in cycles a pixel, 0…0.71; 0 where the kernel is flat. */
+  frequency: number;
+  /**
+   * Direction of the dominant wave in degrees, 0 ≤ orientation < 180: 0 is vertical stripes, 90 horizontal ones, 45 a
+   * wave that runs down to the right. `null` where the kernel is flat.
+   */
+  orientation: number | null;
+  /**
+   * For three channels: the mean over the cells of the standard deviation of their colours, over the standard deviation
+   * of the whole kernel: 0 is grey. `null` for other numbers of channels.
+   */
+  colorfulness: number | null;
+}
+
+/** What filters can be sorted by. */
+export type FilterSort = Exclude<keyof FilterRow, "label" | "noisy">;
+
+/** How filters are drawn. */
+export class FiltersFigureOptions {
+  /**
+   * The order in which filters are drawn, the smallest value first.
+   * @default "channel"
+   */
+  @oneOf(
+    "channel",
+    "norm",
+    "totalVariation",
+    "noise",
+    "highFrequency",
+    "frequency",
+    "orientation",
+    "colorfulness",
+  )
+  sort: FilterSort = "channel";
+  /**
+   * Whether the largest value comes first.
+   * @default false
+   */
+  @flag()
+  descending = false;
+  /**
+   * Of deeper layers: how many filters are drawn; the caption says how many there are.
+   * @default 16
+   */
+  @whole(1)
+  filters = 16;
+  /**
+   * Of deeper layers: how many kernels of each filter are drawn.
+   * @default 64
+   */
+  @whole(1)
+  kernels = 64;
+}
+
+/** One filter of `[kh, kw, cin, cout]` as `[kh, kw, cin]`. */
+export function filterOf({ data, shape }: NdArray, index: number): NdArray {
+  const filters = shape[3];
+  const values = new Float32Array(data.length / filters);
+  for (let i = 0; i < values.length; i++) values[i] = data[i * filters + index];
+  return { data: values, shape: shape.slice(0, 3) };
+}
+
+/** What a figure says of the model, the order of its colours, and how flat a noisy filter's spectrum is. */
+interface FiltersModel {
+  name: string;
+  order: "rgb" | "bgr";
+  /** How many filters the layer has. */
+  total: number;
+  /** The `noise` above which a filter is flagged; `null` where none is. */
+  threshold: number | null;
+}
+
+/** The filters of one layer; in a cell, a mosaic. */
+export class Filters extends Result<FilterRow> {
+  /** The layer's name. */
+  readonly layer: string;
+  /** `[kh, kw, cin, cout]` as the layer holds them; a dense layer's are laid out on the map that it reads. */
+  readonly weights: NdArray;
+  /** One row for each filter, in the order of the last axis of `weights`. */
+  readonly rows: readonly FilterRow[];
+  readonly #model: FiltersModel;
+
+  /** @internal */
+  constructor(
+    layer: string,
+    weights: NdArray,
+    rows: FilterRow[],
+    model: FiltersModel,
+  ) {
+    super();
+    this.layer = layer;
+    this.weights = weights;
+    this.rows = rows;
+    this.#model = model;
+  }
+
+  /**
+   * Draws the filters.
+   *
+   * @throws {RangeError} if `sort` is not a column of `rows`, or `filters` or `kernels` is not a whole number ≥ 1
+   */
+  override figure(options: Partial<FiltersFigureOptions> = {}): Figure {
+    const { sort, descending, filters, kernels } = readOptions("figure", FiltersFigureOptions, options);
+    const [height, width, cin] = this.weights.shape;
+    const order = this.rows.map((_, i) => i).sort((a, b) => {
+      // What has no value (the colourfulness of a kernel without colours) comes last either way.
+      const [x, y] = [this.rows[a][sort], this.rows[b][sort]];
+      if (x === null || y === null) return (x === null ? 1 : 0) - (y === null ? 1 : 0) || a - b;
+      return (descending ? y - x : x - y) || a - b;
+    });
+    const noisy = this.rows.filter((row) => row.noisy).length;
+    const shape = `${height}×${width}×${cin}`;
+    const counted = this.rows.length === this.#model.total
+      ? `${this.rows.length} filters`
+      : `${this.rows.length} of ${this.#model.total} filters`;
+    const title = `${this.#model.name} · ${this.layer} · ${counted} of ${shape}`;
+    const sorted = sort === "channel" && !descending
+      ? ""
+      : `Sorted by ${sort}, ${descending ? "greatest" : "least"} first.`;
+    const { threshold } = this.#model;
+    const flagged = threshold === null
+      ? ""
+      : `Outlined in orange: noisy (spectral entropy above ${fixed(threshold, 2)}), ${noisy} of ${this.rows.length}.`;
+    const colored = cin === 3;
+    const scale = colored
+      ? "Each filter has one scale for its three colours; mid-grey is weight 0."
+      : "Each filter has its own scale; black is weight 0, blue below, orange above.";
+    const drawn = order.slice(0, colored ? undefined : filters);
+    const some = colored
+      ? ""
+      : `Drawn: ${drawn.length} of ${this.rows.length} filters, ${Math.min(kernels, cin)} of ${cin} kernels each.`;
+    const blocks = colored ? [this.#colored(order)] : drawn.map((index) => this.#kernels(index, kernels));
+    const caption = [scale, sorted, some, flagged].filter(Boolean).join(" ");
+    return new Figure({ title, caption, blocks, text: this.#text(title, order, caption) });
+  }
+
+  #text(title: string, order: number[], caption: string): string {
+    const lines = order.slice(0, 16).map((i) => `  ${this.#name(i).padEnd(14)} ${this.#diagnosis(i)}`);
+    if (order.length > lines.length) lines.push(`  … ${order.length - lines.length} more in rows`);
+    return [title, ...lines, caption].join("\n");
+  }
+
+  #name(index: number): string {
+    const { channel, label } = this.rows[index];
+    return label === null ? `filter ${channel}` : `${channel} · ${label}`;
+  }
+
+  #diagnosis(index: number): string {
+    const row = this.rows[index];
+    const [height, width] = this.weights.shape;
+    // A kernel of one cell has nothing to be smooth or striped about.
+    const spatial = height * width === 1 ? [] : [
+      `total variation ${brief(row.totalVariation)}`,
+      `noise ${brief(row.noise)}`,
+      `${brief(row.frequency)} cycles/pixel${row.orientation === null ? "" : ` at ${Math.round(row.orientation)}°`}`,
+    ];
+    return [
+      `norm ${brief(row.norm)}`,
+      ...spatial,
+      ...(row.colorfulness === null ? [] : [`colourfulness ${brief(row.colorfulness)}`]),
+      ...(row.noisy ? ["noisy"] : []),
+    ].join(" · ");
+  }
+
+  /** The values of one filter, `[kh, kw, cin]`. */
+  #values(index: number): Float32Array {
+    return filterOf(this.weights, index).data;
+  }
+
+  #colored(order: number[]): Block {
+    const [height, width] = this.weights.shape;
+    const { pixels, grid } = mosaic({
+      height,
+      width,
+      count: order.length,
+      paint: (i) => {
+        const values = this.#values(order[i]);
+        const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
+        const tile = new Uint8Array(values.length);
+        for (let at = 0; at < values.length; at++) {
+          const channel = at % 3;
+          const from = this.#model.order === "bgr" ? at - channel + 2 - channel : at;
+          tile[at] = Math.round(127.5 + 127.5 * values[from] / largest);
+        }
+        return tile;
+      },
+      label: (i) => `${this.#name(order[i])}\n${this.#diagnosis(order[i]).replaceAll(" · ", "\n")}`,
+      outlined: (i) => this.rows[order[i]].noisy,
+    });
+    return {
+      kind: "picture",
+      pixels,
+      grid,
+      alt:
+        `${order.length} filters of layer ${this.layer} of ${this.#model.name} as colour pictures of ${height}×${width}`,
+    };
+  }
+
+  #kernels(index: number, limit: number): Block {
+    const [height, width, cin] = this.weights.shape;
+    const values = this.#values(index);
+    const largest = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+    const { pixels, grid } = mosaic({
+      height,
+      width,
+      count: Math.min(limit, cin),
+      paint: (channel) => {
+        const kernel = new Float32Array(height * width);
+        for (let i = 0; i < kernel.length; i++) kernel[i] = values[i * cin + channel];
+        return colorize(kernel, -largest, largest, "diverging");
+      },
+      label: (channel) => `${this.#name(index)}, input channel ${channel}`,
+      outlined: () => this.rows[index].noisy,
+      maxHeight: 60,
+    });
+    return {
+      kind: "picture",
+      heading: this.#name(index),
+      note: this.#diagnosis(index),
+      pixels,
+      grid,
+      alt: `${grid.labels.length} kernels of filter ${
+        this.rows[index].channel
+      } of layer ${this.layer} of ${this.#model.name}`,
+    };
+  }
+}
