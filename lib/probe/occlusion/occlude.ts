@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "../../array.ts";
+import { type NdArray, ndarray, softmax } from "../../array.ts";
 import type { Box, Interval } from "../../model/geometry.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
@@ -115,10 +115,7 @@ function probabilitiesOf(scores: Float32Array, activation: OutputActivation): nu
     const each = Array.from(scores, (score) => 1 / (1 + Math.exp(-score)));
     return each.length === 1 ? [1 - each[0], each[0]] : each;
   }
-  const most = scores.reduce((a, b) => Math.max(a, b), -Infinity);
-  const raised = Array.from(scores, (score) => Math.exp(score - most));
-  const sum = raised.reduce((a, b) => a + b, 0);
-  return raised.map((value) => value / sum);
+  return Array.from(softmax(scores));
 }
 
 /** The most probable of some classes, without sorting all of them. */
