@@ -169,6 +169,11 @@ function ancestors(tensor: SymbolicTensor, found = new Map<number, SymbolicTenso
  *
  * @example
  * ```ts
+ * import { tinyVgg } from "@convlens/convlens";
+ * import { reachedCells } from "./geometry.ts";
+ * import { outputOf } from "./model.ts";
+ *
+ * const model = await tinyVgg();
  * reachedCells(outputOf(model.network, model.network.getLayer("pool1")), [[0, 32], [0, 32]]);
  * ```
  */

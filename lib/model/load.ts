@@ -6,7 +6,7 @@
 
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
+import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { catalogEntries, fetchEntry } from "../data/catalog.ts";
 import { kindOf, nearest } from "../errors.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";

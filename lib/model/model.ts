@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { layers, LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { type NdArray, ndarray } from "../array.ts";
 import { resize } from "../codec.ts";
 import { type ImageLike, toImage } from "../data/image.ts";

@@ -5,10 +5,10 @@
  * @module
  */
 
-import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { isNdArray, type NdArray } from "../array.ts";
 import { kindOf, nearestOf, unknownName } from "../errors.ts";
 import type { Model } from "../model/model.ts";
+import type { Tensor } from "../runtime/tensorflow_types.ts";
 
 /** One unit of a layer: a channel of its feature maps at one cell, or a number of its vector. */
 export interface Unit {
