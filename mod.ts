@@ -159,5 +159,3 @@ export {
 } from "./lib/runtime/backend.ts";
 export { MemoryError } from "./lib/memory.ts";
 export type { LayersModel, Tensor } from "./lib/runtime/tensorflow_types.ts";
-export type { Preprocess, PreprocessMode } from "./lib/model/preprocess.ts";
-export type { ReceptiveField } from "./lib/model/receptive_field.ts";
