@@ -4,8 +4,9 @@
  * @module
  */
 
-import { checkOptions, kindOf } from "../errors.ts";
-import { Attribution, ATTRIBUTION_FIGURE_OPTIONS, type AttributionFigureOptions } from "../results/attribution.ts";
+import { kindOf } from "../errors.ts";
+import { Attribution, AttributionFigureOptions } from "../results/attribution.ts";
+import { readOptions } from "../options.ts";
 import { Comparison } from "../results/comparison.ts";
 
 /**
@@ -25,8 +26,8 @@ import { Comparison } from "../results/comparison.ts";
  * compare([await saliency(model, dog), await integratedGradients(model, dog), await gradCam(model, dog)]);
  * ```
  */
-export function compare(results: readonly Attribution[], options: AttributionFigureOptions = {}): Comparison {
-  checkOptions("compare", options, ATTRIBUTION_FIGURE_OPTIONS);
+export function compare(results: readonly Attribution[], options: Partial<AttributionFigureOptions> = {}): Comparison {
+  const painting = readOptions("compare", AttributionFigureOptions, options);
   const given: unknown = results;
   if (!Array.isArray(given) || given.some((one) => !(one instanceof Attribution))) {
     const invalid = Array.isArray(given) ? given.find((one) => !(one instanceof Attribution)) : given;
@@ -47,5 +48,5 @@ export function compare(results: readonly Attribution[], options: AttributionFig
         `${JSON.stringify(other.name)}, ${other.image.shape.join("×")}.`,
     );
   }
-  return new Comparison(results, options);
+  return new Comparison(results, painting);
 }

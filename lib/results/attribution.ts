@@ -5,12 +5,13 @@
  */
 
 import { extent, type NdArray } from "../array.ts";
-import { checkOptions } from "../errors.ts";
+import { kindOf } from "../errors.ts";
 import type { Blend, Block, Picture } from "../figure/blocks.ts";
 import { brief } from "../format.ts";
 import { colorize, type Palette, paletteTable } from "../figure/color.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
+import { oneOf, readOptions, rule } from "../options.ts";
 
 /** What a map explains. A class has an index and a label, a unit a layer, a channel and a cell. */
 export interface AttributionTarget {
@@ -30,34 +31,41 @@ export interface AttributionTarget {
   readonly cell?: readonly [y: number, x: number];
 }
 
+const percentile = rule((name, value) => {
+  if (typeof value === "number" && value > 0 && value <= 100) return;
+  throw new RangeError(`${name} must be a percentile above 0, at most 100: received ${kindOf(value)}.`);
+});
+
+const share = rule((name, value) => {
+  if (typeof value === "number" && value >= 0 && value <= 1) return;
+  throw new RangeError(`${name} is a share from 0 to 1: received ${kindOf(value)}.`);
+});
+
 /** How a map is painted. */
-export interface MapOptions {
+export class MapOptions {
   /**
    * The percentile of the magnitudes other than 0 that takes the last colour; what is greater is clipped to it.
    * @default 99 for maps of pixels, 100 (nothing is clipped) for maps of a layer's cells
    */
+  @percentile
   clip?: number;
   /**
    * The palette of unsigned maps; signed ones take the diverging palette.
    * @default "inferno"
    */
+  @oneOf("grey", "inferno")
   palette?: Exclude<Palette, "diverging">;
 }
 
 /** How an attribution's figure is painted. */
-export interface AttributionFigureOptions extends MapOptions {
+export class AttributionFigureOptions extends MapOptions {
   /**
    * How much of the map is seen over the photo, 0…1; a slider changes it where scripts run.
    * @default 0.8
    */
+  @share
   opacity?: number;
 }
-
-/** The names of {@linkcode AttributionFigureOptions}. */
-export const ATTRIBUTION_FIGURE_OPTIONS = { clip: true, palette: true, opacity: true } satisfies Record<
-  keyof AttributionFigureOptions,
-  true
->;
 
 /** What an {@linkcode Attribution} is made of. */
 export interface AttributionParts {
@@ -195,7 +203,6 @@ export class Attribution extends Shown {
    * @internal
    */
   blend({ opacity = 0.8, ...options }: AttributionFigureOptions = {}): Blend {
-    if (!(opacity >= 0 && opacity <= 1)) throw new RangeError(`opacity is a share from 0 to 1: received ${opacity}.`);
     const { largest } = this.scale(options);
     return {
       kind: "blend",
@@ -241,9 +248,6 @@ export class Attribution extends Shown {
     palette: Palette;
     clip: number;
   } {
-    if (!(clip > 0 && clip <= 100)) {
-      throw new RangeError(`clip must be a percentile above 0, at most 100: received ${clip}.`);
-    }
     const colors = this.paint === "colors";
     const largest = percentileOfMagnitudes(colors ? this.values.data : this.map.data, clip);
     const twoSided = colors || this.signed;
@@ -268,8 +272,8 @@ export class Attribution extends Shown {
   }
 
   /** The photo, the map and the map over the photo in a row, with the colour bar below. */
-  override figure(options: AttributionFigureOptions = {}): Figure {
-    checkOptions("figure", options, ATTRIBUTION_FIGURE_OPTIONS);
+  override figure(given: Partial<AttributionFigureOptions> = {}): Figure {
+    const options = readOptions("figure", AttributionFigureOptions, given);
     const title = `${this.model} · ${this.method} · ${this.targetText} · ${this.name}`;
     const caption = this.caption(options);
     const blocks: Block[] = [

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { checkOptions } from "../errors.ts";
-import { type Attribution, ATTRIBUTION_FIGURE_OPTIONS, type AttributionFigureOptions } from "./attribution.ts";
+import { type Attribution, AttributionFigureOptions } from "./attribution.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { inRows } from "../figure/parts.ts";
 import { brief } from "../format.ts";
+import { readOptions } from "../options.ts";
 
 /** So many pictures are side by side. */
 const COLUMNS = 3;
@@ -32,8 +32,8 @@ export class Comparison extends Shown {
    *
    * @param options how the maps are painted: those that were given to `compare` by default
    */
-  override figure(options: AttributionFigureOptions = this.#options): Figure {
-    checkOptions("figure", options, ATTRIBUTION_FIGURE_OPTIONS);
+  override figure(given: Partial<AttributionFigureOptions> = this.#options): Figure {
+    const options = readOptions("figure", AttributionFigureOptions, given);
     const [first] = this.results;
     const one = <T>(of: (result: Attribution) => T) => new Set(this.results.map(of)).size === 1;
     const sameTarget = one(({ targetText }) => targetText);
