@@ -57,9 +57,6 @@ export function unknownName(kind: string, name: string, names: readonly string[]
     }`,
   );
 }
-
-/** An unknown option is told with so many of the known ones. */
-const MOST_OPTIONS = 10;
 /** Longer strings are cut. */
 const LONGEST_QUOTE = 60;
 
@@ -74,73 +71,6 @@ export function kindOf(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   const type = value.constructor?.name ?? "Object";
   return type === "Object" ? "an object" : `an object of type ${type}`;
-}
-
-/** @throws {RangeError} if it is not a whole number of at least `least` */
-export function checkWhole(name: string, value: unknown, least: number): void {
-  if (Number.isSafeInteger(value) && (value as number) >= least) return;
-  throw new RangeError(
-    `${name} must be a whole number${least > -Infinity ? ` ≥ ${least}` : ""}: received ${kindOf(value)}.`,
-  );
-}
-
-/**
- * @param of what it should hold, as `"layers' names"`
- * @throws {TypeError} if it is given and no array
- */
-export function checkArray(name: string, value: unknown, of: string): void {
-  if (value === undefined || Array.isArray(value)) return;
-  throw new TypeError(`${name} must be an array of ${of}: received ${kindOf(value)}.`);
-}
-
-/** Checks of the options that mean the same in every function. */
-const COMMON: Readonly<Record<string, (name: string, value: unknown) => void>> = {
-  batchSize: (name, value) => checkWhole(name, value, 1),
-  top: (name, value) => checkWhole(name, value, 1),
-  steps: (name, value) => checkWhole(name, value, 1),
-  seed: (name, value) => checkWhole(name, value, -Infinity),
-  signal(name, value) {
-    if (value instanceof AbortSignal) return;
-    throw new TypeError(`${name} must be an AbortSignal, as new AbortController().signal: received ${kindOf(value)}.`);
-  },
-  onProgress(name, value) {
-    if (typeof value === "function") return;
-    throw new TypeError(`${name} must be a function: received ${kindOf(value)}.`);
-  },
-  layers: (name, value) => checkArray(name, value, "layers' names"),
-  channels: (name, value) => checkArray(name, value, "channels' numbers"),
-  labels: (name, value) => checkArray(name, value, "labels"),
-};
-
-/**
- * Checks that options are an object, that each is one that the function knows, and that those that mean the same in every
- * function (as `signal` and `seed`) are what they should be. A cell in Jupyter is not type-checked:
- * without this a misspelt option would be passed over in silence.
- *
- * @param asker the function that takes them, as `"saliency"`
- * @param names all options, which the type checker compares with the interface; the one to show as an example first
- * @returns the options
- * @throws {TypeError} if they are no plain object, or one is unknown (the message names the nearest) or of a wrong kind
- * @throws {RangeError} if a number does not fit
- */
-export function checkOptions<Options extends object>(
-  asker: string,
-  options: Options,
-  names: { [Name in keyof NoInfer<Options>]-?: true },
-): Options {
-  const known = Object.keys(names);
-  const kind = kindOf(options);
-  if (kind !== "an object") {
-    throw new TypeError(`${asker} takes its options as one object, as { ${known[0]}: … }: received ${kind}.`);
-  }
-  const odd = Object.keys(options).find((name) => !Object.hasOwn(names, name));
-  if (odd !== undefined) {
-    throw new TypeError(`${asker} has no option ${JSON.stringify(odd)}. ${nearestOf(odd, known, MOST_OPTIONS)}`);
-  }
-  for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined && Object.hasOwn(COMMON, name)) COMMON[name](name, value);
-  }
-  return options;
 }
 
 /** What was thrown, as one line without its full stop. tfjs also throws plain objects that only have a message. */
