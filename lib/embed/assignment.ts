@@ -22,9 +22,9 @@ export interface Assignment extends GridShape {
   readonly cost: number;
 }
 
-/** Up to so many points the best assignment is found. */
+/** Up to this number of points the best assignment is found. */
 export const OPTIMAL = 2500;
-/** Of more, neighbouring cells are sorted out so many at a time, so many times over. */
+/** Of more, neighbouring cells are reassigned: how many at a time, and how many times over. */
 const WINDOW = 16;
 const ROUNDS = 6;
 
@@ -323,7 +323,7 @@ export function assignToGrid(points: NdArray, { columns, optimal = OPTIMAL }: Gr
  *
  * The grid is square.
  *
- * @param options.columns @default so many that there are as many cells as points
+ * @param options.columns @default the number that gives as many cells as points
  */
 export function nearestOnGrid(points: NdArray, { columns }: Pick<GridOptions, "columns"> = {}): Assignment {
   const [count] = points.shape;

@@ -8,7 +8,7 @@
  * @module
  */
 
-/** The eigenvalues of a matrix, the greatest first, and the eigenvectors as rows in the same order. */
+/** The eigenvalues of a matrix, the largest first, and the eigenvectors as rows in the same order. */
 export interface Eigen {
   values: Float64Array;
   vectors: Float64Array;

@@ -13,7 +13,7 @@ export interface LogisticOptions {
    */
   strength?: number;
   /**
-   * Steps at most; few problems take so many.
+   * Steps at most; most problems take fewer.
    * @default 200
    */
   steps?: number;
@@ -28,9 +28,9 @@ export interface Logistic {
   readonly loss: number;
 }
 
-/** Pairs of steps that the curvature is told from. */
+/** Pairs of steps from which the curvature is estimated. */
 const MEMORY = 10;
-/** Where the gradient's greatest number is below this share of its first, the minimum is found. */
+/** Where the gradient's largest number is below this share of its first, the minimum is found. */
 const TOLERANCE = 1e-6;
 
 /**
@@ -95,14 +95,14 @@ export function fitLogistic(
     for (let i = 0; i < size; i++) sum += a[i] * b[i];
     return sum;
   };
-  const greatest = (a: Float64Array) => a.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const largest = (a: Float64Array) => a.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
   let w = new Float64Array(size);
   let slope = new Float64Array(size);
   let loss = lossAt(w, slope);
-  const first = greatest(slope);
+  const first = largest(slope);
   const history: { step: Float64Array; change: Float64Array; inverse: number }[] = [];
-  for (let round = 0; round < steps && greatest(slope) > TOLERANCE * first; round++) {
+  for (let round = 0; round < steps && largest(slope) > TOLERANCE * first; round++) {
     // The two loops: the slope times the inverse of the curvature.
     const direction = slope.slice();
     const shares: number[] = [];

@@ -55,9 +55,9 @@ export interface Neighbors {
   readonly distances: Float32Array;
 }
 
-/** Up to so many points all are compared. */
+/** Up to this number of points all pairs are compared. */
 const EXACT = 20_000;
-/** Into so many cells each point looks. */
+/** How many cells each point searches. */
 const PROBES = 72;
 /** Points of the sample for each cell, and rounds of Lloyd's algorithm. */
 const SAMPLE = 16;
@@ -178,7 +178,7 @@ interface BlockOptions {
 interface Cells {
   /** The candidates in each. */
   members: readonly number[][];
-  /** For each query so many cells. */
+  /** How many cells are searched for each query. */
   probes: Int32Array;
   probeCount: number;
 }

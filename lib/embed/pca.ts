@@ -41,7 +41,7 @@ const ROUNDS = 4;
  * @param points `[n, d]`, 2 at least
  * @param options.components how many, from 1 to min(n, d) @default 2
  * @param options.seed of the randomised method, which large arrays take @default 0
- * @throws {RangeError} if there are not so many components
+ * @throws {RangeError} if there are fewer components
  */
 export function principalComponents(
   points: NdArray,

@@ -11,7 +11,7 @@ import { nearestNeighbors, type Neighbors, type WorkerOptions } from "./neighbor
 export interface TrustOptions {
   /** How many neighbours are looked at, fewer than half of the points. @default 5 */
   k?: number;
-  /** Of more points than this, so many are chosen at random, and stand for all. @default 2000 */
+  /** Of more points than this, a random sample of this size is measured. @default 2000 */
   sample?: number;
   /** Of that choice. @default 0 */
   seed?: number;

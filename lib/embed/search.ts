@@ -29,7 +29,7 @@ export interface SearchJob {
     count: number;
     /** The first panel of each cell, and the end of the last. */
     starts: Address;
-    /** For each query so many cells. */
+    /** How many cells are searched for each query. */
     probes: Address;
     probeCount: number;
   };
@@ -59,7 +59,7 @@ export function roomFor(cells?: { count: number; probeCount: number }): number {
 /**
  * Searches. Which Worker takes which block changes nothing in the result.
  *
- * @param report told how many more queries have their neighbours
+ * @param report called with how many more queries have their neighbours
  */
 export function search(member: KernelMember, job: SearchJob, report: Report<number>): void {
   const { kernels, thread, memory: { buffer } } = member;

@@ -32,7 +32,7 @@ const LARGEST = 48;
 const SIZES = [64, 48, 32, 24, 16, 12, 8];
 const LONGEST = 16_383;
 
-/** The images side by side, each so many pixels wide; empty cells are white. */
+/** The images side by side, each of the same width in pixels; empty cells are white. */
 function lay({ rows, columns, cells, thumbnails: { side, data } }: GridData, tile: number): Pixels {
   const width = columns * tile;
   const pixels = new Uint8Array(width * rows * tile * 3).fill(255);

@@ -47,7 +47,7 @@ export function startOf({ frames, start = frames.length - 1, label }: Slides): n
   return start;
 }
 
-/** Blocks in rows of so many. */
+/** Blocks in rows of `columns`. */
 export const inRows = (blocks: readonly Block[], columns: number): Block[] =>
   Array.from({ length: Math.ceil(blocks.length / columns) }, (_, i) => ({
     kind: "row",

@@ -37,7 +37,7 @@ export class ActivationsOptions {
   signal?: AbortSignal;
 }
 
-/** Beyond so many convolutions and poolings a walk stops only at the end of each stage. */
+/** Beyond this number of convolutions and poolings a walk stops only at the end of each stage. */
 const LONGEST_WALK = 16;
 
 /** The layers that a walk through the network stops at. */

@@ -89,7 +89,7 @@ async function project(
  *
  * The unit starts with 1. The paper starts with its activation, which is the result's `score`: `values` times `score`
  * are the paper's numbers, and the picture is the same. How each type of layer is gone through, and what was chosen
- * where the paper is silent (ties and overlaps of poolings), is told in `lib/probe/attribution/deconvnet.ts`.
+ * where the paper is silent (ties and overlaps of poolings), is documented in `lib/probe/attribution/deconvnet.ts`.
  *
  * Gives `values`, `[h, w, 3]` in RGB order, in units of the network's input; `map`, `[h, w]`, the largest magnitude of
  * the three; `target` with the cell; `score`, the unit's activation (of a class its score before the softmax); `steps`,

@@ -15,7 +15,7 @@ import { EmbeddingGrid } from "../results/embedding_grid.ts";
 export class EmbeddingGridOptions {
   /**
    * How many images stand side by side.
-   * @default so many that the grid is square
+   * @default the number that makes the grid square
    */
   @whole(1)
   columns?: number;

@@ -49,10 +49,10 @@ export class LinearProbesOptions extends RunOptions {
 
 /** What the pixels are called. */
 const PIXELS = "pixels";
-/** Feature maps are averaged over patches until at most so many numbers are left, and turned to principal components. */
+/** Feature maps are averaged over patches until they have at most this many numbers, then turned to principal components. */
 const MOST = 4096;
 const COMPONENTS = 64;
-/** One image in so many is held out. */
+/** One image in this many is held out. */
 const HELD_OUT = 4;
 const DEFAULT_LAYERS = 5;
 const NAMES = { tsne: "t-SNE", pca: "its two principal components" };

@@ -8,7 +8,7 @@ import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import type { TF } from "../runtime/backend.ts";
 import { withTape } from "../runtime/gradients/tape.ts";
 
-/** A function's value and its gradient, both to be disposed by whoever asked. */
+/** A function's value and its gradient, which the caller disposes of. */
 export interface ValueAndGradient {
   value: Tensor;
   /** Of the input's shape. Where the value has several elements, the gradient of their sum. */

@@ -84,7 +84,7 @@ export interface AttributionParts {
   target: AttributionTarget;
   /** The target's value for the image: what was explained. */
   score: number;
-  /** Whether the map tells what speaks for the target (positive) from what speaks against it. */
+  /** Whether the map is positive where it speaks for the target and negative where it speaks against it. */
   signed: boolean;
   /** What is painted: the map, or the values as a colour picture with grey for 0. */
   paint: "map" | "colors";
@@ -102,7 +102,7 @@ const SHOWN = 224;
 const BAR_HEIGHT = 10;
 
 /**
- * The value at a percentile of the magnitudes other than 0: so many per cent of them are not greater. 0 if all are 0.
+ * The value at a percentile of the magnitudes other than 0: this share of them is not larger. 0 if all are 0.
  */
 export function percentileOfMagnitudes(values: ArrayLike<number>, percentile: number): number {
   const magnitudes = Float32Array.from(values as ArrayLike<number>, Math.abs).filter((value) => value > 0).sort();
@@ -254,7 +254,7 @@ export class Attribution extends Shown {
     return { low: twoSided ? -largest : 0, largest, palette: this.signed ? "diverging" : palette, clip };
   }
 
-  /** The sentences under the figure that tell how to read the map. */
+  /** The sentences under the figure that say how to read the map. */
   caption(options: MapOptions = {}): string {
     const { clip, largest, palette } = this.scale(options);
     const clipped = clip === 100

@@ -11,7 +11,7 @@ import { inRows } from "../figure/parts.ts";
 import { brief } from "../format.ts";
 import { readOptions } from "../options.ts";
 
-/** So many pictures are side by side. */
+/** How many pictures are side by side. */
 const COLUMNS = 3;
 
 /** Results of several methods; in a cell, their maps beside the photo and over it. */

@@ -109,7 +109,7 @@ interface ClassOrder {
   others: number;
 }
 
-/** In maps of up to so many places the hover lists all numbers; in larger ones only the first, or they grow large. */
+/** In maps of up to this number of positions the hover lists all numbers; in larger ones only the first, or they grow large. */
 const MOST_DETAILED = 2_500;
 
 /** Maps are this large at most, in pixels: four panels stand side by side in a cell. */

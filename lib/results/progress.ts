@@ -1,5 +1,5 @@
 /**
- * The progress of a method, for the cell and for whoever listens with `onProgress`.
+ * The progress of a method, for the cell and for the caller's `onProgress`.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { withProgress as withBar } from "../figure/cell.ts";
  *
  * @param label what is going on, in a few words
  * @param total how much there is to do
- * @param work is given what tells the bar (and `onProgress`) how much is done, and what puts HTML under the bar
+ * @param work is given a function that updates the bar (and `onProgress`) with how much is done, and what puts HTML under the bar
  * @param onProgress the caller's own, if it has one
  */
 export function withProgress<T>(

@@ -26,7 +26,7 @@ export interface SanityRow {
 const fixed2 = (value: number) => fixed(value, 2);
 /** The stage of a network that was trained on shuffled labels. */
 export const RANDOM_LABELS = "random labels";
-/** So many maps are in a row of the figure. */
+/** How many maps are in a row of the figure. */
 const IN_A_ROW = 3;
 
 /** How a method's map changes while a network forgets; in a cell, the maps and the curves of their similarity. */

@@ -17,7 +17,7 @@ const TILE = 128;
 const ROWS = 16;
 const WIDE = 256;
 
-/** So many workgroups keep a large card busy: where tiles are fewer, the points that repel are cut into slices. */
+/** How many workgroups keep a large card busy: where tiles are fewer, the points that repel are cut into slices. */
 const BUSY = 2048;
 
 /** A slow card does 10¹⁰ pairs a second: so it is busy for less than half a second. */
@@ -55,7 +55,7 @@ function kernels(): Promise<string> {
   return source;
 }
 
-/** How the pairs of so many points are cut. */
+/** How the pairs of `count` points are cut. */
 function cut(count: number, portion = PORTION) {
   const tiles = Math.ceil(count / TILE);
   /** How many tiles of points one dispatch repels. */
@@ -184,7 +184,7 @@ function destroy(places: Places): void {
   for (const buffer of Object.values(places)) buffer.destroy();
 }
 
-/** Checks that the device takes so many points. */
+/** Checks that the device takes this number of points. */
 function check({ limits }: GPUDevice, { components, affinities: { count, values }, portion }: GpuProblem): void {
   const most = ROWS * limits.maxComputeWorkgroupsPerDimension;
   if (count > most) {

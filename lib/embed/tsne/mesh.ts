@@ -94,7 +94,7 @@ const STEP = 1.05;
 /**
  * Chooses a grid.
  *
- * @param extent least x, least y, greatest x, greatest y
+ * @param extent smallest x, smallest y, largest x, largest y
  * @param longest the longest transform that there is memory for
  * @param count how many points there are
  */

@@ -16,7 +16,7 @@ import type { Address, Layout } from "../../workers/layout.ts";
 import { orderOf, twiddles } from "./mesh.ts";
 import type { KernelMember } from "../kernels/kernels.ts";
 
-/** The greatest distance of two nodes, in units of the map, that resolves the whole kernel. */
+/** The largest distance of two nodes, in units of the map, that resolves the whole kernel. */
 const FINE = 0.25;
 
 /** How far pairs are summed one by one, so that a mesh of this spacing resolves the rest. */
@@ -30,7 +30,7 @@ const STEP = 1.05;
 
 /**
  * The length of the transforms, of which the map has half. More nodes cost more, but leave fewer pairs to sum: so many that
- * for the greatest number of points of each length both take about the same time.
+ * for the largest number of points of each length both take about the same time.
  */
 export function lengthFor(points: number): number {
   return LENGTHS.find(({ most }) => points <= most)!.length;
@@ -63,7 +63,7 @@ export interface Grid3 {
 /**
  * Chooses a grid.
  *
- * @param extent the least x, y and z, a 0, the greatest x, y and z, a 0
+ * @param extent the smallest x, y and z, a 0, the largest x, y and z, a 0
  * @param length of the transforms
  */
 export function gridFor3(extent: ArrayLike<number>, length: number): Grid3 {

@@ -42,7 +42,7 @@ const REPORT_EVERY = 64;
  * springs, would be at rest: the slope over Σ p (ν+1)/ν / (1 + d²/ν). It is halved until the divergence falls enough
  * (Armijo 1966).
  *
- * @param report told how many more points are placed
+ * @param report called with how many more points are placed
  */
 export function refine(member: KernelMember, job: RefineJob, report: Report<number>): void {
   const { kernels, thread, memory: { buffer } } = member;

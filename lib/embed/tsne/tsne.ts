@@ -23,7 +23,7 @@ import { checkMap } from "../memory.ts";
 import { nearestIn, type Neighbors, WorkerOptions } from "../neighbors.ts";
 import { principalComponents } from "../pca.ts";
 
-/** Is told of a descent on its way: the points as they are then, `[n, components]`. */
+/** Called during a descent with the points as they are then, `[n, components]`. */
 export type OnIteration = (iteration: number, klDivergence: number, points: NdArray) => void;
 
 const twoOrThree = rule((name, value) => {
@@ -78,7 +78,7 @@ export class TsneOptions extends WorkerOptions {
   @oneOf("exact", "mesh")
   repulsion?: "exact" | "mesh";
   /**
-   * Of the small random shifts that tell points apart at the start.
+   * Of the small random shifts that separate equal points at the start.
    * @default 0
    */
   @whole()
@@ -110,7 +110,7 @@ export interface Embedded {
   readonly engineReason: string;
 }
 
-/** Below so many points all pairs are quicker than a mesh. */
+/** Below this number of points all pairs are quicker than a mesh. */
 const MESH_FROM = 2500;
 
 const REPORT_EVERY = 50;
@@ -121,7 +121,7 @@ const PROBES = 40;
 /** The spread of the start along its first component. */
 const START = 1e-4;
 
-/** The first principal components, small, with a shift of a hundredth that tells equal points apart. */
+/** The first principal components, small, with a shift of a hundredth that separates equal points. */
 export function startOf(points: NdArray, seed: number, columns: Components = 2): Float32Array {
   const [count, dimensions] = points.shape;
   const components = Math.min(columns, count, dimensions);

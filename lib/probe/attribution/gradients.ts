@@ -70,7 +70,7 @@ export function fitting(tf: TF, plan: Plan, batchSize: number, room: number): nu
   return Math.max(1, Math.min(batchSize, Math.floor(left / Math.max(1, one))));
 }
 
-/** An error of tfjs about gradients in words that tell what to do; others as they are. */
+/** An error of tfjs about gradients as a message that says what to do; others as they are. */
 function explained(error: unknown, model: Model): unknown {
   const message = error instanceof Error ? error.message : "";
   const missing = /gradient function not found for (\w+)/.exec(message)?.[1];

@@ -22,7 +22,7 @@ export interface Copy {
 }
 
 /**
- * A second model with the same layers, weights, labels and preprocessing; whoever asked disposes of it.
+ * A second model with the same layers, weights, labels and preprocessing, which the caller disposes of.
  *
  * @throws {TypeError} if TensorFlow.js cannot build a layer from its description
  */
@@ -31,11 +31,11 @@ export async function copyOf(model: Model): Promise<Copy> {
   const { network, name, labels, preprocess } = model;
   // Asked before, because what tfjs has built when it comes to a type that it does not know would stay in memory.
   const { classNameMap } = tf.serialization.SerializationMap.getMap();
-  const odd = layersOf(network).find((layer) => !(layer.getClassName() in classNameMap));
-  if (odd) {
+  const unknown = layersOf(network).find((layer) => !(layer.getClassName() in classNameMap));
+  if (unknown) {
     throw new TypeError(
       `${JSON.stringify(name)} cannot be copied, because TensorFlow.js cannot build its layer ` +
-        `${JSON.stringify(odd.name)} of type ${odd.getClassName()}. Register the type with ` +
+        `${JSON.stringify(unknown.name)} of type ${unknown.getClassName()}. Register the type with ` +
         `tf.serialization.registerClass.`,
     );
   }

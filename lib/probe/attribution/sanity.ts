@@ -177,7 +177,7 @@ export async function randomizeLayers<A extends Comparable>(
 /**
  * A copy of a model that has learned nothing: all of its weights as before training.
  *
- * @returns whoever asked disposes of it
+ * @returns a model that the caller disposes of
  */
 export async function untrained(model: Model, seed: number): Promise<Copy> {
   const tf = await ensureBackend();

@@ -48,7 +48,7 @@ export function spearman(a: ArrayLike<number>, b: ArrayLike<number>): number {
 const WINDOW = 11;
 const DEVIATION = 1.5;
 
-/** A Gaussian of so many taps that sums to 1. */
+/** A Gaussian of `taps` numbers that sum to 1. */
 function gaussian(taps: number, deviation: number): Float64Array {
   const weights = Float64Array.from(
     { length: taps },

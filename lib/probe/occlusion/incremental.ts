@@ -254,7 +254,7 @@ function batchesOf(
   });
 }
 
-/** Along each axis, patches come in at most so many sizes. */
+/** The most sizes of patches along each axis. */
 const MOST_CLASSES = 4;
 
 /**
@@ -409,7 +409,7 @@ class ChangeRun {
     return this.#base.get(id)!.shape.slice(1, 3) as [number, number];
   }
 
-  /** The region of whole maps, for so many images. */
+  /** The region of whole maps, for a number of images. */
   #whole(id: number, count: number): Region {
     return wholeRegion(count, this.#isMap(id) ? this.#sides(id) : [1, 1]);
   }

@@ -130,7 +130,7 @@ function mostProbable(probabilities: readonly number[], top: number): ClassProba
   return best;
 }
 
-/** From so many positions along a side on, a map is filled from coarse to fine. */
+/** The positions along a side from which on a map is filled from coarse to fine. */
 const FILLS_FROM = 8;
 
 /** The order in which a map is filled: every fourth position of each side, then every second, then the rest. */

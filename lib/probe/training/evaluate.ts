@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type NdArray, sizeOf } from "../../array.ts";
+import { type NdArray, sizeOf, softmax } from "../../array.ts";
 import { type Model, outputOf } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { planTo } from "../forward.ts";
@@ -57,8 +57,7 @@ function* packed(inputs: Iterable<NdArray>): Generator<NdArray> {
 function probabilityOf(index: number, outputs: Float32Array, activation: string): number {
   if (outputs.length === 1) return index === 1 ? outputs[0] : 1 - outputs[0];
   if (activation === "softmax") return outputs[index];
-  const most = outputs.reduce((a, b) => Math.max(a, b), -Infinity);
-  return Math.exp(outputs[index] - most) / outputs.reduce((sum, value) => sum + Math.exp(value - most), 0);
+  return softmax(outputs)[index];
 }
 
 /** The likeliest class by one image's outputs. */
