@@ -49,7 +49,7 @@ export class LinearProbesOptions extends RunOptions {
 
 /** What the pixels are called. */
 const PIXELS = "pixels";
-/** Feature maps are averaged over patches until they have at most this many numbers, then turned to principal components. */
+/** Feature maps are averaged over patches to at most this many numbers, then turned to principal components. */
 const MOST = 4096;
 const COMPONENTS = 64;
 /** One image in this many is held out. */
