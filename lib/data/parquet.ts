@@ -9,9 +9,9 @@ import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib"
 import { kindOf } from "../errors.ts";
 
 type Writing = typeof import("npm:hyparquet-writer@0.17.0");
-type Reading = typeof import("npm:hyparquet@1.31.5");
+type Hyparquet = typeof import("npm:hyparquet@1.31.5");
 type Schema = ConstructorParameters<Writing["ParquetWriter"]>[0]["schema"];
-type Metadata = Awaited<ReturnType<Reading["parquetMetadataAsync"]>>;
+type Metadata = Awaited<ReturnType<Hyparquet["parquetMetadataAsync"]>>;
 
 /** A column: strings, some of which may be missing; byte strings, or vectors of 32-bit floats, all of one length. */
 export interface ParquetColumn {
@@ -160,10 +160,10 @@ export class ParquetFile {
   /** How many rows there are. */
   readonly count: number;
   readonly #path: string;
-  readonly #library: Reading;
+  readonly #library: Hyparquet;
   readonly #metadata: Metadata;
 
-  private constructor(path: string, library: Reading, metadata: Metadata) {
+  private constructor(path: string, library: Hyparquet, metadata: Metadata) {
     this.#path = path;
     this.#library = library;
     this.#metadata = metadata;
@@ -182,7 +182,7 @@ export class ParquetFile {
     if (info instanceof Deno.errors.NotFound) return null;
     if (info instanceof Error) throw info;
     const specifier = "npm:hyparquet@1.31.5";
-    const library = await import(specifier) as Reading;
+    const library = await import(specifier) as Hyparquet;
     try {
       const metadata = await library.parquetMetadataAsync(bufferOf(path, info.size));
       return new ParquetFile(path, library, metadata);
