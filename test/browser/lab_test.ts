@@ -117,7 +117,7 @@ describe.skipIf(!ready)("in a browser", () => {
         expect(found).toMatchObject(expected);
         expect(await page.evaluate("window.scriptsRan")).toBe(PICTURES / 2);
         expect(asked.filter((url) => !/^(file|data):/.test(url))).toEqual([]);
-        expect(await page.title()).toBe("Pictures");
+        expect(await page.title()).toBe("Notebook");
       }));
   });
 
