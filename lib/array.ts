@@ -73,7 +73,8 @@ export function extent(values: ArrayLike<number>): [min: number, max: number] {
     if (values[i] < min) min = values[i];
     if (values[i] > max) max = values[i];
   }
-  return min > max ? [0, 0] : [min, max];
+  // Adding 0 turns −0, which a rectifier may put out, into 0.
+  return min > max ? [0, 0] : [min + 0, max + 0];
 }
 
 /** Scores as shares that add up to 1: each score's exponential over the sum of all. */

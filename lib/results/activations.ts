@@ -101,8 +101,9 @@ function summarize(layer: string, channel: number, maps: NdArray, index: number)
   return {
     layer,
     channel,
-    min: min > max ? 0 : min,
-    max: min > max ? 0 : max,
+    // Adding 0 turns −0, which a rectifier may put out, into 0.
+    min: min > max ? 0 : min + 0,
+    max: min > max ? 0 : max + 0,
     mean: sum / cells,
     sparsity: zeros / cells,
     spread: squares > 0 ? absolute ** 2 / (cells * squares) : 0,

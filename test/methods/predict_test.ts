@@ -37,7 +37,7 @@ describe("ResNet-50 against Keras", () => {
       expect(rows[0].probability).toBeCloseTo(wanted.probabilities[rows[0].index], 3);
     }
     await expect(predict(model, [])).rejects.toThrow("no input");
-  });
+  }, 300_000);
 
   test("takes the catalogue's dog for a French bulldog and the tabby for a tabby", async () => {
     expect((await predict(model, await photo("dog"))).rows[0].label).toBe("French bulldog");
