@@ -112,8 +112,10 @@ describe("a deeper net", () => {
   test("agrees with activations image by image, whatever the batch", async () => {
     const model = await loadModel(await wavesNet(), { name: "waves" });
     const random = uniforms(2);
+    const { data, shape } = landscape();
     const images = [
-      landscape(),
+      // Without noise, filters sum to exactly 0 in its flat areas: there the order of summation decides what fires.
+      { data: data.map((value) => value + random()), shape },
       ...Array.from({ length: 4 }, (_, i) => ({
         data: Float32Array.from({ length: 32 * 32 * 3 }, () => 255 * random() ** (i + 1)),
         shape: [32, 32, 3],
@@ -124,15 +126,13 @@ describe("a deeper net", () => {
     // The convolution without an activation is not watched, its ReLU is.
     expect(whole.layers.map(({ layer }) => layer)).toEqual(["conv1", "relu2"]);
     const each = await Promise.all(images.map((image) => activations(model, image, { layers: ["conv1", "relu2"] })));
-    // Natively a batch is summed in another order than one image: in flat areas a few cells near 0 change their sign.
-    const digits = (await ensureBackend()).getBackend() === "tensorflow" ? 1 : 3;
     whole.rows.forEach((row, i) => {
       const alone = each.map(({ rows }) => rows[i]);
       expect([row.layer, row.channel]).toEqual([alone[0].layer, alone[0].channel]);
       expect(row.activeFraction).toBeCloseTo(alone.filter(({ max }) => max > 0).length / images.length, 10);
       expect(row.max).toBeCloseTo(Math.max(...alone.map(({ max }) => max)), 4);
       expect(row.mean).toBeCloseTo(alone.reduce((sum, { mean }) => sum + mean, 0) / images.length, 4);
-      expect(row.activeCells).toBeCloseTo(alone.reduce((sum, a) => sum + 1 - a.sparsity, 0) / images.length, digits);
+      expect(row.activeCells).toBeCloseTo(alone.reduce((sum, a) => sum + 1 - a.sparsity, 0) / images.length, 3);
       expect(row.activeFraction).toBe(singly.rows[i].activeFraction);
       expect(row.max).toBeCloseTo(singly.rows[i].max, 4);
     });
