@@ -28,19 +28,12 @@ describe("nearest neighbours", () => {
   test.each([[9, 1, 8], [131, 3, 7], [300, 65, 90], [257, 4096, 4]])(
     "of %i points in %i dimensions are the %i that a sort finds",
     async (count, dimensions, k) => {
-      const points = noise(count, dimensions, 2);
+      // Seed 4 draws no two neighbours that are as far to single precision.
+      const points = noise(count, dimensions, 4);
       const { indices, distances } = await nearestNeighbors(points, k, { threads: 2 });
       for (let i = 0; i < count; i++) {
         const wanted = naive(points, points.data.subarray(i * dimensions, (i + 1) * dimensions), i, k);
-        // Two that are as far to the sixth digit may have changed places.
-        const truth = new Map(
-          naive(points, points.data.subarray(i * dimensions, (i + 1) * dimensions), i, count).map(
-            ({ index, distance }) => [index, distance],
-          ),
-        );
-        const found = [...indices.subarray(i * k, (i + 1) * k)];
-        expect(new Set(found).size).toBe(k);
-        found.forEach((index, j) => expect(Math.abs(truth.get(index)! / wanted[j].distance - 1)).toBeLessThan(1e-6));
+        expect([...indices.subarray(i * k, (i + 1) * k)]).toEqual(wanted.map(({ index }) => index));
         expect(maxDifference(distances.subarray(i * k, (i + 1) * k), wanted.map(({ distance }) => distance)))
           .toBeLessThan(1e-4);
       }
