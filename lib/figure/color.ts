@@ -7,6 +7,8 @@
  * @module
  */
 
+import { rgbOf } from "../page/disc.ts";
+
 /** The palettes that maps can be painted with. */
 export type Palette = "grey" | "inferno" | "diverging";
 
@@ -32,11 +34,6 @@ const ANCHORS: Record<Palette, string[]> = {
 
 const STEPS = 256;
 const tables = new Map<Palette, Uint8Array>();
-
-function rgbOf(hex: string): [number, number, number] {
-  const value = parseInt(hex.slice(1), 16);
-  return [value >> 16, (value >> 8) & 255, value & 255];
-}
 
 /** A palette as 256 RGB triples in a row. */
 export function paletteTable(palette: Palette): Uint8Array {
@@ -86,4 +83,9 @@ export function colorize(values: ArrayLike<number>, low: number, high: number, p
     out[i * 3 + 2] = table[step * 3 + 2];
   }
   return out;
+}
+
+/** The colours of a palette from the first on the left to the last on the right: one row of a colour bar, as RGB. */
+export function paletteRow(palette: Palette, width: number): Uint8Array {
+  return colorize(Array.from({ length: width }, (_, x) => x), 0, Math.max(1, width - 1), palette);
 }

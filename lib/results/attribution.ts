@@ -8,7 +8,7 @@ import { extent, type NdArray } from "../array.ts";
 import { kindOf } from "../errors.ts";
 import type { Blend, Block, Picture } from "../figure/blocks.ts";
 import { brief } from "../format.ts";
-import { colorize, type Palette, paletteTable } from "../figure/color.ts";
+import { colorize, type Palette, paletteRow } from "../figure/color.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { oneOf, readOptions, rule } from "../options.ts";
@@ -67,35 +67,6 @@ export class AttributionFigureOptions extends MapOptions {
   opacity?: number;
 }
 
-/** What an {@linkcode Attribution} is made of. */
-export interface AttributionParts {
-  /** The method's name for readers, as `"integrated gradients"`. */
-  method: string;
-  /** The model's name. */
-  model: string;
-  /** The image's name. */
-  name: string;
-  /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255. */
-  image: NdArray;
-  /** `[h, w, 3]` in RGB order; `[h, w]` for a model of grey images and for class activation maps. */
-  values: NdArray;
-  /** One number a pixel, `[h, w]`. */
-  map: NdArray;
-  target: AttributionTarget;
-  /** The target's value for the image: what was explained. */
-  score: number;
-  /** Whether the map is positive where it speaks for the target and negative where it speaks against it. */
-  signed: boolean;
-  /** What is painted: the map, or the values as a colour picture with grey for 0. */
-  paint: "map" | "colors";
-  /** How the map was made of the values, and what it was made with, in a sentence or several. */
-  about: string;
-  clip?: number;
-  convergenceDelta?: number;
-  cam?: NdArray;
-  layer?: string;
-}
-
 /** A small image is shown enlarged by a whole factor, up to this size. */
 const SHOWN = 224;
 /** Of the colour bar, in pixels. */
@@ -109,6 +80,20 @@ export function percentileOfMagnitudes(values: ArrayLike<number>, percentile: nu
   if (magnitudes.length === 0) return 0;
   return magnitudes[Math.max(0, Math.ceil((percentile / 100) * magnitudes.length) - 1)];
 }
+
+/** What an {@linkcode Attribution} is made of: its data, and what its figure says and clips. */
+export type AttributionParts =
+  & Pick<
+    Attribution,
+    "method" | "model" | "name" | "image" | "values" | "map" | "target" | "score" | "signed" | "paint"
+  >
+  & Partial<Pick<Attribution, "convergenceDelta" | "cam" | "layer">>
+  & {
+    /** How the map was made of the values, and what it was made with, in a sentence or several. */
+    about: string;
+    /** The percentile that is clipped to unless the figure is asked for another. @default 99 */
+    clip?: number;
+  };
 
 /** How much each pixel of an image counts for a target; in a cell, the map beside the photo and over it. */
 export class Attribution extends Shown {
@@ -221,22 +206,14 @@ export class Attribution extends Shown {
    */
   bar(options: MapOptions = {}): Picture {
     const { largest, low, palette } = this.scale(options);
-    const width = SHOWN;
-    const data = new Uint8Array(width * BAR_HEIGHT * 3);
-    if (this.paint === "colors") {
-      for (let i = 0; i < data.length; i++) data[i] = Math.round((255 * (Math.floor(i / 3) % width)) / (width - 1));
-    } else {
-      const table = paletteTable(palette);
-      for (let i = 0; i < width * BAR_HEIGHT; i++) {
-        const step = Math.round((255 * (i % width)) / (width - 1));
-        data.set(table.subarray(step * 3, step * 3 + 3), i * 3);
-      }
-    }
+    const row = paletteRow(this.paint === "colors" ? "grey" : palette, SHOWN);
+    const data = new Uint8Array(row.length * BAR_HEIGHT);
+    for (let y = 0; y < BAR_HEIGHT; y++) data.set(row, y * row.length);
     const note = low < 0 ? `${brief(low)} … 0 … ${brief(largest)}` : `0 … ${brief(largest)}`;
     return {
       kind: "picture",
       note,
-      pixels: { data, width, height: BAR_HEIGHT },
+      pixels: { data, width: SHOWN, height: BAR_HEIGHT },
       alt: `Colour bar of the ${this.method} map: ${note}`,
     };
   }

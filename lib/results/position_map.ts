@@ -6,7 +6,7 @@
 
 import type { NdArray } from "../array.ts";
 import type { Marks, Picture, Row } from "../figure/blocks.ts";
-import { colorize, type Palette, paletteTable } from "../figure/color.ts";
+import { colorize, type Palette, paletteRow } from "../figure/color.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 
 /** A smaller photo is shown enlarged by a whole factor, up to this size. */
@@ -78,7 +78,7 @@ export function positionPicture(map: PositionMap): Picture {
   const [width, mapHeight] = [columns * tile, rows * tile];
   const height = mapHeight + (bar ? BAR_GAP + BAR_HEIGHT : 0);
   const data = new Uint8Array(width * height * 4);
-  const table = bar && paletteTable(bar);
+  const barRow = bar && paletteRow(bar, width);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const at = (y * width + x) * 4;
@@ -86,10 +86,7 @@ export function positionPicture(map: PositionMap): Picture {
         const cell = Math.floor(y / tile) * columns + Math.floor(x / tile);
         data.set(colors.subarray(cell * 3, cell * 3 + 3), at);
       } else if (y < mapHeight + BAR_GAP) continue;
-      else {
-        const step = Math.round((255 * x) / Math.max(1, width - 1));
-        data.set(table!.subarray(step * 3, step * 3 + 3), at);
-      }
+      else data.set(barRow!.subarray(x * 3, x * 3 + 3), at);
       data[at + 3] = 255;
     }
   }
