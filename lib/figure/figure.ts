@@ -16,6 +16,7 @@ import type { Pixels } from "./mosaic.ts";
 import { chartsWithin, liveWithin, pixelsWithin } from "./parts.ts";
 import { pdfOf } from "./pdf.ts";
 import { asText, type Typesetter, typesetter } from "./text.ts";
+import { wordsOf } from "./words.ts";
 
 // From here on the outputs of a cell reach Jupyter before the next cell starts; each stays under its own cell.
 keepOutputs();
@@ -26,7 +27,12 @@ export interface FigureParts {
   /** What the reader must know to read the figure: scales, counts, what is outlined. */
   caption?: string;
   blocks: Block[];
-  /** The figure in words and numbers, for terminals. @default the title and the caption */
+  /**
+   * What terminals print between the title and the caption.
+   * @default the blocks' notes, bars and tables in words
+   */
+  lines?: readonly string[];
+  /** The whole text for terminals, where it is to be another. */
   text?: string;
 }
 
@@ -91,12 +97,12 @@ export class Figure extends Shown {
   readonly #stills = new Map<Live, Promise<Drawing>>();
 
   /** @internal */
-  constructor({ title, caption = "", blocks, text }: FigureParts) {
+  constructor({ title, caption = "", blocks, lines, text }: FigureParts) {
     super();
     this.title = title;
     this.caption = caption;
     this.blocks = blocks;
-    this.text = text ?? [title, caption].filter(Boolean).join("\n");
+    this.text = text ?? wordsOf({ title, caption, blocks, lines });
   }
 
   /** The figure itself. */

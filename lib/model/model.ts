@@ -206,9 +206,6 @@ export class Model extends Shown {
         ? `${layer.receptiveField.exact ? "" : "≤ "}${layer.receptiveField.size} / ${layer.receptiveField.stride}`
         : "",
     ]);
-    const widths = columns.map(({ title }, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));
-    const line = (row: string[]) =>
-      row.map((text, i) => columns[i].align ? text.padStart(widths[i]) : text.padEnd(widths[i])).join("  ").trimEnd();
     return new Figure({
       title,
       caption,
@@ -222,7 +219,6 @@ export class Model extends Shown {
         },
         { kind: "table", columns, rows },
       ],
-      text: [title, line(columns.map((c) => c.title)), ...rows.map(line), caption].join("\n"),
     });
   }
 }

@@ -173,10 +173,7 @@ export class Activations extends Result<ActivationRow> {
     const title = single
       ? `${model} · ${this.layers[0].name} · ${this.layers[0].shape.join("×")} · ${image}`
       : `${model} · ${this.layers.length} layers · ${image}`;
-    const text = this.layers.map((layer) =>
-      `  ${layer.name.padEnd(24)} ${layer.shape.join("×").padEnd(12)} ${this.#note(layer)}`
-    );
-    return new Figure({ title, caption, blocks, text: [title, ...text].join("\n") });
+    return new Figure({ title, caption, blocks });
   }
 
   #note({ shape, channels, sparsity, spread, dead, extent: [min, max] }: LayerActivations): string {

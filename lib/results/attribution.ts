@@ -257,10 +257,15 @@ export class Attribution extends Shown {
       { kind: "row", blocks: [this.photo(), this.picture(options), this.blend(options)] },
       this.bar(options),
     ];
-    return new Figure({ title, caption, blocks, text: [title, `  ${this.#summary()}`, `  ${caption}`].join("\n") });
+    return new Figure({ title, caption, blocks, lines: [this.summary()] });
   }
 
-  #summary(): string {
+  /**
+   * The score and the map in a line.
+   *
+   * @internal
+   */
+  summary(): string {
     const [min, max] = extent(this.map.data);
     const at = this.map.data.indexOf(max);
     const [height, width] = this.map.shape;

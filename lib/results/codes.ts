@@ -199,6 +199,5 @@ function codesFigure(
       values: { data: values, shape: [rows, columns] },
       alt: `${described}, as rows of light and dark cells`,
     }],
-    text: [title, `  ${described}`, where && `  ${where}`].filter(Boolean).join("\n"),
   });
 }

@@ -79,7 +79,7 @@ export class Comparison extends Shown {
       title,
       caption,
       blocks: [...inRows(pictures, COLUMNS), ...inRows(blends, COLUMNS)],
-      text: [title, ...this.results.map((result) => `  ${nameOf(result)}: score ${brief(result.score)}`)].join("\n"),
+      lines: this.results.map((result) => `${nameOf(result)}: score ${brief(result.score)}`),
     });
   }
 }

@@ -89,13 +89,7 @@ export class DeadFilters extends Result<DeadFilterRow> {
       // If a share p of all images fires it, n images in a row miss it with probability (1 − p)ⁿ.
       `A filter that is dead here fires on less than ${briefPercent(1 - 0.05 ** (1 / this.images))} of such images ` +
       `(95 % confidence); other images may still wake it.`;
-    const lines = this.layers.map((layer) => `  ${layer.layer.padEnd(24)} ${this.#note(layer)}`);
-    return new Figure({
-      title,
-      caption,
-      blocks: this.layers.map((layer) => this.#strip(layer)),
-      text: [title, ...lines].join("\n"),
-    });
+    return new Figure({ title, caption, blocks: this.layers.map((layer) => this.#strip(layer)) });
   }
 
   #note({ channels, dead, hardly }: DeadFilterLayer): string {

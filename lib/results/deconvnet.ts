@@ -59,18 +59,17 @@ export class DeconvnetResult extends Attribution {
 
   /** The photo and the picture beside it, enlarged where the unit sees a small part, and the path if it was kept. */
   override figure(options: AttributionFigureOptions = {}): Figure {
-    const { title, caption, blocks, text } = super.figure(options);
+    const { title, caption, blocks } = super.figure(options);
     const close = this.#closeUp(options);
     const path = this.#path();
     return new Figure({
       title,
       caption,
       blocks: [...blocks.slice(0, 1), ...close ? [close] : [], ...blocks.slice(1), ...path],
-      text: [
-        text,
-        ...this.steps.map(({ layer, kind, values }) => `  ${layer} ${DONE[kind]}: ${values.shape.join("×")}`),
-      ]
-        .join("\n"),
+      lines: [
+        this.summary(),
+        ...this.steps.map(({ layer, kind, values }) => `${layer} ${DONE[kind]}: ${values.shape.join("×")}`),
+      ],
     });
   }
 

@@ -151,7 +151,6 @@ export class Embedding extends Result<EmbeddingRow> {
         "neighbours kept": preservation,
         ...columns,
       },
-      text: `${title}\n  ${measures}`,
     });
   }
 }
@@ -275,7 +274,6 @@ export class PlacedPoints extends Result<PlacedRow> {
         "neighbours kept": joined(embedding.quality.preservation, this.preservation),
         ...columns,
       },
-      text: `${title}\n  ${measures}`,
     });
   }
 

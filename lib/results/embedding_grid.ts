@@ -89,7 +89,6 @@ export class EmbeddingGrid extends Result<GridRow> {
         words: (i) => [ids?.[i] ?? String(i), labels?.[i] ?? ""].filter(Boolean).join("\n"),
         alt: `${shown} images on a grid of ${rows} rows and ${columns} columns`,
       })],
-      text: `${title}\n  ${how}${flat}`,
     });
   }
 }

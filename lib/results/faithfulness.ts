@@ -110,10 +110,7 @@ export class Faithfulness extends Result<FaithfulnessRow> {
       ],
       rows: this.rows.map((row) => [row.method, row.baseline, fixed(row.insertion), fixed(row.deletion)]),
     });
-    const lines = this.rows.map(({ method, baseline, insertion, deletion }) =>
-      `  ${method.padEnd(22)} ${baseline.padEnd(8)} insertion ${fixed(insertion)}  deletion ${fixed(deletion)}`
-    );
-    return new Figure({ title, caption, blocks, text: [title, ...lines].join("\n") });
+    return new Figure({ title, caption, blocks });
   }
 
   get #scored(): "probability" | "activation" | "score" {

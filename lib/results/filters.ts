@@ -173,13 +173,9 @@ export class Filters extends Result<FilterRow> {
       : `Drawn: ${drawn.length} of ${this.rows.length} filters, ${Math.min(kernels, cin)} of ${cin} kernels each.`;
     const blocks = colored ? [this.#colored(order)] : drawn.map((index) => this.#kernels(index, kernels));
     const caption = [scale, sorted, some, flagged].filter(Boolean).join(" ");
-    return new Figure({ title, caption, blocks, text: this.#text(title, order, caption) });
-  }
-
-  #text(title: string, order: number[], caption: string): string {
-    const lines = order.slice(0, 16).map((i) => `  ${this.#name(i).padEnd(14)} ${this.#diagnosis(i)}`);
-    if (order.length > lines.length) lines.push(`  … ${order.length - lines.length} more in rows`);
-    return [title, ...lines, caption].join("\n");
+    const lines = order.slice(0, 16).map((i) => `${this.#name(i).padEnd(14)} ${this.#diagnosis(i)}`);
+    if (order.length > lines.length) lines.push(`… ${order.length - lines.length} more in rows`);
+    return new Figure({ title, caption, blocks, lines });
   }
 
   #name(index: number): string {

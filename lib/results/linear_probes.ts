@@ -88,12 +88,9 @@ export class LinearProbes extends Result<ProbeRow> {
           })
         )).map((blocks) => ({ kind: "row" as const, blocks })),
       ],
-      text: [
-        title,
-        ...this.rows.map(({ layer, accuracy, low, high }) =>
-          `  ${percent(accuracy).padStart(7)}  (${percent(low)} to ${percent(high)})  ${layer}`
-        ),
-      ].join("\n"),
+      lines: this.rows.map(({ layer, accuracy, low, high }) =>
+        `${percent(accuracy).padStart(7)}  (${percent(low)} to ${percent(high)})  ${layer}`
+      ),
     });
   }
 

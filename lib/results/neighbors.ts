@@ -113,20 +113,18 @@ export class NearestNeighbors extends Result<NeighborRow> {
       : ` ${percent(this.sameLabel)} of all neighbours have the label of their point.`;
     const caption = `Left each image, then its ${this.k} nearest by Euclidean distance, the nearest first.${same}`;
     const rows = shown.map((i) => [this.#describe(i), Array.from(this.#near(i), this.#describe).join(", ")]);
-    const text = [title, ...rows.map(([point, near]) => `  ${point}: ${near}`)].join("\n");
     if (!thumbnails) {
       return new Figure({
         title,
         caption: caption.replace("image", "point"),
         blocks: [{ kind: "table", columns: [{ title: "point" }, { title: "nearest" }], rows }],
-        text,
       });
     }
     return new Figure({
       title,
       caption: `${caption} Outlined: the images asked for.`,
       blocks: [this.#pictures(shown, thumbnails)],
-      text,
+      lines: rows.map(([point, near]) => `${point}: ${near}`),
     });
   }
 

@@ -250,8 +250,7 @@ export class Occlusion extends Result<OcclusionRow> {
       `Activity: sum over channel ${this.layer.channel} of ${this.layer.name}, the strongest without the square; ` +
       `bright is more. Hovering tells the likeliest classes and shows the square. ` +
       (done < full ? `Full passes would have taken ${fixed(full / done, 1)} times the multiply-adds.` : "");
-    const text = this.maps.map((map) => `  ${this.#summary(map)}`);
-    return new Figure({ title, caption, blocks, text: [title, ...text, `  ${caption}`].join("\n") });
+    return new Figure({ title, caption, blocks, lines: this.maps.map((map) => this.#summary(map)) });
   }
 
   /**

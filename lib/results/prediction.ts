@@ -55,7 +55,6 @@ export class Prediction extends Result<PredictRow> {
     const title = `${model} · ${image}: ${best.label}, ${percent(best.probability)}`;
     const caption = `Top ${this.rows.length} probabilities (${this.activation}), bars from 0 to 1. ` +
       `The photo is what the model saw: ${height}×${width} pixels.`;
-    const text = this.rows.map(({ label, probability }) => `  ${percent(probability).padStart(7)}  ${label}`);
     return new Figure({
       title,
       caption,
@@ -78,7 +77,6 @@ export class Prediction extends Result<PredictRow> {
           },
         ],
       }],
-      text: [title, ...text].join("\n"),
     });
   }
 }

@@ -135,8 +135,6 @@ export class PrincipalComponents extends Shown {
       title,
       caption: [held, map && dimensions === 3 ? "Farther points are smaller and paler." : ""].filter(Boolean).join(" "),
       blocks: [...(map ? [map] : []), chart],
-      text: [title, `  ${held}`, ...shares.slice(0, 10).map((share, i) => `  component ${i + 1}: ${percent(share)}`)]
-        .join("\n"),
     });
   }
 

@@ -113,11 +113,7 @@ export class Report extends Result<ReportRow> {
       },
       this.#chart(),
     );
-    const text = cells.map(([method, insertion, deletion, left, passed, missed]) =>
-      `  ${method.padEnd(24)} insertion ${insertion}  deletion ${deletion}` +
-      (left && `  left ${left}, ${passed}`) + (missed ? `  missed ${missed}` : "")
-    );
-    return new Figure({ title, caption, blocks, text: [title, ...text].join("\n") });
+    return new Figure({ title, caption, blocks });
   }
 
   get #scored(): string {

@@ -103,10 +103,7 @@ export class SanityCheck extends Result<SanityRow> {
       alt: `Similarity of ${method} maps to the trained model's map as layers are randomised`,
     }];
     blocks.push(...inRows(maps, IN_A_ROW));
-    const lines = this.rows.map(({ layer, spearman, spearmanSigned, ssim }) =>
-      `  ${layer.padEnd(24)} ρ ${fixed2(spearman)}  signed ρ ${fixed2(spearmanSigned)}  SSIM ${fixed2(ssim)}`
-    );
-    return new Figure({ title, caption, blocks, text: [title, ...lines].join("\n") });
+    return new Figure({ title, caption, blocks });
   }
 }
 

@@ -78,8 +78,6 @@ export class StrideDiagnosis extends Result<StrideRow> {
       `${row.kernel}×${row.kernel} / ${row.stride}`,
       ...[row.low, row.mid, row.high, row.aliasing1, row.aliasing2, row.accuracy].map((share) => percent(share)),
     ]);
-    const widths = columns.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i].length)));
-    const line = (row: string[]) => `  ${row.map((text, i) => text.padEnd(widths[i])).join("  ").trimEnd()}`;
     const title = `Stride diagnosis · ${this.rows.map(({ model }) => model).join(", ")} · ${this.#dataset}`;
     const drawn = this.rows.flatMap((row, i): Block[] => [{
       kind: "row",
@@ -117,7 +115,6 @@ export class StrideDiagnosis extends Result<StrideRow> {
           ],
         },
       ],
-      text: [title, line(columns), ...cells.map(line)].join("\n"),
     });
   }
 

@@ -21,6 +21,26 @@ describe("the bundle of a figure", () => {
 });
 
 describe("a figure in a terminal", () => {
+  test("prints what its blocks say: notes, bars, tables, and charts where there is no table", () => {
+    const bars = { kind: "bars" as const, width: 100, rows: [{ label: "cat", value: 0.5, text: "50 %" }] };
+    const chart = { kind: "chart" as const, series: [], x: { title: "" }, y: { title: "" }, alt: "a line that falls" };
+    const row = { kind: "row" as const, heading: "Row", note: "noted", blocks: [{ ...picture, note: "dark" }, bars] };
+    const table = {
+      kind: "table" as const,
+      columns: [{ title: "map" }, { title: "area", align: "right" as const }],
+      rows: [["saliency", "0.5"]],
+    };
+    const lines = ["T", "  Row  noted", "  dark", "     50 %  cat"];
+    expect(new Figure({ title: "T", blocks: [row, chart] }).text.split("\n")).toEqual([
+      ...lines,
+      "  a line that falls",
+    ]);
+    expect(new Figure({ title: "T", caption: "C", blocks: [row, chart, table] }).text.split("\n")).toEqual(
+      [...lines, "  map       area", "  saliency   0.5", "C"],
+    );
+    expect(new Figure({ title: "T", caption: "C", blocks: [table], lines: ["one"] }).text).toBe("T\n  one\nC");
+  });
+
   test("prints its text: by console.log, and by show", async () => {
     expect(Deno.inspect(plain)).toBe("A title\nA caption");
     expect(Deno.inspect(new Figure({ title: "A title", blocks: [], text: "some words" }))).toBe("some words");

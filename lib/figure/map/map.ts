@@ -19,8 +19,6 @@ import { encodeSprites, SPRITE_BUDGET, type Sprites } from "../sprites.ts";
 export interface MapFigureOptions extends MapData {
   title: string;
   caption?: string;
-  /** The map in words, for terminals. */
-  text?: string;
 }
 
 /** The most neighbours of an image that light up. */
@@ -219,12 +217,11 @@ export function smallMap(
  *
  * @throws {RangeError} as {@linkcode mapBlock}
  */
-export function mapFigure({ title, caption, text, ...data }: MapFigureOptions): Figure {
+export function mapFigure({ title, caption, ...data }: MapFigureOptions): Figure {
   const depth = data.points.shape[1] === 3 ? "Farther points are smaller and paler." : undefined;
   return new Figure({
     title,
     caption: [caption, depth].filter(Boolean).join(" "),
     blocks: [mapBlock(data, { title })],
-    text,
   });
 }
