@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
-
 /** An RGB or RGBA picture, 8 bits a channel, row by row. */
 export interface Pixels {
   /** `height · width · 3` bytes, or `· 4` where places are transparent. */
@@ -205,17 +203,22 @@ function cutCorner(rgb: Uint8Array, width: number, height: number, cutWidth: num
 }
 
 /**
- * An image as pixels, each repeated by a whole factor in both directions, so that nothing is blurred.
+ * An image as pixels, each repeated by a whole factor in both directions (or one down and one across), so that nothing
+ * is blurred.
  *
  * @param image `[h, w, 3]`, RGB, 0…255; rounded, and clipped to that range
  */
-export function pixelsOf({ data, shape: [rows, columns] }: NdArray, factor = 1): Pixels {
-  const width = columns * factor;
-  const height = rows * factor;
+export function pixelsOf(
+  { data, shape: [rows, columns] }: { data: ArrayLike<number>; shape: readonly number[] },
+  factor: number | readonly [down: number, across: number] = 1,
+): Pixels {
+  const [down, across] = typeof factor === "number" ? [factor, factor] : factor;
+  const width = columns * across;
+  const height = rows * down;
   const bytes = new Uint8ClampedArray(width * height * 3);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      const from = (Math.floor(y / factor) * columns + Math.floor(x / factor)) * 3;
+      const from = (Math.floor(y / down) * columns + Math.floor(x / across)) * 3;
       for (let c = 0; c < 3; c++) bytes[(y * width + x) * 3 + c] = data[from + c];
     }
   }

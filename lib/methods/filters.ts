@@ -12,7 +12,8 @@ import { type NdArray, sizeOf } from "../array.ts";
 import { checkModel, type LayerInfo, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, text } from "../options.ts";
 import { diagnoseFilter, noiseThreshold } from "../probe/filter_diagnostics.ts";
-import { filterOf, type FilterRow, Filters } from "../results/filters.ts";
+import { type FilterRow, Filters } from "../results/filters.ts";
+import { filterOf } from "../results/panels.ts";
 import { ensureBackend } from "../runtime/backend.ts";
 
 /** What `filters` can be asked for. */

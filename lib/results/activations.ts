@@ -6,11 +6,11 @@
 
 import { channelOf, extent, type NdArray } from "../array.ts";
 import type { Block } from "../figure/blocks.ts";
-import { colorize, type Palette } from "../figure/color.ts";
+import type { Palette } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
-import { mosaic } from "../figure/mosaic.ts";
 import { brief, briefPercent } from "../format.ts";
 import { oneOf, readOptions, whole } from "../options.ts";
+import { tilesPicture } from "./panels.ts";
 import { Result } from "./result.ts";
 
 /** How activations are drawn. */
@@ -186,22 +186,17 @@ export class Activations extends Result<ActivationRow> {
     const { maps, channels, name } = layer;
     const rows = this.rows.filter((row) => row.layer === name);
     const signed = layer.extent[0] < 0;
-    const range = ({ min, max }: { min: number; max: number }): [number, number] => {
-      const largest = Math.max(Math.abs(min), Math.abs(max));
-      return [signed ? -largest : 0, largest];
-    };
-    const layerRange = range({ min: layer.extent[0], max: layer.extent[1] });
-    const { pixels, grid } = mosaic({
-      height: maps.shape[0],
-      width: maps.shape[1],
-      count: Math.min(limit, channels.length),
-      paint: (i) =>
-        colorize(
-          channelOf(maps, i).data,
-          // A map of one cell has no scale of its own.
-          ...(scale === "channel" && maps.shape[0] * maps.shape[1] > 1 ? range(rows[i]) : layerRange),
-          signed ? "diverging" : palette,
-        ),
+    const [height, width] = maps.shape;
+    // A map of one cell has no scale of its own.
+    const own = scale === "channel" && height * width > 1;
+    const count = Math.min(limit, channels.length);
+    return tilesPicture({
+      height,
+      width,
+      count,
+      values: (i) => channelOf(maps, i).data,
+      ...!own && { largest: () => Math.max(...layer.extent.map(Math.abs)) },
+      palette: signed ? "diverging" : palette,
       label: (i) => {
         const { channel, min, max, mean, sparsity, dead } = rows[i];
         return `channel ${channel}${dead ? " · dead" : ""}\nvalues ${brief(min)} … ${brief(max)}, mean ${brief(mean)}` +
@@ -209,13 +204,8 @@ export class Activations extends Result<ActivationRow> {
       },
       outlined: (i) => rows[i].dead,
       maxHeight: this.layers.length === 1 ? 460 : 120,
+      alt: `${count} of ${channels.length} activation maps of layer ${name} of ${this.#names.model} for ` +
+        `${this.#names.image}, ${layer.dead} of them dead`,
     });
-    return {
-      kind: "picture",
-      pixels,
-      grid,
-      alt: `${grid.labels.length} of ${channels.length} activation maps of layer ${name} of ${this.#names.model} ` +
-        `for ${this.#names.image}, ${layer.dead} of them dead`,
-    };
   }
 }

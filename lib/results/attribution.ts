@@ -8,10 +8,11 @@ import { extent, type NdArray } from "../array.ts";
 import { kindOf } from "../errors.ts";
 import type { Blend, Block, Picture } from "../figure/blocks.ts";
 import { brief } from "../format.ts";
-import { colorize, type Palette, paletteRow } from "../figure/color.ts";
+import { type Palette, paletteRow } from "../figure/color.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { oneOf, readOptions, rule } from "../options.ts";
+import { enlargement, painted } from "./panels.ts";
 
 /** What a map explains. A class has an index and a label, a unit a layer, a channel and a cell. */
 export interface AttributionTarget {
@@ -98,23 +99,23 @@ export type AttributionParts =
 /** How much each pixel of an image counts for a target; in a cell, the map beside the photo and over it. */
 export class Attribution extends Shown {
   /** The method's name, as `"integrated gradients"`. */
-  readonly method: string;
+  readonly method!: string;
   /** The model's name. */
-  readonly model: string;
+  readonly model!: string;
   /** The image's name. */
-  readonly name: string;
+  readonly name!: string;
   /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255. */
-  readonly image: NdArray;
+  readonly image!: NdArray;
   /** `[h, w, 3]` in RGB order; `[h, w]` for a model of grey images and for class activation maps. */
-  readonly values: NdArray;
+  readonly values!: NdArray;
   /** One number a pixel, `[h, w]`. */
-  readonly map: NdArray;
+  readonly map!: NdArray;
   /** What was explained. */
-  readonly target: AttributionTarget;
+  readonly target!: AttributionTarget;
   /** The target's value for the image. */
-  readonly score: number;
+  readonly score!: number;
   /** Whether the map has two signs: positive where it speaks for the target. */
-  readonly signed: boolean;
+  readonly signed!: boolean;
   /** For methods that share the score out among the pixels: how much the sum of all values misses it by. */
   readonly convergenceDelta?: number;
   /** For class activation maps: the map in the layer's own cells, before it was enlarged. */
@@ -122,28 +123,17 @@ export class Attribution extends Shown {
   /** For class activation maps: the layer. */
   readonly layer?: string;
   /** What is painted: the map, or the values as a colour picture with grey for 0. */
-  readonly paint: "map" | "colors";
+  readonly paint!: "map" | "colors";
   readonly #about: string;
   readonly #clip: number;
 
   /** @internal */
   constructor(parts: AttributionParts) {
     super();
-    this.method = parts.method;
-    this.model = parts.model;
-    this.name = parts.name;
-    this.image = parts.image;
-    this.values = parts.values;
-    this.map = parts.map;
-    this.target = parts.target;
-    this.score = parts.score;
-    this.signed = parts.signed;
-    this.paint = parts.paint;
-    this.#about = parts.about;
-    this.#clip = parts.clip ?? 99;
-    if (parts.convergenceDelta !== undefined) this.convergenceDelta = parts.convergenceDelta;
-    if (parts.cam) this.cam = parts.cam;
-    if (parts.layer !== undefined) this.layer = parts.layer;
+    const { about, clip = 99, ...own } = parts;
+    Object.assign(this, own);
+    this.#about = about;
+    this.#clip = clip;
   }
 
   /** The target in words, with its probability where there is one. */
@@ -207,13 +197,11 @@ export class Attribution extends Shown {
   bar(options: MapOptions = {}): Picture {
     const { largest, low, palette } = this.scale(options);
     const row = paletteRow(this.paint === "colors" ? "grey" : palette, SHOWN);
-    const data = new Uint8Array(row.length * BAR_HEIGHT);
-    for (let y = 0; y < BAR_HEIGHT; y++) data.set(row, y * row.length);
     const note = low < 0 ? `${brief(low)} … 0 … ${brief(largest)}` : `0 … ${brief(largest)}`;
     return {
       kind: "picture",
       note,
-      pixels: { data, width: SHOWN, height: BAR_HEIGHT },
+      pixels: pixelsOf({ data: row, shape: [1, SHOWN, 3] }, [BAR_HEIGHT, 1]),
       alt: `Colour bar of the ${this.method} map: ${note}`,
     };
   }
@@ -274,14 +262,17 @@ export class Attribution extends Shown {
   }
 
   #factor(): number {
-    return Math.max(1, Math.floor(SHOWN / Math.max(this.image.shape[0], this.image.shape[1])));
+    return enlargement(this.image.shape, SHOWN);
   }
 
   #painted(largest: number, palette: MapOptions["palette"] = "inferno"): Pixels {
     const low = this.signed ? -largest : 0;
-    const rgb = colorize(this.map.data, low, largest, this.signed ? "diverging" : palette);
-    const [height, width] = this.map.shape;
-    return pixelsOf({ data: Float32Array.from(rgb), shape: [height, width, 3] }, this.#factor());
+    return painted(this.map, {
+      low,
+      high: largest,
+      palette: this.signed ? "diverging" : palette,
+      factor: this.#factor(),
+    });
   }
 
   /** The values as colours; where there is one channel, as greys. */

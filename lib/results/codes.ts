@@ -6,9 +6,9 @@
 
 import type { NdArray } from "../array.ts";
 import type { Points } from "../embed/points.ts";
-import { colorize } from "../figure/color.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { percent } from "../format.ts";
+import { largestOf, painted } from "./panels.ts";
 import { Result } from "./result.ts";
 
 /** One image: a row of the table. */
@@ -164,18 +164,10 @@ function codesFigure(
   { sparsity, file }: { sparsity: number; file?: string },
 ): Figure {
   const { data: values, shape: [rows, columns] } = sample.values;
-  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const largest = largestOf(values);
   const signed = values.some((value) => value < 0);
   const factor = Math.max(1, Math.floor(900 / columns));
   const tall = Math.max(1, Math.min(factor, 8), Math.floor(240 / rows));
-  const small = colorize(values, signed ? -largest : 0, largest, signed ? "diverging" : "grey");
-  const data = new Uint8Array(columns * factor * rows * tall * 3);
-  for (let y = 0, at = 0; y < rows * tall; y++) {
-    for (let x = 0; x < columns * factor; x++) {
-      const from = (Math.floor(y / tall) * columns + Math.floor(x / factor)) * 3;
-      for (let c = 0; c < 3; c++) data[at++] = small[from + c];
-    }
-  }
   const title = `${about} · codes ${count}×${length}`;
   const described = `${count} codes of ${length} numbers, ${percent(sparsity)} of them exactly 0`;
   const part = [
@@ -195,8 +187,13 @@ function codesFigure(
     ].filter(Boolean).join(" "),
     blocks: [{
       kind: "picture",
-      pixels: { data, width: columns * factor, height: rows * tall },
-      values: { data: values, shape: [rows, columns] },
+      pixels: painted(sample.values, {
+        low: signed ? -largest : 0,
+        high: largest,
+        palette: signed ? "diverging" : "grey",
+        factor: [tall, factor],
+      }),
+      values: sample.values,
       alt: `${described}, as rows of light and dark cells`,
     }],
   });

@@ -6,15 +6,15 @@
 
 import type { NdArray } from "../array.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
-import { colorize } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
-import { pixelsOf } from "../figure/mosaic.ts";
+import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import {
   Attribution,
   type AttributionFigureOptions,
   type AttributionParts,
   percentileOfMagnitudes,
 } from "./attribution.ts";
+import { enlargement, painted } from "./panels.ts";
 
 /** One step of the way back to the pixels. */
 export interface DeconvStep {
@@ -107,7 +107,7 @@ export class DeconvnetResult extends Attribution {
       }
       return { data: part, shape: [rows, columns, 3] };
     };
-    const factor = Math.max(1, Math.floor(ENLARGED / Math.max(rows, columns)));
+    const factor = enlargement([rows, columns], ENLARGED);
     const picture = (of: NdArray, note: string, alt: string): Picture => ({
       kind: "picture",
       note,
@@ -137,7 +137,7 @@ export class DeconvnetResult extends Attribution {
     const [height, width] = this.map.shape;
     const part = box && [box[0] / height, box[1] / width, box[2] / height, box[3] / width];
     const pictures = shown.map((step): Picture => {
-      const pixels = pixelsOf(brightness(part ? cropped(step.values, part) : step.values));
+      const pixels = brightness(part ? cropped(step.values, part) : step.values);
       return {
         kind: "picture",
         heading: `${maps.indexOf(step) + 1}. ${DONE[step.kind]}`,
@@ -194,7 +194,7 @@ function cropped({ data, shape: [height, width, channels] }: NdArray, part: read
 }
 
 /** The largest magnitude over the channels, as a picture about {@linkcode STEP_WIDTH} wide. */
-function brightness({ data, shape: [height, width, channels] }: NdArray): NdArray {
+function brightness({ data, shape: [height, width, channels] }: NdArray): Pixels {
   // Larger maps are made smaller by the maximum of each block, so that single points stay.
   const block = Math.max(1, Math.round(Math.max(height, width) / STEP_WIDTH));
   const [rows, columns] = [Math.ceil(height / block), Math.ceil(width / block)];
@@ -204,11 +204,10 @@ function brightness({ data, shape: [height, width, channels] }: NdArray): NdArra
     const at = Math.floor(Math.floor(cell / width) / block) * columns + Math.floor((cell % width) / block);
     strength[at] = Math.max(strength[at], Math.abs(data[i]));
   }
-  const rgb = colorize(strength, 0, percentileOfMagnitudes(strength, 99), "inferno");
-  const factor = Math.max(1, Math.floor(STEP_WIDTH / Math.max(rows, columns)));
-  const { data: bytes, width: wide, height: high } = pixelsOf(
-    { data: Float32Array.from(rgb), shape: [rows, columns, 3] },
-    factor,
-  );
-  return { data: Float32Array.from(bytes), shape: [high, wide, 3] };
+  return painted({ data: strength, shape: [rows, columns] }, {
+    low: 0,
+    high: percentileOfMagnitudes(strength, 99),
+    palette: "inferno",
+    factor: enlargement([rows, columns], STEP_WIDTH),
+  });
 }

@@ -4,13 +4,12 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import { channelOf, type NdArray } from "../array.ts";
 import type { Block } from "../figure/blocks.ts";
-import { colorize } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
-import { mosaic } from "../figure/mosaic.ts";
 import { brief, fixed } from "../format.ts";
 import { flag, oneOf, readOptions, whole } from "../options.ts";
+import { filterOf, largestOf, tilesPicture } from "./panels.ts";
 import { Result } from "./result.ts";
 
 /** One filter in numbers: a row of the table. */
@@ -92,14 +91,6 @@ export class FiltersFigureOptions {
    */
   @whole(1)
   kernels = 64;
-}
-
-/** One filter of `[kh, kw, cin, cout]` as `[kh, kw, cin]`. */
-export function filterOf({ data, shape }: NdArray, index: number): NdArray {
-  const filters = shape[3];
-  const values = new Float32Array(data.length / filters);
-  for (let i = 0; i < values.length; i++) values[i] = data[i * filters + index];
-  return { data: values, shape: shape.slice(0, 3) };
 }
 
 /** What a figure says of the model, the order of its colours, and how flat a noisy filter's spectrum is. */
@@ -200,66 +191,42 @@ export class Filters extends Result<FilterRow> {
     ].join(" · ");
   }
 
-  /** The values of one filter, `[kh, kw, cin]`. */
-  #values(index: number): Float32Array {
-    return filterOf(this.weights, index).data;
-  }
-
   #colored(order: number[]): Block {
     const [height, width] = this.weights.shape;
-    const { pixels, grid } = mosaic({
+    return tilesPicture({
       height,
       width,
       count: order.length,
-      paint: (i) => {
-        const values = this.#values(order[i]);
-        const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
-        const tile = new Uint8Array(values.length);
-        for (let at = 0; at < values.length; at++) {
-          const channel = at % 3;
-          const from = this.#model.order === "bgr" ? at - channel + 2 - channel : at;
-          tile[at] = Math.round(127.5 + 127.5 * values[from] / largest);
-        }
-        return tile;
-      },
+      values: (i) => filterOf(this.weights, order[i]).data,
+      palette: "grey",
+      order: this.#model.order,
       label: (i) => `${this.#name(order[i])}\n${this.#diagnosis(order[i]).replaceAll(" · ", "\n")}`,
       outlined: (i) => this.rows[order[i]].noisy,
-    });
-    return {
-      kind: "picture",
-      pixels,
-      grid,
       alt:
         `${order.length} filters of layer ${this.layer} of ${this.#model.name} as colour pictures of ${height}×${width}`,
-    };
+    });
   }
 
   #kernels(index: number, limit: number): Block {
     const [height, width, cin] = this.weights.shape;
-    const values = this.#values(index);
-    const largest = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
-    const { pixels, grid } = mosaic({
-      height,
-      width,
-      count: Math.min(limit, cin),
-      paint: (channel) => {
-        const kernel = new Float32Array(height * width);
-        for (let i = 0; i < kernel.length; i++) kernel[i] = values[i * cin + channel];
-        return colorize(kernel, -largest, largest, "diverging");
-      },
-      label: (channel) => `${this.#name(index)}, input channel ${channel}`,
-      outlined: () => this.rows[index].noisy,
-      maxHeight: 60,
-    });
+    const filter = filterOf(this.weights, index);
+    const largest = largestOf(filter.data);
+    const count = Math.min(limit, cin);
     return {
-      kind: "picture",
+      ...tilesPicture({
+        height,
+        width,
+        count,
+        values: (channel) => channelOf(filter, channel).data,
+        largest: () => largest,
+        palette: "diverging",
+        label: (channel) => `${this.#name(index)}, input channel ${channel}`,
+        outlined: () => this.rows[index].noisy,
+        maxHeight: 60,
+        alt: `${count} kernels of filter ${this.rows[index].channel} of layer ${this.layer} of ${this.#model.name}`,
+      }),
       heading: this.#name(index),
       note: this.#diagnosis(index),
-      pixels,
-      grid,
-      alt: `${grid.labels.length} kernels of filter ${
-        this.rows[index].channel
-      } of layer ${this.layer} of ${this.#model.name}`,
     };
   }
 }

@@ -8,6 +8,7 @@ import type { NdArray } from "../array.ts";
 import type { Marks, Picture, Row } from "../figure/blocks.ts";
 import { colorize, type Palette, paletteRow } from "../figure/color.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
+import { enlargement } from "./panels.ts";
 
 /** A smaller photo is shown enlarged by a whole factor, up to this size. */
 const SHOWN = 208;
@@ -18,8 +19,7 @@ const FRAME = [255, 138, 0];
 const UNKNOWN = [128, 128, 128];
 
 /** How many screen pixels a pixel of the photo takes. */
-export const photoFactor = ([height, width]: readonly number[]) =>
-  Math.max(1, Math.floor(SHOWN / Math.max(height, width)));
+export const photoFactor = (shape: readonly number[]) => enlargement(shape, SHOWN);
 
 /**
  * A photo with a framed square in it.
@@ -75,27 +75,27 @@ export interface PositionMap {
 export function positionPicture(map: PositionMap): Picture {
   const { heading, note, alt, rows, columns, shown, colors, labels, marks, bar } = map;
   const tile = Math.max(1, Math.floor(shown / Math.max(rows, columns)));
-  const [width, mapHeight] = [columns * tile, rows * tile];
-  const height = mapHeight + (bar ? BAR_GAP + BAR_HEIGHT : 0);
-  const data = new Uint8Array(width * height * 4);
-  const barRow = bar && paletteRow(bar, width);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const at = (y * width + x) * 4;
-      if (y < mapHeight) {
-        const cell = Math.floor(y / tile) * columns + Math.floor(x / tile);
-        data.set(colors.subarray(cell * 3, cell * 3 + 3), at);
-      } else if (y < mapHeight + BAR_GAP) continue;
-      else data.set(barRow!.subarray(x * 3, x * 3 + 3), at);
-      data[at + 3] = 255;
+  let pixels = pixelsOf({ data: colors, shape: [rows, columns, 3] }, tile);
+  if (bar) {
+    const { data, width, height } = pixels;
+    const under = height + BAR_GAP;
+    const row = paletteRow(bar, width);
+    const all = new Uint8Array(width * (under + BAR_HEIGHT) * 4);
+    for (let i = 0; i < all.length / 4; i++) {
+      const y = Math.floor(i / width);
+      if (y >= height && y < under) continue;
+      const [from, at] = y < height ? [data, i] : [row, i % width];
+      all.set(from.subarray(3 * at, 3 * at + 3), 4 * i);
+      all[4 * i + 3] = 255;
     }
+    pixels = { data: all, width, height: under + BAR_HEIGHT };
   }
   return {
     kind: "picture",
     heading,
     ...note !== undefined && { note },
     alt,
-    pixels: { data, width, height },
+    pixels,
     ...labels && { grid: { columns, tile: [tile, tile], gutter: 0, labels } },
     ...marks && { marks },
   };
@@ -145,10 +145,8 @@ export function classColors(classes: Float32Array, order: readonly number[]): Ui
 /** A legend: the colour of each class under its name. */
 export function classLegend(names: readonly string[], others?: string): Row {
   const swatch = (name: string, color: readonly number[]): Picture => {
-    const [width, height] = [64, 10];
-    const data = new Uint8Array(width * height * 3);
-    for (let i = 0; i < data.length; i++) data[i] = color[i % 3];
-    return { kind: "picture", note: name, alt: `The colour of ${name}`, pixels: { data, width, height } };
+    const pixels = pixelsOf({ data: color, shape: [1, 1, 3] }, [10, 64]);
+    return { kind: "picture", note: name, alt: `The colour of ${name}`, pixels };
   };
   return {
     kind: "row",

@@ -8,6 +8,7 @@ import type { NdArray } from "../array.ts";
 import { Figure } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
 import { percent } from "../format.ts";
+import { enlargement } from "./panels.ts";
 import { Result } from "./result.ts";
 
 /** One class of a {@linkcode Prediction}. */
@@ -63,7 +64,7 @@ export class Prediction extends Result<PredictRow> {
         blocks: [
           {
             kind: "picture",
-            pixels: pixelsOf(this.image, Math.max(1, Math.floor(SHOWN / Math.max(height, width)))),
+            pixels: pixelsOf(this.image, enlargement(this.image.shape, SHOWN)),
             alt: `${image}, which ${model} takes for ${best.label}`,
           },
           {

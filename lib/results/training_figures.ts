@@ -8,10 +8,9 @@ import { channelOf, extent, type NdArray } from "../array.ts";
 import type { EpochRow, HistoryData } from "../data/history.ts";
 import type { Axis, Block, Chart, Picture, Series } from "../figure/blocks.ts";
 import { brief, percent } from "../format.ts";
-import { colorize } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
-import { mosaic } from "../figure/mosaic.ts";
 import { text, whole } from "../options.ts";
+import { filterOf, tilesPicture } from "./panels.ts";
 
 /** What a training run left behind, as far as it is drawn. */
 export interface DrawnHistory extends Pick<HistoryData, "model" | "dataset" | "layers" | "snapshots"> {
@@ -210,30 +209,19 @@ export function filterPicture(
   name: string,
   { order = "rgb", maxWidth, maxHeight = 260 }: { order?: ColorOrder; maxWidth?: number; maxHeight?: number } = {},
 ): Picture {
-  const [height, width, cin, count] = kernel.shape;
-  const { pixels, grid } = mosaic({
+  const [height, width, , count] = kernel.shape;
+  return tilesPicture({
     height,
     width,
     count,
-    paint(filter) {
-      const values = new Float32Array(height * width * cin);
-      for (let i = 0; i < values.length; i++) values[i] = kernel.data[i * count + filter];
-      const [low, high] = extent(values);
-      const largest = Math.max(-low, high) || 1;
-      if (cin === 1) return colorize(values, -largest, largest, "diverging");
-      const tile = new Uint8Array(values.length);
-      for (let i = 0; i < tile.length; i++) {
-        const color = i % 3;
-        const from = order === "bgr" ? i - color + 2 - color : i;
-        tile[i] = Math.round(127.5 + 127.5 * values[from] / largest);
-      }
-      return tile;
-    },
+    values: (filter) => filterOf(kernel, filter).data,
+    palette: "diverging",
+    order,
     label: (filter) => `filter ${filter}`,
     maxWidth,
     maxHeight,
+    alt: `${count} filters of ${height}×${width}, ${name}`,
   });
-  return { kind: "picture", pixels, grid, alt: `${count} filters of ${height}×${width}, ${name}` };
 }
 
 function filters({ model, snapshots }: DrawnHistory, layer: string | undefined, order: ColorOrder): Figure {
@@ -276,19 +264,17 @@ export function mapsPicture(maps: NdArray, most: number, name: string): Picture 
   const signed = extent(maps.data)[0] < 0;
   const planes = Array.from({ length: Math.min(most, channels) }, (_, channel) => channelOf(maps, channel).data);
   const ranges = planes.map(extent);
-  const { pixels, grid } = mosaic({
+  return tilesPicture({
     height,
     width,
     count: planes.length,
-    paint(channel) {
-      const largest = Math.max(-ranges[channel][0], ranges[channel][1]);
-      return colorize(planes[channel], signed ? -largest : 0, largest, signed ? "diverging" : "grey");
-    },
+    values: (channel) => planes[channel],
+    palette: signed ? "diverging" : "grey",
     label: (channel) => `channel ${channel}\nvalues ${brief(ranges[channel][0])} … ${brief(ranges[channel][1])}`,
     outlined: (channel) => ranges[channel][0] === 0 && ranges[channel][1] === 0,
     maxHeight: 110,
+    alt: `${planes.length} of ${channels} maps, ${name}`,
   });
-  return { kind: "picture", pixels, grid, alt: `${planes.length} of ${channels} maps, ${name}` };
 }
 
 function activations({ model, snapshots }: DrawnHistory, layer: string | undefined, maps: number): Figure {
