@@ -35,6 +35,7 @@ export {
   type ItemLike,
 } from "./lib/data/dataset.ts";
 export { fashionMnist, type FashionMnistClass } from "./lib/data/fashion_mnist.ts";
+export type { FilterDiagnostics, OcclusionMap } from "./lib/data/records.ts";
 export { imageFolder } from "./lib/data/image_folder.ts";
 export { Image, type ImageLike, type ImageSource, loadImage, type LoadOptions } from "./lib/data/image.ts";
 export { mnist, type MnistClass } from "./lib/data/mnist.ts";
@@ -50,7 +51,6 @@ export { type Curve, type Faithfulness, type FaithfulnessRow } from "./lib/resul
 export {
   type Occlusion,
   type OcclusionFigureOptions,
-  type OcclusionMap,
   type OcclusionRow,
   type Occlusions,
 } from "./lib/results/occlusion.ts";

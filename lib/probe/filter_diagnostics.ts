@@ -7,35 +7,7 @@
  */
 
 import type { NdArray } from "../array.ts";
-
-/** The diagnostics of one filter. */
-export interface FilterDiagnostics {
-  /**
-   * Smoothness, low is smooth: the mean absolute step between neighbouring cells, horizontal and vertical together,
-   * over all channels, after the kernel was scaled to 0…1 by its own extremes. A constant kernel has 0.
-   */
-  totalVariation: number;
-  /**
-   * How evenly the power is spread over all frequencies, 0…1: the entropy of the power spectrum over its largest
-   * possible value. Stripes and blobs gather their power in few places (.65 to .82 for kernels of 7×7 and 11×11),
-   * white noise fills them all (.95 with one channel, .98 with three).
-   */
-  noise: number;
-  /** Share of the power above half of the Nyquist frequency (a quarter of a cycle a pixel), 0…1. */
-  highFrequency: number;
-  /** The dominant spatial frequency in cycles a pixel, 0…0.71; 0 where the kernel is flat. */
-  frequency: number;
-  /**
-   * Direction of the dominant wave in degrees, 0 ≤ orientation < 180: 0 is vertical stripes, 90 horizontal ones, 45 a
-   * wave that runs down to the right. `null` where the kernel is flat.
-   */
-  orientation: number | null;
-  /**
-   * For three channels: the mean over the cells of the standard deviation of their colours, over the standard deviation
-   * of the whole kernel: 0 is grey. `null` for other numbers of channels.
-   */
-  colorfulness: number | null;
-}
+import type { FilterDiagnostics } from "../data/records.ts";
 
 /** The spectrum is that of the kernel in the corner of a square of zeros with this side, each channel less its mean. */
 const SIZE = 64;

@@ -7,7 +7,7 @@
 import { extent, type NdArray } from "../array.ts";
 import { kindOf } from "../errors.ts";
 import type { Blend, Block, Picture } from "../figure/blocks.ts";
-import { brief } from "../format.ts";
+import { brief, percent } from "../format.ts";
 import { type Palette, paletteRow } from "../figure/color.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
@@ -31,6 +31,10 @@ export interface AttributionTarget {
   /** Row and column of the unit in its map. */
   readonly cell?: readonly [y: number, x: number];
 }
+
+/** A target in words, with its probability where there is one. */
+export const targetText = ({ text, probability }: AttributionTarget): string =>
+  probability === undefined ? text : `${text} (${percent(probability)})`;
 
 const percentile = rule((name, value) => {
   if (typeof value === "number" && value > 0 && value <= 100) return;
@@ -138,8 +142,7 @@ export class Attribution extends Shown {
 
   /** The target in words, with its probability where there is one. */
   get targetText(): string {
-    const { text, probability } = this.target;
-    return probability === undefined ? text : `${text} (${(100 * probability).toFixed(1)} %)`;
+    return targetText(this.target);
   }
 
   /**

@@ -6,8 +6,8 @@
 
 import type { Block, Chart } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
-import { fixed, percent } from "../format.ts";
-import type { AttributionTarget } from "./attribution.ts";
+import { fixed } from "../format.ts";
+import { type AttributionTarget, targetText } from "./attribution.ts";
 import { Result } from "./result.ts";
 
 /** How a target's score changes from one image to another. */
@@ -81,9 +81,8 @@ export class Faithfulness extends Result<FaithfulnessRow> {
   /** The curves of all maps, of insertion and deletion side by side, and a table of their areas. */
   override figure(): Figure {
     const { model, image } = this.#names;
-    const { text, probability } = this.target;
-    const of = probability === undefined ? text : `${text} (${percent(probability)})`;
-    const title = `${model} · insertion and deletion · ${of} · ${image}`;
+    const { text } = this.target;
+    const title = `${model} · insertion and deletion · ${targetText(this.target)} · ${image}`;
     const score = { probability: "Probability", activation: "Activation", score: "Score" }[this.#scored] +
       (this.#scored === "probability" ? "" : ", as a share of that for the whole image,");
     const caption = [

@@ -5,6 +5,7 @@
  */
 
 import { channelOf, type NdArray } from "../array.ts";
+import type { FilterDiagnostics } from "../data/records.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, fixed } from "../format.ts";
@@ -13,7 +14,7 @@ import { filterOf, largestOf, tilesPicture } from "./panels.ts";
 import { Result } from "./result.ts";
 
 /** One filter in numbers: a row of the table. */
-export interface FilterRow {
+export interface FilterRow extends FilterDiagnostics {
   /** The filter's output channel. */
   channel: number;
   /** The class, for the model's last layer; `null` for others. */
@@ -26,31 +27,6 @@ export interface FilterRow {
    * by their spectrum alone they cannot be told from noise.
    */
   noisy: boolean;
-  /**
-   * Smoothness, low is smooth: the mean absolute step between neighbouring cells, horizontal and vertical together,
-   * over all channels, after the kernel was scaled to 0…1 by its own extremes. A constant kernel has 0.
-   */
-  totalVariation: number;
-  /**
-   * How evenly the power is spread over all frequencies, 0…1: the entropy of the power spectrum over its largest
-   * possible value. Stripes and blobs gather their power in few places (.65 to .82 for kernels of 7×7 and 11×11),
-   * white noise fills them all (.95 with one channel, .98 with three).
-   */
-  noise: number;
-  /** Share of the power above half of the Nyquist frequency (a quarter of a cycle a pixel), 0…1. */
-  highFrequency: number;
-  /** The dominant spatial frequency in cycles a pixel, 0…0.71; 0 where the kernel is flat. */
-  frequency: number;
-  /**
-   * Direction of the dominant wave in degrees, 0 ≤ orientation < 180: 0 is vertical stripes, 90 horizontal ones, 45 a
-   * wave that runs down to the right. `null` where the kernel is flat.
-   */
-  orientation: number | null;
-  /**
-   * For three channels: the mean over the cells of the standard deviation of their colours, over the standard deviation
-   * of the whole kernel: 0 is grey. `null` for other numbers of channels.
-   */
-  colorfulness: number | null;
 }
 
 /** What filters can be sorted by. */

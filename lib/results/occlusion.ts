@@ -5,6 +5,7 @@
  */
 
 import { extent, type NdArray, ndarray } from "../array.ts";
+import type { OcclusionMap } from "../data/records.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import type { Block, Marks, Picture } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
@@ -20,6 +21,7 @@ import {
   photoFactor,
   photoWithSquare,
   positionColors,
+  type PositionMap,
   positionPicture,
 } from "./position_map.ts";
 import { Collection, Result } from "./result.ts";
@@ -33,28 +35,6 @@ export class OcclusionFigureOptions {
    */
   @oneOf("probability", "score")
   show?: "probability" | "score";
-}
-
-/** One size of the square: arrays `[rows, columns]`, one value for each place. */
-export interface OcclusionMap {
-  /** The square's side in pixels. */
-  readonly size: number;
-  /** Pixels from place to place. */
-  readonly stride: number;
-  /** The target's probability, 0…1; only of a class. */
-  readonly probability?: NdArray;
-  /** The target's score: of a class, the number before the softmax or sigmoid. */
-  readonly score: NdArray;
-  /** The sum over the feature map that is strongest without the square. */
-  readonly activity: NdArray;
-  /** The index of the most probable class. */
-  readonly predicted: NdArray;
-  /** The most probable classes at each place, row by row. */
-  readonly top: readonly (readonly { readonly index: number; readonly probability: number }[])[];
-  /** `[y0, x0, y1, x1]` of the square at each place, row by row, in pixels; the last ones may hang over the edge. */
-  readonly boxes: readonly (readonly [number, number, number, number])[];
-  /** What replaces the pixels in the square, as an image `[h, w, c]`. */
-  readonly baseline: NdArray;
 }
 
 /** One place of the square: a row of the table. */
@@ -80,25 +60,15 @@ export interface OcclusionRow {
 }
 
 /** What an {@linkcode Occlusion} is made of. */
-export interface OcclusionParts {
-  /** One map for each size of the square, in the order asked for. */
-  maps: readonly OcclusionMap[];
-  /** The target, with its probability without a square if it is a class. */
-  target: AttributionTarget;
+export interface OcclusionParts extends Pick<Occlusion, "maps" | "target" | "image" | "name" | "model"> {
   /** Without a square: the target's score, the sum over the strongest feature map and its channel. */
   unoccluded: { readonly score: number; readonly activity: number; readonly channel: number };
   /** Multiply-adds of full passes, and as many as were done. */
   work: { readonly full: number; readonly done: number };
-  /** The image as the model saw it, `[h, w, c]`. */
-  image: NdArray;
   /** The baseline in words. */
   baseline: string;
   /** The layer whose feature maps are summed. */
   layer: string;
-  /** The model's name. */
-  model: string;
-  /** The image's name. */
-  name: string;
   /** The label of a class. */
   labelOf: (index: number) => string;
 }
@@ -115,9 +85,6 @@ const MOST_DETAILED = 2_500;
 /** Maps are this large at most, in pixels: four panels stand side by side in a cell. */
 const MAP_SHOWN = 180;
 
-/** What the slider sets. */
-const SIZES = "side of the square";
-
 /** How a target and its value without a square are written. */
 const valueText = (target: AttributionTarget, score: number) =>
   target.probability === undefined ? brief(score) : percent(target.probability);
@@ -125,13 +92,13 @@ const valueText = (target: AttributionTarget, score: number) =>
 /** How a target's score or probability changes as a square slides over an image; in a cell, four panels. */
 export class Occlusion extends Result<OcclusionRow> {
   /** One map for each size of the square, in the order asked for. */
-  readonly maps: readonly OcclusionMap[];
+  readonly maps!: readonly OcclusionMap[];
   /** Of the first size: the target's score at each place, `[rows, columns]`; of a class, before the softmax or sigmoid. */
-  readonly score: NdArray;
+  readonly score!: NdArray;
   /** Of the first size: the index of the most probable class, `[rows, columns]`. */
-  readonly predicted: NdArray;
+  readonly predicted!: NdArray;
   /** Of the first size: the sum over the layer's strongest feature map, `[rows, columns]`. */
-  readonly activity: NdArray;
+  readonly activity!: NdArray;
   /** Without a square: the target's probability if it is a class, else its score. */
   readonly unoccluded: number;
   /** The target's score without a square. */
@@ -139,7 +106,7 @@ export class Occlusion extends Result<OcclusionRow> {
   /** The sum over the layer's strongest feature map without a square. */
   readonly unoccludedActivity: number;
   /** What was asked about, with its probability without a square if it is a class. */
-  readonly target: AttributionTarget;
+  readonly target!: AttributionTarget;
   /** The layer whose feature maps are summed, and the channel of the strongest. */
   readonly layer: { readonly name: string; readonly channel: number };
   /**
@@ -148,11 +115,11 @@ export class Occlusion extends Result<OcclusionRow> {
    */
   readonly map: NdArray;
   /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255; `[h, w, c]` for models of other channels. */
-  readonly image: NdArray;
+  readonly image!: NdArray;
   /** What the image is called. */
-  readonly name: string;
+  readonly name!: string;
   /** What the model is called. */
-  readonly model: string;
+  readonly model!: string;
   /** Floating-point operations (two for each multiply-add) of full passes, and as many as were done. */
   readonly flops: { readonly full: number; readonly done: number };
   readonly #baseline: string;
@@ -161,23 +128,17 @@ export class Occlusion extends Result<OcclusionRow> {
   /** @internal */
   constructor(parts: OcclusionParts) {
     super();
-    const { maps: [first], maps, unoccluded, work, image, target } = parts;
-    this.maps = maps;
-    this.score = first.score;
-    this.predicted = first.predicted;
-    this.activity = first.activity;
-    this.unoccluded = target.probability ?? unoccluded.score;
+    const { unoccluded, work, baseline, layer, labelOf, ...own } = parts;
+    const [{ score, predicted, activity }] = own.maps;
+    Object.assign(this, own, { score, predicted, activity });
+    this.unoccluded = own.target.probability ?? unoccluded.score;
     this.unoccludedScore = unoccluded.score;
     this.unoccludedActivity = unoccluded.activity;
-    this.target = target;
-    this.layer = { name: parts.layer, channel: unoccluded.channel };
-    this.map = pixelMap(first, this.unoccluded, image.shape);
-    this.image = image;
-    this.name = parts.name;
-    this.model = parts.model;
+    this.layer = { name: layer, channel: unoccluded.channel };
+    this.map = pixelMap(own.maps[0], this.unoccluded, own.image.shape);
     this.flops = { full: 2 * work.full, done: 2 * work.done };
-    this.#baseline = parts.baseline;
-    this.#labelOf = parts.labelOf;
+    this.#baseline = baseline;
+    this.#labelOf = labelOf;
   }
 
   /**
@@ -225,18 +186,12 @@ export class Occlusion extends Result<OcclusionRow> {
     const { text: targetText } = this.target;
     const title = `${this.model} · occlusion · ${targetText} (${this.#unoccludedText}) · ${this.name}`;
     const order = this.#classOrder();
-    const frames = this.maps.map((map) => ({
-      label: `${map.size} pixels`,
-      block: { kind: "row" as const, blocks: this.#panels(map, order, show) },
-    }));
     const shares = order.shown.map(({ index, share }) => `${this.#labelOf(index)} · ${percent(share)} of places`);
     const legend = classLegend(
       shares,
       order.others > 0 ? `${order.others} other ${order.others > 1 ? "classes" : "class"}` : undefined,
     );
-    const blocks: Block[] = frames.length === 1
-      ? [frames[0].block, legend]
-      : [{ kind: "slides", label: SIZES, frames, start: 0 }, legend];
+    const blocks = [this.#slides((map) => this.#panels(map, order, show)), legend];
     const { full, done } = this.flops;
     const score = brief(this.unoccludedScore);
     const watched = this.#watched === "score"
@@ -260,14 +215,22 @@ export class Occlusion extends Result<OcclusionRow> {
    */
   panels(): Block {
     const order = this.#classOrder();
-    const frames = this.maps.map((map) => {
+    return this.#slides((map) => {
       const [photo, , watched] = this.#panels(map, order, this.#watched);
       // The map's marks lie on the photo that stands beside it.
       photo.heading = this.name;
       photo.note = `${this.target.text} ${this.#unoccludedText}`;
-      return { label: `${map.size} pixels`, block: { kind: "row" as const, blocks: [photo, watched] } };
+      return [photo, watched];
     });
-    return frames.length === 1 ? frames[0].block : { kind: "slides", label: SIZES, frames, start: 0 };
+  }
+
+  /** A row for each size; a slider chooses among several. */
+  #slides(panels: (map: OcclusionMap) => Block[]): Block {
+    const frames = this.maps.map((map) => ({
+      label: `${map.size} pixels`,
+      block: { kind: "row" as const, blocks: panels(map) },
+    }));
+    return frames.length === 1 ? frames[0].block : { kind: "slides", label: "side of the square", frames, start: 0 };
   }
 
   /** What is watched as the square slides. */
@@ -315,9 +278,10 @@ export class Occlusion extends Result<OcclusionRow> {
       kind: "picture",
       heading: `${size}×${size} square`,
       note: `framed: lowest ${this.#watched}`,
-      alt: this.#watched === "probability"
-        ? `${this.name} with the square where ${this.target.text} is least probable`
-        : `${this.name} with the square where the score of ${this.target.text} is lowest`,
+      alt: `${this.name} with the square where ` +
+        (this.#watched === "probability"
+          ? `${this.target.text} is least probable`
+          : `the score of ${this.target.text} is lowest`),
       pixels: photoWithSquare(this.image, baseline, boxes[watched.indexOf(extent(watched)[0])]),
       marked: {
         around: pixelsOf(this.image, factor),
@@ -351,7 +315,7 @@ export class Occlusion extends Result<OcclusionRow> {
       boxes: boxes.map((box) => box.map((side) => side * factor) as unknown as typeof box),
       ...isFlat(map.baseline) && { fill: hexOf(map.baseline) },
     };
-    const common = { rows, columns, shown: MAP_SHOWN, labels: this.#labels(map), marks };
+    const common = { rows, columns, labels: this.#labels(map), marks };
     const [smallest, largest] = show === "probability" ? [0, 1] : extent(shown);
     const [quiet, loud] = extent(activity.data);
     const [black, white] = [Math.min(0, quiet), Math.max(loud, this.unoccludedActivity)];
@@ -360,22 +324,21 @@ export class Occlusion extends Result<OcclusionRow> {
       photo,
       positionPicture({
         ...common,
+        shown: MAP_SHOWN,
         heading: `activity of ${layer}`,
         note: `channel ${channel} · ${brief(black)} … ${brief(white)}`,
         alt: `Activity of channel ${channel} of ${layer} with the square at each place`,
         colors: positionColors(activity.data, black, white, "grey"),
         bar: "grey",
       }),
-      positionPicture({
+      watchedPicture(show, shown, [smallest, largest], {
         ...common,
-        heading: show,
         note: `${brief(smallest)} … ${brief(largest)}`,
-        alt: `${show === "probability" ? "Probability" : "Score"} of ${this.target.text} with the square at each place`,
-        colors: positionColors(shown, smallest, largest, "inferno"),
-        bar: "inferno",
+        alt: `${this.target.text} with the square at each place`,
       }),
       positionPicture({
         ...common,
+        shown: MAP_SHOWN,
         heading: "most probable class",
         note: "colours below",
         alt: "The most probable class with the square at each place",
@@ -384,6 +347,22 @@ export class Occlusion extends Result<OcclusionRow> {
     ];
   }
 }
+
+/** The map of what is watched, with its colour bar; `alt` says of what. */
+const watchedPicture = (
+  show: "probability" | "score",
+  values: Float32Array,
+  [low, high]: readonly number[],
+  { alt, ...map }: Omit<PositionMap, "heading" | "colors" | "shown">,
+): Picture =>
+  positionPicture({
+    ...map,
+    shown: MAP_SHOWN,
+    heading: show,
+    alt: `${show === "probability" ? "Probability" : "Score"} of ${alt}`,
+    colors: positionColors(values, low, high, "inferno"),
+    bar: "inferno",
+  });
 
 /** Occlusion of several images: an array of results that shows itself as one figure, an image below the other. */
 export class Occlusions extends Collection<Occlusion> {
@@ -428,22 +407,13 @@ export function partialFigure(
   const [rows, columns] = watched.shape;
   const known = watched.data.filter((value) => !Number.isNaN(value));
   const [low, high] = map.probability ? [0, 1] : extent(known);
-  const heading = map.probability ? "probability" : "score";
+  const show = map.probability ? "probability" : "score";
   return new Figure({
     title: `${model} · occlusion · ${target.text} (${valueText(target, score)}) · ${name}`,
-    caption:
-      `${known.length} of ${rows * columns} places, from coarse to fine; ${heading} from ${brief(low)} (black) ` +
+    caption: `${known.length} of ${rows * columns} places, from coarse to fine; ${show} from ${brief(low)} (black) ` +
       `to ${brief(high)}.`,
     blocks: [
-      positionPicture({
-        heading,
-        alt: `${map.probability ? "Probability" : "Score"} of ${target.text}, so far`,
-        rows,
-        columns,
-        shown: MAP_SHOWN,
-        colors: positionColors(filledCoarsely(watched), low, high, "inferno"),
-        bar: "inferno",
-      }),
+      watchedPicture(show, filledCoarsely(watched), [low, high], { rows, columns, alt: `${target.text}, so far` }),
     ],
   });
 }

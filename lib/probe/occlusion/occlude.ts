@@ -5,6 +5,7 @@
  */
 
 import { type NdArray, ndarray, softmax } from "../../array.ts";
+import type { OcclusionMap } from "../../data/records.ts";
 import type { Box, Interval } from "../../model/geometry.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
@@ -17,32 +18,9 @@ import { type PositionScores, scorePositions } from "./scores.ts";
 import { resolveClass, type ResolvedTarget } from "../target.ts";
 
 /** A class with its probability. */
-interface ClassProbability {
-  readonly index: number;
-  readonly probability: number;
-}
+type ClassProbability = OcclusionMap["top"][number][number];
 
-/** One size of square: arrays `[rows, columns]`, one value for each position; NaN where nothing is known yet. */
-interface OcclusionMap {
-  readonly size: number;
-  readonly stride: number;
-  /** The target's probability, 0…1; only of a class. */
-  readonly probability?: NdArray;
-  /** The target's score; of a class, before the softmax or sigmoid. */
-  readonly score: NdArray;
-  /** The sum over the feature map that is strongest without the square. */
-  readonly activity: NdArray;
-  /** The index of the most probable class. */
-  readonly predicted: NdArray;
-  /** The most probable classes at each position, row by row. */
-  readonly top: readonly (readonly ClassProbability[])[];
-  /** `[y0, x0, y1, x1]` of the square at each position, row by row, in pixels; the last ones may hang over the edge. */
-  readonly boxes: readonly (readonly [number, number, number, number])[];
-  /** What replaces the pixels in the square, as an image `[h, w, c]`. */
-  readonly baseline: NdArray;
-}
-
-/** A map that is being filled. */
+/** A map that is being filled; NaN where nothing is known yet. */
 type WritableMap = OcclusionMap & { readonly top: ClassProbability[][] };
 
 /** The model's answer to the image without a square. */
