@@ -100,11 +100,13 @@ function sample({ chart, styles }: ChartDrawing, index: number, x: number, y: nu
 }
 
 function legend(drawing: ChartDrawing): string[] {
-  const { layout, text } = drawing;
-  return layout.legend.flatMap(({ index, x, row }) => {
+  const { layout: { legend, legendLeft, labels }, text } = drawing;
+  const drawn = legend.flatMap(({ index, x, row }) => {
     const middle = PAD + row * LINE + 5;
-    return [sample(drawing, index, x, middle), text(layout.labels[index], x + SAMPLE, middle + 4, INK)];
+    return [sample(drawing, index, x, middle), text(labels[index], x + SAMPLE, middle + 4, INK)];
   });
+  if (legendLeft) drawn.push(text(`… and ${legendLeft} more`, PAD, PAD + (legend.at(-1)!.row + 1) * LINE + 9, INK));
+  return drawn;
 }
 
 function yAxis({ layout: { plot, y, yTitle }, text, measure, py }: ChartDrawing): string[] {

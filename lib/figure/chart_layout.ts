@@ -25,6 +25,8 @@ const WIDEST_NAME = 96;
 /** Labels at the ends of lines take at most this share of the width, and are this many at most; else there is a legend. */
 const DIRECT_SHARE = 0.34;
 const MOST_DIRECT = 8;
+/** Of a longer legend these rows are drawn, and a line says how many more series there are. */
+const MOST_LEGEND_ROWS = 20;
 /** Between labels at the ends of lines. */
 export const LABEL_STEP = 14;
 /** Pixels for each tick. */
@@ -54,6 +56,8 @@ export interface ChartLayout {
   direct: boolean;
   /** Where the label of each series is above the plot; empty where they are at the ends of lines, or are not needed. */
   legend: readonly { index: number; x: number; row: number }[];
+  /** How many series the legend leaves out. */
+  legendLeft: number;
   yTitle: { lines: readonly string[]; top: number };
   names?: Names;
   /** How far apart the places of bars are, on the x axis. */
@@ -153,7 +157,7 @@ export function layOutChart(type: Typesetter, chart: Chart): ChartLayout {
   check(chart);
   const { series, width = WIDTH } = chart;
   const measure = (text: string) => type.measure(text, SIZE);
-  const widest = (texts: readonly string[]) => Math.max(0, ...texts.map(measure));
+  const widest = (texts: readonly string[]) => texts.reduce((most, text) => Math.max(most, measure(text)), 0);
   const barPlaces = series.flatMap(({ as, x }) => as === "bars" ? [...x] : []);
   const hasBars = series.some(({ as }) => as === "bars");
   const barGap = spacing(barPlaces);
@@ -164,8 +168,10 @@ export function layOutChart(type: Typesetter, chart: Chart): ChartLayout {
     widest(labels) + SAMPLE + 6 <= DIRECT_SHARE * width &&
     series.length * LABEL_STEP <= (chart.height ?? HEIGHT) - 90;
   const directRoom = direct ? Math.ceil(widest(labels)) + SAMPLE + 10 : 0;
-  const legend = named && !direct ? legendOf(labels.map(measure), width) : [];
-  const legendRows = legend.length ? legend.at(-1)!.row + 1 : 0;
+  const fullLegend = named && !direct ? legendOf(labels.map(measure), width) : [];
+  const legend = fullLegend.filter(({ row }) => row < MOST_LEGEND_ROWS);
+  const legendLeft = fullLegend.length - legend.length;
+  const legendRows = legend.length ? legend.at(-1)!.row + 1 + (legendLeft ? 1 : 0) : 0;
   const height = (chart.height ?? HEIGHT) + Math.max(0, legendRows - 2) * LINE;
 
   const yTitle = {
@@ -192,10 +198,10 @@ export function layOutChart(type: Typesetter, chart: Chart): ChartLayout {
   const overhang = (names?.slanted ? names.texts : []).map((name, i, { length }) =>
     4 + measure(name) * Math.cos(SLOPE) - (right - numbersRoom) * (i + 0.5) / length
   );
-  const left = Math.max(numbersRoom, ...overhang.map(Math.ceil));
+  const left = overhang.reduce((most, room) => Math.max(most, Math.ceil(room)), numbersRoom);
   const plot = { left, top, width: Math.max(10, right - left), height: Math.max(10, bottom - top) };
   const x = xScale(type, chart, hasBars, barGap, plot.width);
-  return { width, height, plot, x, y, labels, direct, legend, yTitle, names, barGap };
+  return { width, height, plot, x, y, labels, direct, legend, legendLeft, yTitle, names, barGap };
 }
 
 /** Moves heights apart until none is nearer to the next than `gap`, and all are within the two ends if they fit. */

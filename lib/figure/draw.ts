@@ -7,7 +7,7 @@
 import type { Bars, Block, Drawing, Live, Row, Slides, Table } from "./blocks.ts";
 import { drawChart } from "./chart.ts";
 import type { Pixels } from "./mosaic.ts";
-import { composite, startOf, whereText } from "./parts.ts";
+import { composite, leftText, startOf, whereText } from "./parts.ts";
 import type { Typesetter, Weight } from "./text.ts";
 
 const MARGIN = 12;
@@ -22,6 +22,12 @@ const LAST_ROWS = 10;
 const LEAST_WIDTH = 480;
 /** What would make a figure taller is left out, and a line says so: much taller pictures cannot be drawn at all. */
 const TALLEST = 12_000;
+/** A larger picture is drawn smaller, and a line says so; a wider row is broken. */
+const LARGEST = { width: 6_000, height: 10_500 };
+/** Longer titles, captions and notes are cut. */
+const MOST_LETTERS = 6_000;
+/** A figure that is larger all the same, for its words, is drawn smaller as a whole. */
+const LARGEST_DRAWING = 30_000;
 const INK = "#1a1a1a";
 const SOFT_INK = "#555555";
 const BAR = "#3b82c4";
@@ -34,18 +40,27 @@ interface Piece {
   draw(x: number, y: number): string;
 }
 
+/** The largest of any number of widths or heights; 0 of none. */
+const widest = (lengths: readonly number[]) => lengths.reduce((most, length) => Math.max(most, length), 0);
+
 function words(type: Typesetter, lines: string[], size: number, color: string, weight: Weight = "regular"): Piece {
   const step = Math.round(size * 1.4);
   return {
-    width: Math.ceil(Math.max(0, ...lines.map((line) => type.measure(line, size, weight)))),
+    width: Math.ceil(widest(lines.map((line) => type.measure(line, size, weight)))),
     height: step * lines.length,
     draw: (x, y) => lines.map((line, i) => type.text(line, x, y + i * step + size, { size, color, weight })).join(""),
   };
 }
 
+/** Words in as many lines as they need. */
+function wrapped(type: Typesetter, text: string, size: number, width: number, color: string, weight?: Weight): Piece {
+  const whole = text.length <= MOST_LETTERS ? text : `${text.slice(0, MOST_LETTERS)} …`;
+  return words(type, type.wrap(whole, size, width, weight), size, color, weight);
+}
+
 function stack(pieces: Piece[], gap: number): Piece {
   return {
-    width: Math.max(0, ...pieces.map(({ width }) => width)),
+    width: widest(pieces.map(({ width }) => width)),
     height: pieces.reduce((sum, { height }) => sum + height, 0) + gap * Math.max(0, pieces.length - 1),
     draw(x, y) {
       let at = y;
@@ -64,16 +79,20 @@ export interface Encoded {
   live: ReadonlyMap<Live, Drawing>;
 }
 
-function picture(pixels: Pixels, encoded: Encoded): Piece {
-  const { width, height } = pixels;
-  return {
+function picture(type: Typesetter, pixels: Pixels, encoded: Encoded): Piece {
+  const factor = Math.min(1, LARGEST.width / pixels.width, LARGEST.height / pixels.height);
+  const [width, height] = [pixels.width, pixels.height].map((length) => Math.max(1, Math.round(length * factor)));
+  const piece: Piece = {
     width,
     height,
     draw: (x, y) =>
-      `<image x="${x}" y="${y}" width="${width}" height="${height}" image-rendering="pixelated" href="data:image/png;base64,${
-        encoded.pixels.get(pixels)!.toBase64()
-      }"/>`,
+      `<image x="${x}" y="${y}" width="${width}" height="${height}" ` +
+      (factor === 1 ? 'image-rendering="pixelated"' : 'preserveAspectRatio="none"') +
+      ` href="data:image/png;base64,${encoded.pixels.get(pixels)!.toBase64()}"/>`,
   };
+  if (factor === 1) return piece;
+  const note = `Drawn smaller: ${width}×${height} of ${pixels.width}×${pixels.height} pixels.`;
+  return stack([words(type, [note], 12, SOFT_INK), piece], 4);
 }
 
 function placed({ width, height, svg }: Drawing): Piece {
@@ -83,10 +102,12 @@ function placed({ width, height, svg }: Drawing): Piece {
 function bars(type: Typesetter, block: Bars): Piece {
   const size = 13;
   const line = 24;
-  const rows = block.rows.map((row) => ({ ...row, label: type.clip(row.label, size, WIDEST_TEXT) }));
-  const labels = Math.max(0, ...rows.map(({ label }) => type.measure(label, size)));
-  const texts = Math.max(0, ...block.rows.map(({ text }) => type.measure(text, size)));
-  return {
+  const [first, last] = cut(block.rows);
+  const rows = [...first, ...last].map((row) => ({ ...row, label: type.clip(row.label, size, WIDEST_TEXT) }));
+  const labels = widest(rows.map(({ label }) => type.measure(label, size)));
+  const texts = widest(rows.map(({ text }) => type.measure(text, size)));
+  const left = block.rows.length - rows.length;
+  const piece: Piece = {
     width: Math.ceil(labels + block.width + texts + 20),
     height: line * rows.length,
     draw: (x, y) =>
@@ -102,17 +123,26 @@ function bars(type: Typesetter, block: Bars): Piece {
           write(text, left + block.width + 10 + texts);
       }).join(""),
   };
+  if (left === 0) return piece;
+  return stack([
+    piece,
+    words(type, [`The first ${first.length} and the last ${last.length}; ${left} are left out.`], 12, SOFT_INK),
+  ], 4);
+}
+
+/** The first and the last of many rows; all of few. */
+function cut<Row>(rows: readonly Row[]): [first: readonly Row[], last: readonly Row[]] {
+  if (rows.length - FIRST_ROWS - LAST_ROWS <= 1) return [rows, []];
+  return [rows.slice(0, FIRST_ROWS), rows.slice(-LAST_ROWS)];
 }
 
 function table(type: Typesetter, block: Table): Piece {
   const size = 12;
   const line = 19;
-  const left = block.rows.length - FIRST_ROWS - LAST_ROWS;
-  const rows = left <= 1 ? block.rows : [
-    ...block.rows.slice(0, FIRST_ROWS),
-    block.columns.map((_, column) => column === 0 ? `… ${left} rows left out …` : ""),
-    ...block.rows.slice(-LAST_ROWS),
-  ];
+  const [first, last] = cut(block.rows);
+  const left = block.rows.length - first.length - last.length;
+  const gap = block.columns.map((_, column) => column === 0 ? `… ${left} rows left out …` : "");
+  const rows = left ? [...first, gap, ...last] : first;
   const clipped = rows.map((row) => row.map((text) => type.clip(text, size, WIDEST_TEXT)));
   const widths = block.columns.map(({ title }, column) =>
     Math.ceil(Math.max(
@@ -142,10 +172,23 @@ function table(type: Typesetter, block: Table): Piece {
 }
 
 function row(type: Typesetter, block: Row, encoded: Encoded): Piece {
-  const pieces = block.blocks.map((child) => pieceOf(type, child, encoded));
+  const lines: Piece[][] = [[]];
+  let used = 0;
+  for (const piece of block.blocks.map((child) => pieceOf(type, child, encoded))) {
+    if (used > 0 && used + piece.width > LARGEST.width) {
+      lines.push([]);
+      used = 0;
+    }
+    lines.at(-1)!.push(piece);
+    used += piece.width + GAP;
+  }
+  return stack(lines.map(besideEachOther), GAP);
+}
+
+function besideEachOther(pieces: Piece[]): Piece {
   return {
     width: pieces.reduce((sum, { width }) => sum + width, 0) + GAP * Math.max(0, pieces.length - 1),
-    height: Math.max(0, ...pieces.map(({ height }) => height)),
+    height: widest(pieces.map(({ height }) => height)),
     draw(x, y) {
       let at = x;
       return pieces.map((piece) => {
@@ -166,9 +209,9 @@ function slides(type: Typesetter, block: Slides, encoded: Encoded): Piece {
 function innerPiece(type: Typesetter, block: Block, encoded: Encoded): Piece {
   switch (block.kind) {
     case "picture":
-      return picture(block.pixels, encoded);
+      return picture(type, block.pixels, encoded);
     case "blend":
-      return picture(composite(block), encoded);
+      return picture(type, composite(block), encoded);
     case "bars":
       return bars(type, block);
     case "table":
@@ -188,8 +231,9 @@ function pieceOf(type: Typesetter, block: Block, encoded: Encoded): Piece {
   const inner = innerPiece(type, block, encoded);
   const above: Piece[] = [];
   const width = Math.max(LEAST_WIDTH, inner.width);
-  if (block.heading) above.push(words(type, type.wrap(block.heading, 13, width, "bold"), 13, INK, "bold"));
-  if (block.note) above.push(words(type, type.wrap(block.note, 12, width), 12, SOFT_INK));
+  if (block.heading) above.push(wrapped(type, block.heading, 13, width, INK, "bold"));
+  if (block.note) above.push(wrapped(type, block.note, 12, width, SOFT_INK));
+  if (block.kind === "picture" && block.grid?.left) above.push(words(type, [leftText(block.grid)], 12, SOFT_INK));
   return stack([...above, inner], 4);
 }
 
@@ -204,15 +248,15 @@ export function drawFigure(
   encoded: Encoded,
 ): Drawing {
   const blocks = figure.blocks.map((block) => pieceOf(type, block, encoded));
-  const width = Math.max(LEAST_WIDTH, ...blocks.map((piece) => piece.width));
+  const width = Math.max(LEAST_WIDTH, widest(blocks.map((piece) => piece.width)));
   let tall = 0;
   const kept = blocks.filter(({ height }) => (tall += height + BETWEEN) <= TALLEST);
-  const pieces = [words(type, type.wrap(figure.title, 15, width, "bold"), 15, INK, "bold"), ...kept];
+  const pieces = [wrapped(type, figure.title, 15, width, INK, "bold"), ...kept];
   if (kept.length < blocks.length) {
     const left = `… ${blocks.length - kept.length} of ${blocks.length} parts left out of this picture …`;
     pieces.push(words(type, [left], 13, INK));
   }
-  if (figure.caption) pieces.push(words(type, type.wrap(figure.caption, 12, width), 12, SOFT_INK));
+  if (figure.caption) pieces.push(wrapped(type, figure.caption, 12, width, SOFT_INK));
   const all = stack(pieces, BETWEEN);
   const [width_, height_] = [Math.ceil(all.width) + 2 * MARGIN, Math.ceil(all.height) + 2 * MARGIN];
   const ground = `<rect width="${width_}" height="${height_}" fill="#ffffff"/>`;
@@ -221,6 +265,7 @@ export function drawFigure(
 
 /** A drawing as an SVG document of its own. */
 export function svgDocument({ width, height, svg }: Drawing): string {
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +
+  const factor = Math.min(1, LARGEST_DRAWING / width, LARGEST_DRAWING / height);
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width * factor}" height="${height * factor}" ` +
     `viewBox="0 0 ${width} ${height}">${svg}</svg>`;
 }

@@ -10,7 +10,7 @@ import type { Bars, Blend, Block, Chart, Live, Picture, Slides, Table } from "./
 import scripts from "../page/bundle.json" with { type: "json" };
 import type { BlendData, ChartHover, PictureHover, SlidesData } from "../page/data.ts";
 import type { Pixels } from "./mosaic.ts";
-import { composite, DEFAULT_OPACITY, startOf, whereText, within } from "./parts.ts";
+import { composite, DEFAULT_OPACITY, leftText, startOf, whereText, within } from "./parts.ts";
 import { packValues } from "./values.ts";
 
 /** Colours that are readable on a light and on a dark page. */
@@ -62,7 +62,7 @@ export function figureHtml(
     `<figure class="convlens" style="margin:4px 0 8px 0;padding:0;max-width:100%;overflow-wrap:anywhere">`,
   ];
   parts.push(`<div style="font-weight:600;margin:0 0 6px 0">${escapeHtml(figure.title)}</div>`);
-  parts.push(...figure.blocks.map((block) => blockHtml(block, context)));
+  for (const block of figure.blocks) parts.push(blockHtml(block, context));
   if (figure.caption) {
     const caption = escapeHtml(figure.caption).replaceAll("\n", "<br>");
     parts.push(
@@ -109,9 +109,9 @@ function blockHtml(block: Block, context: Context): string {
   const heading = block.heading
     ? `<div style="font-weight:600;font-size:95%;margin:10px 0 2px 0">${escapeHtml(block.heading)}</div>`
     : "";
-  const note = block.note
-    ? `<div style="font-size:85%;opacity:.8;margin:0 0 4px 0">${escapeHtml(block.note)}</div>`
-    : "";
+  const small = (text: string) => `<div style="font-size:85%;opacity:.8;margin:0 0 4px 0">${escapeHtml(text)}</div>`;
+  const left = block.kind === "picture" && block.grid?.left ? small(leftText(block.grid)) : "";
+  const note = (block.note ? small(block.note) : "") + left;
   return `<div style="margin:0 0 4px 0">${heading}${note}${innerHtml(block, context)}</div>`;
 }
 

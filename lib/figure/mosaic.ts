@@ -22,6 +22,8 @@ export interface TileGrid {
   readonly gutter?: number;
   /** What the hover says of each tile, row by row. */
   readonly labels: readonly string[];
+  /** How many more tiles there are than are drawn. @default 0 */
+  readonly left?: number;
 }
 
 export interface Mosaic {
@@ -50,8 +52,10 @@ export interface MosaicOptions {
   maxHeight?: number;
 }
 
-/** One tile is never narrower than this many pixels. */
+/** One tile is not narrower than this many pixels, unless the mosaic would be taller than {@linkcode TALLEST}. */
 const LEAST_TILE = 24;
+/** A mosaic that would be taller than this many pixels has smaller tiles; where even these are too many, it has fewer. */
+const TALLEST = 10_000;
 /** One tile is not enlarged beyond this many pixels, and one cell of a tile not beyond that many. */
 const LARGEST_TILE = 240;
 const LARGEST_CELL = 40;
@@ -99,7 +103,10 @@ function layOut({ width, height, count, columns: fixed, maxWidth = 930, maxHeigh
   for (let scale = least; scale * width <= LARGEST_TILE && scale <= LARGEST_CELL; scale++) {
     if (at(scale).fits) fitting.push(at(scale));
   }
-  const largest = fitting.at(-1) ?? at(least);
+  let largest = fitting.at(-1) ?? at(least);
+  while (largest.scale > 1 && largest.rows * (height * largest.scale + GUTTER) > TALLEST) {
+    largest = at(largest.scale - 1);
+  }
   const full = fitting.findLast(({ columns, rows, scale }) =>
     columns * rows === count && scale >= largest.scale * 0.7 && (rows > 1 || largest.rows === 1)
   );
@@ -108,18 +115,21 @@ function layOut({ width, height, count, columns: fixed, maxWidth = 930, maxHeigh
 
 /**
  * Lays tiles out in a grid with one gutter of one pixel (light between dark tiles, dark between light ones), enlarging
- * each cell by a whole factor, so that no tile is narrower than 24 pixels and nothing is blurred.
+ * each cell by a whole factor, so that nothing is blurred and no tile is narrower than 24 pixels, unless there are too
+ * many. Of more tiles than a picture can hold the first are drawn, and the grid says how many are left out.
  *
  * @throws {RangeError} if there is no tile, or a tile has no cell
  */
 export function mosaic(options: MosaicOptions): Mosaic {
-  const { width, height, count, paint, label } = options;
-  if (!(count >= 1 && width >= 1 && height >= 1)) {
+  const { width, height, paint, label } = options;
+  if (!(options.count >= 1 && width >= 1 && height >= 1)) {
     throw new RangeError(
-      `A mosaic needs at least one tile with at least one cell: received ${count} of ${height}×${width}.`,
+      `A mosaic needs at least one tile with at least one cell: received ${options.count} of ${height}×${width}.`,
     );
   }
-  const { scale, columns, rows } = layOut(options);
+  const { scale, columns, rows: allRows } = layOut(options);
+  const rows = Math.min(allRows, Math.max(1, Math.floor(TALLEST / (height * scale + GUTTER))));
+  const count = Math.min(options.count, rows * columns);
   const tileWidth = width * scale;
   const tileHeight = height * scale;
   const fullWidth = columns * (tileWidth + GUTTER) + GUTTER;
@@ -174,7 +184,12 @@ export function mosaic(options: MosaicOptions): Mosaic {
       width: fullWidth,
       height: fullHeight,
     },
-    grid: { columns, tile: [tileWidth, tileHeight], labels: Array.from({ length: count }, (_, i) => label(i)) },
+    grid: {
+      columns,
+      tile: [tileWidth, tileHeight],
+      labels: Array.from({ length: count }, (_, i) => label(i)),
+      ...(count < options.count && { left: options.count - count }),
+    },
   };
 }
 

@@ -5,7 +5,7 @@
  */
 
 import type { Blend, Block, Chart, Live, Slides } from "./blocks.ts";
-import type { Pixels } from "./mosaic.ts";
+import type { Pixels, TileGrid } from "./mosaic.ts";
 
 /** How much of the upper picture of a blend is seen. */
 export const DEFAULT_OPACITY = 0.6;
@@ -46,6 +46,10 @@ export function startOf({ frames, start = frames.length - 1, label }: Slides): n
   }
   return start;
 }
+
+/** What a picture with more tiles than are drawn says of them. */
+export const leftText = ({ left = 0, labels }: TileGrid): string =>
+  `The first ${labels.length} of ${labels.length + left} are drawn; ${left} are left out of this picture.`;
 
 /** Blocks in rows of `columns`. */
 export const inRows = (blocks: readonly Block[], columns: number): Block[] =>

@@ -32,9 +32,10 @@ export function keepInMemory(size: number, { layer, about }: { layer: string; ab
       }
       data.set(codes.data, start * length);
       if (some) pictures.set(some, start * (some.length / names.length));
-      ids.push(...names);
-      labels.push(...part.labels);
-      predictions.push(...part.predictions ?? []);
+      // One by one: a call takes no more than about 100,000 arguments.
+      for (const id of names) ids.push(id);
+      for (const label of part.labels) labels.push(label);
+      for (const prediction of part.predictions ?? []) predictions.push(prediction);
     },
     finish: () =>
       new Codes({ data, shape: [size, length] }, {

@@ -62,7 +62,7 @@ export class RunRecord {
 
   /** Takes over what {@linkcode save} returned. */
   restore(state: SavedState, arrays: Record<string, NdArray>): void {
-    this.rows.push(...withNaN(state.rows));
+    for (const row of withNaN(state.rows)) this.rows.push(row);
     this.layers.push(...state.layers);
     for (const { epoch, weights, activations } of state.snapshots) {
       const pick = (names: string[], kind: string) =>
