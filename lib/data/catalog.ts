@@ -10,6 +10,7 @@
 
 import { fileURLToPath } from "node:url";
 import catalog from "../../data/catalog.json" with { type: "json" };
+import { sha256Of } from "../checksum.ts";
 import { unknownName } from "../errors.ts";
 import { startProgress } from "../figure/cell.ts";
 import { callback } from "../options.ts";
@@ -118,7 +119,7 @@ async function fetchAndVerify(name: string, from: Catalog, onProgress?: (message
   for (const [file, { bytes, sha256 }] of Object.entries(entry.files)) {
     const path = fileURLToPath(new URL(file, folder));
     const data = await Deno.readFile(path).catch((error: Error) => error);
-    const actual = data instanceof Error ? data.message : await sha256Of(data);
+    const actual = data instanceof Error ? data.message : sha256Of(data);
     if (data instanceof Error || actual !== sha256) {
       throw new CatalogError(
         `The ${entry.kind} "${name}" was not loaded: its file ${path} is not the one that the catalogue names. ` +
@@ -133,11 +134,6 @@ async function fetchAndVerify(name: string, from: Catalog, onProgress?: (message
 }
 
 const megabytes = (bytes: number) => bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${Math.round(bytes / 1e6)} MB`;
-
-async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 /**
  * Where Deno keeps a package, found by a Deno of its own.
