@@ -59,10 +59,29 @@ async function mapOf<K, V>(keys: Iterable<K>, valueOf: (key: K) => Promise<V>): 
   return new Map(await Promise.all(Array.from(keys, async (key) => [key, await valueOf(key)] as const)));
 }
 
+/** What a sheet of several results shows of one: a row of blocks under its name. */
+export interface SheetRow {
+  heading: string;
+  note?: string;
+  blocks: readonly Block[];
+  /** How to read the row; what all rows of a sheet have in common is said once, below. */
+  caption: string;
+}
+
 /** Everything that a cell can show: it makes a {@linkcode Figure} of itself when it is looked at. */
 export abstract class Shown {
   /** The figure of this object. */
   abstract figure(): Figure;
+
+  /**
+   * Its row on a sheet of several.
+   *
+   * @internal
+   */
+  sheetRow(): SheetRow {
+    const { title, caption, blocks } = this.figure();
+    return { heading: title, caption, blocks };
+  }
 
   /** Shows it here and now, also from the middle of a cell; prints text outside Jupyter. */
   show(): Promise<void> {

@@ -9,7 +9,7 @@ import { kindOf } from "../errors.ts";
 import type { Blend, Block, Picture } from "../figure/blocks.ts";
 import { brief, percent } from "../format.ts";
 import { type Palette, paletteRow } from "../figure/color.ts";
-import { Figure, Shown } from "../figure/figure.ts";
+import { Figure, type SheetRow, Shown } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { oneOf, readOptions, rule } from "../options.ts";
 import { enlargement, painted } from "./panels.ts";
@@ -84,6 +84,18 @@ export function percentileOfMagnitudes(values: ArrayLike<number>, percentile: nu
   const magnitudes = Float32Array.from(values as ArrayLike<number>, Math.abs).filter((value) => value > 0).sort();
   if (magnitudes.length === 0) return 0;
   return magnitudes[Math.max(0, Math.ceil((percentile / 100) * magnitudes.length) - 1)];
+}
+
+/** What the colours of some maps mean. */
+export function colorsText(maps: readonly Attribution[]): string {
+  const painted = maps.filter(({ paint }) => paint === "map");
+  return [
+    painted.some(({ signed }) => !signed) ? "Unsigned maps: black is 0." : "",
+    painted.some(({ signed }) => signed)
+      ? "Signed maps: orange speaks for the target, blue against it, black is 0."
+      : "",
+    maps.some(({ paint }) => paint === "colors") ? "Colour pictures: grey is 0." : "",
+  ].filter(Boolean).join(" ");
 }
 
 /** What an {@linkcode Attribution} is made of: its data, and what its figure says and clips. */
@@ -207,6 +219,31 @@ export class Attribution extends Shown {
       pixels: pixelsOf({ data: row, shape: [1, SHOWN, 3] }, [BAR_HEIGHT, 1]),
       alt: `Colour bar of the ${this.method} map: ${note}`,
     };
+  }
+
+  /**
+   * The photo, the map and the map over the photo, under the image's name and the target; the scale stands above them.
+   *
+   * @internal
+   */
+  override sheetRow(): SheetRow {
+    const bare = <Of extends Block>(block: Of): Of => ({ ...block, heading: undefined });
+    return {
+      heading: `${this.name} · ${this.targetText}`,
+      note: this.scaleText(),
+      blocks: [this.photo(), this.picture(), this.blend()].map(bare),
+      caption: `${this.#about} Each map has a scale of its own, which stands above it. ${colorsText([this])}`,
+    };
+  }
+
+  /**
+   * What the last colour stands for, in a few words.
+   *
+   * @internal
+   */
+  scaleText(options: MapOptions = {}): string {
+    const { low, largest, clip } = this.scale(options);
+    return `${low < 0 ? "±" : "0 … "}${brief(largest)}, ${clip === 100 ? "the greatest" : `${clip}th percentile`}`;
   }
 
   /** What the first and the last colour stand for. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Attribution, AttributionFigureOptions } from "./attribution.ts";
+import { type Attribution, AttributionFigureOptions, colorsText } from "./attribution.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { inRows } from "../figure/parts.ts";
@@ -43,29 +43,20 @@ export class Comparison extends Shown {
       [result.method, sameModel ? "" : result.model, sameTarget ? "" : result.targetText].filter(Boolean).join(" · ");
     const pictures: Block[] = [
       { ...first.photo(), note: `${first.image.shape[1]} × ${first.image.shape[0]} pixels` },
-      ...this.results.map((result) => {
-        const { low, largest, clip } = result.scale(options);
-        const range = low < 0 ? `±${brief(largest)}` : `0 … ${brief(largest)}`;
-        const clipped = clip === 100 ? "the greatest" : `${clip}th percentile`;
-        return { ...result.picture(options), heading: nameOf(result), note: `${range}, ${clipped}` };
-      }),
+      ...this.results.map((result) => ({
+        ...result.picture(options),
+        heading: nameOf(result),
+        note: result.scaleText(options),
+      })),
     ];
     const blends: Block[] = this.results.map((result) => ({ ...result.blend(options), heading: nameOf(result) }));
-    const painted = this.results.filter(({ paint }) => paint === "map");
-    const legend = [
-      painted.some(({ signed }) => !signed) ? "Unsigned maps: black is 0." : "",
-      painted.some(({ signed }) => signed)
-        ? "Signed maps: orange speaks for the target, blue against it, black is 0."
-        : "",
-      this.results.some(({ paint }) => paint === "colors") ? "Colour pictures: grey is 0." : "",
-    ];
     const deltas = this.results.flatMap(({ method, convergenceDelta }) =>
       convergenceDelta === undefined ? [] : [`Convergence delta of ${method} ${brief(convergenceDelta)}.`]
     );
     const caption = [
       "Each map has a scale of its own, which stands above it and ends at a percentile of the magnitudes other than 0; " +
       "what is greater is clipped.",
-      ...legend,
+      colorsText(this.results),
       ...deltas,
       "Below, each map over the photo.",
     ].filter(Boolean).join(" ");

@@ -5,7 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { Figure } from "../figure/figure.ts";
+import { Figure, type SheetRow } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
 import { percent } from "../format.ts";
 import { enlargement } from "./panels.ts";
@@ -46,6 +46,13 @@ export class Prediction extends Result<PredictRow> {
     this.image = image;
     this.activation = activation;
     this.#names = names;
+  }
+
+  /** @internal */
+  override sheetRow(): SheetRow {
+    const { caption, blocks: [row] } = this.figure();
+    const [{ label, probability }] = this.rows;
+    return { heading: `${this.#names.image}: ${label}, ${percent(probability)}`, caption, blocks: [row] };
   }
 
   /** Bars of the probabilities beside the photo. */

@@ -20,7 +20,7 @@ export abstract class Result<Row extends object = object> extends Shown {
 }
 
 /**
- * The results for several images: an array of them that shows itself as one figure.
+ * The results for several images: an array of them that shows itself as one sheet, a row for each.
  *
  * Its own methods (`map`, `filter`, …) return plain arrays.
  */
@@ -32,19 +32,21 @@ export class Collection<Item extends Shown> extends Array<Item> {
     return Array;
   }
 
-  /** All figures in one, each under its own title. */
+  /** A sheet: one row for each result, under its name; how to read them stands below, where it is the same for all. */
   figure(): Figure {
-    const figures = this.map((item) => item.figure());
+    const rows = this.map((item) => item.sheetRow());
     const title = `${this.#title} (${this.length})`;
+    const alike = new Set(rows.map(({ caption }) => caption)).size === 1;
     return new Figure({
       title,
-      blocks: figures.map(({ title, caption, blocks }) => ({
+      caption: alike ? rows[0].caption : "",
+      blocks: rows.map(({ heading, note, caption, blocks }) => ({
         kind: "row",
-        heading: title,
-        note: caption,
+        heading,
+        note: [note, alike ? "" : caption].filter(Boolean).join(" · "),
         blocks: [...blocks],
       })),
-      text: [title, ...figures.map(({ text }) => text)].join("\n\n"),
+      text: [title, ...this.map((item) => item.figure().text)].join("\n\n"),
     });
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Figure, Shown } from "../../lib/figure/figure.ts";
+import { Figure, type SheetRow, Shown } from "../../lib/figure/figure.ts";
 import { collect, Collection, Result } from "../../lib/results/result.ts";
 
 class Counted extends Result<{ value: number }> {
@@ -16,6 +16,15 @@ class Counted extends Result<{ value: number }> {
 class Picture extends Shown {
   override figure(): Figure {
     return new Figure({ title: "a picture", blocks: [], text: "a picture" });
+  }
+}
+
+class Named extends Shown {
+  constructor(readonly name: string) {
+    super();
+  }
+  override figure(): Figure {
+    return new Figure({ title: this.name, caption: this.name, blocks: [] });
   }
 }
 
@@ -36,6 +45,32 @@ describe("a collection", () => {
     expect(text).toBe("net · counts (2)\n\n1,2\n\n3");
     expect(blocks).toHaveLength(2);
     expect(Deno.inspect(both)).toBe(text);
+  });
+
+  test("is a sheet of rows under their names; what is the same for all of them is said once, below", () => {
+    class Row extends Shown {
+      constructor(readonly name: string, readonly note: string, readonly caption: string) {
+        super();
+      }
+      override figure(): Figure {
+        return new Figure({ title: this.name, caption: this.caption, blocks: [] });
+      }
+      override sheetRow(): SheetRow {
+        return { heading: this.name, note: this.note, blocks: [], caption: this.caption };
+      }
+    }
+    const alike = collect([new Row("<b>a", "1", "Black is 0."), new Row("b", "2", "Black is 0.")]).figure();
+    expect(alike.caption).toBe("Black is 0.");
+    expect(alike.blocks.map(({ heading, note }) => [heading, note])).toEqual([["<b>a", "1"], ["b", "2"]]);
+    const different = collect([new Row("a", "1", "Black is 0."), new Row("b", "2", "Black is 1.")]).figure();
+    expect(different.caption).toBe("");
+    expect(different.blocks.map(({ note }) => note)).toEqual(["1 · Black is 0.", "2 · Black is 1."]);
+  });
+
+  test("escapes names on the sheet", async () => {
+    const html = await collect([new Named("<b>a"), new Named("<i>b")], "<u>net").figure().html();
+    expect(html).not.toMatch(/<[biu]>/);
+    expect(html).toContain("&lt;i&gt;b");
   });
 
   test("makes one table, with the place of each result", async () => {

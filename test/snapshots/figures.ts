@@ -367,6 +367,11 @@ export async function occlusionOfTwoImages(): Promise<Figure> {
   return (await occlusion(await waves(), [scene, dark], { size: 8, stride: 4 })).figure();
 }
 
+/** A sheet of one image for two targets. */
+export async function saliencyForTwoTargets(): Promise<Figure> {
+  return (await saliency(await waves(), scene, { target: ["desert", "open sea"] })).figure();
+}
+
 export async function saliencySigned(): Promise<Figure> {
   return (await saliency(await waves(), scene, { signed: true })).figure();
 }

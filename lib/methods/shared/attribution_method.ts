@@ -107,7 +107,7 @@ export function attributionMethod<
       const described = { ...target, ...probability !== undefined && { probability } };
       return result({ ...parts, model: model.name, name: image, image: view, target: described }, own);
     });
-    return many ? collect(results) : results[0];
+    return many ? collect(results, `${model.name} · ${results[0].method}`) : results[0];
   };
   Object.defineProperty(method, "name", { value: name });
   return method as AttributionFunction<Options, Item>;
