@@ -8,11 +8,9 @@ import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
-import { MemoryError } from "../memory.ts";
-import { asMemoryError } from "../runtime/core/memory.ts";
 import { bytesText } from "../format.ts";
 import { type Batch, batchesOf, checkInputs, Gathered } from "./batches.ts";
-import { checkMemory } from "./memory.ts";
+import { checkMemory, explainMemory } from "./memory.ts";
 import { execute, makePlan, type Plan } from "./plan.ts";
 
 /** How a forward pass runs. */
@@ -134,14 +132,9 @@ export async function runHere<Some extends Batch>(
   let last: Some | null = null;
   const note = async () => last = await read();
   await runBatches(tf, model.network, pass, note, receive).catch((error) => {
-    const full = asMemoryError(tf, error);
-    if (!full || !last) throw full ?? error;
-    const { data, shape: [count] } = last;
-    throw new MemoryError(
-      `A batch of ${count} inputs of ${JSON.stringify(model.name)}, ${bytesText(data.byteLength)} of numbers before ` +
-        `the first layer, did not fit. ${full.message}`,
-      { cause: error },
-    );
+    const { data, shape: [count] } = last ?? { data: new Float32Array(), shape: [0] };
+    const batch = `A batch of ${count} inputs of ${JSON.stringify(model.name)}`;
+    throw explainMemory(tf, error, `${batch}, ${bytesText(data.byteLength)} of numbers before the first layer,`);
   });
 }
 

@@ -1,11 +1,11 @@
 /**
- * Whether a pass fits into memory, known before it starts.
+ * Whether a pass fits into memory, known before it starts: the one estimate of all probes.
  *
  * @module
  */
 
 import { checkMachineMemory, MemoryError } from "../memory.ts";
-import { memoryLeft } from "../runtime/core/memory.ts";
+import { asMemoryError, memoryLeft } from "../runtime/core/memory.ts";
 import { bytesText } from "../format.ts";
 import type { TF } from "../runtime/backend.ts";
 import type { Plan } from "./plan.ts";
@@ -23,6 +23,30 @@ function peakBytes(plan: Plan): number {
     for (const id of spent) live -= bytes(id);
   }
   return peak;
+}
+
+/** Half of what is left is taken, since layers allocate some inside. */
+const ROOM = 2;
+/** On the way back as much again is held as was on the way there, and half of it for what operations take inside. */
+const GRADIENT_ROOM = 1.5;
+
+/**
+ * How many inputs of a plan fit into memory at once, at most `batchSize`; at least one is tried.
+ *
+ * @param gradient whether the pass goes back too: it holds all tensors till then
+ */
+export function fitting(tf: TF, plan: Plan, batchSize: number, { gradient = false } = {}): number {
+  const left = memoryLeft(tf);
+  if (left === undefined) return batchSize;
+  const all = () => BYTES_PER_FLOAT * plan.floats.values().reduce((sum, floats) => sum + floats, 0);
+  const one = gradient ? GRADIENT_ROOM * all() : ROOM * peakBytes(plan);
+  return Math.max(1, Math.min(batchSize, Math.floor(left / Math.max(1, one))));
+}
+
+/** An error as one that says what did not fit, if memory ran out; others as they are. */
+export function explainMemory(tf: TF, error: unknown, what: string): unknown {
+  const full = asMemoryError(tf, error);
+  return full ? new MemoryError(`${what} did not fit. ${full.message}`, { cause: error }) : error;
 }
 
 /** A pass that is about to start. */
@@ -54,13 +78,11 @@ export function checkMemory(tf: TF, { model, plan, count, batchSize }: Pass): vo
   const one = peakBytes(plan);
   const batch = Math.min(batchSize, count);
   if (left === undefined || one * batch <= left) return;
-  // Half of what is left, since layers allocate some inside.
-  const fitting = Math.max(1, Math.floor(left / one / 2));
   throw new MemoryError(
     `A batch of ${batch} inputs of ${JSON.stringify(model)} needs at least ${bytesText(one * batch)}, ` +
       `${bytesText(one)} an input; the backend "${tf.getBackend()}" has ${bytesText(left)} left. ` +
       (one <= left
-        ? `Use a smaller batchSize, such as ${fitting}.`
+        ? `Use a smaller batchSize, such as ${fitting(tf, plan, batch)}.`
         : "Use smaller inputs, dispose of models that you no longer need, or use another backend."),
   );
 }

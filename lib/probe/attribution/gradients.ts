@@ -11,10 +11,10 @@ import { type NdArray, sizeOf } from "../../array.ts";
 import type { Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
-import { memoryLeft } from "../../runtime/core/memory.ts";
 import { FOLD_FROM } from "../forward.ts";
 import { inputGradient, type ReluRule } from "../gradient.ts";
-import { execute, type Plan } from "../plan.ts";
+import { fitting } from "../memory.ts";
+import { execute } from "../plan.ts";
 import type { ResolvedTarget } from "../target.ts";
 import { ScoreFunction } from "./score_function.ts";
 
@@ -23,11 +23,6 @@ export interface Sample {
   readonly input: NdArray;
   readonly target: ResolvedTarget;
 }
-
-const BYTES_PER_FLOAT = 4;
-
-/** On the way back as much again is held as was on the way there, and half of it for what operations take inside. */
-const GRADIENT_ROOM = 1.5;
 
 /** All samples in their order, in batches that share a score function and a shape. */
 function* batchesOf(
@@ -60,14 +55,6 @@ export function pack(tf: TF, inputs: readonly NdArray[]): Tensor {
   const packed = new Float32Array(inputs.length * size);
   inputs.forEach(({ data }, i) => packed.set(data, i * size));
   return tf.tensor(packed, [inputs.length, ...shape]);
-}
-
-/** How many samples of a plan fit into memory at once, at most `batchSize`; at least one is tried. */
-export function fitting(tf: TF, plan: Plan, batchSize: number, room: number): number {
-  const left = memoryLeft(tf);
-  if (left === undefined) return batchSize;
-  const one = room * BYTES_PER_FLOAT * plan.floats.values().reduce((sum, floats) => sum + floats, 0);
-  return Math.max(1, Math.min(batchSize, Math.floor(left / Math.max(1, one))));
 }
 
 /** An error of tfjs about gradients as a message that says what to do; others as they are. */
@@ -117,7 +104,7 @@ export async function eachGradient(
     scoreFunction.fold();
     return scoreFunction;
   };
-  const size = (target: ResolvedTarget) => fitting(tf, functionFor(target).plan, batchSize, GRADIENT_ROOM);
+  const size = (target: ResolvedTarget) => fitting(tf, functionFor(target).plan, batchSize, { gradient: true });
   try {
     for (const { start, samples, shape } of batchesOf(count, sample, size)) {
       signal?.throwIfAborted();
@@ -179,7 +166,7 @@ export async function eachScore(
 ): Promise<Float32Array> {
   const tf = await ensureBackend();
   const scoreFunction = new ScoreFunction(tf, model, target, count >= FOLD_FROM);
-  const size = fitting(tf, scoreFunction.plan, batchSize, 1);
+  const size = fitting(tf, scoreFunction.plan, batchSize);
   const scores = new Float32Array(count);
   let done = 0;
   const batches = function* () {

@@ -26,7 +26,8 @@ import {
   type Target,
   unitTarget,
 } from "../target.ts";
-import { fitting, pack } from "./gradients.ts";
+import { fitting } from "../memory.ts";
+import { pack } from "./gradients.ts";
 import { probabilityOf } from "./head.ts";
 import { ScoreFunction } from "./score_function.ts";
 
@@ -153,7 +154,7 @@ async function resolveTerms(model: Model, terms: readonly Term[], batchSize: num
   const byInput = [...Map.groupBy(terms, ({ pair }) => pair.input)];
   const [{ target }] = terms;
   const scoreFunction = new ScoreFunction(tf, model, target, byInput.length >= FOLD_FROM);
-  const size = fitting(tf, scoreFunction.plan, batchSize, 1);
+  const size = fitting(tf, scoreFunction.plan, batchSize);
   const batches = function* () {
     for (let start = 0; start < byInput.length; start += size) {
       signal?.throwIfAborted();

@@ -9,11 +9,10 @@ import type { OcclusionMap } from "../../data/records.ts";
 import type { Box, Interval } from "../../model/geometry.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
-import { MemoryError } from "../../memory.ts";
-import { asMemoryError } from "../../runtime/core/memory.ts";
 import { eachScore } from "../attribution/gradients.ts";
 import { headOf, type OutputActivation } from "../attribution/head.ts";
 import type { Work } from "./incremental.ts";
+import { explainMemory } from "../memory.ts";
 import { type PositionScores, scorePositions } from "./scores.ts";
 import { resolveClass, type ResolvedTarget } from "../target.ts";
 
@@ -174,15 +173,7 @@ export async function occlude(
     const done = isClass ? work.done : work.done + work.full;
     return { map, unoccluded: receiver.unoccluded(), work: { full: work.full, done } };
   } catch (error) {
-    const memory = asMemoryError(tf, error);
-    if (!memory) throw error;
-    throw new MemoryError(
-      `A batch of ${batchSize} occluded images of ${
-        JSON.stringify(model.name)
-      } did not fit; use a smaller batchSize. ` +
-        memory.message,
-      { cause: error },
-    );
+    throw explainMemory(tf, error, `A batch of ${batchSize} occluded images of ${JSON.stringify(model.name)}`);
   }
 }
 

@@ -12,6 +12,7 @@ import { outputOf } from "../../model/model.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { headOf } from "../attribution/head.ts";
 import { runChanges, type Work } from "./incremental.ts";
+import { fitting } from "../memory.ts";
 import { makePlan } from "../plan.ts";
 
 /** What is computed, and at which positions. */
@@ -49,13 +50,14 @@ export type Receive = (scores: PositionScores) => void | Promise<void>;
 export async function scorePositions(
   tf: TF,
   network: LayersModel,
-  { layer, ...options }: PositionsJob,
+  { layer, batchSize, ...options }: PositionsJob,
   receive: Receive,
   signal?: AbortSignal,
 ): Promise<Work> {
   const head = headOf(network);
   const plan = makePlan(network, [head.tap, outputOf(network, network.getLayer(layer))], { fold: true });
-  return await runChanges(tf, plan, { ...options, signal }, async ([tap, maps], which) => {
+  const run = { ...options, batchSize: fitting(tf, plan, batchSize), signal };
+  return await runChanges(tf, plan, run, async ([tap, maps], which) => {
     const tensors = tf.tidy(() => [tf.reshape(head.scores(tf, tap), [-1]), tf.reshape(tf.sum(maps, [1, 2]), [-1])]);
     try {
       const [scores, sums] = await Promise.all(tensors.map((tensor: Tensor) => tensor.data<"float32">()));
