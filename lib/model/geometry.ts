@@ -11,6 +11,7 @@
  */
 
 import type { layers, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { type Shape, Trace, type Use } from "./graph.ts";
 
 /** What one cell reads along one axis. */
 export interface Window {
@@ -19,6 +20,8 @@ export interface Window {
   readonly stride: number;
   /** How many cells the first window begins before the first cell; negative where cells are cut off. */
   readonly before: number;
+  /** Whether the window is only a bound, because its place depends on the size of the image. */
+  readonly bound?: boolean;
 }
 
 /** Cells from `start` up to but not with `end`, along one axis. */
@@ -54,15 +57,23 @@ const WINDOWED = new Set(["Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPo
 /** Layers that join branches cell by cell. */
 const MERGING = new Set(["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]);
 
+/** Layers that work along an axis: cell by cell where that is the channels'. */
+const MIXES = new Set(["Concatenate", "LayerNormalization", "Softmax"]);
+
 const CELL: Window = { kernel: 1, stride: 1, before: 0 };
 
 const pair = (value: unknown, otherwise: number): [number, number] =>
   Array.isArray(value) ? [value[0], value[1]] : typeof value === "number" ? [value, value] : [otherwise, otherwise];
 
-/** How many cells `padding: "same"` adds before the first (TensorFlow's rule: of an uneven number the extra one goes behind). */
-function samePadding(input: number | null, kernel: number, stride: number): number {
-  if (input === null) return Math.floor(Math.max(kernel - stride, 0) / 2);
-  return Math.floor(Math.max((Math.ceil(input / stride) - 1) * stride + kernel - input, 0) / 2);
+/** A window with `padding: "same"` (TensorFlow's rule: of an uneven number of cells the extra one goes behind). */
+function samePadded(input: number | null, kernel: number, stride: number): Window {
+  const before = (left: number) => Math.floor(Math.max(kernel - left, 0) / 2);
+  if (input !== null) return { kernel, stride, before: before(input % stride || stride) };
+  // The last window begins as many cells before the end as the input's length leaves.
+  const [least, most] = [before(stride), before(1)];
+  return least === most
+    ? { kernel, stride, before: most }
+    : { kernel: kernel + most - least, stride, before: most, bound: true };
 }
 
 /**
@@ -73,13 +84,15 @@ function samePadding(input: number | null, kernel: number, stride: number): numb
  */
 export function windowsOf(
   layer: layers.Layer,
-  inputShape: readonly (number | null)[],
+  inputShape: Shape,
 ): readonly [rows: Window, columns: Window] | null {
   const kind = layer.getClassName();
   const config = layer.getConfig();
   if (inputShape.length !== 4) return null;
   if (config["dataFormat"] === "channelsFirst" || config["data_format"] === "channels_first") return null;
-  if (kind === "Concatenate" && ![-1, 3].includes(Number(config["axis"]))) return null;
+  // Along other axes these mix cells.
+  const axes = [config["axis"] ?? -1].flat().map(Number);
+  if (MIXES.has(kind) && axes.some((axis) => axis !== -1 && axis !== 3)) return null;
   if (POINTWISE.has(kind) || MERGING.has(kind)) return [CELL, CELL];
   const both = (window: (axis: 0 | 1) => Window) => [window(0), window(1)] as const;
   if (WINDOWED.has(kind)) {
@@ -89,8 +102,9 @@ export function windowsOf(
     const strides = pair(config["strides"], 1);
     return both((axis) => {
       const kernel = (kernels[axis] - 1) * dilations[axis] + 1;
-      const before = config["padding"] === "same" ? samePadding(inputShape[1 + axis], kernel, strides[axis]) : 0;
-      return { kernel, stride: strides[axis], before };
+      return config["padding"] === "same"
+        ? samePadded(inputShape[1 + axis], kernel, strides[axis])
+        : { kernel, stride: strides[axis], before: 0 };
     });
   }
   if (kind === "ZeroPadding2D") {
@@ -134,28 +148,17 @@ const clip = ([start, end]: Interval, length: number): Interval => [
 
 const empty = ([start, end]: Interval) => start >= end;
 
-/** Rows and columns of a symbolic tensor `[n, h, w, c]`; null where they are not known. */
-function sidesOf({ shape }: SymbolicTensor): [height: number, width: number] | null {
+/** Rows and columns of maps `[n, h, w, c]`; null where they are not known. */
+function sidesOf({ shape }: { shape: Shape }): [height: number, width: number] | null {
   const [, height, width] = shape;
   return shape.length === 4 && height !== null && width !== null ? [height, width] : null;
 }
 
-/** What a tensor is computed from, and its layer's windows; none for the network's own input. */
-function madeBy(tensor: SymbolicTensor) {
-  const node = tensor.sourceLayer.inboundNodes[tensor.nodeIndex];
-  // An input layer names its own output as its input.
-  const inputTensors = node.inputTensors.filter(({ id }) => id !== tensor.id);
-  if (inputTensors.length === 0) return { inputTensors, windows: null };
+/** The windows through which a use of a layer sees what it reads; null where places mean nothing, and for an input. */
+export function windowsOfUse({ layer, inputs, shape }: Use): readonly [rows: Window, columns: Window] | null {
   // Maps that are stretched over others (one number a channel, as attention has it) lose their places.
-  const alike = new Set(inputTensors.map((input) => String(sidesOf(input)))).size === 1;
-  return { inputTensors, windows: alike ? windowsOf(tensor.sourceLayer, inputTensors[0].shape) : null };
-}
-
-/** A tensor and all that it is computed from, each before what is computed from it. */
-function ancestors(tensor: SymbolicTensor, found = new Map<number, SymbolicTensor>()): Map<number, SymbolicTensor> {
-  if (found.has(tensor.id)) return found;
-  for (const input of madeBy(tensor).inputTensors) ancestors(input, found);
-  return found.set(tensor.id, tensor);
+  const alike = new Set(inputs.map((input) => input.shape.slice(1, 3).join())).size === 1;
+  return alike && shape.length === 4 ? windowsOf(layer, inputs[0].shape) : null;
 }
 
 /**
@@ -163,6 +166,7 @@ function ancestors(tensor: SymbolicTensor, found = new Map<number, SymbolicTenso
  *
  * @param output the layer's output, as `outputOf` gives it
  * @param box pixels of the network's input
+ * @param inputShape `[h, w, c]` of the image, for a network that takes any size; @default what the network says
  * @returns the smallest box that holds them, by the geometry alone (weights of 0 count as others); null if it changes none,
  *   and the whole map where places mean nothing on the way
  * @throws {RangeError} if the layer puts out no map of a known size
@@ -177,53 +181,58 @@ function ancestors(tensor: SymbolicTensor, found = new Map<number, SymbolicTenso
  * reachedCells(outputOf(model.network, model.network.getLayer("pool1")), [[0, 32], [0, 32]]);
  * ```
  */
-export function reachedCells(output: SymbolicTensor, box: Box): Box | null {
-  const boxes = new Map<number, Box | null>();
-  for (const tensor of ancestors(output).values()) {
-    const sides = sidesOf(tensor);
-    const { inputTensors, windows } = madeBy(tensor);
+export function reachedCells(output: SymbolicTensor, box: Box, inputShape?: Shape): Box | null {
+  const trace = new Trace(inputShape);
+  const last = trace.to(output);
+  const boxes = new Map<Use, Box | null>();
+  for (const use of trace.uses) {
+    const sides = sidesOf(use);
+    const windows = windowsOfUse(use);
     const whole: Box | null = sides && [[0, sides[0]], [0, sides[1]]];
-    const all = inputTensors.map(({ id }) => boxes.get(id)!).filter((box) => box !== null);
-    if (inputTensors.length === 0) boxes.set(tensor.id, sides && clipBox(box, sides));
-    else if (all.length === 0 && inputTensors.every((input) => sidesOf(input))) boxes.set(tensor.id, null);
-    else if (!windows || !sides) boxes.set(tensor.id, whole);
+    const all = use.inputs.map((input) => boxes.get(input)!).filter((box) => box !== null);
+    if (use.inputs.length === 0) boxes.set(use, sides && clipBox(box, sides));
+    else if (all.length === 0 && use.inputs.every(sidesOf)) boxes.set(use, null);
+    else if (!windows || !sides) boxes.set(use, whole);
     else {
       const axis = (i: 0 | 1) => reached(windows[i], hull(all.map((box) => box[i])), sides[i]);
-      boxes.set(tensor.id, solid([axis(0), axis(1)]));
+      boxes.set(use, solid([axis(0), axis(1)]));
     }
   }
-  mapOf(output);
-  return boxes.get(output.id)!;
+  mapOf(last);
+  return boxes.get(last)!;
 }
 
 /**
  * The pixels that can change a box of a layer's cells.
  *
  * @param output the layer's output, as `outputOf` gives it
- * @param cells the box; without it, one cell is asked for as `[[y, y + 1], [x, x + 1]]`
+ * @param cells the box; one cell is asked for as `[[y, y + 1], [x, x + 1]]`
+ * @param inputShape `[h, w, c]` of the image, for a network that takes any size; @default what the network says
  * @returns the smallest box of pixels that holds them, by the geometry alone; null if there are none, and the whole image
  *   where places mean nothing on the way
  * @throws {RangeError} if the layer puts out no map of a known size
  */
-export function seenPixels(output: SymbolicTensor, cells: Box): Box | null {
-  const all = [...ancestors(output).values()];
-  const wanted = new Map<number, Box[]>([[output.id, [clipBox(cells, mapOf(output))].filter((box) => box !== null)]]);
-  for (const tensor of all.reverse()) {
-    const boxes = wanted.get(tensor.id) ?? [];
-    const { inputTensors, windows } = madeBy(tensor);
-    if (inputTensors.length === 0) return boxes.length ? hullOf(boxes) : null;
+export function seenPixels(output: SymbolicTensor, cells: Box, inputShape?: Shape): Box | null {
+  const trace = new Trace(inputShape);
+  const last = trace.to(output);
+  const wanted = new Map<Use, Box[]>([[last, [clipBox(cells, mapOf(last))].filter((box) => box !== null)]]);
+  let pixels: Box | null = null;
+  for (const use of trace.uses.toReversed()) {
+    const boxes = wanted.get(use) ?? [];
     if (boxes.length === 0) continue;
-    for (const input of inputTensors) {
+    const box = hullOf(boxes);
+    if (use.inputs.length === 0) pixels = box;
+    const windows = windowsOfUse(use);
+    for (const input of use.inputs) {
       const sides = sidesOf(input);
       const whole: Box | null = sides && [[0, sides[0]], [0, sides[1]]];
-      const box = hullOf(boxes);
       const read = windows && sides ? clipBox([seen(windows[0], box[0]), seen(windows[1], box[1])], sides) : whole;
       // A vector has no boxes, but whoever reads it sees all that it was made from.
       const next = read ?? (sides ? null : [[0, 1], [0, 1]] as const);
-      if (next) wanted.set(input.id, [...wanted.get(input.id) ?? [], next]);
+      if (next) wanted.set(input, [...wanted.get(input) ?? [], next]);
     }
   }
-  return null;
+  return pixels;
 }
 
 const solid = (box: Box): Box | null => box.some(empty) ? null : box;
@@ -233,11 +242,11 @@ const hullOf = (boxes: readonly Box[]): Box => [hull(boxes.map(([rows]) => rows)
 const clipBox = ([rows, columns]: Box, [height, width]: [number, number]): Box | null =>
   solid([clip(rows, height), clip(columns, width)]);
 
-function mapOf(output: SymbolicTensor): [number, number] {
-  const sides = sidesOf(output);
+function mapOf(use: Use): [number, number] {
+  const sides = sidesOf(use);
   if (sides) return sides;
   throw new RangeError(
-    `Layer ${JSON.stringify(output.sourceLayer.name)} puts out [${output.shape.slice(1).map((n) => n ?? "?")}]; ` +
+    `Layer ${JSON.stringify(use.name)} puts out [${use.shape.slice(1).map((n) => n ?? "?")}]; ` +
       "wanted maps of a known size, [h, w, c].",
   );
 }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { layers, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { type NdArray, ndarray } from "../array.ts";
 import { resize } from "../codec.ts";
@@ -13,7 +12,10 @@ import { kindOf, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { drawSilhouette } from "../figure/silhouette.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
+import { checkShapes, outputOf, shapeText } from "./graph.ts";
 import { type ReceptiveField, receptiveFields } from "./receptive_field.ts";
+
+export { outputOf } from "./graph.ts";
 
 /** One layer of a model, as its table shows it. */
 export interface LayerInfo {
@@ -37,19 +39,6 @@ export interface ModelOptions {
   labels: readonly string[] | null;
   /** How the network wants its pixels. */
   preprocess: Preprocess;
-}
-
-const shapeText = (shape: readonly (number | null)[]) => shape.map((length) => length ?? "?").join("×");
-
-/**
- * The symbolic output of a layer in this network: that of its first use in it. (A nested model, or a layer shared with
- * another network, has uses elsewhere too.)
- */
-export function outputOf(network: LayersModel, layer: layers.Layer): SymbolicTensor {
-  const graph = (network as unknown as { model?: LayersModel }).model ?? network;
-  const use = layer.inboundNodes.findIndex((_, i) => graph.containerNodes.has(`${layer.name}_ib-${i}`));
-  const output = layer.getOutputAt(Math.max(0, use));
-  return Array.isArray(output) ? output[0] : output;
 }
 
 /**
@@ -82,6 +71,8 @@ export class Model extends Shown {
   readonly inputShape: readonly (number | null)[];
   /** The TensorFlow.js model itself. convlens never changes it, but for its weights when it is trained. */
   readonly network: LayersModel;
+  /** Of each size of image that was checked, the shape of each layer. */
+  readonly #shapes = new Map<string, ReadonlyMap<string, readonly number[]>>();
 
   /**
    * @internal
@@ -110,16 +101,13 @@ export class Model extends Shown {
     }
     this.labels = labels;
     const fields = receptiveFields(network);
-    this.layers = network.layers.map((layer) => {
-      const shape = layer.outboundNodes.length || layer.inboundNodes.length ? layer.getOutputAt(0) : network.outputs[0];
-      return {
-        name: layer.name,
-        kind: layer.getClassName(),
-        outputShape: (Array.isArray(shape) ? shape[0] : shape).shape.slice(1),
-        params: layer.countParams(),
-        receptiveField: fields.get(layer.name) ?? null,
-      };
-    });
+    this.layers = network.layers.map((layer) => ({
+      name: layer.name,
+      kind: layer.getClassName(),
+      outputShape: outputOf(network, layer).shape.slice(1),
+      params: layer.countParams(),
+      receptiveField: fields.get(layer.name) ?? null,
+    }));
   }
 
   /** How many weights the model has. */
@@ -146,10 +134,33 @@ export class Model extends Shown {
   }
 
   /**
+   * The shape that a layer really puts out for an image.
+   *
+   * @param name the layer's name
+   * @param inputShape `[h, w, c]` of the image as the model sees it; @default the model's own input
+   * @returns `[h, w, c]` or `[n]`; `null` where it depends on the image and none was given
+   * @throws {RangeError} if there is no such layer, or the image is too small for a layer of the network
+   */
+  shapeOf(name: string, inputShape?: readonly number[]): readonly (number | null)[] {
+    const { outputShape } = this.layer(name);
+    return inputShape ? this.#shapesFor(inputShape).get(name)! : outputShape;
+  }
+
+  /** The shapes of all layers for images of a size, which they are checked for. */
+  #shapesFor([height, width]: readonly number[]): ReadonlyMap<string, readonly number[]> {
+    const key = `${height}×${width}`;
+    if (this.#shapes.size > 99) this.#shapes.clear();
+    const shapes = this.#shapes.get(key) ??
+      checkShapes(this.network, this.name, [height, width, ...this.inputShape.slice(2) as number[]]);
+    return this.#shapes.set(key, shapes).get(key)!;
+  }
+
+  /**
    * An image as this model sees it: brought to the input's size, still RGB of 0…255.
    *
    * @returns `[h, w, 3]`
    * @throws {TypeError} if the model's input is not an image
+   * @throws {RangeError} if it is too small for a layer of the network: says what would do
    */
   async view(image: ImageLike): Promise<NdArray> {
     const [height, width, channels] = this.inputShape;
@@ -162,6 +173,7 @@ export class Model extends Shown {
     const pixels = (await toImage(image)).rgb();
     const { shape } = pixels;
     const size: [number, number] = [height ?? shape[0], width ?? shape[1]];
+    this.#shapesFor(size);
     return size[0] === shape[0] && size[1] === shape[1]
       ? pixels
       : await resize(pixels, size, { fit: this.preprocess.fit });

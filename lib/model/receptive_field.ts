@@ -8,8 +8,9 @@
  * @module
  */
 
-import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
-import { windowsOf } from "./geometry.ts";
+import type { LayersModel } from "../runtime/tensorflow_types.ts";
+import { windowsOfUse } from "./geometry.ts";
+import { outputOf, Trace, type Use } from "./graph.ts";
 
 /** What one cell sees, in pixels of the network's input, alike in both directions. */
 export interface ReceptiveField {
@@ -33,66 +34,58 @@ interface Span {
 
 type Field = [height: Span, width: Span];
 
-function through(layer: layers.Layer, inputs: Field[], inputShape: (number | null)[]): Field | null {
-  const windows = windowsOf(layer, inputShape);
-  return windows && windows.map(({ kernel, stride, before }, axis) => {
-    const span = union(inputs.map((field) => field[axis]));
-    return {
+const PIXEL: Span = { start: 0, size: 1, stride: 1, exact: true };
+
+/** The field of a use, from those of what it reads; null where there is none. */
+function fieldOf(use: Use, fields: ReadonlyMap<Use, Field | null>): Field | null {
+  if (use.inputs.length === 0) return use.shape.length === 4 ? [PIXEL, PIXEL] : null;
+  const windows = windowsOfUse(use);
+  const inputs = use.inputs.map((input) => fields.get(input)!).filter((field) => field !== null);
+  if (!windows || inputs.length < use.inputs.length) return null;
+  const field = windows.map(({ kernel, stride, before, bound }, axis): Span | null => {
+    const span = union(inputs.map((field) => field[axis]), use.inputs[0].shape[1 + axis]);
+    return span && {
       start: span.start - before * span.stride,
       size: span.size + (kernel - 1) * span.stride,
       stride: span.stride * stride,
-      exact: span.exact,
+      exact: span.exact && !bound,
     };
-  }) as Field | null;
+  });
+  return field.includes(null) ? null : field as Field;
 }
 
-/** The span that holds those of all branches which meet. */
-function union(spans: Span[]): Span {
-  const start = Math.min(...spans.map((span) => span.start));
-  const end = Math.max(...spans.map((span) => span.start + span.size));
+/** The span that holds those of all branches which meet in a map of so many cells; null if there is none. */
+function union(spans: Span[], length: number | null): Span | null {
   const stride = Math.max(...spans.map((span) => span.stride));
-  return { start, size: end - start, stride, exact: spans.every((span) => span.exact && span.stride === stride) };
-}
-
-/** The field of the network's input itself: each cell is a pixel. A Sequential does not list this layer. */
-function pixels(layer: layers.Layer): Field | null {
-  const pixel: Span = { start: 0, size: 1, stride: 1, exact: true };
-  return layer.getClassName() === "InputLayer" && layer.batchInputShape.length === 4 ? [pixel, pixel] : null;
-}
-
-/** What follows from the inputs' fields, if all of them are known. */
-function joined(inputs: (Field | null)[], next: (inputs: Field[]) => Field | null): Field | null {
-  return inputs.every((input) => input !== null) ? next(inputs) : null;
+  const alike = spans.every((span) => span.stride === stride);
+  if (!alike && length === null) return null;
+  // What moves more slowly from cell to cell falls behind, up to the last one.
+  const start = Math.min(...spans.map((span) => span.start - (alike ? 0 : (stride - span.stride) * (length! - 1))));
+  const end = Math.max(...spans.map((span) => span.start + span.size));
+  return { start, size: end - start, stride, exact: alike && spans.every(({ exact }) => exact) };
 }
 
 /**
- * The receptive field of every layer of a network.
+ * The receptive field of every layer of a network: of one that is used several times, that of its first use.
  *
  * @returns by layer name; `null` where cells have no place in the image (dense layers, global pooling), where the
  *   two directions differ, or behind a layer type that is not known
  */
-export function receptiveFields(network: { layers: layers.Layer[] }): Map<string, ReceptiveField | null> {
-  const fields = new Map<string, Field | null>();
-  const result = new Map<string, ReceptiveField | null>();
-  for (const layer of network.layers) {
-    const node = layer.inboundNodes[0];
-    // A layer that is used twice has several fields.
-    const field = layer.getClassName() === "InputLayer"
-      ? pixels(layer)
-      : node && layer.inboundNodes.length === 1
-      ? joined(node.inboundLayers.map((below) => fields.get(below.name) ?? pixels(below)), (inputs) =>
-        through(layer, inputs, node.inputShapes[0] as (number | null)[]))
-      : null;
-    fields.set(layer.name, field);
-    const [height, width] = field ?? [];
+export function receptiveFields(network: LayersModel): Map<string, ReceptiveField | null> {
+  const trace = new Trace();
+  const uses = network.layers.map((layer) => trace.to(outputOf(network, layer)));
+  const fields = new Map<Use, Field | null>();
+  for (const use of trace.uses) fields.set(use, fieldOf(use, fields));
+  return new Map(network.layers.map(({ name }, i) => {
+    const [height, width] = fields.get(uses[i]) ?? [];
     const alike = height && width && height.size === width.size && height.stride === width.stride &&
       height.start === width.start;
-    result.set(
-      layer.name,
-      alike
-        ? { size: height.size, stride: height.stride, offset: height.start, exact: height.exact && width.exact }
-        : null,
-    );
-  }
-  return result;
+    if (!alike) return [name, null];
+    return [name, {
+      size: height.size,
+      stride: height.stride,
+      offset: height.start,
+      exact: height.exact && width.exact,
+    }];
+  }));
 }

@@ -233,8 +233,17 @@ function checkKeys(target: object, known: readonly string[]): void {
   throw new TypeError(`target has no option ${JSON.stringify(unknown)}. ${nearestOf(unknown, known)}`);
 }
 
-/** Looks up a target that is no sum. */
-export function resolveSingle(model: Model, target: SingleWanted, output?: ArrayLike<number>): SingleTarget {
+/**
+ * Looks up a target that is no sum.
+ *
+ * @param inputShape `[h, w, c]` of the image, which says how many cells there are where the network takes any size
+ */
+export function resolveSingle(
+  model: Model,
+  target: SingleWanted,
+  output?: ArrayLike<number>,
+  inputShape?: readonly number[],
+): SingleTarget {
   if (typeof target === "function") {
     return { kind: "function", of: target, text: target.name || "a function of the outputs" };
   }
@@ -247,10 +256,10 @@ export function resolveSingle(model: Model, target: SingleWanted, output?: Array
   }
   if ("direction" in target) {
     checkKeys(target, ["layer", "direction", "cell"]);
-    return resolveDirection(model, target);
+    return resolveDirection(model, target, inputShape);
   }
   checkKeys(target, ["layer", "channel", "cell"]);
-  return resolveUnit(model, target);
+  return resolveUnit(model, target, inputShape);
 }
 
 /**
@@ -332,33 +341,40 @@ function channelsOf(model: Model, layer: string): number {
 }
 
 /** @throws {RangeError} if a layer has no such cell */
-function checkCell(model: Model, layer: string, cell: readonly number[]): void {
-  const { outputShape: [height, width], outputShape } = model.layer(layer);
+function checkCell(model: Model, layer: string, cell: readonly number[], inputShape?: readonly number[]): void {
+  const shape = model.shapeOf(layer, inputShape);
+  const [height, width] = shape;
   const quoted = JSON.stringify(layer);
-  if (outputShape.length === 1) {
+  if (shape.length === 1) {
     throw new RangeError(`Layer ${quoted} puts out a vector, which has no cells: received the cell [${cell}].`);
   }
   const inside = (at: number, length: number | null) => Number.isInteger(at) && at >= 0 && at < (length ?? Infinity);
   if (Array.isArray(cell) && cell.length === 2 && inside(cell[0], height) && inside(cell[1], width)) return;
   throw new RangeError(
-    `Layer ${quoted} has maps of ${height ?? "?"}×${width ?? "?"} cells: received the cell ${
+    `Layer ${quoted} has maps of ${height ?? "?"}×${width ?? "?"} cells${
+      inputShape ? " for this image" : ""
+    }: received the cell ${
       Array.isArray(cell) ? `[${cell.join(", ")}]` : kindOf(cell)
     }; wanted [y, x], counted from 0.`,
   );
 }
 
 /** Looks up a layer, and checks that it has the channel and the cell. */
-export function resolveUnit(model: Model, { layer, channel, cell }: Unit): UnitTarget {
+export function resolveUnit(model: Model, { layer, channel, cell }: Unit, inputShape?: readonly number[]): UnitTarget {
   const count = channelsOf(model, layer);
   if (!Number.isInteger(channel) || channel < 0 || channel >= count) {
     throw new RangeError(`Layer ${JSON.stringify(layer)} has channels 0 to ${count - 1}: received ${channel}.`);
   }
-  if (cell !== undefined) checkCell(model, layer, cell);
+  if (cell !== undefined) checkCell(model, layer, cell, inputShape);
   return unitTarget(layer, channel, cell);
 }
 
 /** Looks up a layer, and checks that the direction has as many numbers as the layer has channels. */
-function resolveDirection(model: Model, { layer, direction, cell }: Direction): DirectionTarget {
+function resolveDirection(
+  model: Model,
+  { layer, direction, cell }: Direction,
+  inputShape?: readonly number[],
+): DirectionTarget {
   const count = channelsOf(model, layer);
   const values = Float32Array.from(isNdArray(direction) ? direction.data : direction as readonly number[]);
   if (values.length !== count) {
@@ -367,6 +383,6 @@ function resolveDirection(model: Model, { layer, direction, cell }: Direction): 
     );
   }
   if (!values.every(Number.isFinite)) throw new RangeError("A direction is made of finite numbers: one is not.");
-  if (cell !== undefined) checkCell(model, layer, cell);
+  if (cell !== undefined) checkCell(model, layer, cell, inputShape);
   return directionTarget(layer, values, cell);
 }

@@ -111,7 +111,7 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
   const { network } = model;
   const { wanted, ...image } = pair;
   const maps = outputOf(network, network.getLayer(layer));
-  const preliminary = preliminaryTarget(model, wanted);
+  const preliminary = preliminaryTarget(model, wanted, image.input);
   const scoreFunction = new ScoreFunction(tf, model, preliminary, false);
   const { outputs } = scoreFunction;
   const tail = makePlan(network, [maps, ...outputs], { fold: false });

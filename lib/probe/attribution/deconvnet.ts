@@ -24,7 +24,8 @@
 
 import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../../array.ts";
-import { type Model, outputOf } from "../../model/model.ts";
+import { graphOf, outputOf } from "../../model/graph.ts";
+import type { Model } from "../../model/model.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { asMemoryError } from "../../runtime/core/memory.ts";
 import { inputGradient } from "../gradient.ts";
@@ -156,12 +157,6 @@ function checkRule({ name, layer }: Pick<Step, "name" | "layer">, isStart: boole
   }
 }
 
-/** The functional graph of a nested model, or null for a plain layer. */
-function graphOf(layer: layers.Layer): LayersModel | null {
-  const graph = (layer as unknown as { model?: LayersModel }).model ?? layer;
-  return "containerNodes" in graph ? graph as LayersModel : null;
-}
-
 /** A layer as it would be without its activation function. The layer itself stays as it is. */
 function withoutActivation(tf: TF, layer: layers.Layer): layers.Layer {
   const linear = (tf.layers.activation({ activation: "linear" }) as unknown as { activation: unknown }).activation;
@@ -277,9 +272,6 @@ export async function deconvolve(
       ? unit.cell ?? strongestCell(maps.data, channel, maps.shape) as [number, number]
       : undefined;
     const place = cell ? (cell[0] * maps.shape[1] + cell[1]) * maps.shape[2] + channel : channel;
-    if (place >= maps.data.length) {
-      throw new RangeError(`Layer ${JSON.stringify(layer)} put out [${maps.shape}]: there is no cell [${cell}].`);
-    }
     const one = new Float32Array(sizeOf(maps.shape));
     one[place] = 1;
     top.signal = tf.tensor(one, top.tensor.shape);

@@ -52,12 +52,12 @@ export interface Pair extends Pick<AttributionInput, "name" | "view" | "input"> 
 /** What a target means for an image. */
 export type TargetForImage = Pick<AttributionInput, "target" | "probability">;
 
-const preliminarySingle = (model: Model, target: SingleWanted): SingleTarget =>
-  resolveSingle(model, target === "predicted" ? 0 : target);
+const preliminarySingle = (model: Model, target: SingleWanted, { shape }: NdArray): SingleTarget =>
+  resolveSingle(model, target === "predicted" ? 0 : target, undefined, shape);
 
 /** A target before the image was looked at; the first class is there in place of the predicted one. */
-export function preliminaryTarget(model: Model, target: Target): ResolvedTarget {
-  const terms = flatTerms(target).map(([weight, term]) => ({ weight, target: preliminarySingle(model, term) }));
+export function preliminaryTarget(model: Model, target: Target, input: NdArray): ResolvedTarget {
+  const terms = flatTerms(target).map(([weight, term]) => ({ weight, target: preliminarySingle(model, term, input) }));
   return typeof target === "object" && "sum" in target ? sumTarget(terms) : terms[0].target;
 }
 
@@ -135,7 +135,7 @@ export async function resolveForImages(
       pair,
       weight,
       wanted,
-      target: preliminarySingle(model, wanted),
+      target: preliminarySingle(model, wanted, pair.input),
     }))
   );
   const open = byPair.flat().filter(({ target }) => dependsOnImage(model, target));
