@@ -127,6 +127,20 @@ export class RunOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
+/** What becomes of an image that cannot be read. */
+export type OnBadImage = "skip" | "stop";
+
+/** How work runs that walks a data set: the same in every function. */
+export class WalkOptions extends RunOptions {
+  /**
+   * What is done at an image that cannot be read: `"skip"` leaves it out, and the result lists it with the reason
+   * (`skipped`, and in its caption); `"stop"` ends the run with an error that names it.
+   * @default "skip" for a data set, "stop" for images that are given one by one
+   */
+  @oneOf("skip", "stop")
+  onBadImage?: OnBadImage;
+}
+
 /** The message about an unknown option lists at most this many of the known ones. */
 const MOST_OPTIONS = 10;
 

@@ -67,11 +67,11 @@ export function splitDataset<Class extends string>(
     name,
     labels: names.filter((label) => !classes || classes.includes(label)),
     rows,
-    async *read(wanted) {
+    async *walk(wanted) {
       let at = 0;
       for await (const pixels of read(wanted.map((index) => places[index]))) {
         const { id, label } = rows[wanted[at++]];
-        yield { id, image: new Image(pixels, { name: `${label} ${id}`, source: name }), label };
+        yield { known: { id, label }, read: () => new Image(pixels, { name: `${label} ${id}`, source: name }) };
       }
     },
   });

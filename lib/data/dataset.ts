@@ -5,7 +5,7 @@
  */
 
 import { kindOf } from "../errors.ts";
-import { checkWhole, checkWithin, readOptions, rule, text, whole } from "../options.ts";
+import { checkArray, checkWhole, checkWithin, readOptions, rule, text, whole } from "../options.ts";
 import { randomStream, shuffled } from "../random.ts";
 import { type Image, type ImageLike, toImage } from "./image.ts";
 
@@ -35,15 +35,38 @@ export interface Dataset extends AsyncIterable<DatasetItem> {
 
 /**
  * @param asker the function that wants a data set, as `"train"`
- * @throws {TypeError} if it is none
+ * @throws {TypeError} if it is none, or its labels are not strings
+ * @throws {RangeError} if its size is not a whole number ≥ 1, or two of its labels are the same
  */
 export function checkDataset(asker: string, dataset: unknown): asserts dataset is Dataset {
-  const { size, [Symbol.asyncIterator]: walk } = (dataset ?? {}) as Partial<Dataset>;
-  if (typeof walk === "function" && typeof size === "number") return;
-  throw new TypeError(
-    `${asker} wants a data set, as await cifar10() or await imageFolder("photos") gives one, or dataset(items) of ` +
-      `images of your own: received ${kindOf(dataset)}.`,
-  );
+  const { name, size, labels, [Symbol.asyncIterator]: walk } = (dataset ?? {}) as Partial<Dataset>;
+  if (typeof walk !== "function" || typeof size !== "number") {
+    throw new TypeError(
+      `${asker} wants a data set, as await cifar10() or await imageFolder("photos") gives one, or dataset(items) of ` +
+        `images of your own: received ${kindOf(dataset)}.`,
+    );
+  }
+  const named = `The data set ${JSON.stringify(name)}`;
+  if (size === 0) throw new RangeError(`${named} holds no image; wanted at least one.`);
+  checkWhole(`The size of ${named.replace("The", "the")}, how many images it gives,`, size, 1);
+  if (labels !== undefined) checkLabels(`The labels of ${named.replace("The", "the")}`, labels);
+}
+
+/**
+ * @param name what the labels are, at the start of a sentence
+ * @throws {TypeError} if they are no array of strings
+ * @throws {RangeError} if two are the same
+ */
+export function checkLabels(name: string, labels: unknown): void {
+  checkArray(name, labels, 'labels, as ["cat", "dog"]');
+  const each = labels as readonly unknown[];
+  each.forEach((label, i) => {
+    if (typeof label !== "string") {
+      throw new TypeError(`${name} must be strings: received ${kindOf(label)} at ${i}. Write them as text.`);
+    }
+    const first = each.indexOf(label);
+    if (first < i) throw new RangeError(`${name} must differ: ${JSON.stringify(label)} stands at ${first} and ${i}.`);
+  });
 }
 
 /** Names in an order that does not depend on the machine's language. */
@@ -62,8 +85,35 @@ export interface DatasetParts {
   readonly labels?: readonly string[];
   /** What is known of each image; only how many there are where nothing is known before they are read. */
   readonly rows: readonly DatasetRow[] | number;
-  /** Reads the images at these places, in this order. */
-  readonly read: (places: readonly number[]) => AsyncIterable<DatasetItem>;
+  /** Walks the images at these places, in this order. */
+  readonly walk: (places: readonly number[]) => AsyncIterable<UnreadItem>;
+}
+
+/** An image of a data set before it is read. */
+export interface UnreadItem {
+  /** What is known of it. */
+  readonly known: DatasetRow;
+  /** Reads it; fails if it is damaged or gone, and the walk can go on all the same. */
+  readonly read: () => Image | Promise<Image>;
+}
+
+/** An image that was left out, because it could not be read. */
+export interface SkippedImage {
+  /** Its id in the data set. */
+  readonly id: string;
+  /** Why it could not be read. */
+  readonly reason: string;
+}
+
+/**
+ * The images of a data set, each to be read by whoever walks them.
+ *
+ * @throws {TypeError} if a data set that is not made by {@linkcode dataset} gives what is no item
+ */
+export async function* unreadItems(dataset: Dataset): AsyncGenerator<UnreadItem, undefined> {
+  if (dataset instanceof ImageDataset) return yield* dataset.unread();
+  let place = 0;
+  for await (const item of dataset) yield unread(item, place++);
 }
 
 /** A {@linkcode Dataset} that can be cut, filtered and shuffled. None of this reads an image. */
@@ -87,9 +137,14 @@ export class ImageDataset implements Dataset {
     if (labels) this.labels = labels;
   }
 
-  /** Walks the images in their order, as `for await` does. */
-  [Symbol.asyncIterator](): AsyncIterator<DatasetItem> {
-    return this.#parts.read(this.#places)[Symbol.asyncIterator]();
+  /** Walks the images in their order, as `for await` does; ends with an error at one that cannot be read. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<DatasetItem, undefined> {
+    for await (const { known, read } of this.unread()) yield { ...known, image: await read() };
+  }
+
+  /** @internal Walks the images in their order without reading them. */
+  async *unread(): AsyncGenerator<UnreadItem, undefined> {
+    yield* this.#parts.walk(this.#places);
   }
 
   /**
@@ -198,10 +253,7 @@ export class DatasetOptions {
   @text()
   name?: string;
   /** All labels, in the order of a model's outputs. @default those that occur, in the order of the alphabet */
-  @rule((name, value) => {
-    if (Array.isArray(value) && value.every((label) => typeof label === "string")) return;
-    throw new TypeError(`${name} must be an array of labels, as ["cat", "dog"]: received ${kindOf(value)}.`);
-  })
+  @rule(checkLabels)
   labels?: readonly string[];
 }
 
@@ -238,8 +290,8 @@ export function dataset(
   }
   if (!Number.isSafeInteger(own.size) || own.size! < 1) {
     throw new TypeError(
-      `An asynchronous iterable of images wants a size, how many there are, as { size: 12, async *` +
-        `[Symbol.asyncIterator]() { … } }: received the size ${kindOf(own.size)}.`,
+      `An asynchronous iterable of images wants a size, a whole number ≥ 1 of how many there are, as { size: 12, ` +
+        `async *[Symbol.asyncIterator]() { … } }: received the size ${kindOf(own.size)}.`,
     );
   }
   return fromStream(items as AsyncIterable<ItemLike>, own.size!, name, given.labels ?? own.labels);
@@ -247,29 +299,40 @@ export function dataset(
 
 /** @throws {TypeError} if it is no item for {@linkcode dataset} */
 function checkItem(item: unknown, place: number): asserts item is ItemLike {
-  const where = `Item ${place} of a data set`;
   if (typeof item !== "object" || item === null || Array.isArray(item)) {
-    throw new TypeError(`${where} must be an object { image, id, label }: received ${kindOf(item)}.`);
+    throw new TypeError(
+      `Item ${place} of a data set must be an object { image, id, label }: received ${kindOf(item)}.`,
+    );
   }
   const { image, id, label } = item as Partial<ItemLike>;
+  const named = typeof id === "string" ? ` (id ${JSON.stringify(id)})` : "";
   if (image === undefined || image === null) {
-    throw new TypeError(`${where} has no image; it has ${Object.keys(item).join(", ") || "nothing"}.`);
+    throw new TypeError(
+      `Item ${place}${named} of a data set has no image; it has ${
+        Object.keys(item).filter((name) => name !== "image").join(", ") || "nothing"
+      }.`,
+    );
   }
   for (const [name, value] of [["id", id], ["label", label]] as const) {
     if (value === undefined || typeof value === "string") continue;
-    throw new TypeError(`The ${name} of item ${place} of a data set must be a string: received ${kindOf(value)}.`);
+    throw new TypeError(
+      `The ${name} of item ${place}${named} of a data set must be a string: received ${kindOf(value)}. ` +
+        (value === null ? "Leave it out where there is none." : "Write it as text, with String(…)."),
+    );
   }
 }
 
-/** An item as a data set gives it, under an id. */
-async function itemOf({ image, ...known }: ItemLike, place: number): Promise<DatasetItem> {
-  return { id: String(place), ...known, image: await toImage(image) };
+/** A checked item under an id, its image to be read. */
+function unread(item: unknown, place: number): UnreadItem {
+  checkItem(item, place);
+  const { image, ...known } = item;
+  return { known: { id: String(place), ...known }, read: () => toImage(image) };
 }
 
 function fromList(items: readonly ItemLike[], name: string, labels?: readonly string[]): ImageDataset {
-  items.forEach(checkItem);
   if (items.length === 0) throw new RangeError(`The data set ${JSON.stringify(name)} holds no image.`);
-  const rows = items.map(({ image: _, ...known }, place) => ({ id: String(place), ...known }));
+  const each = items.map(unread);
+  const rows = each.map(({ known }) => known);
   const seen = new Map<string, number>();
   rows.forEach(({ id }, place) => {
     if (seen.has(id)) {
@@ -285,8 +348,8 @@ function fromList(items: readonly ItemLike[], name: string, labels?: readonly st
     name,
     labels: labels ?? (found.length > 0 ? found : undefined),
     rows,
-    async *read(places) {
-      for (const place of places) yield await itemOf(items[place], place);
+    async *walk(places) {
+      for (const place of places) yield each[place];
     },
   });
 }
@@ -302,14 +365,13 @@ function fromStream(
     labels,
     rows: size,
     // Places are in their order: what changes it asks for rows.
-    async *read(places) {
+    async *walk(places) {
       let at = 0;
       let place = 0;
       for await (const item of items) {
         if (at === places.length) return;
         if (place === places[at]) {
-          checkItem(item, place);
-          yield await itemOf(item, place);
+          yield unread(item, place);
           at++;
         }
         place++;

@@ -72,10 +72,10 @@ export async function imageFolder(path: string): Promise<ImageDataset> {
     name: basename(path),
     ...(labels.length > 0 && { labels }),
     rows: files,
-    async *read(places) {
+    async *walk(places) {
       for (const place of places) {
-        const row = files[place];
-        yield { ...row, image: await loadImage(join(path, row.id)) };
+        const known = files[place];
+        yield { known, read: () => loadImage(join(path, known.id)) };
       }
     },
   });

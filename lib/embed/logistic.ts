@@ -158,3 +158,12 @@ export function classify({ weights, bias }: Logistic, points: NdArray): Int32Arr
     return best;
   });
 }
+
+/** Wilson's interval of 95 % for a share. */
+export function wilson(right: number, count: number): [low: number, high: number] {
+  const z = 1.959964;
+  const share = right / count;
+  const middle = (share + z * z / (2 * count)) / (1 + z * z / count);
+  const half = z / (1 + z * z / count) * Math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2);
+  return [Math.max(0, middle - half), Math.min(1, middle + half)];
+}

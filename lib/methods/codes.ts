@@ -15,14 +15,14 @@ import type { Dataset } from "../data/dataset.ts";
 import { kindOf } from "../errors.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model } from "../model/model.ts";
-import { readOptions, RunOptions, text, whole } from "../options.ts";
+import { readOptions, text, WalkOptions, whole } from "../options.ts";
 import { Codes, type CodesFile } from "../results/codes.ts";
 import { type CodesKeeper, keepInFile, keepInMemory } from "../results/codes_keeper.ts";
 import { withProgress } from "../results/progress.ts";
 import { forwardEach } from "../scan/forward_all.ts";
 
 /** The options of `codes`. */
-export class CodesOptions extends RunOptions {
+export class CodesOptions extends WalkOptions {
   /**
    * The layer that puts the codes out; feature maps are laid out as one vector.
    * @default what the classifier, the last layer with weights, reads
@@ -116,12 +116,10 @@ export async function codes(
   options: Partial<CodesOptions> = {},
 ): Promise<Codes | CodesFile> {
   checkModel("codes", model);
-  const reader = new InputReader("codes", model, dataset);
-  const { thumbnail, file, batchSize, signal, onProgress, layer = beforeClassifier(model) } = readOptions(
-    "codes",
-    CodesOptions,
-    options,
-  );
+  const { thumbnail, file, ...run } = readOptions("codes", CodesOptions, options);
+  const { batchSize, signal, onProgress } = run;
+  const reader = new InputReader("codes", model, dataset, run);
+  const { layer = beforeClassifier(model) } = run;
   model.layer(layer);
   const { size } = reader;
   const classes = classesAfter(model, layer);
@@ -148,10 +146,16 @@ export async function codes(
   };
   try {
     const layers = classes ? [layer, classes] : [layer];
-    return await withProgress(`Codes of ${model.name} · ${layer}`, size, async (update) => {
-      await forwardEach(model, inputs, layers, receive, { batchSize, signal, onProgress: update });
-      return await keeper.finish();
-    }, onProgress);
+    return await withProgress(
+      `Codes of ${model.name} · ${layer}`,
+      size,
+      async (update) => {
+        await forwardEach(model, inputs, layers, receive, { batchSize, signal, onProgress: update });
+        return await keeper.finish(reader.skipped);
+      },
+      onProgress,
+      reader,
+    );
   } catch (error) {
     await keeper.abandon?.();
     throw error;

@@ -12,13 +12,13 @@ import { type NdArray, sizeOf } from "../array.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model, outputOf } from "../model/model.ts";
-import { arrayOf, readOptions, RunOptions, within } from "../options.ts";
+import { arrayOf, readOptions, WalkOptions, within } from "../options.ts";
 import { type DeadFilterRow, DeadFilters } from "../results/dead_filters.ts";
 import { withProgress } from "../results/progress.ts";
 import { forwardEach } from "../scan/forward_all.ts";
 
 /** The options of `deadFilters`. */
-export class DeadFiltersOptions extends RunOptions {
+export class DeadFiltersOptions extends WalkOptions {
   /**
    * Which layers to watch.
    * @default every layer that ends in a ReLU, but for the last layer of the model
@@ -137,8 +137,9 @@ export async function deadFilters(
   options: Partial<DeadFiltersOptions> = {},
 ): Promise<DeadFilters> {
   checkModel("deadFilters", model);
-  const reader = new InputReader("deadFilters", model, dataset);
-  const { layers, hardly, batchSize, signal, onProgress } = readOptions("deadFilters", DeadFiltersOptions, options);
+  const { layers, hardly, ...run } = readOptions("deadFilters", DeadFiltersOptions, options);
+  const { batchSize, signal, onProgress } = run;
+  const reader = new InputReader("deadFilters", model, dataset, run);
   const names = [...new Set(layers ?? rectified(model))];
   names.forEach((name) => model.layer(name));
   if (names.length === 0) {
@@ -155,15 +156,21 @@ export async function deadFilters(
   const tallies = names.map((name, i) => new Tally(name, shapes[i].at(-1)!));
   const floats = shapes.reduce((sum, shape) => sum + sizeOf(shape.map((length) => length ?? 100)), 0);
   const fitting = Math.max(1, Math.floor(MOST_FLOATS / floats));
-  await withProgress(`Looking for dead filters in ${model.name}`, dataset.size, (update) =>
-    forwardEach(
-      model,
-      reader.inputs(),
-      names,
-      (outputs) => outputs.forEach((output, i) => tallies[i].add(output)),
-      { batchSize: Math.min(batchSize, fitting), signal, onProgress: update },
-    ), onProgress);
-  return new DeadFilters(tallies.flatMap((tally) => tally.rows(hardly)), dataset.size, {
+  await withProgress(
+    `Looking for dead filters in ${model.name}`,
+    dataset.size,
+    (update) =>
+      forwardEach(
+        model,
+        reader.inputs(),
+        names,
+        (outputs) => outputs.forEach((output, i) => tallies[i].add(output)),
+        { batchSize: Math.min(batchSize, fitting), signal, onProgress: update },
+      ),
+    onProgress,
+    reader,
+  );
+  return new DeadFilters(tallies.flatMap((tally) => tally.rows(hardly)), reader, {
     model: model.name,
     dataset: dataset.name,
     hardly,

@@ -9,19 +9,20 @@
 
 import { type NdArray, ndarray, sizeOf } from "../array.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { classify, fitLogistic } from "../embed/logistic.ts";
+import { classify, fitLogistic, wilson } from "../embed/logistic.ts";
 import { principalComponents } from "../embed/pca.ts";
 import { embed } from "../embed/tsne/tsne.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model } from "../model/model.ts";
-import { arrayOf, oneOf, readOptions, RunOptions, whole } from "../options.ts";
+import { arrayOf, oneOf, readOptions, WalkOptions, whole } from "../options.ts";
 import { randomStream, shuffled } from "../random.ts";
+import { firstOf } from "../probe/batches.ts";
 import { LinearProbes, type ProbeRow } from "../results/linear_probes.ts";
 import { withProgress } from "../results/progress.ts";
 import { forwardEach } from "../scan/forward_all.ts";
 
 /** The options of `linearProbes`. */
-export class LinearProbesOptions extends RunOptions {
+export class LinearProbesOptions extends WalkOptions {
   /**
    * The layers, in any order; the pixels that the model reads always come first.
    * @default five, evenly spread over those that compute something, the last one among them
@@ -56,15 +57,6 @@ const COMPONENTS = 64;
 const HELD_OUT = 4;
 const DEFAULT_LAYERS = 5;
 const NAMES = { tsne: "t-SNE", pca: "its two principal components" };
-
-/** Wilson's interval of 95 % for a share. */
-function wilson(right: number, count: number): [low: number, high: number] {
-  const z = 1.959964;
-  const share = right / count;
-  const middle = (share + z * z / (2 * count)) / (1 + z * z / count);
-  const half = z / (1 + z * z / count) * Math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2);
-  return [Math.max(0, middle - half), Math.min(1, middle + half)];
-}
 
 /** The means of `[h, w, c]` over patches of equal size, so many that `h · w · c` numbers become few enough. */
 function coarse({ data, shape }: NdArray, into: Float32Array): void {
@@ -140,7 +132,7 @@ async function readLayers(
     });
   const run = (update: (done: number) => void) =>
     forwardEach(model, inputs, names, receive, { batchSize, signal, onProgress: update });
-  await withProgress(`Activations of ${model.name}`, size, run, onProgress);
+  await withProgress(`Activations of ${model.name}`, size, run, onProgress, reader);
   return { stores, labels };
 }
 
@@ -174,6 +166,12 @@ function flat({ data, shape: [count, columns] }: NdArray): NdArray {
   );
 }
 
+/** @throws {RangeError} if there are too few images */
+function checkCount(size: number): void {
+  if (size >= 20) return;
+  throw new RangeError(`Probes want at least 20 images to learn from and to be tested on: received ${size}.`);
+}
+
 /**
  * Trains a linear classifier on what each layer makes of the images, tests it on others, and embeds each layer: how the classes come apart from the pixels to the last layer.
  *
@@ -199,8 +197,8 @@ export async function linearProbes(
   options: Partial<LinearProbesOptions> = {},
 ): Promise<LinearProbes> {
   checkModel("linearProbes", model);
-  const reader = new InputReader("linearProbes", model, dataset, { labelled: true });
   const all = readOptions("linearProbes", LinearProbesOptions, options);
+  const reader = new InputReader("linearProbes", model, dataset, { labelled: true, ...all });
   const { layers = defaultLayers(model), embedding, seed, signal, onProgress } = all;
   const order = model.layers.map(({ name }) => name);
   layers.forEach((name) => model.layer(name));
@@ -208,11 +206,10 @@ export async function linearProbes(
     throw new RangeError("layers names the layers to look at, one at least: received none. The pixels always come.");
   }
   const names = [...new Set(layers)].sort((a, b) => order.indexOf(a) - order.indexOf(b));
-  const { size } = reader;
-  if (size < 20) {
-    throw new RangeError(`Probes want at least 20 images to learn from and to be tested on: received ${size}.`);
-  }
+  checkCount(reader.size);
   const { stores, labels } = await readLayers(model, reader, names, all);
+  const size = labels.length;
+  checkCount(size);
   const kinds = [...new Set(labels)];
   if (kinds.length < 2) {
     throw new RangeError(`Probes tell labels apart, of which there must be 2: ${dataset.name} holds ${kinds.length}.`);
@@ -227,7 +224,7 @@ export async function linearProbes(
     for (const [i, { data, each }] of stores.entries()) {
       signal?.throwIfAborted();
       const components = Math.min(COMPONENTS, each, size);
-      const { points } = principalComponents(ndarray(data, [size, each]), { components, seed });
+      const { points } = principalComponents(firstOf({ data, shape: [reader.size, each] }, size), { components, seed });
       const even = scaled(points);
       const layer = i === 0 ? PIXELS : names[i - 1];
       rows.push({ layer, dimensions: each, ...probe(even, classes, kinds.length, parts) });
@@ -245,6 +242,7 @@ export async function linearProbes(
     labels,
     trained: size - tested,
     tested,
+    skipped: reader.skipped,
     names: { model: model.name, dataset: dataset.name, embedding: NAMES[embedding] },
   });
 }

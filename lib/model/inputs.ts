@@ -5,12 +5,15 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { checkDataset, type Dataset, type DatasetItem } from "../data/dataset.ts";
+import { ImageError } from "../codec.ts";
+import { checkDataset, type Dataset, type DatasetRow, type SkippedImage, unreadItems } from "../data/dataset.ts";
+import { messageOf } from "../errors.ts";
+import type { OnBadImage } from "../options.ts";
 import type { Model } from "./model.ts";
 
 /** An image of a data set as a model sees it, with what the data set says of it. */
-export interface ImageView extends Omit<DatasetItem, "image"> {
-  /** Its place in the data set. */
+export interface ImageView extends DatasetRow {
+  /** Its place among those that could be read. */
   readonly place: number;
   /** Brought to the model's size, `[h, w, 3]`, RGB, 0…255 ({@linkcode Model.view}). */
   readonly view: NdArray;
@@ -22,47 +25,57 @@ export interface ReadOptions {
   limit?: number;
   /** Whether each image must have a label. @default false */
   labelled?: boolean;
+  /** What is done at an image that cannot be read. @default "skip" */
+  onBadImage?: OnBadImage;
   /** Stops between two images. */
   signal?: AbortSignal;
 }
 
-/** Reads the images of a data set for a model, while it is walked: as the model sees them, with their ids and labels. */
+/**
+ * Reads the images of a data set for a model, while it is walked: as the model sees them, with their ids and labels.
+ * Images that cannot be read are left out and listed, unless a run is to stop at them.
+ */
 export class InputReader implements AsyncIterable<ImageView> {
-  /** How many images there are. */
+  /** How many images there are, those that cannot be read among them. */
   readonly size: number;
   readonly #model: Model;
   readonly #dataset: Dataset;
   readonly #options: ReadOptions;
+  #skipped: SkippedImage[] = [];
 
   /**
    * @param asker the function that takes the data set, as `"codes"`
    * @throws {TypeError} if it is no data set
-   * @throws {RangeError} if it holds no image
+   * @throws {RangeError} if its size is not a whole number ≥ 1
    */
   constructor(asker: string, model: Model, dataset: Dataset, options: ReadOptions = {}) {
     checkDataset(asker, dataset);
-    if (dataset.size < 1) {
-      throw new RangeError(`The data set ${JSON.stringify(dataset.name)} holds no image; wanted at least one.`);
-    }
     this.#model = model;
     this.#dataset = dataset;
     this.#options = options;
     this.size = Math.min(dataset.size, options.limit ?? Infinity);
   }
 
+  /** The images that the last walk has left out so far. */
+  get skipped(): readonly SkippedImage[] {
+    return this.#skipped;
+  }
+
   /**
    * Walks the images.
    *
-   * @throws {TypeError} if an image has no label and should have one
+   * @throws {TypeError} if an image has no label and should have one, or what a data set gives is no image at all
    * @throws {RangeError} if there are more or fewer than the data set says
+   * @throws {ImageError} if none can be read, or one and the run is to stop at it
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<ImageView, undefined> {
     const { labelled, signal } = this.#options;
     const named = JSON.stringify(this.#dataset.name);
-    let place = 0;
-    for await (const { image, ...known } of this.#dataset) {
+    const skipped: SkippedImage[] = this.#skipped = [];
+    let walked = 0;
+    for await (const { known, read } of unreadItems(this.#dataset)) {
       signal?.throwIfAborted();
-      if (place === this.size) {
+      if (walked === this.size) {
         throw new RangeError(`The data set ${named} says that it holds ${this.size} images, and gave more.`);
       }
       if (labelled && known.label === undefined) {
@@ -70,13 +83,44 @@ export class InputReader implements AsyncIterable<ImageView> {
           `The image ${JSON.stringify(known.id)} of ${named} has no label; wanted one for each image.`,
         );
       }
-      yield { ...known, place, view: await this.#model.view(image) };
-      place++;
-      if (place === this.size && this.size < this.#dataset.size) return;
+      let view: NdArray | undefined;
+      try {
+        view = await this.#model.view(await read());
+      } catch (error) {
+        skipped.push({ id: known.id, reason: this.#reasonToSkip(known.id, error) });
+      }
+      if (view) yield { ...known, place: walked - skipped.length, view };
+      walked++;
+      if (walked === this.size && this.size < this.#dataset.size) break;
     }
-    if (place < this.size) {
-      throw new RangeError(`The data set ${named} says that it holds ${this.#dataset.size} images, and gave ${place}.`);
+    if (walked < this.size) {
+      throw new RangeError(
+        `The data set ${named} says that it holds ${this.#dataset.size} images, and gave ${walked}.`,
+      );
     }
+    if (skipped.length === walked) {
+      const [{ id, reason }] = skipped;
+      throw new ImageError(
+        `None of the ${walked} images of ${named} can be read. The first, ${JSON.stringify(id)}: ${reason}.`,
+      );
+    }
+  }
+
+  /**
+   * Why an image cannot be read.
+   *
+   * @throws {ImageError} if the run is to stop at it
+   * @throws {TypeError} if it is no image at all, which is a fault of the data set
+   */
+  #reasonToSkip(id: string, error: unknown): string {
+    this.#options.signal?.throwIfAborted();
+    const reason = messageOf(error);
+    const message = `The image ${JSON.stringify(id)} of ${
+      JSON.stringify(this.#dataset.name)
+    } cannot be read: ${reason}.`;
+    if (error instanceof TypeError) throw new TypeError(message, { cause: error });
+    if (this.#options.onBadImage !== "stop") return reason;
+    throw new ImageError(`${message} With onBadImage: "skip" the others are read without it.`, { cause: error });
   }
 
   /**
@@ -84,11 +128,14 @@ export class InputReader implements AsyncIterable<ImageView> {
    *
    * @param onRead is given each image when it is read, in their order
    */
-  inputs(onRead?: (image: ImageView) => void): AsyncIterable<NdArray> & { readonly size: number } {
+  inputs(onRead?: (image: ImageView) => void): StreamedInputs {
     // deno-lint-ignore no-this-alias
     const images = this;
     return {
       size: this.size,
+      get missing() {
+        return images.skipped.length;
+      },
       async *[Symbol.asyncIterator]() {
         for await (const image of images) {
           onRead?.(image);
@@ -97,4 +144,12 @@ export class InputReader implements AsyncIterable<ImageView> {
       },
     };
   }
+}
+
+/** Inputs that are read one after the other. */
+export interface StreamedInputs extends AsyncIterable<NdArray> {
+  /** How many there are at most. */
+  readonly size: number;
+  /** How many of them have been left out so far. @default 0 */
+  readonly missing?: number;
 }

@@ -18,8 +18,8 @@ export interface Progress {
    * nothing.
    */
   show(html: string): Promise<void>;
-  /** Ends the bar; a line with the time it took stays. */
-  finish(): Promise<void>;
+  /** Ends the bar; a line with the time it took stays, and what there is to note. */
+  finish(note?: string): Promise<void>;
   /** Ends the bar after a failure or an abort; a line that says how far it came stays. */
   stop(): Promise<void>;
 }
@@ -102,9 +102,9 @@ export function startProgress(label: string, total?: number): Progress {
       repaint();
       await last;
     },
-    finish() {
+    finish(note) {
       picture = "";
-      return end(`${label} · done in ${duration(elapsed())}`);
+      return end(`${label} · done in ${duration(elapsed())}${note ? ` · ${note}` : ""}`);
     },
     stop: () =>
       end(`${label} · stopped after ${total === undefined ? "" : `${done} of ${total}, `}${duration(elapsed())}`),
@@ -115,17 +115,19 @@ export function startProgress(label: string, total?: number): Progress {
  * Does work under a progress bar, which ends with it, also when it fails.
  *
  * @param work is given what reports to the bar how much is done, and what puts a picture under it ({@linkcode Progress.show})
+ * @param note what the line that stays says beside the time, once the work is done
  */
 export async function withProgress<T>(
   label: string,
   total: number,
   work: (update: (done: number) => void, show: (html: string) => Promise<void>) => Promise<T>,
+  note?: () => string,
 ): Promise<T> {
   const bar = startProgress(label, total);
   working++;
   try {
     const result = await work((done) => bar.update(done), (html) => bar.show(html));
-    await bar.finish();
+    await bar.finish(note?.());
     return result;
   } catch (error) {
     await bar.stop();

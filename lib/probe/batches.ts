@@ -5,12 +5,16 @@
  */
 
 import { type NdArray, sizeOf } from "../array.ts";
+import type { StreamedInputs } from "../model/inputs.ts";
 import type { Model } from "../model/model.ts";
 
-/** Inputs of one shape, as `model.input` returns them: an array, or an iterable that knows its size. */
+/**
+ * Inputs of one shape, as `model.input` returns them: an array, or an iterable that knows its size; one of images that
+ * are still to be read counts those that are `missing`.
+ */
 export type Inputs =
   | readonly NdArray[]
-  | (AsyncIterable<NdArray> & { readonly size: number })
+  | StreamedInputs
   | (Iterable<NdArray> & { readonly size: number });
 
 /** Some inputs, one behind the other. */
@@ -64,7 +68,7 @@ function checkShape({ shape }: NdArray, wanted: readonly number[]): void {
  *
  * @param size how many inputs there are
  * @param cut gives the largest size of the next batch from the number of inputs that are left
- * @throws {RangeError} if the inputs differ in shape, or their number is not `size`
+ * @throws {RangeError} if the inputs differ in shape, or their number, with those that are missing, is not `size`
  */
 export async function* batchesOf(
   inputs: Inputs,
@@ -94,24 +98,42 @@ export async function* batchesOf(
       place = 0;
     }
   }
-  const found = start + place;
+  if (place > 0) {
+    yield { index, start, data: data.slice(0, place * sizeOf(shape!)), shape: [place, ...shape!] };
+  }
+  const found = start + place + missingOf(inputs);
   if (found < size) throw new RangeError(`The inputs said that they are ${size}: there are only ${found}.`);
+}
+
+/** How many inputs have been left out so far. */
+export const missingOf = (inputs: Inputs): number => "missing" in inputs ? inputs.missing ?? 0 : 0;
+
+/** The first rows of an array: itself where it has no more. */
+export function firstOf(array: NdArray, count: number): NdArray {
+  const [all, ...shape] = array.shape;
+  return count === all ? array : { data: array.data.slice(0, count * sizeOf(shape)), shape: [count, ...shape] };
 }
 
 /** Puts the outputs of batches together. */
 export class Gathered {
-  /** For each layer one array, `[n, …output shape]`. */
-  readonly arrays: NdArray[] = [];
+  readonly #arrays: NdArray[] = [];
+  #count = 0;
 
-  /** @param size how many inputs there are */
+  /** @param size how many inputs there are at most */
   constructor(readonly size: number) {}
 
   /** @param start the place of the batch's first input among all */
   add(outputs: readonly NdArray[], start: number): void {
     for (const [i, { data, shape: [count, ...shape] }] of outputs.entries()) {
       const each = data.length / count;
-      this.arrays[i] ??= { data: new Float32Array(each * this.size), shape: [this.size, ...shape] };
-      this.arrays[i].data.set(data, start * each);
+      this.#arrays[i] ??= { data: new Float32Array(each * this.size), shape: [this.size, ...shape] };
+      this.#arrays[i].data.set(data, start * each);
+      this.#count = Math.max(this.#count, start + count);
     }
+  }
+
+  /** For each layer one array, `[n, …output shape]`, of the inputs that came. */
+  get arrays(): NdArray[] {
+    return this.#arrays.map((array) => firstOf(array, this.#count));
   }
 }

@@ -7,9 +7,11 @@
 import type { NdArray } from "../array.ts";
 import type { Points } from "../embed/points.ts";
 import { Figure, Shown } from "../figure/figure.ts";
+import type { SkippedImage } from "../data/dataset.ts";
 import { percent } from "../format.ts";
 import { largestOf, painted } from "./panels.ts";
 import { Result } from "./result.ts";
+import { skippedNote } from "./skipped.ts";
 
 /** One image: a row of the table. */
 export interface CodeRow {
@@ -42,11 +44,15 @@ export class Codes extends Result<CodeRow> implements Points {
   readonly thumbnails?: { readonly data: Uint8Array; readonly side: number };
   /** What they are, in a few words. */
   readonly about: string;
+  /** The images that could not be read. */
+  readonly skipped: readonly SkippedImage[];
 
   /** @internal */
   constructor(
     codes: NdArray,
-    about: Pick<Codes, "ids" | "labels" | "predictions" | "layer" | "about" | "thumbnails">,
+    about: Pick<Codes, "ids" | "labels" | "predictions" | "layer" | "about" | "thumbnails"> & {
+      readonly skipped?: readonly SkippedImage[];
+    },
   ) {
     super();
     this.data = codes.data;
@@ -57,6 +63,7 @@ export class Codes extends Result<CodeRow> implements Points {
     this.layer = about.layer;
     this.about = about.about;
     this.thumbnails = about.thumbnails;
+    this.skipped = about.skipped ?? [];
   }
 
   /** Share of the numbers that are exactly 0. */
@@ -93,13 +100,15 @@ export class CodesFile extends Shown {
   readonly about: string;
   /** Share of the numbers that are exactly 0. */
   readonly sparsity: number;
+  /** The images that could not be read. */
+  readonly skipped: readonly SkippedImage[];
   readonly #sample: CodesSample;
 
   /** @internal */
   constructor(
     path: string,
     shape: readonly [number, number],
-    { layer, about, sparsity }: Pick<CodesFile, "layer" | "about" | "sparsity">,
+    { layer, about, sparsity, skipped }: Pick<CodesFile, "layer" | "about" | "sparsity" | "skipped">,
     sample: CodesSample,
   ) {
     super();
@@ -108,6 +117,7 @@ export class CodesFile extends Shown {
     this.layer = layer;
     this.about = about;
     this.sparsity = sparsity;
+    this.skipped = skipped;
     this.#sample = sample;
   }
 
@@ -125,6 +135,7 @@ const MOST_COLUMNS = 900;
 export class CodesSample {
   readonly #images: readonly number[];
   #values = new Float32Array();
+  #count = 0;
 
   constructor(count: number) {
     const rows = Math.min(count, MOST_ROWS);
@@ -134,6 +145,7 @@ export class CodesSample {
   /** Takes what it wants of some codes, the first of which is that of image `start`. */
   add({ data, shape: [count, length] }: NdArray, start: number): void {
     const columns = Math.min(length, MOST_COLUMNS);
+    this.#count = Math.max(this.#count, start + count);
     if (this.#values.length === 0) this.#values = new Float32Array(this.#images.length * columns);
     this.#images.forEach((image, y) => {
       const row = image - start;
@@ -144,7 +156,9 @@ export class CodesSample {
 
   /** `[rows, columns]` */
   get values(): NdArray {
-    return { data: this.#values, shape: [this.#images.length, this.#values.length / this.#images.length] };
+    const columns = this.#values.length / this.#images.length;
+    const rows = this.#images.filter((image) => image < this.#count).length;
+    return { data: this.#values.subarray(0, rows * columns), shape: [rows, columns] };
   }
 }
 
@@ -159,7 +173,7 @@ export function zerosIn(data: Float32Array): number {
  * @param file where they stand, if not in memory
  */
 function codesFigure(
-  { about, shape: [count, length] }: { about: string; shape: readonly [number, number] },
+  { about, shape: [count, length], skipped }: Pick<CodesFile, "about" | "shape" | "skipped">,
   sample: CodesSample,
   { sparsity, file }: { sparsity: number; file?: string },
 ): Figure {
@@ -184,6 +198,7 @@ function codesFigure(
       `${described}.`,
       part && `Drawn: ${part}.`,
       where,
+      skippedNote(skipped),
     ].filter(Boolean).join(" "),
     blocks: [{
       kind: "picture",

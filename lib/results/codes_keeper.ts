@@ -5,12 +5,14 @@
  */
 
 import { checkReplaceable, type CodesPart, CodesWriter } from "../data/codes_file.ts";
+import type { SkippedImage } from "../data/dataset.ts";
 import { Codes, CodesFile, CodesSample, zerosIn } from "./codes.ts";
 
 /** Takes codes part by part, in their order, and makes a result of them. */
 export interface CodesKeeper<Result> {
   add(part: CodesPart, start: number): void | Promise<void>;
-  finish(): Result | Promise<Result>;
+  /** @param skipped the images that were left out */
+  finish(skipped: readonly SkippedImage[]): Result | Promise<Result>;
   /** Whatever happened: nothing half done is left. */
   abandon?(): Promise<void>;
 }
@@ -37,17 +39,24 @@ export function keepInMemory(size: number, { layer, about }: { layer: string; ab
       for (const label of part.labels) labels.push(label);
       for (const prediction of part.predictions ?? []) predictions.push(prediction);
     },
-    finish: () =>
-      new Codes({ data, shape: [size, length] }, {
+    finish(skipped) {
+      const each = pictures.length / size;
+      return new Codes({ data: cut(data, ids.length * length), shape: [ids.length, length] }, {
         ids,
         labels,
         ...(predictions.length > 0 && { predictions }),
         layer,
         about,
-        ...(pictures.length > 0 && { thumbnails: { data: pictures, side: Math.sqrt(pictures.length / size / 3) } }),
-      }),
+        ...(each > 0 && { thumbnails: { data: cut(pictures, ids.length * each), side: Math.sqrt(each / 3) } }),
+        skipped,
+      });
+    },
   };
 }
+
+/** The first numbers: all as they are where there are no more. */
+const cut = <T extends Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>>(all: T, count: number): T =>
+  (count < all.length ? all.slice(0, count) : all) as T;
 
 /** Keeps codes in a file. */
 export async function keepInFile(
@@ -61,16 +70,18 @@ export async function keepInFile(
   const sample = new CodesSample(size);
   let length = 0;
   let zeros = 0;
+  let count = 0;
   return {
     async add(part, start) {
+      count += part.ids.length;
       length = part.codes.shape[1];
       zeros += zerosIn(part.codes.data);
       sample.add(part.codes, start);
       await writer.add(part);
     },
-    async finish() {
+    async finish(skipped) {
       await writer.finish();
-      return new CodesFile(path, [size, length], { ...about, sparsity: zeros / (size * length) }, sample);
+      return new CodesFile(path, [count, length], { ...about, sparsity: zeros / (count * length), skipped }, sample);
     },
     abandon: () => writer.abandon(),
   };

@@ -8,7 +8,9 @@ import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { mosaic } from "../figure/mosaic.ts";
 import { brief, briefPercent } from "../format.ts";
+import type { SkippedImage } from "../data/dataset.ts";
 import { Result } from "./result.ts";
+import { skippedNote } from "./skipped.ts";
 
 /** One filter over all images. */
 export interface DeadFilterRow {
@@ -56,17 +58,20 @@ export class DeadFilters extends Result<DeadFilterRow> {
   readonly layers: readonly DeadFilterLayer[];
   /** How many images were looked at. */
   readonly images: number;
+  /** The images that could not be read. */
+  readonly skipped: readonly SkippedImage[];
   readonly #names: { model: string; dataset: string; hardly: number };
 
   /** @internal */
   constructor(
     rows: DeadFilterRow[],
-    images: number,
+    { size, skipped }: { size: number; skipped: readonly SkippedImage[] },
     names: { model: string; dataset: string; hardly: number },
   ) {
     super();
     this.rows = rows;
-    this.images = images;
+    this.images = size - skipped.length;
+    this.skipped = skipped;
     this.#names = names;
     this.layers = [...new Set(rows.map(({ layer }) => layer))].map((layer) => {
       const own = rows.filter((row) => row.layer === layer);
@@ -84,11 +89,14 @@ export class DeadFilters extends Result<DeadFilterRow> {
     const { model, dataset, hardly } = this.#names;
     const dead = this.layers.reduce((sum, layer) => sum + layer.dead, 0);
     const title = `${model} · ${dead} of ${this.rows.length} filters dead on ${this.images} images of ${dataset}`;
-    const caption = `One tile a filter: the bar is the share of images on which it fired, from none to all. ` +
+    const caption = [
+      `One tile a filter: the bar is the share of images on which it fired, from none to all. ` +
       `Outlined in orange: never. Yellow: on less than ${briefPercent(hardly)} of them. ` +
       // If a share p of all images fires it, n images in a row miss it with probability (1 − p)ⁿ.
       `A filter that is dead here fires on less than ${briefPercent(1 - 0.05 ** (1 / this.images))} of such images ` +
-      `(95 % confidence); other images may still wake it.`;
+      `(95 % confidence); other images may still wake it.`,
+      skippedNote(this.skipped),
+    ].filter(Boolean).join(" ");
     return new Figure({ title, caption, blocks: this.layers.map((layer) => this.#strip(layer)) });
   }
 

@@ -9,7 +9,9 @@ import type { Chart } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { mapLegend, smallMap } from "../figure/map/map.ts";
 import { percent } from "../format.ts";
+import type { SkippedImage } from "../data/dataset.ts";
 import { Result } from "./result.ts";
+import { skippedNote } from "./skipped.ts";
 
 /** One layer: a row of the table. */
 export interface ProbeRow {
@@ -37,6 +39,7 @@ interface ProbesParts {
   labels: string[];
   trained: number;
   tested: number;
+  skipped: readonly SkippedImage[];
   names: { model: string; dataset: string; embedding: string };
 }
 
@@ -52,16 +55,19 @@ export class LinearProbes extends Result<ProbeRow> {
   readonly trained: number;
   /** How many other images they were tested on. */
   readonly tested: number;
+  /** The images that could not be read. */
+  readonly skipped: readonly SkippedImage[];
   readonly #names: ProbesParts["names"];
 
   /** @internal */
-  constructor({ rows, embeddings, labels, trained, tested, names }: ProbesParts) {
+  constructor({ rows, embeddings, labels, trained, tested, skipped, names }: ProbesParts) {
     super();
     this.rows = rows;
     this.embeddings = embeddings;
     this.labels = labels;
     this.trained = trained;
     this.tested = tested;
+    this.skipped = skipped;
     this.#names = names;
   }
 
@@ -73,12 +79,14 @@ export class LinearProbes extends Result<ProbeRow> {
       this.labels.length;
     return new Figure({
       title,
-      caption:
+      caption: [
         `A linear classifier on each layer, trained on ${this.trained} images and tested on ${this.tested} others; ` +
         `bars of 95 %. Always the most frequent class would get ${
           percent(chance)
         }. Below, each layer's map by ${embedding}: ` +
         "near points are alike there.",
+        skippedNote(this.skipped),
+      ].filter(Boolean).join(" "),
       blocks: [
         { kind: "row", blocks: [this.#chart(chance), mapLegend(this.labels)] },
         ...chunks(this.rows.map((row, i) =>

@@ -16,7 +16,7 @@
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../array.ts";
 import type { Model } from "../model/model.ts";
-import { batchesOf, checkInputs, Gathered, type Inputs, type PlacedBatch } from "../probe/batches.ts";
+import { batchesOf, checkInputs, Gathered, type Inputs, missingOf, type PlacedBatch } from "../probe/batches.ts";
 import { FOLD_FROM, type PassOptions, planTo, runHere } from "../probe/forward.ts";
 import { checkMemory } from "../probe/memory.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
@@ -124,7 +124,7 @@ export async function forwardEach(
   const batches = batchesOf(inputs, size, cut);
   const hand: Receive = async (outputs, start) => {
     await receive(outputs, start);
-    onProgress?.(start + outputs[0].shape[0], size);
+    onProgress?.(start + outputs[0].shape[0] + missingOf(inputs), size);
   };
   try {
     if (threads > 1) {

@@ -217,7 +217,7 @@ describe("dataset", () => {
     await Deno.writeFile(path, png({ width: 1, color: GREY, rows: [[7]] }));
     const walked = images[Symbol.asyncIterator]();
     const { value } = await walked.next();
-    expect([value.id, value.image.data[0], "label" in value]).toEqual(["0", 7, false]);
+    expect([value!.id, value!.image.data[0], "label" in value!]).toEqual(["0", 7, false]);
     await expect(walked.next()).rejects.toThrow(/no file .*missing\.png/);
     await Deno.remove(folder, { recursive: true });
   });

@@ -22,7 +22,9 @@ const names = (count: number) => Array.from({ length: count }, (_, i) => `class 
 /** The bundle of a figure, the size of its PNG, and what its PNG says (as SVG text). */
 async function shown(figure: Figure) {
   const bundle = await figure.bundle();
-  const { width, height } = await decodeBytes(Uint8Array.fromBase64(bundle["image/png"] as string), { name: "the figure" });
+  const { width, height } = await decodeBytes(Uint8Array.fromBase64(bundle["image/png"] as string), {
+    name: "the figure",
+  });
   return { html: String(bundle["text/html"]), width, height, svg: await figure.svg() };
 }
 

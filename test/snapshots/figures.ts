@@ -328,7 +328,11 @@ export function deadFiltersOfTwoLayers(): Figure {
       hardly: activeFraction > 0 && activeFraction < 0.01,
     }))
   );
-  return new DeadFilters(rows, 500, { model: "sample-net", dataset: "made-up images", hardly: 0.01 }).figure();
+  return new DeadFilters(rows, { size: 500, skipped: [] }, {
+    model: "sample-net",
+    dataset: "made-up images",
+    hardly: 0.01,
+  }).figure();
 }
 
 export const historyCurves = (): Figure => historyFigure(sampleHistory());
