@@ -33,6 +33,7 @@ export {
   type DatasetRow,
   type ImageDataset,
   type ItemLike,
+  type SkippedImage,
 } from "./lib/data/dataset.ts";
 export { fashionMnist, type FashionMnistClass } from "./lib/data/fashion_mnist.ts";
 export type { FilterDiagnostics, OcclusionMap } from "./lib/data/records.ts";
@@ -142,7 +143,7 @@ export type { ReceptiveField } from "./lib/model/receptive_field.ts";
 export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Comparable, type MapMethod, type MethodOptions } from "./lib/probe/attribution/sanity.ts";
-export { type RunOptions } from "./lib/options.ts";
+export { type OnBadImage, type RunOptions, type WalkOptions } from "./lib/options.ts";
 export { type Collection, type Result } from "./lib/results/result.ts";
 export { type DataFrame } from "./lib/data/table.ts";
 export { type Baseline } from "./lib/probe/attribution/baseline.ts";
