@@ -2,7 +2,8 @@
  * A button in the cell that reaches the running kernel.
  *
  * Jupyter's own messages do not: the kernel reads none while a cell runs. So a small server listens on this machine
- * only, and the button posts to it; a random token in its address keeps other pages from doing so.
+ * only, and the button posts to it. A random token in its address keeps other pages from doing so; a page of another
+ * machine, or one that reached this one by another name, is refused even with the token.
  *
  * @module
  */
@@ -20,14 +21,30 @@ export interface StopButton {
   close(): Promise<void>;
 }
 
+const HERE = ["127.0.0.1", "localhost", "[::1]"];
+
+/** Whether a page of this machine asks: one of Jupyter's, or of an editor that shows notebooks. */
+function isFromHere(request: Request, port: number): boolean {
+  const host = request.headers.get("host");
+  if (!HERE.some((name) => host === `${name}:${port}`)) return false;
+  const origin = request.headers.get("origin");
+  if (origin === null) return true;
+  if (!URL.canParse(origin)) return false;
+  const { protocol, hostname } = new URL(origin);
+  return protocol === "vscode-webview:" || (/^https?:$/.test(protocol) && HERE.includes(hostname));
+}
+
 /** Starts to listen for a press of the button. The page must be on the machine of the kernel. */
 export function startStopButton(text: string): StopButton {
   const controller = new AbortController();
   const path = `/${crypto.randomUUID()}`;
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+  const closing = new AbortController();
+  const options = { hostname: "127.0.0.1", port: 0, signal: closing.signal, onListen: () => {} };
+  const server = Deno.serve(options, (request) => {
     if (request.method !== "POST" || new URL(request.url).pathname !== path) {
       return new Response(null, { status: 404 });
     }
+    if (!isFromHere(request, server.addr.port)) return new Response(null, { status: 403 });
     controller.abort(new DOMException("The button in the cell was pressed.", "AbortError"));
     // The page stays as it is.
     return new Response(null, { status: 204 });
@@ -39,6 +56,10 @@ export function startStopButton(text: string): StopButton {
     html: `<form method="post" action="${url}" style="margin:4px 0"><button>${escapeHtml(text)}</button></form>`,
     signal: controller.signal,
     url,
-    close: () => server.shutdown(),
+    // Requests that never end are dropped.
+    async close() {
+      closing.abort();
+      await server.finished;
+    },
   };
 }
