@@ -56,6 +56,11 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character]);
 }
 
+/** Text that Plotly shows as it is: it reads tags, entities and TeX between dollars in every string. */
+export function plotlyText(text: string): string {
+  return text.replace(/[&<>$]/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
 /** JSON that can be written within a script element, whatever its strings hold. */
 export function scriptJson(value: unknown): string {
   return JSON.stringify(value).replaceAll("<", "\\u003c");

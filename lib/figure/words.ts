@@ -10,7 +10,7 @@ import { within } from "./parts.ts";
 /** A table as lines, its columns aligned. */
 function tableLines({ columns, rows }: Table): string[] {
   const all = [columns.map(({ title }) => title), ...rows];
-  const widths = columns.map((_, i) => Math.max(...all.map((row) => row[i].length)));
+  const widths = columns.map((_, i) => all.reduce((most, row) => Math.max(most, row[i].length), 0));
   return all.map((row) =>
     row.map((text, i) => columns[i].align === "right" ? text.padStart(widths[i]) : text.padEnd(widths[i])).join("  ")
       .trimEnd()
@@ -23,7 +23,10 @@ function linesOf(blocks: readonly Block[]): string[] {
   const tabled = all.some(({ kind }) => kind === "table");
   const longest = Math.max(0, ...all.filter(({ note }) => note).map(({ heading = "" }) => heading.length));
   return all.flatMap((block) => [
-    ...block.note ? [block.heading ? `${block.heading.padEnd(longest)}  ${block.note}` : block.note] : [],
+    // Beside a table, a note without a heading is about how a picture is read.
+    ...block.note && (block.heading || !tabled)
+      ? [`${(block.heading ?? "").padEnd(longest)}  ${block.note}`.trim()]
+      : [],
     ...block.kind === "table"
       ? tableLines(block)
       : block.kind === "bars"

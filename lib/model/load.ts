@@ -87,7 +87,7 @@ export async function loadModel(
     await ensureBackend();
     return new Model(source, { name: options.name ?? source.name, labels: options.labels ?? null, preprocess: asked });
   }
-  const known = typeof source === "string" ? CATALOGUE[source] : undefined;
+  const known = typeof source === "string" && Object.hasOwn(CATALOGUE, source) ? CATALOGUE[source] : undefined;
   if (known && typeof source === "string") {
     const { paths } = await fetchEntry(source, "model");
     const tf = await ensureBackend();
@@ -99,7 +99,7 @@ export async function loadModel(
       preprocess: options.preprocess === undefined ? preprocessing(known.preprocess) : asked,
     });
   }
-  const included = INCLUDED[String(source)];
+  const included = Object.hasOwn(INCLUDED, String(source)) ? INCLUDED[String(source)] : undefined;
   const url = included ?? await locate(source);
   const tf = await ensureBackend();
   const parts = url.pathname.split("/").map(decodeURIComponent);

@@ -5,6 +5,7 @@
  */
 /// <reference lib="dom" />
 
+import { plotlyText } from "../format.ts";
 import { bytesOf } from "./numbers.ts";
 import type { Column, Drawing, Stage } from "./map_drawing.ts";
 import { RAISED } from "./view.ts";
@@ -185,7 +186,7 @@ export class FlatDrawing implements Drawing {
   /** The traces of the points, then those of what is marked. */
   #build(column: Column | undefined): Trace[] {
     const { count, x, y, background } = this.#stage.points;
-    this.#layout = { ...LAYOUT, legend: { itemsizing: "constant", title: { text: column?.name ?? "" } } };
+    this.#layout = { ...LAYOUT, legend: { itemsizing: "constant", title: { text: plotlyText(column?.name ?? "") } } };
     const all = Array.from({ length: count }, (_, i) => i);
     this.#traceOf = column?.kind === "classes" ? column.color : new Uint8Array(count);
     this.#placeOf = new Uint32Array(count);
@@ -201,7 +202,7 @@ export class FlatDrawing implements Drawing {
     if (column?.kind === "classes") {
       this.#traces = this.#members.map((members, c) => ({
         ...shared,
-        name: column.names[c].slice(0, 24),
+        name: plotlyText([...column.names[c]].slice(0, 24).join("")),
         x: Float32Array.from(members, (i) => x[i]),
         y: Float32Array.from(members, (i) => y[i]),
         marker: this.#marker({ color: column.palette[c], symbol: column.shapes[c] }, members),
@@ -239,6 +240,6 @@ function numbersMarker({ name, palette, low, high, values }: Column & { kind: "n
     cmax: high,
     colorscale: shades.map((color, i) => [i / (shades.length - 1), color]),
     showscale: true,
-    colorbar: { title: { text: name }, thickness: 14, len: 0.5, y: 0.75 },
+    colorbar: { title: { text: plotlyText(name) }, thickness: 14, len: 0.5, y: 0.75 },
   };
 }

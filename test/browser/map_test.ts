@@ -1,6 +1,7 @@
 /// <reference lib="dom" />
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
+import { mapFigure } from "../../lib/figure/map/map.ts";
 import { runNotebook } from "../../lib/tools/kernel.ts";
 import { type Notebook, notebookText } from "../../lib/tools/notebook.ts";
 import { notebookPage } from "../../lib/tools/notebook_page.ts";
@@ -203,6 +204,22 @@ describe.skipIf(!ready)("a map", () => {
     await runAll(page, 60_000);
     await walk(page);
     await zoom(page);
+    await page.close();
+  });
+
+  test("names that are markup, entities or TeX to Plotly are shown as they are", async () => {
+    const names = ["<b>x", "AT&amp;T", "$a^2$ & $b$", "constructor"];
+    const figure = mapFigure({
+      title: "names",
+      points: { data: new Float32Array(16).map((_, i) => i), shape: [8, 2] },
+      labels: Array.from({ length: 8 }, (_, i) => names[i % 4]),
+    });
+    await figure.save(`${out}/names.html`);
+    const page = await newPage();
+    await page.goto(`file://${out}/names.html`);
+    await page.locator(".convlens-map[data-live=drawn]").waitFor({ timeout: 60_000 });
+    expect((await page.locator(".convlens-plot .legendtext").allTextContents()).sort()).toEqual([...names].sort());
+    expect(await page.locator(".convlens-plot .legendtext").first().locator("tspan").count()).toBe(0);
     await page.close();
   });
 

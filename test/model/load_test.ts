@@ -105,7 +105,7 @@ describe("what a model may be loaded from", () => {
     expect(model.inputShape).toEqual([224, 224, 3]);
     expect(model.labels![245]).toBe("French bulldog");
     expect(model.preprocess).toMatchObject({ mode: "caffe", order: "bgr" });
-    expect(Deno.inspect(model)).toMatch(/^resnet50 · 177 layers, 25,636,712 parameters\nlayer +kind/);
+    expect(Deno.inspect(model)).toMatch(/^resnet50 · 177 layers, 25,636,712 parameters\n +layer +kind/);
     model.dispose();
   });
 });

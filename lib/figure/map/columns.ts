@@ -86,7 +86,7 @@ const REST = "#d0d0d0";
 /** The label of images without one: the last of the classes, without a colour of its own. */
 export const NO_LABEL = "no label";
 /** Right and wrong, and others of their kind, in colours that speak. */
-const SPOKEN: Record<string, string> = { right: "#3f90da", wrong: "#bd1f01" };
+const SPOKEN = new Map([["right", "#3f90da"], ["wrong", "#bd1f01"]]);
 /** Of growing lightness, both ends to be seen on white. */
 const NUMBERS = ["#2c105c", "#711f81", "#b63679", "#ee605e", "#fdae78"];
 /** How many colours numbers are painted in; one more is for NaN. */
@@ -125,7 +125,7 @@ function classColumn(name: string, values: readonly string[]): ClassColumn {
   const color = Uint8Array.from(values, (value) => places.get(value) ?? kept.length);
   const counts = names.map(() => 0);
   for (const c of color) counts[c]++;
-  const palette = names.map((value, i) => i >= kept.length ? REST : SPOKEN[value] ?? TEN[i % TEN.length]);
+  const palette = names.map((value, i) => i >= kept.length ? REST : SPOKEN.get(value) ?? TEN[i % TEN.length]);
   return { kind: "classes", name, names, counts, palette, color, values };
 }
 

@@ -5,7 +5,7 @@
  */
 
 import type { Live } from "../blocks.ts";
-import { scriptJson } from "../../format.ts";
+import { plotlyText, scriptJson } from "../../format.ts";
 import { Figure } from "../figure.ts";
 import { columnOf, type MapColumn, type MapData, type MapPoints, mapPoints, NO_LABEL, shapeOf } from "./columns.ts";
 import scripts from "../../page/bundle.json" with { type: "json" };
@@ -82,11 +82,11 @@ function plotlyFigure(title: string, points: MapPoints, column: MapColumn | unde
   const trace = (name: string, places: number[], marker: Record<string, unknown>) => ({
     type: points.kind === "flat" ? "scattergl" : "scatter3d",
     mode: "markers",
-    name,
+    name: plotlyText(name),
     x: places.map((i) => round(points.x[i])),
     y: places.map((i) => round(points.y[i])),
     ...(points.kind === "space" && { z: places.map((i) => round(points.z[i])) }),
-    ...(ids && { text: places.map((i) => ids[i]) }),
+    ...(ids && { text: places.map((i) => plotlyText(ids[i])) }),
     marker: { size: dotSize(points.count), ...marker },
   });
   const data = column?.kind === "classes"
@@ -98,7 +98,8 @@ function plotlyFigure(title: string, points: MapPoints, column: MapColumn | unde
   const axes = points.kind === "flat"
     ? { xaxis: hidden, yaxis: { ...hidden, scaleanchor: "x" } }
     : { scene: { xaxis: hidden, yaxis: hidden, zaxis: hidden, aspectmode: "data" } };
-  return { data, layout: { title: { text: title }, hovermode: "closest", ...axes } };
+  const layout = { title: { text: plotlyText(title) }, hovermode: "closest", hoverlabel: { namelength: -1 }, ...axes };
+  return { data, layout };
 }
 
 const sizeText = (bytes: number) => bytes < 1e5 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;

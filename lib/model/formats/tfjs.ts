@@ -98,7 +98,7 @@ async function readWeights(manifest: io.WeightsManifestConfig, url: URL): Promis
 /** @throws {ModelError} if TensorFlow.js does not know the type of a layer */
 function checkLayerTypes(tf: TF, topology: unknown, where: string): void {
   const known = tf.serialization.SerializationMap.getMap().classNameMap;
-  const unknown = classNames(topology).filter((name) => !(name in known));
+  const unknown = classNames(topology).filter((name) => !Object.hasOwn(known, name));
   if (unknown.length) {
     throw new ModelError(
       `The model ${where} has layers of the type ${unknown.join(", ")}, which TensorFlow.js does not know. Write the ` +

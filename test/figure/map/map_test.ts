@@ -58,6 +58,8 @@ describe("a map", () => {
     const plotly = bundle["application/vnd.plotly.v1+json"] as { data: { name: string; text: string[] }[] };
     expect(plotly.data.map(({ name }) => name)).toEqual(["10", "cat", "dog", "no label"]);
     expect(plotly.data[2].text).toEqual(["a", "d"]);
+    // What Plotly would read as a tag is written as characters.
+    expect(plotly.data[0].text).toEqual(["&#60;/script&#62;"]);
   });
 
   test("of more than 20,000 points is not written down twice, and counts its neighbours in 32 bits above 65,536", async () => {
