@@ -138,6 +138,7 @@ export type { BuildOptions } from "./lib/model/architectures/stack.ts";
 export { ModelError } from "./lib/model/formats/format.ts";
 export { loadModel, type LoadModelOptions } from "./lib/model/load.ts";
 export { type LayerInfo, type Model } from "./lib/model/model.ts";
+export type { ModelOutput, OutputKind, OutputOptions, OutputWanted } from "./lib/model/output.ts";
 export type { Preprocess, PreprocessMode } from "./lib/model/preprocess.ts";
 export type { ReceptiveField } from "./lib/model/receptive_field.ts";
 export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";

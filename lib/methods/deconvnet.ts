@@ -12,7 +12,7 @@ import { deconvolve } from "../probe/attribution/deconvnet.ts";
 import { eachScore } from "../probe/attribution/gradients.ts";
 import type { AttributionInput } from "../probe/attribution/inputs.ts";
 import { largestMagnitude, toPixels } from "../probe/attribution/pixels.ts";
-import { resolveUnit, type UnitTarget } from "../probe/target.ts";
+import { isOutput, resolveUnit, type UnitTarget } from "../probe/target.ts";
 import { DeconvnetResult, type DeconvStep } from "../results/deconvnet.ts";
 import { withProgress } from "../results/progress.ts";
 import {
@@ -43,15 +43,15 @@ interface Deconvolved extends Attributed {
  */
 function unitOf(model: Model, { target }: AttributionInput): UnitTarget {
   if (target.kind === "unit") return target;
-  if (target.kind !== "class") {
+  if (!isOutput(target)) {
     throw new TypeError(
       `deconvnet starts from one unit: wanted a class or a unit { layer, channel, cell } as the target, received ` +
         `${target.text}. For other targets use guidedBackprop.`,
     );
   }
-  const { shape, sourceLayer } = model.network.outputs[0];
-  // One sigmoid unit is for two classes.
-  return resolveUnit(model, { layer: sourceLayer.name, channel: shape.at(-1) === 1 ? 0 : target.index });
+  const { layer, count } = model.output;
+  // One number is for two classes.
+  return resolveUnit(model, { layer, channel: count === 1 ? 0 : target.index });
 }
 
 /** Projects one unit of one image back to the pixels. */
@@ -63,8 +63,8 @@ async function project(
   const unit = unitOf(model, of);
   const found = await deconvolve(model, of.input, unit, { path, signal, onProgress });
   const values = toPixels(model, found.values.data, found.values.shape);
-  const isClass = of.target.kind === "class";
-  const score = isClass ? (await eachScore(model, of.target, 1, () => of.input, { signal }))[0] : found.activation;
+  const isScored = isOutput(of.target);
+  const score = isScored ? (await eachScore(model, of.target, 1, () => of.input, { signal }))[0] : found.activation;
   const unchanged = found.unchanged.length
     ? ` Passed unchanged: the response normalisation of ${found.unchanged.join(", ")}.`
     : "";
@@ -77,7 +77,8 @@ async function project(
     signed: false,
     paint: "colors",
     steps: found.steps,
-    about: `All other units of ${unit.layer} are set to 0 and this one, whose ${isClass ? "score" : "activation"} is ` +
+    about:
+      `All other units of ${unit.layer} are set to 0 and this one, whose ${isScored ? "score" : "activation"} is ` +
       `${Number(score.toPrecision(3))}, to 1; then back to the pixels: unpooled with the switches of the ` +
       `forward pass, rectified, filtered with transposed weights (Zeiler and Fergus 2013).${unchanged}`,
   };

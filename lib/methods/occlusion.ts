@@ -14,7 +14,7 @@ import { readOptions, RunOptions, text, whole } from "../options.ts";
 import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { type Baseline, checkBaseline, makeBaseline } from "../probe/attribution/baseline.ts";
 import { checkMaps, lastMaps, occlude, type Occluded, positionsAlong } from "../probe/occlusion/occlude.ts";
-import { labelOf, resolveClass, type Target } from "../probe/target.ts";
+import { resolveOutput, type Target } from "../probe/target.ts";
 import { startLiveView } from "../results/live_view.ts";
 import { Occlusion, Occlusions, partialFigure } from "../results/occlusion.ts";
 import { withProgress } from "../results/progress.ts";
@@ -102,7 +102,7 @@ function resultOf(
     image,
     baseline: WORDS[baseline] ?? `the ${baseline}`,
     layer,
-    labelOf: (index) => labelOf(model, index),
+    labelOf: (index) => model.output.labels[index],
   });
 }
 
@@ -164,11 +164,13 @@ export async function occlusion(
   const counts = views.flatMap(({ shape: [height, width] }) =>
     sizes.map((size) => positionsAlong(height, size, stride).length * positionsAlong(width, size, stride).length)
   );
-  const isClass = typeof target === "string" || typeof target === "number";
+  const isOutput = typeof target === "string" || typeof target === "number";
+  model.output.checkVector("Occlusion watches a vector; activations(model, image, { layer }) shows maps.");
+  const isClass = isOutput && model.output.kind !== "numbers";
   // The score of any other target takes a second walk over the places.
   const walks = isClass ? 1 : 2;
   const total = walks * counts.reduce((sum, count) => sum + count);
-  if (isClass && target !== "predicted") resolveClass(model, target);
+  if (isOutput && target !== "predicted") resolveOutput(model, target);
   const layer = given.layer === undefined ? lastMaps(model) : checkMaps(model, given.layer);
   const results = await withProgress(`Occluding with ${model.name}`, total, async (update, show) => {
     const live = startLiveView(show);

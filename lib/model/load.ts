@@ -13,8 +13,9 @@ import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { arrayOf, readOptions, text } from "../options.ts";
 import { ModelError, type ModelFormat } from "./formats/format.ts";
 import { tfjsFormat } from "./formats/tfjs.ts";
-import { Model } from "./model.ts";
+import { Model, type ModelOptions } from "./model.ts";
 import { registerResponseNormalization } from "./normalization.ts";
+import type { OutputWanted } from "./output.ts";
 import { type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
 
 /** The options of `loadModel`. */
@@ -30,6 +31,13 @@ export class LoadModelOptions {
    */
   @arrayOf("labels")
   labels?: readonly string[];
+  /**
+   * Which of several outputs is looked at, by its layer's name or its index, and what its numbers are: `"classes"`,
+   * `"binary"`, `"labels"`, `"numbers"` or `"map"`; or both, `{ layer, kind }`. Four linear outputs are logits of classes with
+   * `"classes"`, and coordinates with `"numbers"`.
+   * @default the first one; its kind from the graph
+   */
+  output?: OutputWanted;
   /**
    * The model's name in figures.
    * @default the catalogue's name, or the last part of the path, or the network's own name
@@ -60,7 +68,7 @@ const INCLUDED: Record<string, URL> = {
  *   TensorFlow.js layers model, its weights beside it; or a `tf.LayersModel`
  * @throws {ModelError} if there is no such model, a file is missing or damaged, or the format is another one
  * @throws {MemoryError} if it does not fit into the backend's memory
- * @throws {RangeError} if the labels or the preprocessing do not fit
+ * @throws {RangeError} if the labels, the preprocessing or the kind of output do not fit
  * @throws {TypeError} if the source is none of these, or an option is unknown
  *
  * @example
@@ -78,6 +86,7 @@ export async function loadModel(
 ): Promise<Model> {
   options = readOptions("loadModel", LoadModelOptions, options);
   const asked = preprocessing(options.preprocess ?? "unit");
+  const { output } = options;
   if (typeof source !== "string" && !(source instanceof URL)) {
     if (typeof source?.predict !== "function" || !Array.isArray(source.layers)) {
       throw new TypeError(
@@ -85,7 +94,8 @@ export async function loadModel(
       );
     }
     await ensureBackend();
-    return new Model(source, { name: options.name ?? source.name, labels: options.labels ?? null, preprocess: asked });
+    const { name = source.name, labels = null } = options;
+    return new Model(source, { name, labels, output, preprocess: asked });
   }
   const known = typeof source === "string" && Object.hasOwn(CATALOGUE, source) ? CATALOGUE[source] : undefined;
   if (known && typeof source === "string") {
@@ -95,6 +105,7 @@ export async function loadModel(
     const labels = JSON.parse(await Deno.readTextFile(paths[known.labels])) as Record<string, string> | string[];
     return make(network, {
       name: options.name ?? source,
+      output,
       labels: options.labels ?? Object.values(labels).map((label) => label.replaceAll("_", " ")),
       preprocess: options.preprocess === undefined ? preprocessing(known.preprocess) : asked,
     });
@@ -108,6 +119,7 @@ export async function loadModel(
   const { labels = null, preprocess } = (network.getUserDefinedMetadata() ?? {}) as Partial<LoadModelOptions>;
   return make(network, {
     name,
+    output,
     labels: options.labels ?? labels,
     preprocess: options.preprocess === undefined && preprocess !== undefined ? preprocessing(preprocess) : asked,
   });
@@ -116,7 +128,7 @@ export async function loadModel(
 /** Makes the model, or frees the network when its labels do not fit. */
 function make(
   network: LayersModel,
-  options: { name: string; labels: readonly string[] | null; preprocess: Preprocess },
+  options: ModelOptions,
 ) {
   try {
     return new Model(network, options);

@@ -11,6 +11,7 @@ import { type ImageLike, toImage } from "../data/image.ts";
 import { kindOf, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { drawSilhouette } from "../figure/silhouette.ts";
+import { checkLabels, ModelOutput, type OutputWanted } from "./output.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
 import { checkShapes, outputOf, shapeText } from "./graph.ts";
 import { type ReceptiveField, receptiveFields } from "./receptive_field.ts";
@@ -39,6 +40,8 @@ export interface ModelOptions {
   labels: readonly string[] | null;
   /** How the network wants its pixels. */
   preprocess: Preprocess;
+  /** Which of its outputs is looked at, and what the numbers are. @default the first one, by the graph */
+  output?: OutputWanted;
 }
 
 /**
@@ -63,6 +66,8 @@ export class Model extends Shown {
   readonly name: string;
   /** The name of each output class, or `null` if the model has none. */
   readonly labels: readonly string[] | null;
+  /** What the network puts out: classes, labels, numbers or maps. */
+  readonly output: ModelOutput;
   /** How the network wants its pixels. */
   readonly preprocess: Preprocess;
   /** The layers in the order in which they run. */
@@ -76,10 +81,10 @@ export class Model extends Shown {
 
   /**
    * @internal
-   * @throws {RangeError} if the number of labels is not the number of outputs
+   * @throws {RangeError} if the number of labels is not the number of outputs, or the output is of another kind
    * @throws {TypeError} if the network does not know the shape of its input
    */
-  constructor(network: LayersModel, { name, labels, preprocess }: ModelOptions) {
+  constructor(network: LayersModel, { name, labels, preprocess, output }: ModelOptions) {
     super();
     if (!network.inputs?.length) {
       throw new TypeError(
@@ -92,14 +97,8 @@ export class Model extends Shown {
     this.name = name;
     this.preprocess = preprocess;
     this.inputShape = network.inputs[0].shape.slice(1);
-    const outputs = network.outputs[0].shape.at(-1);
-    // One sigmoid unit is enough for two classes.
-    if (labels && labels.length !== outputs && !(outputs === 1 && labels.length === 2)) {
-      throw new RangeError(
-        `The model ${JSON.stringify(name)} has ${outputs} outputs: received ${labels.length} labels.`,
-      );
-    }
-    this.labels = labels;
+    this.labels = labels && checkLabels(name, labels);
+    this.output = new ModelOutput(network, name, this.labels, output);
     const fields = receptiveFields(network);
     this.layers = network.layers.map((layer) => ({
       name: layer.name,
@@ -198,9 +197,8 @@ export class Model extends Shown {
   /** The table of layers, under a silhouette of the network. */
   override figure(): Figure {
     const title = `${this.name} · ${this.layers.length} layers, ${count(this.params)} parameters`;
-    const labels = this.labels ? `${count(this.labels.length)} classes` : "no labels";
-    const caption = `Input ${shapeText(this.inputShape)}: ${describePreprocess(this.preprocess)}. Output ` +
-      `${shapeText(this.network.outputs[0].shape.slice(1))}, ${labels}. ` +
+    const caption = `Input ${shapeText(this.inputShape)}: ${describePreprocess(this.preprocess)}. ` +
+      `Output: ${this.output.text}${this.labels ? "" : ", no labels"}. ` +
       `Receptive field: side of the square of pixels that one cell sees, and its step from cell to cell.`;
     const columns = [
       { title: "layer" },

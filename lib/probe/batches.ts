@@ -42,10 +42,10 @@ export interface PlacedBatch extends Batch {
 export function checkInputs(
   model: Model,
   inputs: Inputs,
-  layers: readonly string[],
+  layers: readonly (string | number)[],
   counts: Record<string, number>,
 ): number {
-  layers.forEach((name) => model.layer(name));
+  layers.forEach((name) => typeof name === "string" && model.layer(name));
   for (const [name, value] of Object.entries(counts)) {
     if (!Number.isInteger(value) || value < 1) {
       throw new RangeError(`${name} must be a whole number ≥ 1: received ${value}.`);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
+import type { LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
@@ -32,13 +32,20 @@ export const FOLD_FROM = 4;
 /** Plans by the layers whose outputs they compute. They hold no tensors. */
 const plans = new WeakMap<LayersModel, Map<string, Plan>>();
 
+/** A layer by its name, or one of the network's outputs by its index: not every output is one of a layer's first use. */
+export type LayerWanted = string | number;
+
+/** What a layer puts out, or the network at one of its outputs. */
+export const tensorOf = (network: LayersModel, layer: LayerWanted): SymbolicTensor =>
+  typeof layer === "number" ? network.outputs[layer] : outputOf(network, network.getLayer(layer));
+
 /** The plan to some layers, made once. */
-export function planTo(network: LayersModel, layers: readonly string[], fold: boolean): Plan {
+export function planTo(network: LayersModel, layers: readonly LayerWanted[], fold: boolean): Plan {
   const known = plans.get(network) ?? new Map<string, Plan>();
   plans.set(network, known);
   const key = JSON.stringify([fold, ...layers]);
   const plan = known.get(key) ??
-    makePlan(network, layers.map((name) => outputOf(network, network.getLayer(name))), { fold, sums: true });
+    makePlan(network, layers.map((layer) => tensorOf(network, layer)), { fold, sums: true });
   known.set(key, plan);
   return plan;
 }
@@ -49,7 +56,8 @@ export function planTo(network: LayersModel, layers: readonly string[], fold: bo
  *
  * @param model the model; nothing on it changes
  * @param inputs what `model.input` returned, all of one shape
- * @param layers names of layers; the output of a layer that is used several times is that of its first use
+ * @param layers names of layers, or the index of one of the network's outputs; the output of a layer that is used several
+ *   times is that of its first use
  * @returns for each layer one array, `[n, …output shape]`
  * @throws {RangeError} if a layer does not exist, there is no input, or the inputs differ in shape
  * @throws {MemoryError} if a batch, or what is asked for in all, does not fit into memory: says what would
@@ -57,7 +65,7 @@ export function planTo(network: LayersModel, layers: readonly string[], fold: bo
 export async function forward(
   model: Model,
   inputs: readonly NdArray[],
-  layers: readonly string[],
+  layers: readonly LayerWanted[],
   { batchSize = 16, signal, onProgress }: ForwardOptions = {},
 ): Promise<NdArray[]> {
   const size = checkInputs(model, inputs, layers, { batchSize });
@@ -81,7 +89,7 @@ export async function forward(
 /** What a pass through a network computes. */
 export interface PassOptions {
   /** The layers whose outputs are wanted. */
-  layers: readonly string[];
+  layers: readonly LayerWanted[];
   /** Whether batch normalisations are folded. */
   fold: boolean;
 }

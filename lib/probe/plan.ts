@@ -320,6 +320,32 @@ export function withPlan<T>(tf: TF, plan: Plan, use: (f: (x: Tensor) => Tensor[]
 }
 
 /**
+ * Follows a plan from tensors that are known to its taps; what is not needed is not computed.
+ *
+ * @param given tensors of the plan by their ids; at least what every way to the taps goes through
+ * @param folded the weights of folded steps, if the plan has any
+ */
+export function along(
+  tf: TF,
+  plan: Plan,
+  given: ReadonlyMap<number, Tensor>,
+  folded: ReadonlyMap<Step, Folded> = new Map(),
+): Tensor[] {
+  const needed = new Set(plan.taps);
+  const way: Step[] = [];
+  for (const step of plan.steps.toReversed()) {
+    if (!needed.has(step.output) || given.has(step.output)) continue;
+    way.push(step);
+    for (const id of step.inputs) needed.add(id);
+  }
+  const values = new Map(given);
+  for (const step of way.toReversed()) {
+    values.set(step.output, step.run(tf, step.inputs.map((id) => values.get(id)!), folded));
+  }
+  return plan.taps.map((id) => values.get(id)!);
+}
+
+/**
  * Runs batches along a plan.
  *
  * @param batches makes the tensor of each batch in turn; it is disposed here

@@ -6,7 +6,7 @@
  */
 
 import { isNdArray, type NdArray } from "../array.ts";
-import { kindOf, nearestOf, unknownName } from "../errors.ts";
+import { kindOf, nearestOf } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 import type { Tensor } from "../runtime/tensorflow_types.ts";
 
@@ -44,8 +44,8 @@ export interface WeightedSum {
 
 /**
  * What is asked about:
- * - a class, by its label or its index;
- * - `"predicted"`: the class that the model predicts for the image;
+ * - a class, a label or a number of the output, by its label or its index;
+ * - `"predicted"`: the class that the model predicts for the image; of numbers the largest;
  * - a function of what the model puts out for one image, `[1, …output shape]`, to one number;
  * - a unit of any layer, `{ layer, channel, cell? }`;
  * - a direction in a layer, `{ layer, direction, cell? }`;
@@ -71,13 +71,13 @@ export function contrast(a: Target, b: Target): WeightedSum {
   return { sum: [[1, a], [-1, b]] };
 }
 
-/** A class of the model's output. */
-export interface ClassTarget {
-  readonly kind: "class";
+/** One of the model's outputs: a class, one of several independent labels, or a number that is no probability. */
+export interface OutputTarget {
+  readonly kind: "class" | "label" | "number";
   readonly index: number;
-  /** Its label, or `"class N"` where the model has no labels. */
+  /** Its label; without one `"class 3"`, `"label 3"` or `"output 3"`. */
   readonly label: string;
-  /** For captions. */
+  /** For captions; of several outputs of a network with the one that it belongs to. */
   readonly text: string;
 }
 
@@ -109,7 +109,7 @@ export interface FunctionTarget {
 }
 
 /** A target with one score of its own. */
-export type SingleTarget = ClassTarget | UnitTarget | DirectionTarget | FunctionTarget;
+export type SingleTarget = OutputTarget | UnitTarget | DirectionTarget | FunctionTarget;
 
 /** A weighted sum of targets. */
 export interface SumTarget {
@@ -135,50 +135,17 @@ export function sumTarget(terms: SumTarget["terms"]): SumTarget {
   return { kind: "sum", terms, text: parts.join("") };
 }
 
-/**
- * How many classes a model tells apart. One sigmoid unit tells two apart: it is the probability of class 1.
- *
- * @throws {TypeError} if the model does not put out one number a class
- */
-export function classCount(model: Model): number {
-  const shape = model.network.outputs[0].shape.slice(1);
-  if (shape.length !== 1 || shape[0] === null) {
-    throw new TypeError(
-      `The model ${JSON.stringify(model.name)} puts out [${shape.map((n) => n ?? "?").join(", ")}], not one number a ` +
-        `class. Give a unit { layer, channel } or a function of the outputs as the target.`,
-    );
-  }
-  return shape[0] === 1 && model.labels?.length !== 1 ? 2 : shape[0];
-}
-
-/** The label of a class, or `"class N"` where the model has no labels. */
-export const labelOf = (model: Model, index: number): string => model.labels?.[index] ?? `class ${index}`;
-
-function ofClass(model: Model, index: number): ClassTarget {
-  const label = labelOf(model, index);
-  return { kind: "class", index, label, text: label };
-}
-
-/**
- * The class that some outputs speak for.
- *
- * @param output what the model puts out for one image: one number a class, logits or probabilities; or one probability,
- *   that of class 1
- */
-export function predictedClass(model: Model, output: ArrayLike<number>): ClassTarget {
-  if (output.length === 1) return ofClass(model, output[0] > 0.5 ? 1 : 0);
-  let best = 0;
-  for (let i = 1; i < output.length; i++) if (output[i] > output[best]) best = i;
-  return ofClass(model, best);
-}
+/** Whether a target is one of the model's outputs. */
+export const isOutput = (target: ResolvedTarget): target is OutputTarget =>
+  target.kind === "class" || target.kind === "label" || target.kind === "number";
 
 /**
  * Looks a target up in a model.
  *
  * @param target what is asked for
  * @param output what the model puts out for the image; needed for `"predicted"` alone
- * @throws {RangeError} if there is no such label (the nearest are named), class, layer, channel or cell, or if several
- *   classes have the label
+ * @throws {RangeError} if there is no such label (the nearest are named), index, layer, channel or cell, or if several
+ *   outputs have the label
  * @throws {TypeError} if the target is none of these kinds, or the model cannot answer for it
  *
  * @example
@@ -245,9 +212,11 @@ export function resolveSingle(
   inputShape?: readonly number[],
 ): SingleTarget {
   if (typeof target === "function") {
-    return { kind: "function", of: target, text: target.name || "a function of the outputs" };
+    return { kind: "function", of: target, text: (target.name || "a function of the outputs") + model.output.which };
   }
-  if (typeof target === "string" || typeof target === "number") return resolveClass(model, target, output);
+  if (typeof target === "string" || typeof target === "number") {
+    return resolveOutput(model, target, output && model.output.values(output));
+  }
   if (typeof target !== "object" || target === null || typeof target.layer !== "string") {
     throw new TypeError(
       `A target is a label, an index, "predicted", a function of the outputs, { layer, channel, cell }, ` +
@@ -263,51 +232,37 @@ export function resolveSingle(
 }
 
 /**
- * For what can be asked of classes only.
+ * Looks up an output by its label or index, or takes the one that is predicted: the likeliest class or label, the largest
+ * number.
  *
- * @param asker the function that is asked
- * @throws {TypeError} if the target is no class
+ * @param values one number for each label, as `model.output.values` gives them; needed for `"predicted"` alone
  */
-export function checkClassTarget(asker: string, target: unknown): asserts target is string | number {
-  if (typeof target === "string" || typeof target === "number") return;
-  throw new TypeError(
-    `${asker} wants a class as its target, by its label, its index or "predicted": received ${kindOf(target)}.`,
-  );
-}
-
-/** Looks up a class by its label or index, or takes the one that the outputs speak for. */
-export function resolveClass(model: Model, target: string | number, output?: ArrayLike<number>): ClassTarget {
-  const count = classCount(model);
-  if (typeof target === "number") {
-    if (!Number.isInteger(target) || target < 0 || target >= count) {
-      throw new RangeError(
-        `The model ${JSON.stringify(model.name)} has classes 0 to ${count - 1}: received the target ${target}.`,
-      );
-    }
-    return ofClass(model, target);
-  }
+export function resolveOutput(
+  { name, output }: Model,
+  target: string | number,
+  values?: ArrayLike<number>,
+): OutputTarget {
+  const { noun, labels, kind } = output;
+  output.checkVector("Give a unit { layer, channel, cell } or a function of the outputs as the target.");
+  let index = target as number;
   if (target === "predicted") {
-    if (output) return predictedClass(model, output);
-    throw new TypeError(`The target "predicted" depends on the image; wanted the model's output for it.`);
-  }
-  if (!model.labels) {
-    throw new TypeError(
-      `The model ${JSON.stringify(model.name)} has no labels: received the target ${JSON.stringify(target)}. ` +
-        `Give the index of a class, 0 to ${count - 1}, or load the model with labels.`,
-    );
-  }
-  const index = model.labels.indexOf(target);
-  if (index < 0) {
-    throw unknownName("label", target, model.labels, `model ${JSON.stringify(model.name)}`);
-  }
-  const same = model.labels.flatMap((label, i) => label === target ? [i] : []);
-  if (same.length > 1) {
+    if (!values) throw new TypeError(`The target "predicted" depends on the image; wanted the model's output for it.`);
+    index = output.predicted(values);
+  } else if (typeof target === "string") index = output.indexOf(target);
+  else if (!Number.isInteger(target) || target < 0 || target >= labels.length) {
     throw new RangeError(
-      `The label ${JSON.stringify(target)} names the classes ${same.join(" and ")} of ` +
-        `${JSON.stringify(model.name)}. Give the index of one of them.`,
+      labels.length === 1
+        ? `The model ${JSON.stringify(name)} has one ${noun}, 0: received the target ${target}.`
+        : `The model ${JSON.stringify(name)} has ${output.nouns} 0 to ${
+          labels.length - 1
+        }: received the target ${target}.`,
     );
   }
-  return ofClass(model, index);
+  const label = labels[index];
+  const largest = kind === "numbers" && target === "predicted" && labels.length > 1
+    ? ` (the largest of ${labels.length})`
+    : "";
+  return { kind: noun === "output" ? "number" : noun, index, label, text: label + largest + output.which };
 }
 
 const place = (cell: readonly [number, number]) => `row ${cell[0]}, column ${cell[1]}`;

@@ -1,68 +1,111 @@
 /**
- * What the model says an image is: the likeliest classes as bars beside the photo.
+ * What the model says of an image: the likeliest classes as bars beside the photo, or the numbers that it puts out.
  *
  * @module
  */
 
 import type { NdArray } from "../array.ts";
+import type { Block } from "../figure/blocks.ts";
 import { Figure, type SheetRow } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
-import { percent } from "../format.ts";
+import { brief, percent } from "../format.ts";
 import { enlargement } from "./panels.ts";
 import { Result } from "./result.ts";
 
-/** One class of a {@linkcode Prediction}. */
+/** One class, label or number of a {@linkcode Prediction}. */
 export interface PredictRow {
-  /** The class's label, or `"class N"` where the model has no labels. */
+  /** Its label; where the model has none `"class 3"`, `"label 3"` or `"output 3"`. */
   label: string;
-  /** The class's index in the model's output. */
+  /** Its index in the model's output. */
   index: number;
-  /** From 0 to 1. */
-  probability: number;
+  /** Of a class or a label: from 0 to 1. */
+  probability?: number;
+  /** Of an output that is no probability: the number itself. */
+  value?: number;
+}
+
+/** What a prediction's numbers are, as the model's `output` says it. */
+interface Predicted {
+  kind: string;
+  activation: string;
+  /** Which of several outputs, in words; empty where there is one. */
+  which: string;
 }
 
 /** A smaller photo is shown enlarged by a whole factor, up to this size. */
 const SHOWN = 224;
 
-/** The likeliest classes of one image; in a cell, bars beside the photo. */
+const words = ({ probability, value }: PredictRow) => probability === undefined ? brief(value!) : percent(probability);
+
+/** What a model says of one image: in a cell, bars of probabilities, or a table of numbers, beside the photo. */
 export class Prediction extends Result<PredictRow> {
-  /** The likeliest classes, the likeliest first. */
+  /** The likeliest classes or labels, the likeliest first; numbers in the order of the outputs. */
   readonly rows: readonly PredictRow[];
   /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255. */
   readonly image: NdArray;
-  /** How the model's output became probabilities: it was one already, or went through a softmax here. */
-  readonly activation: "softmax" | "sigmoid" | "softmax of logits";
+  /** What the numbers are, as `model.output.kind` says it: `"classes"`, `"binary"`, `"labels"` or `"numbers"`. */
+  readonly kind: string;
+  /**
+   * Where the numbers come from: the network's last activation, as `"softmax"`, or what logits went through here, as
+   * `"softmax of logits"`.
+   */
+  readonly activation: string;
   readonly #names: { model: string; image: string };
+  readonly #which: string;
 
   /** @internal */
   constructor(
     rows: PredictRow[],
     image: NdArray,
-    activation: Prediction["activation"],
+    { kind, activation, which }: Predicted,
     names: { model: string; image: string },
   ) {
     super();
     this.rows = rows;
     this.image = image;
+    this.kind = kind;
     this.activation = activation;
+    this.#which = which;
     this.#names = names;
   }
 
   /** @internal */
   override sheetRow(): SheetRow {
     const { caption, blocks: [row] } = this.figure();
-    const [{ label, probability }] = this.rows;
-    return { heading: `${this.#names.image}: ${label}, ${percent(probability)}`, caption, blocks: [row] };
+    return { heading: `${this.#names.image}: ${this.#found}`, caption, blocks: [row] };
   }
 
-  /** Bars of the probabilities beside the photo. */
+  /** What is predicted, in words. */
+  get #found(): string {
+    const [best] = this.rows;
+    const several = this.kind === "numbers" && this.rows.length > 1;
+    return several ? `${this.rows.length} numbers` : `${best.label}, ${words(best)}`;
+  }
+
+  /** Bars of the probabilities, or a table of the numbers, beside the photo. */
   override figure(): Figure {
     const { model, image } = this.#names;
-    const best = this.rows[0];
+    const [best] = this.rows;
+    const count = this.rows.length;
     const [height, width] = this.image.shape;
-    const title = `${model} · ${image}: ${best.label}, ${percent(best.probability)}`;
-    const caption = `Top ${this.rows.length} probabilities (${this.activation}), bars from 0 to 1. ` +
-      `The photo is what the model saw: ${height}×${width} pixels.`;
+    const isNumbers = this.kind === "numbers";
+    const title = `${model} · ${image}: ${this.#found}`;
+    const each = this.kind === "labels" ? ", each label for itself" : "";
+    const numbers = isNumbers
+      ? `Numbers of the output (${this.activation})${this.#which}; they are no probabilities. `
+      : `Top ${count} probabilities (${this.activation})${this.#which}${each}, bars from 0 to 1. `;
+    const caption = `${numbers}The photo is what the model saw: ${height}×${width} pixels.`;
+    const shown: Block = isNumbers
+      ? {
+        kind: "table",
+        columns: [{ title: "output" }, { title: "value", align: "right" }],
+        rows: this.rows.map((row) => [row.label, words(row)]),
+      }
+      : {
+        kind: "bars",
+        width: 260,
+        rows: this.rows.map((row) => ({ label: row.label, value: row.probability!, text: words(row) })),
+      };
     return new Figure({
       title,
       caption,
@@ -72,17 +115,9 @@ export class Prediction extends Result<PredictRow> {
           {
             kind: "picture",
             pixels: pixelsOf(this.image, enlargement(this.image.shape, SHOWN)),
-            alt: `${image}, which ${model} takes for ${best.label}`,
+            alt: isNumbers ? `${image}, as ${model} saw it` : `${image}, which ${model} takes for ${best.label}`,
           },
-          {
-            kind: "bars",
-            width: 260,
-            rows: this.rows.map(({ label, probability }) => ({
-              label,
-              value: probability,
-              text: percent(probability),
-            })),
-          },
+          shown,
         ],
       }],
     });

@@ -8,10 +8,10 @@
 import { type NdArray, ndarray } from "../array.ts";
 import type { Model } from "../model/model.ts";
 import type { MadeBaseline } from "../probe/attribution/baseline.ts";
-import { headOf, probabilityOf } from "../probe/attribution/head.ts";
 import { randomStream } from "../random.ts";
 import { eachScore } from "../probe/attribution/gradients.ts";
-import type { ClassTarget, ResolvedTarget, UnitTarget } from "../probe/target.ts";
+import { isOutput, type OutputTarget, type ResolvedTarget, type UnitTarget } from "../probe/target.ts";
+import type { LayerWanted } from "../probe/forward.ts";
 import { forwardEach } from "./forward_all.ts";
 
 /** How a target's score changes from one image to another: `share` of the pixels changed, and the score then. */
@@ -62,21 +62,13 @@ export function areaUnder(x: readonly number[], y: readonly number[]): number {
   return area;
 }
 
-/** Reads the score of a class or a unit from what a layer puts out for one image. */
-function reader(model: Model, target: ClassTarget | UnitTarget): { layer: string; read: (of: Float32Array) => number } {
-  if (target.kind === "class") {
-    const { activation } = headOf(model.network);
-    const { index } = target;
-    return {
-      layer: model.network.outputs[0].sourceLayer.name,
-      read: (outputs) =>
-        activation === "none"
-          ? probabilityOf(outputs, index, "none")
-          : outputs.length === 1
-          ? (index === 1 ? outputs[0] : 1 - outputs[0])
-          : outputs[index],
-    };
-  }
+/** Reads the probability or number of an output, or the activation of a unit, from what is put out for one image. */
+function reader(
+  model: Model,
+  target: OutputTarget | UnitTarget,
+): { layer: LayerWanted; read: (of: Float32Array) => number } {
+  const { output } = model;
+  if (isOutput(target)) return { layer: output.index, read: (outputs) => output.values(outputs)[target.index] };
   const { layer, channel, cell } = target;
   const [, width, channels] = model.layer(layer).outputShape;
   const place = cell ? (cell[0] * width! + cell[1]) * channels! + channel : channel;
@@ -90,7 +82,7 @@ async function scoresOf(
   inputs: { size: number; [Symbol.iterator](): Iterator<NdArray> },
   options: Omit<CurvesOptions, "baselines" | "steps" | "seed">,
 ): Promise<ArrayLike<number> & Iterable<number>> {
-  if (target.kind !== "class" && target.kind !== "unit") {
+  if (!isOutput(target) && target.kind !== "unit") {
     const each = inputs[Symbol.iterator]();
     return await eachScore(model, target, inputs.size, () => each.next().value, options);
   }
@@ -108,7 +100,7 @@ async function scoresOf(
  *
  * @param view the image as the model sees it, `[h, w, 3]`
  * @param maps each `[h, w]`, with the name of its method
- * @param target what is scored: a class by its probability, a unit (its cell named) by its activation, and any other
+ * @param target what is scored: a class or label by its probability, a unit (its cell named) by its activation, and any other
  *   target by its score, each as a share of that for the whole image
  * @returns for each map and baseline the insertion and the deletion curve
  * @throws {RangeError} if a map has not the image's sides
@@ -159,13 +151,14 @@ export async function walkCurves(
     },
   };
   const [whole, ...scores] = await scoresOf(model, target, inputs, options);
-  if (target.kind !== "class" && !(whole > 0)) {
+  const isProbability = target.kind === "class" || target.kind === "label";
+  if (!isProbability && !(whole > 0)) {
     throw new RangeError(
       `The target ${target.text} has the ${target.kind === "unit" ? "activation" : "score"} ${whole} for this image; ` +
         "insertion and deletion need one above 0.",
     );
   }
-  const scale = target.kind === "class" ? 1 : 1 / whole;
+  const scale = isProbability ? 1 : 1 / whole;
   return walks.map(({ method, baseline, kind }, i) => {
     const score = scores.slice(i * counts.length, (i + 1) * counts.length).map((value) => value * scale);
     return { method, baseline, kind, share, score, area: areaUnder(share, score) };

@@ -17,7 +17,7 @@ import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../array.ts";
 import type { Model } from "../model/model.ts";
 import { batchesOf, checkInputs, Gathered, type Inputs, missingOf, type PlacedBatch } from "../probe/batches.ts";
-import { FOLD_FROM, type PassOptions, planTo, runHere } from "../probe/forward.ts";
+import { FOLD_FROM, type LayerWanted, type PassOptions, planTo, runHere } from "../probe/forward.ts";
 import { checkMemory } from "../probe/memory.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import type { PoolWorker } from "../workers/pool.ts";
@@ -63,7 +63,7 @@ const unbuildable = new WeakSet<LayersModel>();
  *
  * @param model the model; nothing on it changes
  * @param inputs all of one shape
- * @param layers names of layers; the output of a layer that is used several times is that of its first use
+ * @param layers names of layers, or the index of one of the network's outputs; the output of a layer that is used several times is that of its first use
  * @returns for each layer one array, `[n, …output shape]`, in the order of the inputs
  * @throws {RangeError} if a layer does not exist, there is no input, the inputs differ in shape or are not as many as
  *   they said
@@ -83,7 +83,7 @@ const unbuildable = new WeakSet<LayersModel>();
 export async function forwardAll(
   model: Model,
   inputs: Inputs,
-  layers: readonly string[],
+  layers: readonly LayerWanted[],
   options: ForwardAllOptions = {},
 ): Promise<NdArray[]> {
   const gathered = new Gathered("length" in inputs ? inputs.length : inputs.size);
@@ -101,7 +101,7 @@ export async function forwardAll(
 export async function forwardEach(
   model: Model,
   inputs: Inputs,
-  layers: readonly string[],
+  layers: readonly LayerWanted[],
   receive: Receive,
   { batchSize = 16, workers, signal, onProgress }: ForwardAllOptions = {},
 ): Promise<void> {
@@ -144,7 +144,13 @@ export async function forwardEach(
 }
 
 /** Over how many threads inputs are spread, this one among them. */
-function threadsFor(tf: TF, network: LayersModel, layers: readonly string[], size: number, wanted?: number): number {
+function threadsFor(
+  tf: TF,
+  network: LayersModel,
+  layers: readonly LayerWanted[],
+  size: number,
+  wanted?: number,
+): number {
   if (tf.getBackend() !== "wasm" || unbuildable.has(network)) return 1;
   if (wanted) return Math.min(wanted, size);
   if (size * multiplications(network, layers) < WORTH_WORKERS) return 1;

@@ -7,6 +7,7 @@
 import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
 import { outputOf } from "../model/model.ts";
+import { type LayerWanted, tensorOf } from "../probe/forward.ts";
 import type { TF } from "../runtime/backend.ts";
 import { machineMemoryLeft } from "../memory.ts";
 import { bytesInWasm } from "../runtime/wasm.ts";
@@ -33,8 +34,9 @@ export function workersFor(network: Pick<LayersModel, "countParams">): number {
  *
  * @param wanted the layers that the pass leads to
  */
-export function multiplications(network: LayersModel, wanted: readonly string[]): number {
-  const last = Math.max(...wanted.map((name) => network.layers.findIndex((layer) => layer.name === name)));
+export function multiplications(network: LayersModel, wanted: readonly LayerWanted[]): number {
+  const places = wanted.map((name) => network.layers.indexOf(tensorOf(network, name).sourceLayer));
+  const last = Math.max(...places);
   const all = network.layers.slice(0, last + 1).map((layer) => {
     if ("layers" in layer) {
       const inner = layer as LayersModel;

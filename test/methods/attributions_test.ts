@@ -516,7 +516,8 @@ describe("any network", () => {
     const features = inner.apply(input);
     const nested = tf.model({ inputs: input, outputs: head.apply(features) as never });
     nested.setWeights(flat.getWeights());
-    return [await loadModel(flat, { preprocess: "unit" }), await loadModel(nested, { preprocess: "unit" })];
+    const options = { preprocess: "unit", labels: ["a", "b", "c"] } as const;
+    return [await loadModel(flat, options), await loadModel(nested, options)];
   }
 
   test.each<[string, Parameters<typeof twoOf>[0]]>([

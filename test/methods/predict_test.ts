@@ -21,7 +21,7 @@ describe("ResNet-50 against Keras", () => {
       const { rows } = await predict(model, fixture(wanted.file), { top: 1000 });
       expect(rows).toHaveLength(1000);
       for (const { index, probability } of rows) {
-        expect(Math.abs(probability - wanted.probabilities[index]), `class ${index}`).toBeLessThan(1e-3);
+        expect(Math.abs(probability! - wanted.probabilities[index]), `class ${index}`).toBeLessThan(1e-3);
       }
       expect(rows.slice(0, 3).map(({ index }) => index)).toEqual(wanted.top.slice(0, 3).map(({ index }) => index));
     });
@@ -77,7 +77,7 @@ describe("a net worked out on paper", () => {
         tf.layers.dense({ units: 3, useBias: false, kernelInitializer: "identity" }),
       ],
     });
-    const model = await loadModel(net, { preprocess: "none" });
+    const model = await loadModel(net, { preprocess: "none", output: "classes" });
     const prediction = await predict(model, { data: Float32Array.of(1, 2, 3), shape: [1, 1, 3] });
     expect(prediction.activation).toBe("softmax of logits");
     expect(prediction.figure().caption).toContain("softmax of logits");
@@ -91,7 +91,7 @@ describe("a net worked out on paper", () => {
     const { rows } = await predict(model, { data: Float32Array.of(1, 0, 0), shape: [1, 1, 3] });
     expect(rows.map(({ label }) => label)).toEqual(["dog", "cat"]);
     expect(rows[0].probability).toBeCloseTo(1 / (1 + Math.exp(-1)), 6);
-    expect(rows[0].probability + rows[1].probability).toBeCloseTo(1, 6);
+    expect(rows[0].probability! + rows[1].probability!).toBeCloseTo(1, 6);
     model.dispose();
   });
 

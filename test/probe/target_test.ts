@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
-import { predictedClass, resolveTarget, type Target } from "../../lib/probe/target.ts";
+import { resolveTarget, type Target } from "../../lib/probe/target.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
-import { tinyNet } from "../nets.ts";
+import { sigmoidNet, tinyNet } from "../nets.ts";
 
 describe("targets", () => {
   let model: Model;
@@ -23,8 +23,13 @@ describe("targets", () => {
     expect(resolveTarget(model, 0)).toEqual(fox);
     expect(resolveTarget(model, "predicted", [0.7, 0.3])).toEqual(fox);
     expect(resolveTarget(bare, 1)).toMatchObject({ index: 1, label: "class 1" });
-    expect(predictedClass(model, [0.2])).toMatchObject({ index: 0 });
-    expect(predictedClass(model, [0.8])).toMatchObject({ index: 1 });
+  });
+
+  test("one sigmoid unit speaks for class 1 from 0.5 on", async () => {
+    const binary = await loadModel(await sigmoidNet(), { preprocess: "none" });
+    expect(resolveTarget(binary, "predicted", [0.2])).toMatchObject({ index: 0, label: "class 0" });
+    expect(resolveTarget(binary, "predicted", [0.8])).toMatchObject({ index: 1 });
+    binary.dispose();
   });
 
   test("a unit has a layer, a channel and a cell", () => {

@@ -50,6 +50,7 @@ const job: PositionsJob = {
   stages: [boxes.map((_, i) => i).filter((i) => i % 3 === 0), boxes.map((_, i) => i).filter((i) => i % 3 !== 0)],
   layer: "maps",
   batchSize: 8,
+  head: { index: 0, bare: true },
 };
 
 /** All scores, place by place, that of the image itself first. */

@@ -10,15 +10,15 @@ import { type Model, outputOf } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { inputGradient } from "../gradient.ts";
-import { execute, makePlan, type Plan } from "../plan.ts";
+import { along, execute, makePlan, type Plan } from "../plan.ts";
+import { isOutput } from "../target.ts";
 import { eachScore } from "./gradients.ts";
-import { along } from "./head.ts";
 import {
   type AttributionInput,
   type Pair,
   preliminaryTarget,
-  resolveClassForImage,
   resolveForImages,
+  resolveOutputForImage,
 } from "./inputs.ts";
 import { ScoreFunction } from "./score_function.ts";
 
@@ -123,7 +123,7 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
     );
   }
   // A class is resolved by what follows the layer; the strongest cell of a unit is looked for before.
-  const before = preliminary.kind === "class" ? null : (await resolveForImages(model, [pair]))[0];
+  const before = isOutput(preliminary) ? null : (await resolveForImages(model, [pair]))[0];
   const beside = besides(tail, maps.id);
   const known = tensorsTo(network, [maps, ...outputs]);
   const front = makePlan(network, [maps, ...beside.map((id) => known.get(id)!)], { fold: true, sums: true });
@@ -138,7 +138,7 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
       if (!of) {
         const values = tf.tidy(() => onward(at).map((value) => tf.clone(value)));
         made.push(...values);
-        of = { ...image, ...await resolveClassForImage(model, scoreFunction, values, wanted) };
+        of = { ...image, ...await resolveOutputForImage(model, scoreFunction, values, wanted) };
       }
       const { target } = of;
       const { value, gradient } = inputGradient(tf, (x) => scoreFunction.score(onward(x), [target]), at);

@@ -13,13 +13,12 @@ import { ensureBackend } from "../../runtime/backend.ts";
 import { FOLD_FROM } from "../forward.ts";
 import { execute } from "../plan.ts";
 import {
-  type ClassTarget,
   directionTarget,
   flatTerms,
-  predictedClass,
+  isOutput,
   type ResolvedTarget,
+  resolveOutput,
   resolveSingle,
-  resolveTarget,
   type SingleTarget,
   type SingleWanted,
   sumTarget,
@@ -28,7 +27,6 @@ import {
 } from "../target.ts";
 import { fitting } from "../memory.ts";
 import { pack } from "./gradients.ts";
-import { probabilityOf } from "./head.ts";
 import { ScoreFunction } from "./score_function.ts";
 
 /** One image with one target. */
@@ -40,7 +38,7 @@ export interface AttributionInput {
   /** What goes into the network, `[h, w, c]`, channels in its own order. */
   readonly input: NdArray;
   readonly target: ResolvedTarget;
-  /** What the model gives the class, 0…1; absent for other targets. */
+  /** What the model gives the class or label, 0…1; absent for other targets. */
   readonly probability?: number;
 }
 
@@ -55,44 +53,37 @@ export type TargetForImage = Pick<AttributionInput, "target" | "probability">;
 const preliminarySingle = (model: Model, target: SingleWanted, { shape }: NdArray): SingleTarget =>
   resolveSingle(model, target === "predicted" ? 0 : target, undefined, shape);
 
-/** A target before the image was looked at; the first class is there in place of the predicted one. */
+/** A target before the image was looked at; the first output is there in place of the predicted one. */
 export function preliminaryTarget(model: Model, target: Target, input: NdArray): ResolvedTarget {
   const terms = flatTerms(target).map(([weight, term]) => ({ weight, target: preliminarySingle(model, term, input) }));
   return typeof target === "object" && "sum" in target ? sumTarget(terms) : terms[0].target;
 }
 
-/** The class with the largest score; of one sigmoid unit, class 1 where its score is positive. */
-const predictedOf = (model: Model, scores: Float32Array) =>
-  predictedClass(model, scores.length === 1 ? [-scores[0], scores[0]] : scores);
-
-function classForImage(
-  model: Model,
-  { activation }: ScoreFunction,
-  scores: Float32Array,
-  wanted: Target,
-): { target: ClassTarget; probability: number } {
-  const target = wanted === "predicted" ? predictedOf(model, scores) : resolveTarget(model, wanted) as ClassTarget;
-  return { target, probability: probabilityOf(scores, target.index, activation) };
+/** What a class, a label or a number of the output means for one image, given the scores of all. */
+function outputForImage(model: Model, scores: Float32Array, wanted: SingleWanted) {
+  const values = model.output.values(scores, "scores");
+  const target = resolveOutput(model, wanted as string | number, values);
+  return { target, ...target.kind !== "number" && { probability: values[target.index] } };
 }
 
-/** What a class means for one image, given the values of its score function's outputs. */
-export async function resolveClassForImage(
+/** As {@linkcode outputForImage}, given the values of its score function's outputs. */
+export async function resolveOutputForImage(
   model: Model,
   scoreFunction: ScoreFunction,
   outputs: readonly Tensor[],
   wanted: Target,
 ): Promise<TargetForImage> {
-  const scores = scoreFunction.tf.tidy(() => scoreFunction.classScores(outputs));
+  const scores = scoreFunction.tf.tidy(() => scoreFunction.outputScores(outputs));
   try {
-    return classForImage(model, scoreFunction, await scores.data() as Float32Array, wanted);
+    return outputForImage(model, await scores.data() as Float32Array, wanted as SingleWanted);
   } finally {
     scores.dispose();
   }
 }
 
-/** Whether the image has to be looked at: for the predicted class, a probability, the cell of the largest value. */
+/** Whether the image has to be looked at: for what is predicted, a probability, the cell of the largest value. */
 const dependsOnImage = (model: Model, target: SingleTarget): boolean =>
-  target.kind === "class" ||
+  isOutput(target) ||
   (target.kind !== "function" && !target.cell && model.layer(target.layer).outputShape.length === 3);
 
 /** A unit or a direction at the cell where its score is largest. */
@@ -164,14 +155,14 @@ async function resolveTerms(model: Model, terms: readonly Term[], batchSize: num
   };
   let done = 0;
   await execute(tf, scoreFunction.plan, batches(), async (outputs) => {
-    const values = tf.tidy(() => target.kind === "class" ? scoreFunction.classScores(outputs) : tf.clone(outputs[0]));
+    const values = tf.tidy(() => isOutput(target) ? scoreFunction.outputScores(outputs) : tf.clone(outputs[0]));
     try {
       const data = await values.data() as Float32Array;
       const each = data.length / values.shape[0];
       for (let k = 0; k < values.shape[0]; k++) {
         const own = data.subarray(k * each, (k + 1) * each);
         for (const term of byInput[done + k][1]) {
-          if (target.kind === "class") Object.assign(term, classForImage(model, scoreFunction, own, term.wanted));
+          if (isOutput(target)) Object.assign(term, outputForImage(model, own, term.wanted));
           else term.target = atStrongestCell(term.target, own, values.shape);
         }
       }

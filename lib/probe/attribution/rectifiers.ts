@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { layers, LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { headOf, makerOf, networkIn } from "../../model/ending.ts";
 import { type Model, outputOf } from "../../model/model.ts";
 import { makePlan } from "../plan.ts";
-import { type ResolvedTarget, termsOf } from "../target.ts";
+import { isOutput, type ResolvedTarget, termsOf } from "../target.ts";
 
 /** Activations that are ReLUs or nothing. */
 const PASSED = new Set(["linear", "relu", "relu6"]);
@@ -28,16 +29,16 @@ function bendOf(layer: layers.Layer): string | null {
 /**
  * The layer that bends otherwise, here or in a model that it holds.
  *
- * @param isEnd whether the score is read here: what bends the score itself plays no part
+ * @param ends where the score is read: what bends the score itself plays no part
  */
-function bending(layer: layers.Layer, isEnd: boolean): { name: string; bend: string } | null {
-  const { layers: inside, outputs } = layer as unknown as Partial<LayersModel>;
-  if (!inside) {
-    const bend = isEnd ? null : bendOf(layer);
+function bending(layer: layers.Layer, ends: readonly layers.Layer[]): { name: string; bend: string } | null {
+  const inner = networkIn(layer);
+  if (!inner) {
+    const bend = ends.includes(layer) ? null : bendOf(layer);
     return bend ? { name: layer.name, bend } : null;
   }
-  for (const inner of inside) {
-    const found = bending(inner, isEnd && inner === outputs?.[0].sourceLayer);
+  for (const each of inner.layers) {
+    const found = bending(each, ends);
     if (found) return { ...found, name: `${layer.name}/${found.name}` };
   }
   return null;
@@ -49,18 +50,16 @@ function bending(layer: layers.Layer, isEnd: boolean): { name: string; bend: str
  * @throws {TypeError} names the layer
  */
 export function requireRelus(model: Model, target: ResolvedTarget, method: string): void {
-  const { network } = model;
+  const { network, output } = model;
   for (const { target: single } of termsOf(target)) {
-    const layer = "layer" in single ? single.layer : undefined;
-    requireRelusTo(
-      model,
-      layer === undefined ? network.outputs[0] : outputOf(network, network.getLayer(layer)),
-      method,
-    );
+    const isUnit = "layer" in single;
+    const read = isUnit ? outputOf(network, network.getLayer(single.layer)) : network.outputs[output.index];
+    const ends = isUnit || !isOutput(single) ? [makerOf(read)] : headOf(network, output.head).ends;
+    requireRelusTo(model, read, ends, method);
   }
 }
 
-function requireRelusTo(model: Model, output: SymbolicTensor, method: string): void {
+function requireRelusTo(model: Model, output: SymbolicTensor, ends: readonly layers.Layer[], method: string): void {
   const { network } = model;
   const { steps } = makePlan(network, [output], { fold: false });
   const outputs = new Set(steps.map(({ output }) => output));
@@ -70,7 +69,7 @@ function requireRelusTo(model: Model, output: SymbolicTensor, method: string): v
     layer.inboundNodes.some(({ outputTensors }) => outputTensors.some(({ id }) => outputs.has(id)))
   );
   for (const layer of onTheWay) {
-    const found = bending(layer, layer === output.sourceLayer);
+    const found = bending(layer, ends);
     if (!found) continue;
     throw new TypeError(
       `${method} is defined for ReLUs alone: the layer ${JSON.stringify(found.name)} of ${

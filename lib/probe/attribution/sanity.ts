@@ -63,6 +63,8 @@ export interface SanityOptions {
 export function sameTarget(resolved: ResolvedTarget): Target {
   switch (resolved.kind) {
     case "class":
+    case "label":
+    case "number":
       return resolved.index;
     case "function":
       return resolved.of;

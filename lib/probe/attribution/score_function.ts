@@ -2,22 +2,27 @@
  * The score of a target as a function of the network's input: what attribution methods differentiate.
  *
  * Of a class it is the number before the last softmax or sigmoid (Simonyan et al. 2013, §3: the unnormalised class score;
- * Captum's users feed networks that end there), of a unit its activation, of a direction the dot product with the
+ * Captum's users feed networks that end there), of a number of the output the number itself, of a unit its activation, of a direction the dot product with the
  * activations at one cell, of a function what it returns, of a weighted sum the weighted sum of these.
  *
  * @module
  */
 
 import type { SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { type Head, headOf } from "../../model/ending.ts";
 import { type Model, outputOf } from "../../model/model.ts";
+import type { ModelOutput } from "../../model/output.ts";
 import type { TF } from "../../runtime/backend.ts";
-import { foldAll, type Folded, makePlan, type Plan, type Step } from "../plan.ts";
-import { type FunctionTarget, type ResolvedTarget, type SingleTarget, termsOf } from "../target.ts";
-import { along, type Head, headOf } from "./head.ts";
+import { along, foldAll, type Folded, makePlan, type Plan, type Step } from "../plan.ts";
+import { type FunctionTarget, isOutput, type ResolvedTarget, type SingleTarget, termsOf } from "../target.ts";
 
 /** Where in a network a target's score is read: targets of one source share a plan. */
 const sourceOf = (target: SingleTarget): string =>
-  target.kind === "unit" || target.kind === "direction" ? `layer ${target.layer}` : target.kind;
+  target.kind === "unit" || target.kind === "direction"
+    ? `layer ${target.layer}`
+    : isOutput(target)
+    ? "output"
+    : target.kind;
 
 /** The function from a batch of inputs to the scores of their targets, which are all of one kind. */
 export class ScoreFunction {
@@ -25,25 +30,31 @@ export class ScoreFunction {
   /** The tensors of the network that the scores are made of, each once. */
   readonly outputs: readonly SymbolicTensor[];
   readonly #folded = new Map<Step, Folded>();
-  readonly #head: Head | null;
-  /** The index in `outputs` of each source. */
-  readonly #sources = new Map<string, number>();
+  readonly #head: Head;
+  readonly #output: ModelOutput;
+  /** The indices in `outputs` of what each source reads. */
+  readonly #sources = new Map<string, readonly number[]>();
 
   /** @param fold whether batch normalisations are folded into convolutions; then {@linkcode fold} must be called */
   constructor(readonly tf: TF, model: Model, target: ResolvedTarget, fold: boolean) {
-    const { network } = model;
+    const { network, output } = model;
+    this.#output = output;
+    this.#head = headOf(network, output.head);
     const terms = termsOf(target).map((term) => term.target);
-    this.#head = terms.some(({ kind }) => kind === "class") ? headOf(network) : null;
     const outputs: SymbolicTensor[] = [];
     for (const term of terms) {
-      const output = term.kind === "class"
-        ? this.#head!.tap
+      const read = isOutput(term)
+        ? this.#head.taps
         : term.kind === "function"
-        ? network.outputs[0]
-        : outputOf(network, network.getLayer(term.layer));
-      let at = outputs.findIndex(({ id }) => id === output.id);
-      if (at < 0) at = outputs.push(output) - 1;
-      this.#sources.set(sourceOf(term), at);
+        ? [network.outputs[output.index]]
+        : [outputOf(network, network.getLayer(term.layer))];
+      this.#sources.set(
+        sourceOf(term),
+        read.map((tensor) => {
+          const at = outputs.findIndex(({ id }) => id === tensor.id);
+          return at < 0 ? outputs.push(tensor) - 1 : at;
+        }),
+      );
     }
     this.outputs = outputs;
     this.plan = makePlan(network, outputs, { fold, sums: true });
@@ -68,13 +79,9 @@ export class ScoreFunction {
     return along(this.tf, this.plan, new Map([[this.plan.input, x]]), this.#folded);
   }
 
-  /** The scores of all classes, `[n, classes]`. */
-  classScores(outputs: readonly Tensor[]): Tensor {
-    return this.#head!.scores(this.tf, outputs[this.#sources.get("class")!]);
-  }
-
-  get activation(): Head["activation"] {
-    return this.#head!.activation;
+  /** The scores of the network's output, `[n, count]`. */
+  outputScores(outputs: readonly Tensor[]): Tensor {
+    return this.#head.scores(this.tf, this.#sources.get("output")!.map((at) => outputs[at]));
   }
 
   /** The score of each item's target, `[n]`. */
@@ -94,20 +101,17 @@ export class ScoreFunction {
   /** The scores of targets of one source. */
   #scoreOf(outputs: readonly Tensor[], targets: readonly SingleTarget[]): Tensor {
     const { tf } = this;
-    const output = outputs[this.#sources.get(sourceOf(targets[0]))!];
+    const output = outputs[this.#sources.get(sourceOf(targets[0]))![0]];
     if (targets[0].kind === "function") {
       return tf.concat(targets.map((target, i) => this.#apply(target as FunctionTarget, output, i)));
     }
-    const isClass = targets[0].kind === "class";
-    const whole = isClass ? this.classScores(outputs) : output;
-    // One sigmoid unit tells two classes apart: the score of class 0 is minus that of class 1.
-    const all = isClass && whole.shape[1] === 1 ? tf.concat([tf.neg(whole), whole], 1) : whole;
+    const all = isOutput(targets[0]) ? this.#ofEach(this.outputScores(outputs)) : output;
     const flat = tf.reshape(all, [targets.length, -1]);
     const size = flat.shape[1]!;
     const [, , width = 1, channels = 0] = all.shape;
     const weights = new Float32Array(targets.length * size);
     targets.forEach((target, i) => {
-      if (target.kind === "class") weights[i * size + target.index] = 1;
+      if (isOutput(target)) weights[i * size + target.index] = 1;
       else if (target.kind !== "function") {
         const { cell: [y, x] = [0, 0] } = target;
         const start = i * size + (y * width + x) * channels;
@@ -116,6 +120,13 @@ export class ScoreFunction {
       }
     });
     return tf.sum(tf.mul(flat, tf.tensor2d(weights, [targets.length, size])), 1);
+  }
+
+  /** The scores of all that can be asked for: one number for two classes is also minus the score of class 0. */
+  #ofEach(scores: Tensor): Tensor {
+    const { tf } = this;
+    if (this.#output.kind !== "binary") return scores;
+    return tf.concat([this.#output.logits ? tf.neg(scores) : tf.sub(1, scores), scores], 1);
   }
 
   #apply(target: FunctionTarget, outputs: Tensor, index: number): Tensor {

@@ -4,17 +4,16 @@
  * @module
  */
 
-import { type NdArray, ndarray, softmax } from "../../array.ts";
+import { type NdArray, ndarray } from "../../array.ts";
 import type { OcclusionMap } from "../../data/records.ts";
 import type { Box, Interval } from "../../model/geometry.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { eachScore } from "../attribution/gradients.ts";
-import { headOf, type OutputActivation } from "../attribution/head.ts";
 import type { Work } from "./incremental.ts";
 import { explainMemory } from "../memory.ts";
 import { type PositionScores, scorePositions } from "./scores.ts";
-import { resolveClass, type ResolvedTarget } from "../target.ts";
+import { isOutput, type ResolvedTarget, resolveOutput } from "../target.ts";
 
 /** A class with its probability. */
 type ClassProbability = OcclusionMap["top"][number][number];
@@ -41,7 +40,7 @@ export interface Occluded {
 }
 
 export interface OccludeOptions {
-  /** A class, or another target as it was resolved for the image. */
+  /** A class or label, if the model has probabilities; or another target as it was resolved for the image. */
   target: string | number | ResolvedTarget;
   size: number;
   stride: number;
@@ -86,17 +85,8 @@ export function positionsAlong(side: number, size: number, stride: number): Inte
   return Array.from({ length: count }, (_, i) => [i * stride, i * stride + size]);
 }
 
-/** Scores before the last activation as probabilities; one score makes two classes. */
-function probabilitiesOf(scores: Float32Array, activation: OutputActivation): number[] {
-  if (activation === "sigmoid") {
-    const each = Array.from(scores, (score) => 1 / (1 + Math.exp(-score)));
-    return each.length === 1 ? [1 - each[0], each[0]] : each;
-  }
-  return Array.from(softmax(scores));
-}
-
 /** The most probable of some classes, without sorting all of them. */
-function mostProbable(probabilities: readonly number[], top: number): ClassProbability[] {
+function mostProbable(probabilities: Float64Array, top: number): ClassProbability[] {
   const best: ClassProbability[] = [];
   probabilities.forEach((probability, index) => {
     if (best.length === top && probability <= best[top - 1].probability) return;
@@ -152,6 +142,7 @@ export async function occlude(
     stages: options.onPart ? coarseToFine(down.length, across.length) : [positions.map((_, i) => i)],
     layer,
     batchSize,
+    head: model.output.head,
   };
   try {
     let ownScore: number | undefined;
@@ -212,25 +203,23 @@ function receiverOf(
   ownScore: number | undefined,
   before: number,
 ): { receive: (scores: PositionScores) => void; unoccluded: () => Unoccluded } {
-  const { activation } = headOf(model.network);
+  const { output } = model;
   let unoccluded: Unoccluded | undefined;
   let done = before;
-  const scoreOf = (scores: Float32Array, index: number) =>
-    scores.length === 1 ? (index === 1 ? scores[0] : -scores[0]) : scores[index];
-  const watched = (scores: Float32Array, probabilities: readonly number[]) => {
+  const watched = (scores: Float32Array) => {
     if (typeof target === "object") return { target, score: ownScore! };
-    const resolved = resolveClass(model, target, probabilities);
+    const probabilities = output.values(scores, "scores");
+    const resolved = resolveOutput(model, target, probabilities);
     return {
       target: { ...resolved, probability: probabilities[resolved.index] },
-      score: scoreOf(scores, resolved.index),
+      score: output.scores(scores)[resolved.index],
     };
   };
   const receive = ({ which, scores, sums }: PositionScores) => {
     if (which.length === 0) {
-      const probabilities = probabilitiesOf(scores, activation);
       const channel = sums.reduce((best, sum, i) => sum > sums[best] ? i : best, 0);
       unoccluded ??= {
-        ...watched(scores, probabilities),
+        ...watched(scores),
         activity: sums[channel],
         channel,
       };
@@ -242,14 +231,15 @@ function receiverOf(
       return values.subarray(i * each, (i + 1) * each);
     };
     which.forEach((position, i) => {
-      const probabilities = probabilitiesOf(of(scores, i), activation);
-      map.top[position] = mostProbable(probabilities, top);
-      if (target.kind === "class") {
-        map.probability!.data[position] = probabilities[target.index];
-        map.score.data[position] = scoreOf(of(scores, i), target.index);
+      const values = output.values(of(scores, i), "scores");
+      // Numbers are no classes: none of them is the most probable.
+      map.top[position] = output.kind === "numbers" ? [] : mostProbable(values, top);
+      if (map.probability && isOutput(target)) {
+        map.probability.data[position] = values[target.index];
+        map.score.data[position] = output.scores(of(scores, i))[target.index];
       }
       map.activity.data[position] = of(sums, i)[channel];
-      map.predicted.data[position] = map.top[position][0].index;
+      map.predicted.data[position] = output.predicted(values);
     });
     done += which.length;
     onProgress?.(done);

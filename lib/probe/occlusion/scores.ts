@@ -8,9 +8,9 @@
 import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../../array.ts";
 import type { Box } from "../../model/geometry.ts";
+import { headOf, type HeadOptions } from "../../model/ending.ts";
 import { outputOf } from "../../model/model.ts";
 import type { TF } from "../../runtime/backend.ts";
-import { headOf } from "../attribution/head.ts";
 import { runChanges, type Work } from "./incremental.ts";
 import { fitting } from "../memory.ts";
 import { makePlan } from "../plan.ts";
@@ -28,6 +28,8 @@ export interface PositionsJob {
   /** The layer whose feature maps are summed. */
   layer: string;
   batchSize: number;
+  /** Where the scores are made. */
+  head: HeadOptions;
 }
 
 /** What the network gives for some positions of the square; for none, for the image itself. */
@@ -50,15 +52,16 @@ export type Receive = (scores: PositionScores) => void | Promise<void>;
 export async function scorePositions(
   tf: TF,
   network: LayersModel,
-  { layer, batchSize, ...options }: PositionsJob,
+  { layer, head: wanted, batchSize, ...options }: PositionsJob,
   receive: Receive,
   signal?: AbortSignal,
 ): Promise<Work> {
-  const head = headOf(network);
-  const plan = makePlan(network, [head.tap, outputOf(network, network.getLayer(layer))], { fold: true });
+  const head = headOf(network, wanted);
+  const plan = makePlan(network, [...head.taps, outputOf(network, network.getLayer(layer))], { fold: true });
   const run = { ...options, batchSize: fitting(tf, plan, batchSize), signal };
-  return await runChanges(tf, plan, run, async ([tap, maps], which) => {
-    const tensors = tf.tidy(() => [tf.reshape(head.scores(tf, tap), [-1]), tf.reshape(tf.sum(maps, [1, 2]), [-1])]);
+  return await runChanges(tf, plan, run, async (outputs, which) => {
+    const [taps, maps] = [outputs.slice(0, -1), outputs.at(-1)!];
+    const tensors = tf.tidy(() => [tf.reshape(head.scores(tf, taps), [-1]), tf.reshape(tf.sum(maps, [1, 2]), [-1])]);
     try {
       const [scores, sums] = await Promise.all(tensors.map((tensor: Tensor) => tensor.data<"float32">()));
       await receive({ which, scores, sums });

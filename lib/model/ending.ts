@@ -1,0 +1,225 @@
+/**
+ * How the output of a network ends, found from the graph that leads to it: the last activation, and what goes into it.
+ * Nested models are walked into; layers that only change the shape, and averages, are walked through.
+ *
+ * @module
+ */
+
+import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { sizeOf } from "../array.ts";
+import type { TF } from "../runtime/backend.ts";
+
+/** A model that stands in another one as a layer. (A Sequential keeps its graph in a model of its own.) */
+export function networkIn(layer: layers.Layer): LayersModel | null {
+  const network = (layer as unknown as { model?: LayersModel }).model ?? layer as unknown as LayersModel;
+  return network.layers && network.outputs ? network : null;
+}
+
+const nodeOf = ({ sourceLayer, nodeIndex }: SymbolicTensor) => sourceLayer.inboundNodes[nodeIndex];
+const asList = <T>(values: T | T[]): T[] => Array.isArray(values) ? values : [values];
+
+/** A layer as it would be without its activation. The layer itself stays as it is: this is a view of it. */
+export function withoutActivation(tf: TF, layer: layers.Layer): layers.Layer {
+  const linear = (tf.layers.activation({ activation: "linear" }) as unknown as { activation: unknown }).activation;
+  return "activation" in layer ? Object.create(layer, { activation: { value: linear } }) : layer;
+}
+
+/** A tensor of a network, or of a model nested in it: then with what goes into that model. */
+interface Place {
+  readonly tensor: SymbolicTensor;
+  readonly nest?: { readonly inputs: readonly SymbolicTensor[]; readonly from: readonly Place[] };
+}
+
+/** The place that is the same tensor in the outer network, for the input of a nested model. */
+function outward(place: Place): Place {
+  const at = place.nest?.inputs.findIndex(({ id }) => id === place.tensor.id) ?? -1;
+  return at < 0 ? place : outward(place.nest!.from[at]);
+}
+
+const inputsOf = ({ tensor, nest }: Place): Place[] =>
+  (nodeOf(tensor)?.inputTensors ?? []).map((tensor) => outward({ tensor, nest }));
+
+/** The layer that makes a tensor, looked for in nested models, too. */
+function inward(place: Place): Place {
+  const outer = outward(place);
+  const network = networkIn(outer.tensor.sourceLayer);
+  if (!network) return outer;
+  const tensor = network.outputs[outer.tensor.outputTensorIndex ?? 0];
+  return inward({ tensor, nest: { inputs: network.inputs, from: inputsOf(outer) } });
+}
+
+/** The tensors of the outer network that a place is made of. */
+const tapsOf = (place: Place): SymbolicTensor[] => place.nest ? inputsOf(place).flatMap(tapsOf) : [place.tensor];
+
+/** Computes places from tensors of the outer network. */
+type Read = (tf: TF, place: Place) => Tensor;
+
+const call = (layer: layers.Layer, x: Tensor[]) => layer.call(x.length === 1 ? x[0] : x, { training: false });
+
+function reader(known: ReadonlyMap<number, Tensor>): Read {
+  const nested = new Map<unknown, Map<number, Tensor>>();
+  const read: Read = (tf, { tensor, nest }) => {
+    if (!nest) return known.get(tensor.id)!;
+    const values = nested.get(nest) ?? new Map<number, Tensor>();
+    nested.set(nest, values);
+    if (!values.has(tensor.id)) {
+      const made = asList(call(tensor.sourceLayer, inputsOf({ tensor, nest }).map((place) => read(tf, place))));
+      nodeOf(tensor).outputTensors.forEach(({ id }, i) => values.set(id, made[i]));
+    }
+    return values.get(tensor.id)!;
+  };
+  return read;
+}
+
+/** How a tensor ends. */
+export interface Ending {
+  /** The activation that its numbers come from, through whatever changes nothing about that. */
+  readonly activation: string;
+  /** The axis along which a softmax adds up to 1; absent where it is none any more. */
+  readonly axis?: number;
+  /** Whether the activation of `scores` is the tensor itself; else the scores are the tensor. */
+  readonly exact: boolean;
+  /** The tensors of the outer network that the scores are made of. */
+  readonly taps: readonly SymbolicTensor[];
+  /** The layers whose activations are left out. */
+  readonly ends: readonly layers.Layer[];
+  /** The tensor as it would be without its activation. */
+  readonly scores: (tf: TF, read: Read) => Tensor;
+}
+
+/** Layers that do nothing when a network is asked. */
+const IDLE = /^(Dropout|SpatialDropout\dD|GaussianNoise|GaussianDropout|AlphaDropout|ActivityRegularization|Identity)$/;
+/** Layers that only change the shape. */
+const SHAPES = /^(Flatten|Reshape|Permute)$/;
+/** Layers that pick numbers: they give the same before and after a function that grows with each number. */
+const PICKS = /^(Concatenate|Maximum|Minimum|RepeatVector|Cropping2D|(Global)?MaxPooling\dD)$/;
+const AVERAGES = /^(Average|(Global)?AveragePooling\dD)$/;
+/** Layers that are linear in what they read. */
+const LINEAR = /^(Add|Subtract|BatchNormalization|Rescaling|Normalization|ZeroPadding2D|UpSampling2D|Masking)$/;
+/** Activations that make one distribution along an axis. */
+export const SOFT = /^(log)?softmax$/i;
+/** Layers whose activation is the last thing that they do. */
+const ACTIVATED = /^(Dense|Activation|Conv\dD|Conv\dDTranspose|SeparableConv\dD|DepthwiseConv2D)$/;
+const FUNCTIONS: Record<string, string> = {
+  ReLU: "relu",
+  ELU: "elu",
+  LeakyReLU: "leakyRelu",
+  PReLU: "prelu",
+  ThresholdedReLU: "thresholdedRelu",
+};
+
+/** Where the axis of a softmax is after a change of shape; undefined where it is several distributions in one. */
+function axisAfter(kind: string, layer: layers.Layer, from: Place, to: SymbolicTensor, axis?: number) {
+  if (axis === undefined) return undefined;
+  if (kind === "Permute") return (layer.getConfig()["dims"] as number[]).indexOf(axis) + 1;
+  const { shape } = from.tensor;
+  const [length, last] = [shape[axis], to.shape.length - 1];
+  if (length !== null && sizeOf(shape.slice(1) as number[]) === length) {
+    const at = to.shape.indexOf(length, 1);
+    return at > 0 && sizeOf(to.shape.slice(1) as number[]) === length ? at : undefined;
+  }
+  return axis === shape.length - 1 && to.shape[last] === length ? last : undefined;
+}
+
+/** How a tensor ends. */
+export function endingOf(place: Place): Ending {
+  const at = inward(place);
+  const { tensor } = at;
+  const layer = tensor.sourceLayer;
+  const kind = layer.getClassName();
+  const plain = (activation: string, axis?: number): Ending => ({
+    activation,
+    ...axis !== undefined && { axis },
+    exact: false,
+    ends: [layer],
+    taps: tapsOf(at),
+    scores: (tf, read) => read(tf, at),
+  });
+  const inputs = inputsOf(at);
+  if (inputs.length === 0) return plain("unknown");
+  if (ACTIVATED.test(kind) || kind === "Softmax") {
+    const activation = String(kind === "Softmax" ? "softmax" : layer.getConfig()["activation"] ?? "linear");
+    if (kind === "Activation" && activation === "linear") return endingOf(inputs[0]);
+    const own = Number(kind === "Softmax" ? layer.getConfig()["axis"] ?? -1 : -1);
+    const axis = SOFT.test(activation) ? (own < 0 ? own + tensor.shape.length : own) : undefined;
+    if (axis === undefined && activation !== "sigmoid") return plain(activation);
+    return {
+      ...plain(activation, axis),
+      exact: true,
+      taps: tapsOf(inputs[0]),
+      scores: (tf, read) => {
+        const x = read(tf, inputs[0]);
+        return kind === "Softmax" ? x : call(withoutActivation(tf, layer), [x]) as Tensor;
+      },
+    };
+  }
+  if (FUNCTIONS[kind]) return plain(FUNCTIONS[kind]);
+  if (IDLE.test(kind)) return endingOf(inputs[0]);
+  if (!SHAPES.test(kind) && !PICKS.test(kind) && !AVERAGES.test(kind) && !LINEAR.test(kind)) return plain("unknown");
+
+  const parts = inputs.map(endingOf);
+  const [{ activation }] = parts;
+  if (parts.some((part) => part.activation !== activation)) return plain("unknown");
+  const through = (axis?: number): Ending => ({
+    ...plain(activation, axis),
+    exact: parts.every(({ exact }) => exact),
+    ends: parts.flatMap(({ ends }) => ends),
+    taps: parts.flatMap(({ taps }) => taps),
+    scores: (tf, read) => call(layer, parts.map(({ scores }) => scores(tf, read))) as Tensor,
+  });
+  if (LINEAR.test(kind)) return plain(activation === "linear" ? "linear" : "unknown");
+  const axes = new Set(parts.map(({ axis }) => axis));
+  const axis = axes.size === 1 ? parts[0].axis : undefined;
+  if (SHAPES.test(kind)) {
+    const whole = through(axisAfter(kind, layer, inputs[0], tensor, axis));
+    return whole.exact ? whole : plain(activation, whole.axis);
+  }
+  if (AVERAGES.test(kind)) {
+    if (kind === "Average") return plain(activation, axis);
+    // Pooled over places: what each place's distribution is of stays, if it is along the channels.
+    const own = axis === inputs[0].tensor.shape.length - 1 ? tensor.shape.length - 1 : undefined;
+    return plain(activation, own);
+  }
+  // The scores of a softmax are not picked from.
+  return activation === "sigmoid" && parts.every(({ exact }) => exact) ? through() : plain(activation);
+}
+
+/** Which scores of a network are wanted: what a Worker is told. */
+export interface HeadOptions {
+  /** The index of the output. */
+  readonly index: number;
+  /** Whether the scores are what the last softmax or sigmoid reads, where that can be found. */
+  readonly bare: boolean;
+}
+
+/** The scores of a network's output: what is explained. */
+export interface Head {
+  /** The tensors of the network that the scores are made of. */
+  readonly taps: readonly SymbolicTensor[];
+  /** Makes the scores, `[n, count]`, of what the taps hold. */
+  readonly scores: (tf: TF, taps: readonly Tensor[]) => Tensor;
+  /** The layers whose activations are left out; else the one whose numbers the scores are. */
+  readonly ends: readonly layers.Layer[];
+}
+
+/** The layer that makes a tensor, also inside a nested model. */
+export const makerOf = (tensor: SymbolicTensor): layers.Layer => inward({ tensor }).tensor.sourceLayer;
+
+/** Finds where the scores of an output are made, through nested models and whatever stands behind the activation. */
+export function headOf(network: LayersModel, { index, bare }: HeadOptions): Head {
+  const output = network.outputs[index];
+  const ending = bare ? endingOf({ tensor: output }) : null;
+  if (!ending?.exact) {
+    const scores: Head["scores"] = (tf, [output]) => tf.reshape(output, [output.shape[0], -1]);
+    return { taps: [output], ends: [makerOf(output)], scores };
+  }
+  const taps = [...new Map(ending.taps.map((tap) => [tap.id, tap])).values()];
+  return {
+    taps,
+    ends: ending.ends,
+    scores: (tf, values) => {
+      const scores = ending.scores(tf, reader(new Map(taps.map(({ id }, i) => [id, values[i]]))));
+      return tf.reshape(scores, [scores.shape[0], -1]);
+    },
+  };
+}

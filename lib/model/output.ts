@@ -1,0 +1,361 @@
+/**
+ * What a model puts out, and what the numbers mean: probabilities of classes, of two classes, of independent labels, plain
+ * numbers, or maps. All methods ask here.
+ *
+ * @module
+ */
+
+import { sizeOf, softmax } from "../array.ts";
+import { kindOf, unknownName } from "../errors.ts";
+import { oneOf, readOptions, rule } from "../options.ts";
+import type { LayersModel } from "../runtime/tensorflow_types.ts";
+import { endingOf, type HeadOptions, SOFT } from "./ending.ts";
+
+/**
+ * What the numbers of an output are:
+ * - `"classes"`: one number a class, of which one is right: a softmax, or logits;
+ * - `"binary"`: one number for two classes, which is, or becomes by a sigmoid, the probability of class 1;
+ * - `"labels"`: one number a label, each right or wrong for itself: sigmoids;
+ * - `"numbers"`: numbers that are no probabilities, as of a regression;
+ * - `"map"`: more than a vector, as one answer a pixel.
+ */
+export type OutputKind = "classes" | "binary" | "labels" | "numbers" | "map";
+
+const KINDS: readonly OutputKind[] = ["classes", "binary", "labels", "numbers", "map"];
+
+/** Which of a network's outputs is looked at, and what its numbers are, where the network does not show it. */
+export class OutputOptions {
+  /**
+   * The name of the layer that makes the output, or its index among the outputs.
+   * @default 0
+   */
+  @rule((name, value) => {
+    if (typeof value === "string" || Number.isInteger(value)) return;
+    throw new TypeError(`${name} must be a layer's name or the index of an output: received ${kindOf(value)}.`);
+  })
+  layer?: string | number;
+  /**
+   * What its numbers are.
+   * @default what the graph shows; several linear outputs are classes if the model has as many labels, or was compiled with
+   *   a cross-entropy loss, and else numbers
+   */
+  @oneOf(...KINDS)
+  kind?: OutputKind;
+  /**
+   * What the network ends with, where that cannot be seen: in a custom layer. With `"linear"`, classes and labels are taken
+   * for logits.
+   * @default what the graph shows
+   */
+  @oneOf("softmax", "sigmoid", "linear")
+  activation?: "softmax" | "sigmoid" | "linear";
+}
+
+/** An output as `loadModel` takes it: the name of its layer, its index, its kind, or several of these. */
+export type OutputWanted = string | number | Partial<OutputOptions>;
+
+/** The name of the loss that an output was compiled with; empty where it was not. */
+function lossOf(network: LayersModel, index: number): string {
+  const { loss, outputNames } = network as unknown as { loss?: unknown; outputNames: string[] };
+  const all = loss as Record<string, unknown> | undefined;
+  const own = typeof loss === "object" && loss ? all![Array.isArray(loss) ? index : outputNames[index]] : loss;
+  return typeof own === "function" ? own.name : String(own ?? "");
+}
+
+/** What some linear outputs are, by the loss that they were compiled with and the labels that they have. */
+function linearKind(count: number, loss: string, labels: readonly unknown[] | null): OutputKind {
+  if (/sigmoidCrossEntropy|binaryCrossentropy/i.test(loss)) return count === 1 ? "binary" : "labels";
+  if (/softmaxCrossEntropy|categoricalCrossentropy/i.test(loss) && count > 1) return "classes";
+  if (loss || !labels) return "numbers";
+  return count === 1 ? labels.length === 2 ? "binary" : "numbers" : labels.length === count ? "classes" : "numbers";
+}
+
+/** Reads the option `output`: a kind's name, the name of an output's layer, its index, or an object of these. */
+function readWanted(network: LayersModel, wanted: OutputWanted): OutputOptions {
+  if (typeof wanted === "number") return readOptions("output", OutputOptions, { layer: wanted });
+  if (typeof wanted !== "string") return readOptions("output", OutputOptions, wanted);
+  const names = network.outputs.map(({ sourceLayer }) => sourceLayer.name);
+  const isKind = (KINDS as readonly string[]).includes(wanted) && !(names.length > 1 && names.includes(wanted));
+  return isKind ? { kind: wanted as OutputKind } : { layer: wanted };
+}
+
+function indexOf({ outputs }: LayersModel, model: string, layer: string | number = 0): number {
+  if (typeof layer === "number") {
+    if (layer >= 0 && layer < outputs.length) return layer;
+    throw new RangeError(
+      `The model ${JSON.stringify(model)} has ${outputs.length} output${
+        outputs.length > 1 ? "s" : ""
+      }, counted from 0: ` +
+        `received the output ${layer}.`,
+    );
+  }
+  const names = outputs.map(({ sourceLayer }) => sourceLayer.name);
+  const index = names.indexOf(layer);
+  if (index >= 0) return index;
+  throw unknownName("output or kind of output", layer, [...names, ...KINDS], `model ${JSON.stringify(model)}`);
+}
+
+/**
+ * @returns the labels as text: numbers are taken as they are written
+ * @throws {TypeError} if one is neither a string nor a number
+ */
+export function checkLabels(model: string, labels: readonly unknown[]): string[] {
+  return labels.map((label, i) => {
+    if (typeof label === "string" || Number.isFinite(label)) return String(label);
+    throw new TypeError(
+      `The labels of the model ${JSON.stringify(model)} are strings: received ${kindOf(label)} as the label of ` +
+        `index ${i}.`,
+    );
+  });
+}
+
+const sigmoid = (score: number) => 1 / (1 + Math.exp(-score));
+
+/** What a model puts out, and what its numbers are. */
+export class ModelOutput {
+  /** What the numbers are. */
+  readonly kind: OutputKind;
+  /**
+   * The activation that they come from: `"softmax"`, `"sigmoid"`, `"linear"`, `"tanh"`, …; `"unknown"` where it cannot be
+   * seen from outside, as in a custom layer.
+   */
+  readonly activation: string;
+  /** The name of the layer that makes the output. */
+  readonly layer: string;
+  /** Its place among the outputs of the network, which may have several. */
+  readonly index: number;
+  /** How many numbers the network puts out; of maps, at each place. */
+  readonly count: number;
+  /**
+   * The name of each thing that can be asked for by its index: the model's labels; without them `"class 3"`, `"label 3"` or
+   * `"output 3"`. Of a binary output both classes', of maps none.
+   */
+  readonly labels: readonly string[];
+  /**
+   * Whether what is explained are logits, the numbers before the last softmax or sigmoid; else it is the output itself, as
+   * of an average of several softmaxes.
+   */
+  readonly logits: boolean;
+  /** @internal Where the scores are made. */
+  readonly head: HeadOptions;
+  readonly #model: string;
+  readonly #labelled: boolean;
+  readonly #shape: readonly (number | null)[];
+  /** @internal What makes a copy's output the same: as `loadModel` takes it. */
+  readonly wanted: OutputWanted;
+  /** How many outputs the network has. */
+  readonly #of: number;
+  /** What makes logits into probabilities; null where there are none. */
+  readonly #link: "softmax" | "sigmoid" | null;
+  /** Whether the network itself puts out logits. */
+  readonly #raw: boolean;
+
+  /**
+   * @internal
+   * @throws {RangeError} if there is no such output, it cannot be of the kind, or the labels are not as many
+   * @throws {TypeError} if an option is unknown or of a wrong type
+   */
+  constructor(network: LayersModel, model: string, labels: readonly string[] | null, output: OutputWanted = {}) {
+    const wanted = readWanted(network, output);
+    this.#model = model;
+    this.#of = network.outputs.length;
+    this.index = indexOf(network, model, wanted.layer);
+    const tensor = network.outputs[this.index];
+    this.layer = tensor.sourceLayer.name;
+    this.#shape = tensor.shape.slice(1);
+    const ending = endingOf({ tensor });
+    this.activation = ending.activation === "unknown" ? wanted.activation ?? "unknown" : ending.activation;
+    const isVector = !this.#shape.includes(null) && this.#shape.filter((side) => side !== 1).length <= 1;
+    this.count = isVector ? sizeOf(this.#shape as number[]) : this.#shape.at(-1) ?? 0;
+    // Several softmaxes side by side are not one.
+    const isWhole = SOFT.test(ending.activation)
+      ? ending.axis !== undefined && tensor.shape[ending.axis] === this.count
+      : true;
+    this.kind = isVector ? this.#kindOf(wanted.kind, isWhole, lossOf(network, this.index), labels) : "map";
+    this.#check(wanted, isWhole);
+    const isProbable = ["classes", "binary", "labels"].includes(this.kind);
+    const own = SOFT.test(this.activation) ? "softmax" : this.activation === "sigmoid" ? "sigmoid" : null;
+    this.#link = isProbable ? own ?? (this.kind === "classes" ? "softmax" : "sigmoid") : null;
+    this.#raw = isProbable && this.activation !== "softmax" && this.activation !== "sigmoid";
+    this.logits = isProbable && (ending.exact || this.#raw);
+    this.head = { index: this.index, bare: isProbable };
+    this.wanted = { layer: this.index, kind: this.kind, activation: wanted.activation };
+    this.#labelled = labels !== null;
+    this.labels = this.#named(labels);
+  }
+
+  #kindOf(
+    wanted: OutputKind | undefined,
+    isWhole: boolean,
+    loss: string,
+    labels: readonly string[] | null,
+  ): OutputKind {
+    if (wanted && wanted !== "map") return wanted;
+    if (SOFT.test(this.activation)) return isWhole ? "classes" : "numbers";
+    if (this.activation === "sigmoid") return this.count === 1 ? "binary" : "labels";
+    return this.activation === "linear" ? linearKind(this.count, loss, labels) : "numbers";
+  }
+
+  /** @throws {RangeError} if the output cannot be of the kind that was asked for, or ends otherwise */
+  #check({ kind, activation }: OutputOptions, isWhole: boolean): void {
+    const found = `${this.#quoted} puts out ${this.shapeText} (${this.activation})`;
+    if (activation && activation !== this.activation) {
+      throw new RangeError(`${found}: received the activation ${JSON.stringify(activation)}.`);
+    }
+    if (!kind) return;
+    if (this.kind === "map" || kind === "map") {
+      if (kind === this.kind) return;
+      const is = this.kind === "map" ? `maps, so its kind is "map"` : `one vector, which is no map`;
+      throw new RangeError(`${found}: that is ${is}; received the kind ${JSON.stringify(kind)}.`);
+    }
+    const refused = kind === "numbers"
+      ? null
+      : this.activation === "unknown"
+      ? `wanted also the activation that its layer hides, as output: { kind: ${
+        JSON.stringify(kind)
+      }, activation: "linear" }`
+      : !isWhole || kind !== "classes" && SOFT.test(this.activation)
+      ? `wanted "${isWhole ? "classes" : "numbers"}"`
+      : kind === "binary" && this.count !== 1
+      ? `binary is one number for two classes; wanted "classes" or "labels"`
+      : kind === "classes" && this.count === 1 && !SOFT.test(this.activation)
+      ? `one number is no class; wanted "binary" or "numbers"`
+      : null;
+    if (refused) throw new RangeError(`${found}: received the kind ${JSON.stringify(kind)}; ${refused}.`);
+  }
+
+  /** @throws {RangeError} if the labels are not as many as the outputs */
+  #named(labels: readonly string[] | null): string[] {
+    if (this.kind === "binary" && labels) {
+      if (labels.length === 2) return [...labels];
+      if (labels.length === 1) return [`not ${labels[0]}`, labels[0]];
+      throw new RangeError(
+        `${this.#quoted} has one output for two classes: received ${labels.length} labels; wanted 2, or 1 for what it ` +
+          `finds.`,
+      );
+    }
+    if (labels && labels.length !== this.count) {
+      const has = this.#of > 1 ? `puts out ${this.count} numbers` : `has ${this.count} outputs`;
+      throw new RangeError(`${this.#quoted} ${has}: received ${labels.length} labels.`);
+    }
+    if (labels) return [...labels];
+    const count = this.kind === "map" ? 0 : this.kind === "binary" ? 2 : this.count;
+    return Array.from({ length: count }, (_, i) => `${this.noun} ${i}`);
+  }
+
+  /** The output by name, for messages. */
+  get #quoted(): string {
+    const model = `he model ${JSON.stringify(this.#model)}`;
+    return this.#of > 1 ? `The output ${JSON.stringify(this.layer)} of t${model}` : `T${model}`;
+  }
+
+  /** @internal The shape for one image, for messages. */
+  get shapeText(): string {
+    return `[${this.#shape.map((side) => side ?? "?").join(", ")}]`;
+  }
+
+  /** What one of its numbers stands for: `"class"`, `"label"` or `"output"`. */
+  get noun(): "class" | "label" | "output" {
+    return this.kind === "classes" || this.kind === "binary" ? "class" : this.kind === "labels" ? "label" : "output";
+  }
+
+  /** As {@linkcode noun}, for several. */
+  get nouns(): string {
+    return this.noun === "class" ? "classes" : `${this.noun}s`;
+  }
+
+  /** What it is, in a few words for captions, as `10 classes (softmax)`. */
+  get text(): string {
+    const { count, kind } = this;
+    const numbers = count.toLocaleString("en-US");
+    const by = this.#raw && this.activation === "linear" ? "logits" : this.activation;
+    const plural = count === 1 ? "" : "s";
+    const words: Record<OutputKind, string> = {
+      classes: `${numbers} class${plural && "es"} (${by})`,
+      binary: `two classes by one number (${by})`,
+      labels: `${numbers} independent label${plural} (${by})`,
+      numbers: `${numbers} number${plural} (${by}), no probabilit${plural ? "ies" : "y"}`,
+      map: `maps of ${numbers} channel${plural} (${by})`,
+    };
+    return words[kind] + this.which;
+  }
+
+  /** Where its probabilities or numbers come from, in words: `softmax`, or, where the network puts out logits, `softmax of logits`. */
+  get reading(): string {
+    if (!this.#raw) return this.activation;
+    return `${this.#link} of ${/^(linear|logSoftmax|unknown)$/.test(this.activation) ? "logits" : this.activation}`;
+  }
+
+  /** Which of several outputs it is, as `, output "age" of 2`; empty where there is one. */
+  get which(): string {
+    return this.#of > 1 ? `, output ${JSON.stringify(this.layer)} of ${this.#of}` : "";
+  }
+
+  /**
+   * The index of a label.
+   *
+   * @throws {RangeError} if there is none of this name (the nearest are named), or several
+   * @throws {TypeError} if the model has no labels
+   */
+  indexOf(label: string): number {
+    if (!this.#labelled) {
+      throw new TypeError(
+        `The model ${JSON.stringify(this.#model)} has no labels: received the target ${JSON.stringify(label)}. ` +
+          `Give an index, 0 to ${this.labels.length - 1}, or load the model with labels.`,
+      );
+    }
+    const same = this.labels.flatMap((own, i) => own === label ? [i] : []);
+    if (same.length === 0) throw unknownName("label", label, this.labels, `model ${JSON.stringify(this.#model)}`);
+    if (same.length === 1) return same[0];
+    throw new RangeError(
+      `The label ${JSON.stringify(label)} names the ${this.nouns} ${same.join(" and ")} of ${
+        JSON.stringify(this.#model)
+      }. ` +
+        `Give the index of one of them.`,
+    );
+  }
+
+  /**
+   * For what can be asked of vectors only.
+   *
+   * @param remedy what to do instead, as a sentence
+   * @throws {TypeError} if the output is maps
+   */
+  checkVector(remedy: string): void {
+    if (this.kind !== "map") return;
+    throw new TypeError(`${this.#quoted} puts out ${this.shapeText}, not one number a class or output. ${remedy}`);
+  }
+
+  /**
+   * One image's numbers as probabilities, one for each label; null where they are none.
+   *
+   * @param values what the network put out, or the scores
+   */
+  probabilities(values: ArrayLike<number>, of: "outputs" | "scores" = "outputs"): Float64Array | null {
+    if (!this.#link) return null;
+    const isRaw = of === "scores" ? this.logits : this.#raw;
+    if (this.kind === "binary") {
+      const [value] = Array.from(values);
+      return Float64Array.of(isRaw ? sigmoid(-value) : 1 - value, isRaw ? sigmoid(value) : value);
+    }
+    if (!isRaw) return Float64Array.from(values);
+    return this.#link === "softmax" ? softmax(values) : Float64Array.from(values, sigmoid);
+  }
+
+  /** One image's numbers as they are shown, one for each label: probabilities where they are any. */
+  values(values: ArrayLike<number>, of: "outputs" | "scores" = "outputs"): Float64Array {
+    return this.probabilities(values, of) ?? Float64Array.from(values);
+  }
+
+  /** One image's scores, one for each label: of two classes by one number, both. */
+  scores(scores: ArrayLike<number>): ArrayLike<number> {
+    if (this.kind !== "binary") return scores;
+    return [this.logits ? -scores[0] : 1 - scores[0], scores[0]];
+  }
+
+  /** The index of the largest of some numbers as {@linkcode values} or {@linkcode scores} gives them: what is predicted. */
+  predicted(values: ArrayLike<number>): number {
+    let best = 0;
+    for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+    return best;
+  }
+}
