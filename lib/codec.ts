@@ -5,6 +5,7 @@
  */
 
 import { extent, type NdArray, ndarray } from "./array.ts";
+import { flawOf, isAnimatedPng, isRead, kindOfFile } from "./image_file.ts";
 
 /** The most pixels that {@linkcode decode} takes on: 100 megapixels, which are 1.2 GB as floats. */
 export const MAX_PIXELS = 100_000_000;
@@ -24,60 +25,24 @@ function loadSharp(): Promise<Sharp> {
   return sharpModule ??= import(specifier).then((module) => module.default as Sharp);
 }
 
-function asciiAt(bytes: Uint8Array, start: number, length: number): string {
-  return String.fromCharCode(...bytes.subarray(start, start + length));
-}
-
-const SUPPORTED = new Set(["JPEG", "PNG", "WebP"]);
-
-/** What a file is by its first bytes, whatever its name says. */
-function sniff(bytes: Uint8Array): string {
-  if (bytes.length === 0) return "an empty file";
-  if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return "JPEG";
-  if (asciiAt(bytes, 0, 8) === "\x89PNG\r\n\x1a\n") return "PNG";
-  if (asciiAt(bytes, 0, 4) === "RIFF" && asciiAt(bytes, 8, 4) === "WEBP") return "WebP";
-  if (asciiAt(bytes, 0, 4) === "GIF8") return "a GIF image";
-  if (asciiAt(bytes, 0, 2) === "BM") return "a BMP image";
-  if (/^(II\*\0|MM\0\*)/.test(asciiAt(bytes, 0, 4))) return "a TIFF image";
-  if (asciiAt(bytes, 4, 4) === "ftyp") return `an ISO media file (brand ${JSON.stringify(asciiAt(bytes, 8, 4))})`;
-  if (asciiAt(bytes, 0, 4) === "%PDF") return "a PDF document";
-  if (asciiAt(bytes, 0, 2) === "PK") return "a zip archive";
-  const head = asciiAt(bytes, 0, Math.min(bytes.length, 400));
-  if (/<svg[\s>]/i.test(head)) return "an SVG drawing";
-  if (/^\s*<(!doctype html|html)/i.test(head)) return "an HTML page";
-  const start = new TextDecoder().decode(bytes.subarray(0, 40));
-  // deno-lint-ignore no-control-regex
-  if (!/[\x00-\x08\x0e-\x1f]/.test(start)) return `text that starts with ${JSON.stringify(start.slice(0, 24))}`;
-  const hex = Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
-  return `a file of unknown kind that starts with the bytes ${hex}`;
-}
-
-/** Whether a PNG is an animated one: libvips would take its first frame without a word. */
-function isAnimatedPng(bytes: Uint8Array): boolean {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  // A chunk is a length, a type, the data and a checksum; "acTL" must come before the first "IDAT".
-  for (let at = 8; at + 8 <= bytes.length; at += 12 + view.getUint32(at)) {
-    const type = asciiAt(bytes, at + 4, 4);
-    if (type === "acTL") return true;
-    if (type === "IDAT") return false;
-  }
-  return false;
-}
-
 /** Decodes as {@linkcode decode} does, to bytes: three a pixel, row by row. */
 export async function decodeBytes(
   bytes: Uint8Array,
   { name }: { name: string },
 ): Promise<{ data: Uint8Array; width: number; height: number }> {
   const quoted = JSON.stringify(name);
-  const kind = sniff(bytes);
-  if (!SUPPORTED.has(kind)) {
-    throw new ImageError(`${quoted} is not an image that can be read: found ${kind}; wanted JPEG, PNG or WebP.`);
+  const kind = kindOfFile(bytes);
+  if (!isRead(kind)) {
+    throw new ImageError(
+      `${quoted} is not an image that can be read: found ${kind}; wanted JPEG, PNG or WebP, or a GIF, TIFF or AVIF of ` +
+        `one picture.`,
+    );
   }
+  const a = kind === "AVIF" ? "an" : "a";
   const damaged = (error: unknown) => {
     const reason = (error as Error).message.trim().replace(/\s*\n\s*/g, "; ");
     return new ImageError(
-      `${quoted} cannot be decoded: its first bytes are those of a ${kind} image, but the rest is damaged or cut off ` +
+      `${quoted} cannot be decoded: its first bytes are those of ${a} ${kind} image, but the rest is damaged or cut off ` +
         `(${reason}). Fetch or copy the file again.`,
       { cause: error },
     );
@@ -95,14 +60,25 @@ export async function decodeBytes(
     );
   }
   if ((meta.pages ?? 1) > 1 || (kind === "PNG" && isAnimatedPng(bytes))) {
-    throw new ImageError(`${quoted} is an animated ${kind} image; wanted a still one. Save one frame of it as a file.`);
+    const found = kind === "TIFF"
+      ? `a TIFF file of ${meta.pages} pictures`
+      : `${a === "an" ? "a sequence of" : "an animated"} ${kind} image`;
+    throw new ImageError(`${quoted} is ${found}; wanted a still one. Save one frame of it as a file.`);
   }
   if (meta.space === "cmyk") {
     throw new ImageError(
       `${quoted} is in CMYK colours, for print; wanted RGB or grey. Convert it to RGB (sRGB) first.`,
     );
   }
-  const { data, info } = await sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: "error" })
+  if (meta.depth !== "uchar" && meta.depth !== "ushort") {
+    throw new ImageError(
+      `${quoted} holds numbers of the kind ${meta.depth}, of which nothing says how bright they are; wanted 8 or 16 bits ` +
+        `a value. Convert it to PNG first.`,
+    );
+  }
+  const flaw = flawOf(kind, bytes);
+  if (flaw) throw damaged(new Error(flaw));
+  const { data, info } = await sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: "warning" })
     .autoOrient()
     .flatten({ background: "white" })
     .toColourspace("srgb")
@@ -118,10 +94,13 @@ export async function decodeBytes(
 }
 
 /**
- * Decodes a JPEG, PNG or WebP image.
+ * Decodes a JPEG, PNG or WebP image, or a GIF, TIFF or AVIF of one picture.
  *
  * The EXIF orientation is applied, an embedded colour profile is converted to sRGB, grey becomes three equal channels,
  * transparent parts are laid on white, and 16-bit values come down to 8 bits.
+ *
+ * A damaged file is refused where that can be seen: by the checksums of a PNG, by whatever the decoder warns of in
+ * others. JPEG, WebP, GIF, TIFF and AVIF have no checksums: a changed byte may change pixels without a trace.
  *
  * @param bytes the whole file
  * @param options.name how errors call the image: its path or address

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 /** Small things in `lib/` itself that every room may import. */
-const EVERYONES = ["array", "errors", "options", "random", "format", "memory", "checksum"];
+const EVERYONES = ["array", "errors", "options", "random", "format", "memory", "checksum", "image_file"];
 
 /** Which room may import which, beside itself and what is everyone's. */
 const ARROWS: Record<string, string[]> = {
@@ -13,6 +13,7 @@ const ARROWS: Record<string, string[]> = {
   format: [],
   memory: [],
   checksum: [],
+  image_file: [],
   codec: [],
   runtime: [],
   workers: [],

@@ -8,9 +8,10 @@ import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isNdArray, type NdArray, ndarray } from "../array.ts";
 import { decode, ImageError, resize } from "../codec.ts";
-import { kindOf, nearest } from "../errors.ts";
+import { kindOf, messageOf, nearest } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
+import { IMAGE_NAME } from "../image_file.ts";
 import { positive, readOptions } from "../options.ts";
 import { catalogEntries } from "./catalog.ts";
 
@@ -159,7 +160,7 @@ export class LoadOptions {
 }
 
 /**
- * Loads a JPEG, PNG or WebP image.
+ * Loads a JPEG, PNG or WebP image, or a GIF, TIFF or AVIF of one picture.
  *
  * @param source a path (relative to the working directory: in a notebook, its folder), a `file:`, `http:` or `https:`
  * address, or the encoded bytes. See {@linkcode decode} for how pixels are made of them.
@@ -168,10 +169,10 @@ export class LoadOptions {
  */
 export async function loadImage(source: ImageSource, options: Partial<LoadOptions> = {}): Promise<Image> {
   const { timeout } = readOptions("loadImage", LoadOptions, options);
-  if (typeof source === "string" && !/^[a-z][a-z0-9+.-]+:/i.test(source)) return await fromFile(source);
+  if (typeof source === "string" && !/^[a-z][a-z0-9+.-]+:/i.test(source)) return await imageFile(source);
   if (typeof source === "string" || source instanceof URL) {
     const url = URL.parse(String(source));
-    if (url?.protocol === "file:") return await fromFile(fileURLToPath(url));
+    if (url?.protocol === "file:") return await imageFile(pathOf(url));
     if (url?.protocol === "http:" || url?.protocol === "https:") return await fromWeb(url, timeout);
     throw new TypeError(
       `An image's address starts with file:, http: or https:: received ${JSON.stringify(String(source))}.`,
@@ -212,14 +213,36 @@ function isSource(value: unknown): value is ImageSource {
   return typeof value === "string" || [URL, Uint8Array, ArrayBuffer, Blob].some((type) => value instanceof type);
 }
 
-async function fromFile(path: string): Promise<Image> {
-  const absolute = resolve(path);
+/** @throws {TypeError} if a `file:` address names no file of this machine, or holds a `%` that stands for nothing */
+function pathOf(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (error) {
+    throw new TypeError(
+      `The address ${JSON.stringify(url.href)} names no file: ${
+        messageOf(error)
+      }. Give the path itself; in an address ` +
+        `"%" is written "%25".`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * An image of a file.
+ *
+ * @param path how errors and captions call it
+ * @param folder what a relative path is relative to @default the working directory
+ * @throws {ImageError} if it is not there, cannot be opened, or is no image
+ */
+export async function imageFile(path: string, folder = "."): Promise<Image> {
+  const absolute = resolve(folder, path);
   const quoted = JSON.stringify(path);
   let info: Deno.FileInfo;
   try {
     info = await Deno.stat(absolute);
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    if (!isMissing(error)) throw unopened(quoted, error);
     throw new ImageError(`There is no file ${quoted} (looked for ${absolute}).${await hint(path, absolute)}`);
   }
   if (info.isDirectory) {
@@ -231,8 +254,15 @@ async function fromFile(path: string): Promise<Image> {
         `wanted an image file of at most ${MAX_BYTES} bytes.`,
     );
   }
-  const pixels = await decode(await Deno.readFile(absolute), { name: path });
-  return new Image(pixels, { name: basename(absolute), source: path });
+  const bytes = await Deno.readFile(absolute).catch((error) => {
+    throw unopened(quoted, error);
+  });
+  return new Image(await decode(bytes, { name: path }), { name: basename(absolute), source: path });
+}
+
+/** The error for a file that is there and cannot be opened: it may not be read, or is a link to itself. */
+export function unopened(quoted: string, error: unknown): ImageError {
+  return new ImageError(`${quoted} cannot be opened: ${messageOf(error)}.`, { cause: error });
 }
 
 /** Whether a file, or a folder on the way to it, is not there. */
@@ -248,7 +278,7 @@ async function hint(path: string, absolute: string): Promise<string> {
   const names: string[] = [];
   try {
     for await (const entry of Deno.readDir(dirname(absolute))) {
-      if (/\.(jpe?g|png|webp)$/i.test(entry.name)) names.push(entry.name);
+      if (IMAGE_NAME.test(entry.name)) names.push(entry.name);
     }
   } catch (error) {
     if (!isMissing(error)) throw error;
