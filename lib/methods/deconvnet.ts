@@ -77,6 +77,7 @@ async function project(
     signed: false,
     paint: "colors",
     steps: found.steps,
+    whyZero: "Nothing came back to the pixels: the signal was 0 or below at a rectification on the way.",
     about:
       `All other units of ${unit.layer} are set to 0 and this one, whose ${isScored ? "score" : "activation"} is ` +
       `${Number(score.toPrecision(3))}, to 1; then back to the pixels: unpooled with the switches of the ` +

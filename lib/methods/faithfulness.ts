@@ -173,5 +173,5 @@ export async function faithfulness(
   return new Faithfulness(curves, { ...target, ...probability !== undefined && { probability } }, {
     model: model.name,
     image: source.name,
-  });
+  }, walked);
 }

@@ -19,6 +19,7 @@ import {
   layerGradients,
   requireMaps,
   scoreCam,
+  whyNothing,
 } from "../probe/attribution/cam.ts";
 import { withProgress } from "../results/progress.ts";
 import {
@@ -107,6 +108,7 @@ export const gradCam: AttributionFunction<GradCamOptions> = attributionMethod({
         signed: false,
         paint: "map",
         clip: 100,
+        whyZero: whyNothing(variant, found),
         about: `Layer ${layer}, ${channels} maps of ${rows}×${columns}: ${about}, summed, and enlarged bilinearly; ` +
           "what is negative is cut off.",
       });

@@ -48,6 +48,7 @@ export const guidedBackprop: AttributionFunction<GuidedBackpropOptions> = attrib
         paint: "colors",
         about: "The gradient, of which each ReLU lets back only what is positive and went through it. " +
           "Over the photo: of each pixel the greatest magnitude of its colours.",
+        whyZero: "Nothing positive came back through the ReLUs.",
       };
     });
   },

@@ -44,6 +44,8 @@ export const inputXGradient: AttributionFunction<InputXGradientOptions> = attrib
         signed: true,
         paint: "map",
         about,
+        ...gradient.some((value) => value !== 0) &&
+          { whyZero: "Wherever the score changes, the network's input is 0." },
       };
     }),
 });

@@ -97,6 +97,9 @@ async function resultFor(
     signed: true,
     paint: "map",
     convergenceDelta,
+    whyZero: starts.every(({ input }) => input.data.every((value, i) => value === of.input.data[i]))
+      ? "The baseline is the image itself."
+      : "The score does not change on the way from the baseline to the image: its gradient is 0 there.",
     about:
       `Gradients at ${how} from ${listed(starts.map(({ name }) => name))} to the image, summed over the colours. ` +
       `All values together miss the difference of the scores, ${brief(difference)}, by ${by}.`,

@@ -98,6 +98,7 @@ export const smoothGrad: AttributionFunction<SmoothGradOptions> = attributionMet
         score,
         signed,
         paint: "map",
+        whyZero: "The score of no copy changes with any pixel: the gradients are 0, as behind ReLUs that do not fire.",
         about: `Gradient of the score, averaged over ${samples} copies with Gaussian noise of ` +
           `${Number((100 * noise).toPrecision(3))} % of the input's range (seed ${seed}); of each pixel the ${
             signed ? "colour" : "magnitude of the colour"

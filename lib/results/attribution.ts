@@ -86,6 +86,20 @@ export function percentileOfMagnitudes(values: ArrayLike<number>, percentile: nu
   return magnitudes[Math.max(0, Math.ceil((percentile / 100) * magnitudes.length) - 1)];
 }
 
+/** What is odd about a map as the end of a sentence, as `"is 0 everywhere"`; empty where it has a peak. */
+export function oddityOf({ data }: NdArray): string {
+  const [min, max] = extent(data);
+  const numbers = data.reduce((count, value) => count + Number(Number.isFinite(value)), 0);
+  if (numbers < data.length) return `has ${data.length - numbers} values of ${data.length} that are not finite`;
+  if (min === max) return `is ${min === 0 ? "0" : `the same, ${brief(min)},`} everywhere`;
+  return max <= 0 ? "is nowhere above 0" : "";
+}
+
+/** Why a gradient is 0. */
+const NO_GRADIENT =
+  "The score does not change with any pixel: its gradient is 0, as behind ReLUs that do not fire or " +
+  "where an activation is saturated.";
+
 /** What the colours of some maps mean. */
 export function colorsText(maps: readonly Attribution[]): string {
   const painted = maps.filter(({ paint }) => paint === "map");
@@ -108,6 +122,8 @@ export type AttributionParts =
   & {
     /** How the map was made of the values, and what it was made with, in a sentence or several. */
     about: string;
+    /** Why the map is 0 everywhere, if it is. @default as a gradient's is */
+    whyZero?: string;
     /** The percentile that is clipped to unless the figure is asked for another. @default 99 */
     clip?: number;
   };
@@ -142,19 +158,38 @@ export class Attribution extends Shown {
   readonly paint!: "map" | "colors";
   readonly #about: string;
   readonly #clip: number;
+  readonly #whyZero: string;
 
   /** @internal */
   constructor(parts: AttributionParts) {
     super();
-    const { about, clip = 99, ...own } = parts;
+    const { about, clip = 99, whyZero = NO_GRADIENT, ...own } = parts;
     Object.assign(this, own);
     this.#about = about;
     this.#clip = clip;
+    this.#whyZero = whyZero;
   }
 
   /** The target in words, with its probability where there is one. */
   get targetText(): string {
     return targetText(this.target);
+  }
+
+  /**
+   * What is odd about the map, and why: that it is 0 everywhere, nowhere above 0, the same everywhere or not finite; empty
+   * for a map with a peak.
+   */
+  get remark(): string {
+    const oddity = oddityOf(this.map);
+    if (!oddity) return "";
+    const why = /is 0/.test(oddity)
+      ? this.#whyZero
+      : /nowhere/.test(oddity)
+      ? "Nothing speaks for the target, some pixels speak against it."
+      : /finite/.test(oddity)
+      ? "The score or what it is made of is beyond 32-bit numbers, or a weight is no number."
+      : "No pixel counts more than another.";
+    return `The map ${oddity}. ${why}`;
   }
 
   /**
@@ -232,18 +267,19 @@ export class Attribution extends Shown {
       heading: `${this.name} · ${this.targetText}`,
       note: this.scaleText(),
       blocks: [this.photo(), this.picture(), this.blend()].map(bare),
-      caption: `${this.#about} Each map has a scale of its own, which stands above it. ${colorsText([this])}`,
+      caption: this.#about + ` Each map has a scale of its own, which stands above it. ${colorsText([this])}`,
     };
   }
 
   /**
-   * What the last colour stands for, in a few words.
+   * What the last colour stands for, in a few words, and what is odd about the map.
    *
    * @internal
    */
   scaleText(options: MapOptions = {}): string {
     const { low, largest, clip } = this.scale(options);
-    return `${low < 0 ? "±" : "0 … "}${brief(largest)}, ${clip === 100 ? "the greatest" : `${clip}th percentile`}`;
+    const end = `${low < 0 ? "±" : "0 … "}${brief(largest)}, ${clip === 100 ? "the greatest" : `${clip}th percentile`}`;
+    return [largest > 0 ? end : "", this.remark].filter(Boolean).join(" · ");
   }
 
   /** What the first and the last colour stand for. */
@@ -273,7 +309,7 @@ export class Attribution extends Shown {
       }, ${clipped}.`
       : `Unsigned: black is 0, ${palette === "grey" ? "white" : "the brightest colour"} ${brief(largest)}, ${clipped}.`;
     const delta = this.convergenceDelta === undefined ? "" : `Convergence delta ${brief(this.convergenceDelta)}.`;
-    return [this.#about, scale, delta].filter(Boolean).join(" ");
+    return [this.remark, this.#about, largest > 0 ? scale : "", delta].filter(Boolean).join(" ");
   }
 
   /** The photo, the map and the map over the photo in a row, with the colour bar below. */
@@ -297,8 +333,9 @@ export class Attribution extends Shown {
     const [min, max] = extent(this.map.data);
     const at = this.map.data.indexOf(max);
     const [height, width] = this.map.shape;
-    return `score ${brief(this.score)} · map ${height}×${width}, ${brief(min)} … ${brief(max)}, ` +
+    const peak = oddityOf(this.map).replace(/^is /, "") ||
       `greatest at row ${Math.floor(at / width)}, column ${at % width}`;
+    return `score ${brief(this.score)} · map ${height}×${width}, ${brief(min)} … ${brief(max)}, ${peak}`;
   }
 
   #factor(): number {

@@ -70,7 +70,7 @@ export class Comparison extends Shown {
       title,
       caption,
       blocks: [...inRows(pictures, COLUMNS), ...inRows(blends, COLUMNS)],
-      lines: this.results.map((result) => `${nameOf(result)}: score ${brief(result.score)}`),
+      lines: this.results.map((result) => `${nameOf(result)}: ${result.summary()}`),
     });
   }
 }

@@ -4,10 +4,11 @@
  * @module
  */
 
+import type { NdArray } from "../array.ts";
 import type { Block, Chart } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { fixed } from "../format.ts";
-import { type AttributionTarget, targetText } from "./attribution.ts";
+import { type AttributionTarget, oddityOf, targetText } from "./attribution.ts";
 import { Result } from "./result.ts";
 
 /** How a target's score changes from one image to another. */
@@ -50,10 +51,17 @@ export class Faithfulness extends Result<FaithfulnessRow> {
   /** What was scored. */
   readonly target: AttributionTarget;
   readonly #names: { model: string; image: string };
+  readonly #remarks: string;
 
   /** @internal */
-  constructor(curves: readonly Curve[], target: AttributionTarget, names: { model: string; image: string }) {
+  constructor(
+    curves: readonly Curve[],
+    target: AttributionTarget,
+    names: { model: string; image: string },
+    maps: readonly { method: string; map: NdArray }[],
+  ) {
     super();
+    this.#remarks = remarksOn(maps);
     this.curves = curves;
     this.target = target;
     this.#names = names;
@@ -93,6 +101,7 @@ export class Faithfulness extends Result<FaithfulnessRow> {
       `area under its insertion curve and a small one under its deletion curve; what is no better than the random order`,
       `tells nothing. Areas by the trapezoidal rule (Petsiuk et al. 2018).`,
       baselineWarning(this.curves),
+      this.#remarks,
     ].filter(Boolean).join(" ");
     const baselines = [...new Set(this.rows.map(({ baseline }) => baseline))];
     const blocks: Block[] = baselines.map((baseline) => ({
@@ -138,6 +147,15 @@ export class Faithfulness extends Result<FaithfulnessRow> {
 }
 
 const named = (baseline: string) => baseline === "custom" ? "an image of one's own" : baseline;
+
+/** A sentence on each map without a peak: the order of equal pixels is random, as the control's. */
+export function remarksOn(maps: readonly { method: string; map: NdArray }[]): string {
+  return maps.flatMap(({ method, map }) => {
+    const oddity = oddityOf(map);
+    const random = /everywhere/.test(oddity) ? ": its pixels are in a random order" : "";
+    return oddity ? [`The map of ${method} ${oddity}${random}.`] : [];
+  }).join(" ");
+}
 
 /** A sentence on each baseline that keeps more than half of the score: maps can hardly be compared on it. */
 export function baselineWarning(curves: readonly Curve[]): string {

@@ -204,6 +204,11 @@ export class Occlusion extends Result<OcclusionRow> {
       } pixels apart; each cell of a map is one place. ` + watched +
       `Activity: sum over channel ${this.layer.channel} of ${this.layer.name}, the strongest without the square; ` +
       `bright is more. Hovering tells the likeliest classes and shows the square. ` +
+      this.maps.flatMap((map) =>
+        this.#remark(map)
+          ? [`With the square of ${map.size} pixels the ${this.#watched} is ${this.#remark(map)}. `]
+          : []
+      ).join("") +
       (done < full ? `Full passes would have taken ${fixed(full / done, 1)} times the multiply-adds.` : "");
     return new Figure({ title, caption, blocks, lines: this.maps.map((map) => this.#summary(map)) });
   }
@@ -246,10 +251,28 @@ export class Occlusion extends Result<OcclusionRow> {
     const { data, shape } = map[this.#watched]!;
     const write = this.#watched === "probability" ? percent : brief;
     const [low, high] = extent(data);
-    const [y0, x0, y1, x1] = map.boxes[data.indexOf(low)];
+    const [y0, x0, y1, x1] = map.boxes[Math.max(0, data.indexOf(low))];
+    const where = this.#remark(map) || `lowest at rows ${y0}–${y1 - 1}, columns ${x0}–${x1 - 1}`;
     return `${map.size}×${map.size} square, ${shape.join("×")} places: ${this.#watched} ${write(low)} … ${
       write(high)
-    }, lowest at rows ${y0}–${y1 - 1}, columns ${x0}–${x1 - 1}`;
+    }, ${where}`;
+  }
+
+  /** What is odd about a map: that the square changes nothing, or lowers it nowhere; empty where it lowers it somewhere. */
+  #remark(map: OcclusionMap): string {
+    const { data } = map[this.#watched]!;
+    const [low, high] = extent(data);
+    const bad = data.reduce((count, value) => count + Number(!Number.isFinite(value)), 0);
+    if (bad) {
+      return `not finite at ${bad} of ${data.length} places: a weight, or what is made of it, is no 32-bit number`;
+    }
+    // Equal numbers may differ in their last digits, since they were computed in different batches.
+    if (high - low <= 1e-6 * Math.max(Math.abs(low), Math.abs(high))) {
+      return "the same at all places: it does not depend on what the square covers";
+    }
+    return low >= this.unoccluded
+      ? "nowhere lower than without the square: nothing it covers speaks for the target"
+      : "";
   }
 
   /** The classes that are most probable somewhere, most often first; the target leads. */
@@ -271,18 +294,22 @@ export class Occlusion extends Result<OcclusionRow> {
   }
 
   /** The photo with the square where what is watched is lowest. */
-  #photo({ boxes, baseline, size, ...map }: OcclusionMap): Picture {
+  #photo(map: OcclusionMap): Picture {
+    const { boxes, baseline, size } = map;
+    const remark = this.#remark(map);
     const watched = map[this.#watched]!.data;
     const factor = photoFactor(this.image.shape);
     return {
       kind: "picture",
       heading: `${size}×${size} square`,
-      note: `framed: lowest ${this.#watched}`,
+      note: remark ? "" : `framed: lowest ${this.#watched}`,
       alt: `${this.name} with the square where ` +
         (this.#watched === "probability"
           ? `${this.target.text} is least probable`
           : `the score of ${this.target.text} is lowest`),
-      pixels: photoWithSquare(this.image, baseline, boxes[watched.indexOf(extent(watched)[0])]),
+      pixels: remark
+        ? pixelsOf(this.image, factor)
+        : photoWithSquare(this.image, baseline, boxes[watched.indexOf(extent(watched)[0])]),
       marked: {
         around: pixelsOf(this.image, factor),
         ...!isFlat(baseline) && { inside: pixelsOf(baseline, factor) },

@@ -9,9 +9,9 @@ import { Figure } from "../figure/figure.ts";
 import { inRows } from "../figure/parts.ts";
 import { briefPercent, fixed } from "../format.ts";
 import type { Attribution } from "./attribution.ts";
-import { baselineWarning, CONTROL, type Curve } from "./faithfulness.ts";
+import { baselineWarning, CONTROL, type Curve, remarksOn } from "./faithfulness.ts";
 import { Result } from "./result.ts";
-import { FAILS_FROM, type SanityRow, sanityScore } from "./sanity_check.ts";
+import { FAILS_FROM, passes, type SanityRow, sanityScore } from "./sanity_check.ts";
 
 /** A method with its error bars. */
 export interface ReportRow {
@@ -78,7 +78,7 @@ export class Report extends Result<ReportRow> {
     this.rows = [
       ...methods.map(({ name, attribution, stages }) => {
         const left = sanityScore(stages);
-        return { ...areas(name), left, passed: left < FAILS_FROM, missed: missedShare(attribution) };
+        return { ...areas(name), left, passed: passes(left, attribution), missed: missedShare(attribution) };
       }),
       { ...areas(CONTROL), left: null, passed: null, missed: null },
     ];
@@ -134,6 +134,7 @@ export class Report extends Result<ReportRow> {
       `in the order of the map, in ${this.#steps} steps, mean over the baselines ${baselines} (bars in the chart: least`,
       `and greatest); a map that is no better than the random order tells nothing (Petsiuk et al. 2018).`,
       baselineWarning(this.curves),
+      remarksOn(this.attributions.map(({ map }, i) => ({ method: this.rows[i].method, map }))),
       `Left: how much of the map is left when the layers from the top down to ${
         this.#layers.join(", ")
       } are randomised,`,

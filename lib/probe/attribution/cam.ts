@@ -179,6 +179,23 @@ function weighted({ data, shape: [height, width, channels] }: NdArray, weigh: (i
   return ndarray(cam, [height, width]);
 }
 
+/** Why a variant's map is 0 everywhere, if it is. */
+export function whyNothing(variant: CamVariant, { maps, gradient }: LayerGradient): string {
+  if (maps.data.every((value) => value === 0)) return "All maps of the layer are 0.";
+  const channels = maps.shape[2];
+  if (variant === "scorecam" && maps.data.every((value, i) => value === maps.data[i % channels])) {
+    return "Each map of the layer is the same everywhere, so that none can mask the image.";
+  }
+  if (variant !== "scorecam" && gradient.data.every((value) => value === 0)) {
+    return "The score does not change with any cell of the layer: its gradient is 0, as behind ReLUs that do not fire or " +
+      "where an activation is saturated.";
+  }
+  if (["gradcam++", "layercam"].includes(variant) && gradient.data.every((value) => value <= 0)) {
+    return "No gradient of the score to the layer is positive, and this variant counts no other.";
+  }
+  return "The weighted sum is nowhere above 0: what the layer sees speaks against the target, and that is cut off.";
+}
+
 /** Sums over all cells, one a channel. */
 function perChannel(channels: number, size: number, value: (i: number) => number): Float64Array {
   const sums = new Float64Array(channels);
