@@ -37,7 +37,13 @@ export {
 } from "./lib/data/dataset.ts";
 export { fashionMnist, type FashionMnistClass } from "./lib/data/fashion_mnist.ts";
 export type { FilterDiagnostics, OcclusionMap } from "./lib/data/records.ts";
-export { imageFolder } from "./lib/data/image_folder.ts";
+export {
+  type FolderSummary,
+  type ImageFolder,
+  imageFolder,
+  type ImageFolderOptions,
+  type PassedOver,
+} from "./lib/data/image_folder.ts";
 export { Image, type ImageLike, type ImageSource, loadImage, type LoadOptions } from "./lib/data/image.ts";
 export { mnist, type MnistClass } from "./lib/data/mnist.ts";
 export { photo } from "./lib/data/photo.ts";

@@ -49,6 +49,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   filters: [model],
   gradCam: [model, image],
   guidedBackprop: [model, image],
+  imageFolder: ["photos"],
   inputXGradient: [model, image],
   integratedGradients: [model, image],
   linearProbes: [model, dataset],
@@ -73,7 +74,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   vgg19: [],
   zfnet: [],
 };
-const WITHOUT_OPTIONS = ["contrast", "doctor", "imageFolder", "loadCodes", "useBackend"];
+const WITHOUT_OPTIONS = ["contrast", "doctor", "loadCodes", "useBackend"];
 
 const isClass = (value: unknown) => /^class\b/.test(String(value));
 const call = async (name: string, ...args: unknown[]) =>

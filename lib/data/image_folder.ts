@@ -4,79 +4,250 @@
  * @module
  */
 
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { ImageError } from "../codec.ts";
-import { kindOf } from "../errors.ts";
-import { byCodeUnit, ImageDataset } from "./dataset.ts";
-import { loadImage } from "./image.ts";
+import { kindOf, messageOf, unknownName } from "../errors.ts";
+import { IMAGE_NAMES, reasonByName } from "../image_file.ts";
+import { arrayOf, readOptions, whole } from "../options.ts";
+import { randomStream, shuffled } from "../random.ts";
+import { byCodeUnit, type DatasetRow, ImageDataset } from "./dataset.ts";
+import { imageFile, unopened } from "./image.ts";
 
-/** The names in a folder, hidden ones left out: its sub-folders, and its image files. */
-async function list(folder: string): Promise<{ folders: string[]; images: string[] }> {
-  const folders: string[] = [];
-  const images: string[] = [];
-  for await (const { name } of Deno.readDir(folder)) {
-    if (name.startsWith(".")) continue;
-    // Asked of the file itself, so that symbolic links are followed.
-    const { isDirectory } = await Deno.stat(join(folder, name));
-    if (isDirectory) folders.push(name);
-    else if (/\.(jpe?g|png|webp)$/i.test(name)) images.push(name);
+/** Which images of a folder are wanted. */
+export class ImageFolderOptions {
+  /**
+   * At most this many images, chosen at random by `seed`; they keep their order.
+   * @default all
+   */
+  @whole(1)
+  limit?: number;
+  /**
+   * Only the sub-folders of these names. Others are not looked into.
+   * @default all
+   */
+  @arrayOf('sub-folders\' names, as ["cat", "dog"]')
+  classes?: readonly string[];
+  /**
+   * The choice of images depends on it, where there is a `limit`.
+   * @default 0
+   */
+  @whole()
+  seed = 0;
+}
+
+/** A file or folder that is no image of a data set. */
+export interface PassedOver {
+  /** Its path inside the folder. */
+  readonly path: string;
+  /** Why it was passed over. */
+  readonly reason: string;
+}
+
+/** What a folder holds. */
+export interface FolderSummary {
+  /** How many images the data set has. */
+  readonly images: number;
+  /** How many of them each class has: one row a label, 0 where there is none; empty without labels. */
+  readonly counts: readonly { readonly label: string; readonly images: number }[];
+  /** What was passed over: other files, links that lead nowhere, folders that cannot be opened, hidden names. */
+  readonly passedOver: readonly PassedOver[];
+}
+
+/** The images of a folder, as {@linkcode imageFolder} gives them. */
+export class ImageFolder extends ImageDataset {
+  /** What the folder holds and what was passed over. What is cut, filtered or split off has none. */
+  readonly summary: FolderSummary;
+
+  /** @internal */
+  constructor(
+    { path, from, labels, rows, passedOver }: {
+      path: string;
+      from: string;
+      labels?: readonly string[];
+      rows: readonly DatasetRow[];
+      passedOver: readonly PassedOver[];
+    },
+  ) {
+    super({
+      name: basename(resolve(from, path)),
+      labels,
+      rows,
+      async *walk(places) {
+        for (const place of places) {
+          const known = rows[place];
+          yield { known, read: () => imageFile(join(path, known.id), from) };
+        }
+      },
+    });
+    const counts = new Map(labels?.map((label) => [label, 0]));
+    for (const { label } of rows) if (label !== undefined) counts.set(label, counts.get(label)! + 1);
+    this.summary = {
+      images: rows.length,
+      counts: Array.from(counts, ([label, images]) => ({ label, images })),
+      passedOver,
+    };
   }
-  return { folders: folders.sort(byCodeUnit), images: images.sort(byCodeUnit) };
+
+  /** @internal What `console.log` prints, and a cell shows. */
+  [Symbol.for("Deno.customInspect")](): string {
+    const { images, counts, passedOver } = this.summary;
+    const classes = counts.map(({ label, images }) => `  ${JSON.stringify(label)}: ${images}`);
+    const over = passedOver.map(({ path, reason }) => `  ${JSON.stringify(path)}: ${reason}`);
+    return [
+      `${JSON.stringify(this.name)}: ${images} images${counts.length ? ` of ${counts.length} classes` : ""}`,
+      ...shortened(classes),
+      ...(over.length ? ["Passed over:", ...shortened(over)] : []),
+    ].join("\n");
+  }
+}
+
+/** At most this many lines are printed of each list. */
+const MOST_LINES = 20;
+
+const shortened = (lines: readonly string[]): string[] =>
+  lines.length <= MOST_LINES
+    ? [...lines]
+    : [...lines.slice(0, MOST_LINES), `  and ${lines.length - MOST_LINES} more (see .summary)`];
+
+/** What is in a folder. */
+interface Found {
+  /** Paths of images inside the folder asked for. */
+  images: string[];
+  /** Names of sub-folders. */
+  folders: string[];
+}
+
+/** Looks into a folder and its sub-folders, and keeps what it passes over. */
+class Walker {
+  readonly passedOver: PassedOver[] = [];
+
+  /** @param root the folder asked for, absolute */
+  constructor(readonly root: string) {}
+
+  /**
+   * The images and sub-folders that stand directly in a folder.
+   *
+   * @param inside its path inside the root, "" for the root itself
+   */
+  async list(inside: string): Promise<Found> {
+    const found: Found = { images: [], folders: [] };
+    let names: string[];
+    try {
+      names = (await Array.fromAsync(Deno.readDir(join(this.root, inside)))).map(({ name }) => name).sort(byCodeUnit);
+    } catch (error) {
+      if (inside === "") throw unopened(JSON.stringify(this.root), error);
+      this.#pass(inside, `cannot be opened: ${messageOf(error)}`);
+      return found;
+    }
+    for (const name of names) {
+      const path = inside === "" ? name : `${inside}/${name}`;
+      if (name.startsWith(".")) {
+        this.#pass(path, "hidden: its name starts with a dot");
+        continue;
+      }
+      // Asked of the file itself, so that symbolic links are followed.
+      const info = await Deno.stat(join(this.root, path)).catch((error: Error) => error);
+      if (info instanceof Error) this.#pass(path, await this.#whyLost(path, info));
+      else if (info.isDirectory) found.folders.push(name);
+      else {
+        const reason = reasonByName(name) ?? (info.isFile ? undefined : "not a regular file");
+        if (reason === undefined) found.images.push(path);
+        else this.#pass(path, reason);
+      }
+    }
+    return found;
+  }
+
+  /** All images in a folder, however deep. A link back to a folder on the way to it is passed over. */
+  async all(inside: string, above: readonly string[]): Promise<string[]> {
+    const real = await Deno.realPath(join(this.root, inside));
+    if (above.includes(real)) {
+      this.#pass(inside, "a link to a folder that it is in");
+      return [];
+    }
+    const { images, folders } = await this.list(inside);
+    for (const name of folders) images.push(...await this.all(`${inside}/${name}`, [...above, real]));
+    return images.sort(byCodeUnit);
+  }
+
+  async #whyLost(path: string, error: Error): Promise<string> {
+    const { isSymlink = false } = await Deno.lstat(join(this.root, path)).catch(() => ({}) as Partial<Deno.FileInfo>);
+    if (isSymlink && error instanceof Deno.errors.NotFound) return "a link to a file that is not there";
+    if (error instanceof Deno.errors.FilesystemLoop) return "a link that leads back to itself";
+    return `cannot be opened: ${messageOf(error)}`;
+  }
+
+  #pass(path: string, reason: string): void {
+    this.passedOver.push({ path, reason });
+  }
+}
+
+/** The first of what was passed over, as a sentence for an error. */
+function passedOverNote(passedOver: readonly PassedOver[]): string {
+  if (passedOver.length === 0) return "";
+  const shown = passedOver.slice(0, 3).map(({ path, reason }) => `${JSON.stringify(path)} (${reason})`).join(", ");
+  return ` Passed over: ${shown}${passedOver.length > 3 ? ` and ${passedOver.length - 3} more` : ""}.`;
 }
 
 /**
  * The images of a folder: either all directly in it, without labels, or in sub-folders, whose names are the labels.
  *
- * Read are files that end in `.jpg`, `.jpeg`, `.png` or `.webp`, in the order of their names; other files, hidden ones
- * and sub-folders without images are passed over. Ids are paths inside the folder, as `"cat/01.jpg"`.
+ * Read are files that end in `.jpg`, `.jpeg`, `.jfif`, `.png`, `.webp`, `.gif`, `.tif`, `.tiff` or `.avif`, in the order
+ * of their names, those deeper in a sub-folder too. BMP, HEIC and SVG are not read: convert them to PNG. What is passed
+ * over stands in `summary` with the reason; a sub-folder without images stays a label, with 0 images, so that the
+ * numbers of the classes do not move. Ids are paths inside the folder, as `"cat/01.jpg"`.
  *
+ * @param path the folder; a relative one is meant from the working directory of now, also when that changes later
  * @throws {ImageError} if there is no such folder, it holds no image, or it holds images both directly and in
  * sub-folders; while it is walked, if an image cannot be read
+ * @throws {RangeError} if there is no sub-folder of a class, or the limit is not a whole number ≥ 1
  *
  * @example
  * ```ts
  * import { imageFolder } from "@convlens/convlens";
- * const [seen, kept] = (await imageFolder("photos")).split(0.8);
+ * const photos = await imageFolder("photos", { limit: 1000 });
+ * console.log(photos.summary.counts, photos.summary.passedOver);
+ * const [seen, kept] = photos.split(0.8);
  * console.log(seen.size, kept.size);
  * ```
  */
-export async function imageFolder(path: string): Promise<ImageDataset> {
+export async function imageFolder(path: string, options: Partial<ImageFolderOptions> = {}): Promise<ImageFolder> {
+  const { limit, classes, seed } = readOptions("imageFolder", ImageFolderOptions, options);
   if (typeof path !== "string") throw new TypeError(`imageFolder wants a path: received ${kindOf(path)}.`);
+  const from = resolve();
   const quoted = JSON.stringify(path);
-  const info = await Deno.stat(path).catch((error: Error) => error);
+  const info = await Deno.stat(resolve(path)).catch((error: Error) => error);
   if (info instanceof Deno.errors.NotFound) throw new ImageError(`There is no folder ${quoted}.`);
-  if (info instanceof Error) throw info;
+  if (info instanceof Error) throw unopened(quoted, info);
   if (!info.isDirectory) {
     throw new ImageError(`${quoted} is a file; wanted a folder of images. loadImage(${quoted}) reads a single one.`);
   }
-  const { folders, images } = await list(path);
-  const files: { id: string; label?: string }[] = images.map((id) => ({ id }));
-  for (const label of folders) {
-    for (const name of (await list(join(path, label))).images) files.push({ id: `${label}/${name}`, label });
-  }
-  const labels = [...new Set(files.flatMap(({ label }) => label ?? []))];
-  if (files.length === 0) {
+  const walker = new Walker(resolve(path));
+  const { passedOver } = walker;
+  const { images, folders } = await walker.list("");
+  const unknown = classes?.find((name) => !folders.includes(name));
+  if (unknown !== undefined) throw unknownName("sub-folder", String(unknown), folders, `the folder ${quoted}`);
+  const labels = folders.filter((name) => !classes || classes.includes(name));
+  const root = await Deno.realPath(walker.root);
+  const labelled: DatasetRow[] = [];
+  for (const label of labels) for (const id of await walker.all(label, [root])) labelled.push({ id, label });
+  const direct = classes ? [] : images.map((id) => ({ id }));
+  if (direct.length === 0 && labelled.length === 0) {
     throw new ImageError(
-      `The folder ${quoted} holds no image: wanted files that end in .jpg, .jpeg, .png or .webp, ` +
-        `in it or in sub-folders named after their labels.`,
+      `The folder ${quoted} holds no image: wanted files that end in ${IMAGE_NAMES}, ` +
+        `in it or in sub-folders named after their labels.${passedOverNote(passedOver)}`,
     );
   }
-  if (images.length > 0 && labels.length > 0) {
+  if (direct.length > 0 && labelled.length > 0) {
     throw new ImageError(
-      `The folder ${quoted} holds images directly (${JSON.stringify(images[0])}) and in sub-folders ` +
-        `(${JSON.stringify(labels[0])}), so that some would have labels and some not. ` +
+      `The folder ${quoted} holds images directly (${JSON.stringify(direct[0].id)}) and in sub-folders ` +
+        `(${JSON.stringify(labelled[0].label)}), so that some would have labels and some not. ` +
         `Put all of them in sub-folders, or none.`,
     );
   }
-  return new ImageDataset({
-    name: basename(path),
-    ...(labels.length > 0 && { labels }),
-    rows: files,
-    async *walk(places) {
-      for (const place of places) {
-        const known = files[place];
-        yield { known, read: () => loadImage(join(path, known.id)) };
-      }
-    },
-  });
+  const all = labelled.length > 0 ? labelled : direct;
+  const rows = limit === undefined || limit >= all.length
+    ? all
+    : Array.from(shuffled(all.length, randomStream(seed)).slice(0, limit).sort(), (index) => all[index]);
+  return new ImageFolder({ path, from, ...(labelled.length > 0 && { labels }), rows, passedOver });
 }

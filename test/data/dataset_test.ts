@@ -332,7 +332,7 @@ describe("imageFolder", () => {
 
   it("takes sub-folders as labels, in the order of names", async () => {
     const dataset = await imageFolder(`${root}/pets`);
-    expect([dataset.name, dataset.size, dataset.labels]).toEqual(["pets", 3, ["cat <b>", "dog"]]);
+    expect([dataset.name, dataset.size, dataset.labels]).toEqual(["pets", 3, ["cat <b>", "dog", "empty"]]);
     for (let round = 0; round < 2; round++) {
       expect((await walk(dataset)).map(({ id, label, image }) => [id, label, image.data[0]])).toEqual([
         ["cat <b>/1.png", "cat <b>", 30],
