@@ -20,7 +20,7 @@ export interface Use {
   readonly name: string;
   /** What it reads; nothing where it is the network's input. */
   readonly inputs: readonly Use[];
-  readonly shape: Shape;
+  shape: Shape;
   /** Why it cannot be computed from what it reads; absent where it can. */
   readonly problem?: string;
 }
@@ -50,7 +50,8 @@ type Checking = layers.Layer & { assertInputCompatibility(inputs: readonly { sha
 
 /** The shape that a layer puts out, or why it cannot put out any. */
 function shapeFrom(layer: layers.Layer, inputs: readonly Shape[]): { shape: Shape; problem?: string } {
-  const given = inputs as (number | null)[][];
+  // Some layers write into the shape that they are given.
+  const given = inputs.map((shape) => [...shape]);
   try {
     (layer as Checking).assertInputCompatibility(inputs.map((shape) => ({ shape, rank: shape.length })));
     const found = layer.computeOutputShape(given.length === 1 ? given[0] : given);
@@ -112,7 +113,8 @@ export class Trace {
 
   #shapeOf(tensor: SymbolicTensor, layer: layers.Layer, inputs: readonly Use[], nested: boolean) {
     if (inputs.length === 0) {
-      return { shape: this.#inputShape ? [tensor.shape[0], ...this.#inputShape] : tensor.shape };
+      const fits = this.#inputShape?.length === tensor.shape.length - 1;
+      return { shape: fits ? [tensor.shape[0], ...this.#inputShape!] : tensor.shape };
     }
     // tfjs knows the shapes of the network's own tensors; those of a nested model are for its own input.
     if (!this.#inputShape && !nested) return { shape: tensor.shape };
@@ -122,8 +124,39 @@ export class Trace {
   }
 }
 
-/** How far a size that works is looked for. */
-const LARGEST_SIDE = 4096;
+/** What each of a network's own layers puts out, at its first use, and the uses of all layers. */
+export interface TracedLayers {
+  uses: readonly Use[];
+  /** In the order of `network.layers`. */
+  own: readonly Use[];
+}
+
+function traceLayers(network: LayersModel, inputShape?: Shape): TracedLayers {
+  const trace = new Trace(inputShape);
+  return { own: network.layers.map((layer) => trace.to(outputOf(network, layer))), uses: trace.uses };
+}
+
+/**
+ * The layers of a network, whatever the size of its image: null for a side that depends on it.
+ *
+ * tfjs computes with unknown sides as if they were numbers (of cropping, it makes −2), so they are found by two sizes.
+ */
+export function traceAnySize(network: LayersModel): TracedLayers {
+  const [height, width, ...channels] = network.inputs[0].shape.slice(1);
+  const least = leastSize(network, [1, 1, ...channels as number[]]);
+  if ((height !== null && width !== null) || channels.includes(null) || !least) return traceLayers(network);
+  const traced = traceLayers(network, [...least, ...channels]);
+  const larger = [height ?? MUCH_LARGER * least[0], width ?? MUCH_LARGER * least[1], ...channels];
+  const { uses } = traceLayers(network, larger);
+  uses.forEach(({ shape }, i) => {
+    const use = traced.uses[i];
+    use.shape = use.shape.map((length, axis) => length === shape[axis] ? length : null);
+  });
+  return traced;
+}
+
+/** So much larger is another size that no stride makes the two alike. */
+const MUCH_LARGER = 1024;
 
 /**
  * The shape of what each layer puts out for an image of one size.
@@ -134,16 +167,18 @@ const LARGEST_SIDE = 4096;
  * @throws {RangeError} if a layer cannot work on what reaches it: names the layer, the size found and the least that works
  */
 export function checkShapes(network: LayersModel, name: string, inputShape: readonly number[]): Map<string, number[]> {
-  const trace = new Trace(inputShape);
-  const uses = network.layers.map((layer) => trace.to(outputOf(network, layer)));
-  const wrong = trace.uses.find(({ problem }) => problem);
-  if (!wrong) return new Map(network.layers.map((layer, i) => [layer.name, uses[i].shape.slice(1) as number[]]));
+  const { uses, own } = traceLayers(network, inputShape);
+  const wrong = uses.find(({ problem }) => problem);
+  if (!wrong) return new Map(network.layers.map((layer, i) => [layer.name, own[i].shape.slice(1) as number[]]));
   const found = wrong.inputs.map(({ shape }) => shapeText(shape.slice(1))).join(" and ");
-  const windows = windowText(wrong.layer);
+  const least = leastSize(network, inputShape);
   throw new RangeError(
     `The model ${JSON.stringify(name)} cannot take an image of ${shapeText(inputShape.slice(0, 2))}: its layer ` +
-      `${JSON.stringify(wrong.name)} (${wrong.layer.getClassName()}${windows}) is given ${found}: ` +
-      `${wrong.problem}. ${leastText(network, inputShape)}`,
+      `${JSON.stringify(wrong.name)} (${wrong.layer.getClassName()}${windowText(wrong.layer)}) is given ${found}: ` +
+      `${wrong.problem}. ` +
+      (least
+        ? `The least size that works, from this one on, is ${shapeText(least)}.`
+        : "No size works: the layers do not fit."),
   );
 }
 
@@ -158,23 +193,21 @@ function windowText(layer: layers.Layer): string {
   return ` with windows of ${[sides].flat().join("×")}${dilated}`;
 }
 
-/** The least size from a given one on that a network can take, in words. */
-function leastText(network: LayersModel, inputShape: readonly number[]): string {
-  const known = network.inputs[0].shape.slice(1);
-  const works = (height: number, width: number) => {
-    const trace = new Trace([known[0] ?? height, known[1] ?? width, ...inputShape.slice(2)]);
-    network.outputs.forEach((output) => trace.to(output));
-    return !trace.uses.some(({ problem }) => problem);
-  };
+/** How far a size that works is looked for. */
+const LARGEST_SIDE = 4096;
+
+/** The least height and width from those of an image on that a network can take; null if there is none. */
+function leastSize(network: LayersModel, [fromHeight, fromWidth, ...channels]: readonly number[]) {
+  const [ownHeight, ownWidth] = network.inputs[0].shape.slice(1);
+  const works = (height: number, width: number) =>
+    !traceLayers(network, [ownHeight ?? height, ownWidth ?? width, ...channels]).uses.some(({ problem }) => problem);
   const from = (start: number, fits: (side: number) => boolean) => {
     for (let side = start; side <= LARGEST_SIDE; side++) if (fits(side)) return side;
     return null;
   };
   // The axes do not touch each other: a side that works with one height works with all that do.
-  const square = known.slice(0, 2).includes(null) ? from(1, (side) => works(side, side)) : null;
-  const height = square && from(known[0] ?? inputShape[0], (side) => works(side, square));
-  const width = square && from(known[1] ?? inputShape[1], (side) => works(square, side));
-  return height && width
-    ? `The least size that works, from this one on, is ${height}×${width}.`
-    : "No size works: the layers do not fit.";
+  const square = ownHeight !== null && ownWidth !== null ? null : from(1, (side) => works(side, side));
+  const height = square && from(ownHeight ?? fromHeight, (side) => works(side, square));
+  const width = square && from(ownWidth ?? fromWidth, (side) => works(square, side));
+  return height && width ? [height, width] as const : null;
 }

@@ -13,7 +13,7 @@ import { Figure, Shown } from "../figure/figure.ts";
 import { drawSilhouette } from "../figure/silhouette.ts";
 import { checkLabels, ModelOutput, type OutputWanted } from "./output.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
-import { checkShapes, outputOf, shapeText } from "./graph.ts";
+import { checkShapes, shapeText, traceAnySize } from "./graph.ts";
 import { type ReceptiveField, receptiveFields } from "./receptive_field.ts";
 
 export { outputOf } from "./graph.ts";
@@ -99,11 +99,12 @@ export class Model extends Shown {
     this.inputShape = network.inputs[0].shape.slice(1);
     this.labels = labels && checkLabels(name, labels);
     this.output = new ModelOutput(network, name, this.labels, output);
-    const fields = receptiveFields(network);
-    this.layers = network.layers.map((layer) => ({
+    const traced = traceAnySize(network);
+    const fields = receptiveFields(network, traced);
+    this.layers = network.layers.map((layer, i) => ({
       name: layer.name,
       kind: layer.getClassName(),
-      outputShape: outputOf(network, layer).shape.slice(1),
+      outputShape: traced.own[i].shape.slice(1),
       params: layer.countParams(),
       receptiveField: fields.get(layer.name) ?? null,
     }));

@@ -10,7 +10,7 @@
 
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { windowsOfUse } from "./geometry.ts";
-import { outputOf, Trace, type Use } from "./graph.ts";
+import { traceAnySize, type Use } from "./graph.ts";
 
 /** What one cell sees, in pixels of the network's input, alike in both directions. */
 export interface ReceptiveField {
@@ -71,13 +71,14 @@ function union(spans: Span[], length: number | null): Span | null {
  * @returns by layer name; `null` where cells have no place in the image (dense layers, global pooling), where the
  *   two directions differ, or behind a layer type that is not known
  */
-export function receptiveFields(network: LayersModel): Map<string, ReceptiveField | null> {
-  const trace = new Trace();
-  const uses = network.layers.map((layer) => trace.to(outputOf(network, layer)));
+export function receptiveFields(
+  network: LayersModel,
+  { uses, own } = traceAnySize(network),
+): Map<string, ReceptiveField | null> {
   const fields = new Map<Use, Field | null>();
-  for (const use of trace.uses) fields.set(use, fieldOf(use, fields));
+  for (const use of uses) fields.set(use, fieldOf(use, fields));
   return new Map(network.layers.map(({ name }, i) => {
-    const [height, width] = fields.get(uses[i]) ?? [];
+    const [height, width] = fields.get(own[i]) ?? [];
     const alike = height && width && height.size === width.size && height.stride === width.stride &&
       height.start === width.start;
     if (!alike) return [name, null];
