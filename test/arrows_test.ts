@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 /** Small things in `lib/` itself that every room may import. */
-const EVERYONES = ["array", "errors", "options", "random", "format", "memory", "checksum", "image_file"];
+const EVERYONES = ["array", "errors", "options", "random", "format", "memory", "files", "checksum", "image_file"];
 
 /** Which room may import which, beside itself and what is everyone's. */
 const ARROWS: Record<string, string[]> = {
@@ -12,6 +12,7 @@ const ARROWS: Record<string, string[]> = {
   random: [],
   format: [],
   memory: [],
+  files: [],
   checksum: [],
   image_file: [],
   codec: [],

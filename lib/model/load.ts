@@ -5,13 +5,14 @@
  */
 
 import { resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { catalogEntries, fetchEntry } from "../data/catalog.ts";
-import { kindOf, nearest } from "../errors.ts";
+import { kindOf, messageOf, nearest } from "../errors.ts";
+import { decoded, pathOf } from "../files.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { arrayOf, readOptions, text } from "../options.ts";
-import { ModelError, type ModelFormat } from "./formats/format.ts";
+import { ModelError, type ModelFormat, otherFormat } from "./formats/format.ts";
 import { tfjsFormat } from "./formats/tfjs.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { registerResponseNormalization } from "./normalization.ts";
@@ -113,7 +114,7 @@ export async function loadModel(
   const included = Object.hasOwn(INCLUDED, String(source)) ? INCLUDED[String(source)] : undefined;
   const url = included ?? await locate(source);
   const tf = await ensureBackend();
-  const parts = url.pathname.split("/").map(decodeURIComponent);
+  const parts = (url.protocol === "file:" ? pathOf(url) : decoded(url.pathname)).split(/[/\\]/);
   const name = options.name ?? (/^model\.json$/.test(parts.at(-1)!) ? parts.at(-2) || "model" : parts.at(-1)!);
   const network = await readNetwork(tf, url);
   const { labels = null, preprocess } = (network.getUserDefinedMetadata() ?? {}) as Partial<LoadModelOptions>;
@@ -150,32 +151,56 @@ async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
 /** The address of a model's file, from its path, its folder or its address. */
 async function locate(source: string | URL): Promise<URL> {
   const text = String(source);
-  const url = /^[a-z][a-z0-9+.-]+:\/\//i.test(text) ? new URL(text) : pathToFileURL(resolve(text));
-  if (!["file:", "http:", "https:"].includes(url.protocol)) {
-    throw new ModelError(`A model's address starts with file:, http: or https:: received ${JSON.stringify(text)}.`);
+  const quoted = JSON.stringify(text);
+  const isAddress = /^[a-z][a-z0-9+.-]+:\/\//i.test(text);
+  const url = isAddress ? URL.parse(text) : pathToFileURL(resolve(text));
+  if (!url || !["file:", "http:", "https:"].includes(url.protocol)) {
+    throw new ModelError(`A model's address starts with file:, http: or https:: received ${quoted}.`);
   }
+  const path = url.protocol === "file:" ? pathIn(url) : undefined;
+  const info = path === undefined ? null : await Deno.stat(path).catch(() => null);
+  if (path !== undefined && info?.isDirectory) return await inFolder(path);
   if (!formatOf(url)) {
+    throw new ModelError(`${quoted} is not in a format that convlens reads: it is ${otherFormat(url.pathname)}`);
+  }
+  if (path !== undefined && !info) {
+    const names = [
+      ...Object.keys(INCLUDED),
+      ...Object.keys(catalogEntries).filter((name) => catalogEntries[name].kind === "model"),
+    ];
+    const guesses = nearest(text, names).map((name) => JSON.stringify(name)).join(", ");
     throw new ModelError(
-      `${JSON.stringify(text)} is not in a format that convlens reads: ` +
-        `wanted the model.json of a TensorFlow.js layers model. The converter of TensorFlow.js makes one of a ` +
-        `Keras model: tensorflowjs_converter --input_format=keras IN.h5 OUT_FOLDER.`,
+      `There is no model ${quoted}: it is not a name of the catalogue (which has ${guesses}), and there is no file ` +
+        `${path}.`,
     );
   }
-  if (url.protocol === "file:") {
-    const path = fileURLToPath(url);
-    const info = await Deno.stat(path).catch(() => null);
-    if (info?.isDirectory) return await locate(pathToFileURL(`${path}/model.json`));
-    if (!info) {
-      const names = [
-        ...Object.keys(INCLUDED),
-        ...Object.keys(catalogEntries).filter((name) => catalogEntries[name].kind === "model"),
-      ];
-      const guesses = nearest(text, names).map((name) => JSON.stringify(name)).join(", ");
-      throw new ModelError(
-        `There is no model ${JSON.stringify(text)}: it is not a name of the catalogue (which has ${guesses}), and ` +
-          `there is no file ${path}.`,
-      );
-    }
-  }
   return url;
+}
+
+/** @throws {ModelError} if a `file:` address holds no path of this machine */
+function pathIn(url: URL): string {
+  try {
+    return pathOf(url);
+  } catch (error) {
+    throw new ModelError(`${url.href} is no path of this machine: ${messageOf(error)}.`, { cause: error });
+  }
+}
+
+/**
+ * The `model.json` in a folder.
+ *
+ * @throws {ModelError} if it holds none; says what it holds
+ */
+async function inFolder(path: string): Promise<URL> {
+  const names = (await Array.fromAsync(Deno.readDir(path), ({ name }) => name)).sort();
+  if (names.includes("model.json")) return pathToFileURL(`${path}/model.json`);
+  const shown = names.slice(0, 5).map((name) => JSON.stringify(name)).join(", ") + (names.length > 5 ? ", …" : "");
+  const other = names.find((name) => otherFormat(name) && !name.endsWith(".bin"));
+  throw new ModelError(
+    `The folder ${path} holds no model.json, which describes a network of TensorFlow.js; it ` +
+      (names.length ? `holds ${shown}.` : "is empty.") +
+      (other
+        ? ` ${JSON.stringify(other)} is ${otherFormat(other)}`
+        : " Name the file itself if it is called otherwise."),
+  );
 }

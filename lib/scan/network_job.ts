@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { LayersModel, Sequential, serialization } from "npm:@tensorflow/tfjs@4.22.0";
+import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
+import { buildNetwork } from "../model/formats/build.ts";
 import { registerResponseNormalization } from "../model/normalization.ts";
 import type { Batch } from "../probe/batches.ts";
 import { type PassOptions, runBatches } from "../probe/forward.ts";
@@ -46,17 +47,7 @@ const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
  * @throws if TensorFlow.js cannot build it from its description, or two of its weights share a name
  */
 function rebuild(tf: TF, { config, sequential, weights, values }: NetworkDescription): LayersModel {
-  // On cpu, zeros that no weight has replaced yet cost nothing.
-  tf.setBackend("cpu");
-  const Network = sequential ? tf.Sequential : tf.LayersModel;
-  const network = Network.fromConfig(
-    Network as serialization.SerializableConstructor<LayersModel>,
-    config as serialization.ConfigDict,
-    {},
-    true,
-  );
-  // Until it is built, a Sequential does not know which uses of a layer are its own.
-  if (!network.built) (network as Sequential).build();
+  const network = buildNetwork(tf, { className: sequential ? "Sequential" : "Model", config });
   tf.setBackend("wasm");
   const places = new Map(weights.map((weight) => [weight.name, weight]));
   if (places.size !== network.weights.length) throw new Error("Two weights have one name.");

@@ -25,3 +25,75 @@ export interface ModelFormat {
    */
   read(tf: TF, url: URL): Promise<LayersModel>;
 }
+
+/** How a Keras model in one file becomes a `model.json`. */
+const convert = (option: string, file: string) =>
+  `Convert it: pip install tensorflowjs, then tensorflowjs_converter --input_format=${option} ${file} FOLDER, and load ` +
+  "FOLDER.";
+
+const FROM_KERAS = `Where the network is at hand as a Keras model, save it with model.save("net.h5"). ` +
+  convert("keras", "net.h5");
+
+const REBUILD = "Build the same network in Keras or with tf.layers, give it these weights (a convolution's kernel of " +
+  "PyTorch is [out, in, height, width], of Keras [height, width, in, out]), and load that.";
+
+/** Formats that are not read: how a file of one ends or begins, what it is, and how its model can be had all the same. */
+const OTHERS: { ends?: RegExp; begins?: RegExp; is: string; remedy: string }[] = [
+  {
+    ends: /\.(h5|hdf5)$/i,
+    begins: /^\x89HDF\r\n/,
+    is: "an HDF5 file of Keras",
+    remedy: convert("keras", "IN.h5"),
+  },
+  {
+    ends: /\.keras$/i,
+    is: "a .keras file",
+    remedy: `Open it in Keras and save it as HDF5: keras.saving.load_model("IN.keras").save("net.h5"). ` +
+      convert("keras", "net.h5"),
+  },
+  {
+    ends: /\.onnx$/i,
+    is: "an ONNX graph",
+    remedy: `An ONNX graph has no layers. ${REBUILD}`,
+  },
+  {
+    ends: /\.(pt|pth|ckpt|safetensors)$/i,
+    is: "a file of PyTorch or of weights alone",
+    remedy: REBUILD,
+  },
+  {
+    ends: /\.(pb|pbtxt)$/i,
+    is: "a TensorFlow graph, whose layers are gone",
+    remedy: FROM_KERAS,
+  },
+  {
+    ends: /\.tflite$/i,
+    begins: /^.{4}TFL3/s,
+    is: "a TensorFlow Lite graph, whose layers are gone",
+    remedy: FROM_KERAS,
+  },
+  {
+    begins: /^PK\cC\cD/,
+    is: "a zip archive (as .keras files and those of PyTorch are)",
+    remedy: "Name the file with its own ending (.keras, .pt) to be told how its model can be had.",
+  },
+  {
+    begins: /^\s*</,
+    is: "a web page, not the file itself",
+    remedy: "Open the address in a browser: it may want a login, or be wrong; a site of repositories has another " +
+      "address for the raw file.",
+  },
+  { ends: /\.bin$/i, is: "a file of weights alone", remedy: "Name the model.json beside it." },
+];
+
+/**
+ * What a file is that is in none of the formats that are read, with the remedy; undefined if nothing says so.
+ *
+ * @param path its path or address
+ * @param bytes its beginning, if it has been read
+ */
+export function otherFormat(path: string, bytes: Uint8Array = new Uint8Array()): string | undefined {
+  const start = String.fromCharCode(...bytes.subarray(0, 64));
+  const found = OTHERS.find(({ ends, begins }) => start ? begins?.test(start) : ends?.test(path));
+  return found && `${found.is}; wanted the model.json of a TensorFlow.js layers model. ${found.remedy}`;
+}

@@ -4,58 +4,106 @@
  * @module
  */
 
-import { fileURLToPath } from "node:url";
 import type { io, LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
+import { messageOf } from "../../errors.ts";
+import { decoded, fileNamedBy, placeOf, readFile } from "../../files.ts";
 import { bytesText } from "../../format.ts";
 import { MemoryError } from "../../memory.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { memoryLeft } from "../../runtime/core/memory.ts";
-import { ModelError, type ModelFormat } from "./format.ts";
+import { buildNetwork, matchWeights, type Variable, type WeightSpec } from "./build.ts";
+import { ModelError, type ModelFormat, otherFormat } from "./format.ts";
+import { arrayAt, isObject, readTopology, refuse, textAt } from "./topology.ts";
 
-/** A path of this machine, or an address. */
-const placeOf = (url: URL) => url.protocol === "file:" ? fileURLToPath(url) : url.href;
+/** More than this is no topology: ResNet-50's has 200 kB. */
+const MOST_JSON = 2 ** 28;
 
-/** Reads one file; `what` says in errors what it holds. */
-async function readFile(url: URL, what: string, topology: URL): Promise<Uint8Array<ArrayBuffer>> {
-  let reason: string;
-  try {
-    if (url.protocol === "file:") return await Deno.readFile(url);
-    const response = await fetch(url);
-    if (response.ok) return new Uint8Array(await response.arrayBuffer());
-    await response.body?.cancel();
-    reason = `the answer was ${response.status} ${response.statusText}`;
-  } catch (error) {
-    reason = (error as Error).message;
-  }
-  throw new ModelError(
-    `The ${what} of the model ${placeOf(topology)} could not be read from ${placeOf(url)}: ${reason}.` +
-      (url === topology ? "" : " The files of weights belong beside model.json; copy or upload all of them."),
-  );
-}
+/** Bytes of one value, by the types that weights may have and the types that they may be stored as. */
+const BYTES: Record<string, number> = { float32: 4, int32: 4, bool: 1 };
+const QUANTIZED: Record<string, number> = { float16: 2, uint16: 2, uint8: 1 };
 
-/** Bytes of one value as stored. */
-const STORED_BYTES: Record<string, number> = {
-  float32: 4,
-  int32: 4,
-  complex64: 8,
-  float16: 2,
-  uint16: 2,
-  uint8: 1,
-  bool: 1,
+/** A weight in the manifest. */
+type Spec = io.WeightsManifestEntry & WeightSpec & {
+  /** As stored. */
+  bytes: number;
 };
 
-/** Reads a `model.json` and checks that it is one of a layers model. */
-async function readTopology(url: URL): Promise<io.ModelJSON> {
-  const where = placeOf(url);
-  let json: io.ModelJSON;
-  try {
-    json = JSON.parse(new TextDecoder().decode(await readFile(url, "topology", url)));
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new ModelError(`${where} is not JSON (${error.message}); wanted the model.json of a TensorFlow.js model.`);
+/** Some weights, and the files that hold them one behind the other. */
+interface Group {
+  files: URL[];
+  specs: Spec[];
+}
+
+const oneOf = (types: Record<string, unknown>) => `one of ${Object.keys(types).join(", ")}`;
+
+/** A weight of the manifest, checked. */
+function specAt(value: unknown, field: string): Spec {
+  if (!isObject(value)) refuse(field, value, "an object that describes a weight");
+  const { name, shape, dtype, quantization } = value;
+  textAt(name, `${field}.name`);
+  if (!Array.isArray(shape) || !shape.every((length) => Number.isSafeInteger(length) && length >= 0)) {
+    refuse(`${field}.shape`, shape, "an array of whole numbers");
   }
-  if (typeof json?.modelTopology !== "object" || !Array.isArray(json.weightsManifest)) {
+  if (!Object.hasOwn(BYTES, String(dtype))) refuse(`${field}.dtype`, dtype, oneOf(BYTES));
+  if (quantization === undefined) {
+    return { ...value, bytes: sizeOf(shape) * BYTES[dtype as string] } as unknown as Spec;
+  }
+  if (!isObject(quantization)) refuse(`${field}.quantization`, quantization, "an object");
+  const { dtype: stored, scale, min } = quantization;
+  if (!Object.hasOwn(QUANTIZED, String(stored))) refuse(`${field}.quantization.dtype`, stored, oneOf(QUANTIZED));
+  if (stored !== "float16") {
+    if (!Number.isFinite(scale)) refuse(`${field}.quantization.scale`, scale, "a number");
+    if (!Number.isFinite(min)) refuse(`${field}.quantization.min`, min, "a number");
+  } else if (dtype !== "float32") refuse(`${field}.dtype`, dtype, "float32, as it is stored as float16");
+  return { ...value, bytes: sizeOf(shape) * QUANTIZED[stored as string] } as unknown as Spec;
+}
+
+/** The weights that a manifest names, and where they are. */
+function groupsOf(manifest: unknown, url: URL): Group[] {
+  const names = new Set<string>();
+  return arrayAt(manifest, "weightsManifest").map((group, g) => {
+    const field = `weightsManifest[${g}]`;
+    const { paths, weights } = isObject(group) ? group : refuse(field, group, "an object with paths and weights");
+    const specs = arrayAt(weights, `${field}.weights`).map((spec, i) => specAt(spec, `${field}.weights[${i}]`));
+    for (const { name } of specs) {
+      if (names.has(name)) throw new ModelError(`${field} has two weights named ${JSON.stringify(name)}`);
+      names.add(name);
+    }
+    return { files: arrayAt(paths, `${field}.paths`).map((path) => fileNamedBy(url, path)), specs };
+  });
+}
+
+/** Reads a file; errors name it, and the `model.json` that it belongs to. */
+async function read(file: URL, what: string, owner: URL, room: { bytes: number }): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return await readFile(file, file === owner ? { room } : { room, owner });
+  } catch (error) {
+    throw new ModelError(
+      `The ${what} of the model ${placeOf(owner)} could not be read from ${placeOf(file)}: ${messageOf(error)}.` +
+        (file === owner ? "" : " The files of weights belong beside model.json; copy or upload all of them."),
+      { cause: error },
+    );
+  }
+}
+
+/** Reads a `model.json` and checks that it is one of a layers model. */
+async function readJson(url: URL): Promise<Record<string, unknown>> {
+  const where = placeOf(url);
+  const bytes = await read(url, "topology", url, { bytes: MOST_JSON });
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    const other = bytes.length > 0 && otherFormat(url.pathname, bytes);
+    throw new ModelError(
+      other
+        ? `${where} is ${other}`
+        : `${where} is ${bytes.length === 0 ? "empty" : `not JSON (${messageOf(error)})`}; ` +
+          `wanted the model.json of a TensorFlow.js model.`,
+    );
+  }
+  if (!isObject(json) || !isObject(json.modelTopology) || json.weightsManifest === undefined) {
     throw new ModelError(
       `${where} holds no modelTopology and weightsManifest; wanted the model.json of a TensorFlow.js layers model.`,
     );
@@ -69,48 +117,10 @@ async function readTopology(url: URL): Promise<io.ModelJSON> {
   return json;
 }
 
-/** Reads all files of weights, one behind the other, and checks that they are whole. */
-async function readWeights(manifest: io.WeightsManifestConfig, url: URL): Promise<ArrayBuffer> {
-  const parts: Uint8Array[] = [];
-  for (const { paths, weights } of manifest) {
-    const group = await Promise.all(paths.map((path) => readFile(new URL(path, url), "weights", url)));
-    const found = group.reduce((sum, bytes) => sum + bytes.length, 0);
-    const wanted = weights.reduce((sum, spec) => {
-      const each = STORED_BYTES[spec.quantization?.dtype ?? spec.dtype];
-      return sum + sizeOf(spec.shape) * (each ?? NaN);
-    }, 0);
-    if (Number.isFinite(wanted) && found !== wanted) {
-      throw new ModelError(
-        `The weights of ${placeOf(url)} are not whole: ${paths.join(", ")} hold ${found} bytes; wanted ${wanted}.`,
-      );
-    }
-    parts.push(...group);
-  }
-  const weightData = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    weightData.set(part, at);
-    at += part.length;
-  }
-  return weightData.buffer;
-}
-
-/** @throws {ModelError} if TensorFlow.js does not know the type of a layer */
-function checkLayerTypes(tf: TF, topology: unknown, where: string): void {
-  const known = tf.serialization.SerializationMap.getMap().classNameMap;
-  const unknown = classNames(topology).filter((name) => !Object.hasOwn(known, name));
-  if (unknown.length) {
-    throw new ModelError(
-      `The model ${where} has layers of the type ${unknown.join(", ")}, which TensorFlow.js does not know. Write the ` +
-        `class and register it with tf.serialization.registerClass before the model is loaded.`,
-    );
-  }
-}
-
 /** @throws {MemoryError} if the backend does not have room for the weights */
-function checkRoom(tf: TF, weights: readonly { shape: number[] }[], where: string): void {
-  // Layers make weights of their own before those of the file take their place.
-  const bytes = 2 * 4 * weights.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+function checkRoom(tf: TF, specs: readonly Spec[], where: string): void {
+  // The bytes of the files, and the tensors that are made of them.
+  const bytes = specs.reduce((sum, spec) => sum + spec.bytes + 4 * sizeOf(spec.shape), 0);
   const left = memoryLeft(tf);
   if (left !== undefined && bytes > left) {
     throw new MemoryError(
@@ -122,54 +132,78 @@ function checkRoom(tf: TF, weights: readonly { shape: number[] }[], where: strin
   }
 }
 
-/** Reads topology and weights, checks that they belong together, and builds the network. */
-async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
-  const where = placeOf(url);
-  const json = await readTopology(url);
-  const weightData = await readWeights(json.weightsManifest, url);
-  const weightSpecs = json.weightsManifest.flatMap(({ weights }) => weights);
-  checkLayerTypes(tf, json.modelTopology, where);
-  checkRoom(tf, weightSpecs, where);
-  try {
-    return await tf.loadLayersModel(
-      tf.io.fromMemory({
-        modelTopology: json.modelTopology as object,
-        weightSpecs,
-        weightData,
-        userDefinedMetadata: json.userDefinedMetadata,
-      }),
+/** Reads the files of a group, one behind the other, and checks that they are whole. */
+async function readGroup({ files, specs }: Group, owner: URL): Promise<Uint8Array<ArrayBuffer>> {
+  const wanted = specs.reduce((sum, { bytes }) => sum + bytes, 0);
+  const room = { bytes: wanted };
+  const parts = await Promise.all(files.map((file) => read(file, "weights", owner, room)));
+  const found = parts.reduce((sum, { length }) => sum + length, 0);
+  if (found !== wanted) {
+    const names = files.map(({ pathname }) => decoded(pathname.split("/").at(-1)!)).join(", ");
+    throw new ModelError(
+      `The weights of ${placeOf(owner)} are not whole: ${names || "no files"} hold ${found} bytes; wanted ${wanted}.`,
     );
-  } catch (error) {
-    if (error instanceof MemoryError) throw error;
-    throw new ModelError(`TensorFlow.js could not build the model ${where}: ${(error as Error).message}`, {
-      cause: error,
-    });
+  }
+  if (parts.length === 1) return parts[0];
+  const all = new Uint8Array(wanted);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Gives a network the weights that the groups hold. */
+async function fill(tf: TF, variables: ReadonlyMap<Spec, Variable>, groups: readonly Group[], url: URL): Promise<void> {
+  for (const group of groups) {
+    const bytes = await readGroup(group, url);
+    let at = 0;
+    for (const spec of group.specs) {
+      const part = bytes.slice(at, at += spec.bytes).buffer;
+      const variable = variables.get(spec);
+      if (!variable) continue;
+      const { [spec.name]: tensor } = tf.io.decodeWeights(part, [spec]);
+      variable.write(tensor);
+      tensor.dispose();
+    }
   }
 }
 
-/** The types of all layers of a topology, those of nested models too. */
-function classNames(topology: unknown): string[] {
-  const names = new Set<string>();
-  const visit = (value: unknown) => {
-    if (typeof value !== "object" || value === null) return;
-    const { layers, config, class_name: name } = value as Record<string, unknown>;
-    for (const layer of Array.isArray(layers) ? layers : []) {
-      if (typeof layer?.class_name === "string") names.add(layer.class_name);
-      visit(layer);
-    }
-    if (config !== undefined) {
-      // An older Sequential has its layers for its configuration.
-      visit(Array.isArray(config) && name === "Sequential" ? { layers: config } : config);
-    }
-  };
-  const { model_config: inner } = topology as Record<string, unknown>;
-  visit(inner ?? topology);
-  // tfjs reads a functional model under either name.
-  return [...names].filter((name) => !["Functional", "Model", "Sequential"].includes(name));
+/** Runs a task; what it throws names the model. */
+function explained<T>(url: URL, task: () => T): T {
+  try {
+    return task();
+  } catch (error) {
+    throw new ModelError(`The model ${placeOf(url)} could not be loaded: ${messageOf(error)}.`, { cause: error });
+  }
+}
+
+/** Reads topology and weights, checks that they belong together, and builds the network. */
+async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
+  const json = await readJson(url);
+  const groups = explained(url, () => groupsOf(json.weightsManifest, url));
+  const specs = groups.flatMap(({ specs }) => specs);
+  checkRoom(tf, specs, placeOf(url));
+  const network = explained(url, () => {
+    const most = specs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    return buildNetwork(tf, readTopology(tf, json.modelTopology), most);
+  });
+  try {
+    network.setUserDefinedMetadata((json.userDefinedMetadata ?? {}) as object);
+    // What an optimizer remembers is not the network's.
+    const own = specs.filter(({ group }) => group !== "optimizer");
+    const variables = explained(url, () => matchWeights(network, own));
+    await fill(tf, new Map(own.map((spec, i) => [spec, variables[i]])), groups, url);
+    return network;
+  } catch (error) {
+    network.dispose();
+    throw error;
+  }
 }
 
 /** Reads layers models of TensorFlow.js. Layers of other types must have been registered before. */
 export const tfjsFormat: ModelFormat = {
-  fits: (path) => !/\.(h5|hdf5|keras|pb|onnx|tflite|pt|pth|safetensors)$/i.test(path),
+  fits: (path) => otherFormat(path) === undefined,
   read: readNetwork,
 };

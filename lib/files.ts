@@ -1,0 +1,182 @@
+/**
+ * Reading files, from disk and from the web: a file that another file names stands in that one's folder or below, and no
+ * more is read than was promised.
+ *
+ * @module
+ */
+
+import { dirname, normalize, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { kindOf, messageOf } from "./errors.ts";
+
+/** A file that cannot be read, or that may not be; the message is the reason, as the end of a sentence. */
+export class FileError extends Error {
+  /** `"FileError"` */
+  override name = "FileError";
+}
+
+/** The path in a `file:` address; a `%` that stands for nothing stays. */
+export function pathOf(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+    return fileURLToPath(url.href.replaceAll("%", "%25"));
+  }
+}
+
+/** A path of this machine, or an address, as errors show it: without its query, which may hold a password. */
+export const placeOf = (url: URL): string => url.protocol === "file:" ? pathOf(url) : `${url.origin}${url.pathname}`;
+
+/** A part of an address as people read it; a `%` that stands for nothing stays. */
+export function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** A name with all that its `%` hide: `%2e%2e%2f` is `../`, and so is `%252e%252e%252f`. */
+function uncovered(name: string): string {
+  const plain = name.replace(/%([0-7][0-9a-f])/gi, (_, code) => String.fromCharCode(parseInt(code, 16)));
+  return plain === name ? name : uncovered(plain);
+}
+
+/** What is wrong with the name of a file that stands in another file, if anything is. */
+function faultOf(name: unknown): string | undefined {
+  if (typeof name !== "string") return `it is ${kindOf(name)}`;
+  const plain = uncovered(name);
+  if (/^\s*$/.test(plain)) return "it is empty";
+  // deno-lint-ignore no-control-regex
+  if (/[\0-\x1f\x7f]/.test(plain)) return "it holds control characters";
+  if (/^\s*[a-z][a-z0-9+.-]*:/i.test(plain)) return "it is an address of its own, or names a drive";
+  if (plain.includes("\\")) return "it holds a backslash";
+  if (/^\s*\//.test(plain)) return "it begins at the root";
+  if (normalize(plain).split(sep)[0] === "..") return "it leads to a folder above";
+}
+
+/**
+ * The address of a file that another file names, as a manifest its weights. It stands in the same folder or below: of
+ * the web, on the same host, asked with the same query (a token) besides its own; on disk, under just this name.
+ *
+ * @param owner the file that names it
+ * @param name what stands there
+ * @throws {FileError} if the name is none, or leads anywhere else
+ */
+export function fileNamedBy(owner: URL, name: unknown): URL {
+  const fault = faultOf(name);
+  if (fault) {
+    throw new FileError(
+      `${JSON.stringify(name)} is no name of a file beside ${placeOf(owner)}: ${fault}; ` +
+        `wanted a path inside its folder, as "shard1.bin"`,
+    );
+  }
+  if (owner.protocol === "file:") return pathToFileURL(`${dirname(pathOf(owner))}/${name}`);
+  const [path, query] = (name as string).split(/\?(.*)/s);
+  // A valid %20 stays one, as in TensorFlow.js; a stray % and a # belong to the name.
+  const file = new URL(new URL(".", owner).href + path.replace(/%(?![0-9a-f]{2})/gi, "%25").replaceAll("#", "%23"));
+  file.search = [query, owner.search.slice(1)].filter(Boolean).join("&");
+  return file;
+}
+
+/** What reading is held to. */
+export interface ReadLimits {
+  /** How many bytes may still be read; less afterwards. Files that share one share it. A longer file is an error. */
+  room: { bytes: number };
+  /** The file that named this one: symbolic links may not lead out of its folder, nor redirects off its host. */
+  owner?: URL;
+  /** Gives up when the web sends nothing for so many milliseconds; 60,000 if not given. */
+  timeout?: number;
+}
+
+/**
+ * Reads a whole file from disk or from the web.
+ *
+ * @throws {FileError} says why it cannot be read: it is missing, no regular file, longer than allowed, not where it
+ *   should be, or the web does not answer
+ */
+export async function readFile(url: URL, limits: ReadLimits): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return url.protocol === "file:" ? await fromDisk(pathOf(url), limits) : await fromWeb(url, limits);
+  } catch (error) {
+    if (error instanceof FileError) throw error;
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      throw new FileError("there is no such file", { cause: error });
+    }
+    throw new FileError(messageOf(error), { cause: error });
+  }
+}
+
+/** @throws {FileError} if there is no room for so many bytes more */
+function take(room: { bytes: number }, bytes: number): void {
+  if (bytes > room.bytes) {
+    throw new FileError(`it holds ${bytes} bytes and more where at most ${room.bytes} are wanted`);
+  }
+  room.bytes -= bytes;
+}
+
+/** The folders in which a file's own files may stand: where it stands, and where it does if it is a symbolic link. */
+const foldersOf = async (path: string) => [await Deno.realPath(dirname(path)), dirname(await Deno.realPath(path))];
+
+async function fromDisk(path: string, { room, owner }: ReadLimits): Promise<Uint8Array<ArrayBuffer>> {
+  const real = await Deno.realPath(path);
+  if (owner && !(await foldersOf(pathOf(owner))).some((folder) => real.startsWith(folder + sep))) {
+    throw new FileError(`it is a symbolic link that leads out of the folder, to ${real}; copy the file itself there`);
+  }
+  // Asked before it is opened: opening a pipe waits for whoever writes into it, and a device never ends.
+  const info = await Deno.stat(real);
+  if (!info.isFile) throw new FileError(`it is ${info.isDirectory ? "a folder" : "a device or pipe"}; wanted a file`);
+  take(room, info.size);
+  const bytes = new Uint8Array(info.size);
+  using file = await Deno.open(real);
+  let at = 0;
+  for (let read: number | null; at < bytes.length && (read = await file.read(bytes.subarray(at))); at += read);
+  return bytes.subarray(0, at);
+}
+
+/** Follows redirects: of a file that another one named, on the same host only. */
+async function answer(url: URL, owner: URL | undefined, signal: AbortSignal): Promise<Response> {
+  let at = url;
+  for (let hops = 0; hops <= 20; hops++) {
+    const response = await fetch(at, { signal, redirect: owner ? "manual" : "follow" });
+    const to = response.headers.get("location");
+    if (!owner || to === null || response.status < 300 || response.status > 399) return response;
+    await response.body?.cancel();
+    at = new URL(to, at);
+    if (at.origin !== owner.origin) throw new FileError(`it is redirected to another host, ${at.origin}`);
+  }
+  throw new FileError("it is redirected in a circle");
+}
+
+async function fromWeb(url: URL, { room, owner, timeout = 60_000 }: ReadLimits): Promise<Uint8Array<ArrayBuffer>> {
+  const silence = new AbortController();
+  const giveUp = () => silence.abort(new FileError(`it sent nothing for ${timeout / 1000} s`));
+  let timer = setTimeout(giveUp, timeout);
+  try {
+    const response = await answer(url, owner, silence.signal);
+    if (!response.ok || !response.body) {
+      await response.body?.cancel();
+      throw new FileError(`the answer was ${response.status} ${response.statusText}`.trimEnd());
+    }
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of response.body) {
+      clearTimeout(timer);
+      timer = setTimeout(giveUp, timeout);
+      take(room, chunk.length);
+      length += chunk.length;
+      chunks.push(chunk);
+    }
+    const bytes = new Uint8Array(length);
+    let at = 0;
+    for (const chunk of chunks) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return bytes;
+  } finally {
+    clearTimeout(timer);
+    silence.abort();
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * Building a network from the configuration of its layers, and giving it its weights.
+ *
+ * @module
+ */
+
+import type { layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { sizeOf } from "../../array.ts";
+import { visiting } from "../../runtime/core/engine.ts";
+import type { TF } from "../../runtime/core/types.ts";
+import { ModelError } from "./format.ts";
+
+/** A network as TensorFlow.js takes it: a class and its configuration, in camel case. */
+export interface NetworkConfig {
+  className: string;
+  config: object;
+}
+
+/** What a file says of one weight. */
+export interface WeightSpec {
+  name: string;
+  shape: number[];
+  dtype: string;
+}
+
+/** A weight of a network. */
+export type Variable = LayersModel["weights"][number];
+type AddWeight = (this: layers.Layer, name: string, shape: number[], ...rest: unknown[]) => Variable;
+interface NetworkClass {
+  fromConfig(cls: unknown, config: object, customObjects: object, fastWeightInit: boolean): LayersModel;
+}
+
+/** The classes that TensorFlow.js has, and how each is made of its configuration. */
+export function knownClasses(tf: TF) {
+  return tf.serialization.SerializationMap.getMap().classNameMap;
+}
+
+/**
+ * Builds a network whose weights are all zeros, on the cpu backend, where zeros take no memory until they are read.
+ *
+ * @param most how many numbers all weights may be together
+ * @throws {ModelError} if the layers want more; else what TensorFlow.js throws. No tensor is left then
+ */
+export function buildNetwork(tf: TF, { className, config }: NetworkConfig, most = Infinity): LayersModel {
+  const { prototype } = tf.layers.Layer as unknown as { prototype: { addWeight: AddWeight } };
+  const { addWeight } = prototype;
+  const made: Variable[] = [];
+  let left = most;
+  prototype.addWeight = function (name, shape, ...rest) {
+    left -= sizeOf(shape);
+    if (left < 0) {
+      throw new ModelError(
+        `the layers want more weights than the ${most} numbers that the file has: so from the layer ` +
+          `${JSON.stringify(this.name)} on, whose ${name} has the shape [${shape}]`,
+      );
+    }
+    const weight = addWeight.call(this, name, shape, ...rest);
+    made.push(weight);
+    return weight;
+  };
+  try {
+    return visiting(tf, "cpu", () => {
+      const [Network] = knownClasses(tf)[className];
+      const network = (Network as unknown as NetworkClass).fromConfig(Network, config, {}, true);
+      if (!network.inputs?.length) {
+        throw new ModelError("it does not know the shape of its input. Give its first layer an inputShape");
+      }
+      // Until it is built, a Sequential does not know which uses of a layer are its own.
+      if (!network.built) network.build(network.inputs[0].shape);
+      return network;
+    });
+  } catch (error) {
+    for (const weight of made) weight.dispose();
+    throw error;
+  } finally {
+    prototype.addWeight = addWeight;
+  }
+}
+
+/** The names under which programs write a weight: behind those of outer models, with its cell's, or shorter. */
+function* namesOf(written: string): Generator<string> {
+  for (let parts = written.split("/"); parts.length > 0; parts = parts.slice(1)) {
+    yield parts.join("/");
+    yield parts.toSpliced(-2, 1).join("/");
+    yield [...parts.slice(0, -1), `depthwise_${parts.at(-1)}`].join("/");
+  }
+}
+
+const quoted = (names: readonly string[]) =>
+  names.slice(0, 5).map((name) => JSON.stringify(name)).join(", ") + (names.length > 5 ? `, … (${names.length})` : "");
+
+/**
+ * Which weight of a network each weight of a file is.
+ *
+ * @throws {ModelError} if one is missing, is left over, or has another shape or type
+ */
+export function matchWeights(network: LayersModel, specs: readonly WeightSpec[]): Variable[] {
+  const free = new Map(network.weights.map((weight) => [weight.originalName, weight]));
+  if (free.size < network.weights.length) throw new ModelError("two of its weights have one name. Rename a layer");
+  const leftOver: string[] = [];
+  const found = specs.map(({ name, shape, dtype }) => {
+    const own = namesOf(name).find((name) => free.has(name));
+    const weight = own === undefined ? undefined : free.get(own);
+    if (!weight) {
+      leftOver.push(name);
+      return network.weights[0];
+    }
+    free.delete(own!);
+    if (`${shape}` !== `${weight.shape}` || dtype !== weight.dtype) {
+      throw new ModelError(
+        `the weight ${JSON.stringify(name)} is ${dtype} of the shape [${shape}] in the file; its layer wants ` +
+          `${weight.dtype} of the shape [${weight.shape}]`,
+      );
+    }
+    return weight;
+  });
+  const missing = [...free.keys()];
+  if (missing.length || leftOver.length) {
+    throw new ModelError(
+      [
+        missing.length ? `the file lacks the weights ${quoted(missing)}` : "",
+        leftOver.length ? `the file has the weights ${quoted(leftOver)}, which no layer takes` : "",
+        leftOver.some((name) => /\/vars\/\d+$/.test(name))
+          ? 'they are numbered as in a .keras file, which does not name them. Save the model in Keras as "net.h5", and ' +
+            "convert that with --input_format=keras"
+          : "",
+      ].filter(Boolean).join("; "),
+    );
+  }
+  return found;
+}
+
+/**
+ * The name of the first weight that holds a NaN or an infinity. The outputs alone do not show it: the ReLU of some
+ * backends makes a NaN 0.
+ */
+export async function firstInvalid(
+  tf: TF,
+  weights: readonly { name: string; value: Tensor }[],
+): Promise<string | undefined> {
+  const floats = weights.filter(({ value }) => value.dtype === "float32" && value.size > 0);
+  if (floats.length === 0) return undefined;
+  const sums = tf.tidy(() => tf.stack(floats.map(({ value }) => tf.sum(value))));
+  const values = await sums.data();
+  sums.dispose();
+  for (const [i, { name, value }] of floats.entries()) {
+    // A sum of huge numbers is infinite, too.
+    if (!Number.isFinite(values[i]) && (await value.data()).some((number) => !Number.isFinite(number))) return name;
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * What Keras 2 and 3 write of a network's layers, as TensorFlow.js takes it.
+ *
+ * @module
+ */
+
+import { kindOf } from "../../errors.ts";
+import type { TF } from "../../runtime/core/types.ts";
+import { knownClasses, type NetworkConfig } from "./build.ts";
+import { ModelError } from "./format.ts";
+
+/** A part of the file, of which nothing is known yet. */
+type Json = Record<string, unknown>;
+
+export const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** @throws {ModelError} says which field is not what it should be */
+export function refuse(field: string, found: unknown, wanted: string): never {
+  throw new ModelError(`${field} is ${kindOf(found)}; wanted ${wanted}`);
+}
+
+export const arrayAt = (value: unknown, field: string): unknown[] =>
+  Array.isArray(value) ? value : refuse(field, value, "an array");
+export const textAt = (value: unknown, field: string): string =>
+  typeof value === "string" && value !== "" ? value : refuse(field, value, "a text");
+
+/** One use of one output of a layer: its name, which use, which output, and what the layer that takes it is told. */
+type Use = [layer: string, use: number, output: number, told?: unknown];
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+const isUse = (value: unknown): value is Use =>
+  Array.isArray(value) && typeof value[0] === "string" && isCount(value[1]) && isCount(value[2]);
+
+/** The uses in `["a", 0, 0]`, `[["a", 0, 0], …]` or `{ name: ["a", 0, 0] }`. */
+function usesIn(value: unknown, field: string): Use[] {
+  if (isUse(value)) return [value];
+  if (typeof value !== "object" || value === null) refuse(field, value, `the use of a layer, as ["conv", 0, 0]`);
+  return Object.entries(value).flatMap(([key, item]) => usesIn(item, `${field}.${key}`));
+}
+
+/** The tensors among the arguments of a call in Keras 3. */
+function tensorsIn(value: unknown, field: string): Use[] {
+  if (Array.isArray(value)) return value.flatMap((item, i) => tensorsIn(item, `${field}[${i}]`));
+  const { class_name: name, config } = isObject(value) ? value : {} as Json;
+  const use = name === "__keras_tensor__" && isObject(config) ? config.keras_history : undefined;
+  return isUse(use)
+    ? [use]
+    : refuse(field, value, "the output of a layer: TensorFlow.js can call layers with no other");
+}
+
+/** One call of a layer: of Keras 2 a list of uses, of Keras 3 an object with the call's arguments. */
+function callIn(node: unknown, field: string): Use[] {
+  if (!isObject(node)) return usesIn(arrayAt(node, field), field);
+  for (const [key, value] of Object.entries(isObject(node.kwargs) ? node.kwargs : {})) {
+    if (value !== null && key !== "training") refuse(`${field}.kwargs.${key}`, value, "nothing");
+  }
+  return tensorsIn(arrayAt(node.args, `${field}.args`), `${field}.args`);
+}
+
+/**
+ * Refuses calls that no order satisfies; TensorFlow.js would wait for them for ever.
+ *
+ * @param calls for each layer's name, the uses that each of its calls takes
+ * @param there the layers that have an output without a call: inputs, and networks as they were built
+ */
+function checkOrder(
+  calls: ReadonlyMap<string, Use[][]>,
+  there: ReadonlySet<string>,
+  ends: readonly Use[],
+  field: string,
+): void {
+  const done = new Map([...calls.keys()].map((name) => [name, there.has(name) ? 1 : 0]));
+  const isThere = ([name, use]: Use) => use < (done.get(name) ?? 0);
+  let open = [...calls].flatMap(([name, each]) => each.map((uses) => ({ name, uses })));
+  while (open.length > 0) {
+    const still = open.filter(({ name, uses }) => {
+      const ready = uses.every(isThere);
+      if (ready) done.set(name, done.get(name)! + 1);
+      return !ready;
+    });
+    if (still.length === open.length) {
+      const [{ name, uses }] = open;
+      const [from, use] = uses.find((use) => !isThere(use))!;
+      throw new ModelError(
+        `${field}: the layer ${JSON.stringify(name)} takes the output of use ${use} of ${JSON.stringify(from)}, ` +
+          `which ${calls.has(from) ? "is never made" : "is no layer of the network"}`,
+      );
+    }
+    open = still;
+  }
+  const gone = ends.find((use) => !isThere(use));
+  if (gone) throw new ModelError(`${field}: use ${gone[1]} of the layer ${JSON.stringify(gone[0])} is never made`);
+}
+
+/** Names of Keras 3 for what Keras 2, and so TensorFlow.js, call otherwise. */
+const RENAMED: Record<string, Record<string, string>> = {
+  InputLayer: { batch_shape: "batch_input_shape" },
+  LeakyReLU: { negative_slope: "alpha" },
+};
+
+/** Operations of Keras 3 that compute what the layer of their name does. */
+const OPERATIONS = ["Add", "Subtract", "Multiply", "Maximum", "Minimum"];
+
+/** Options of layers that TensorFlow.js leaves out, with the value at which they change nothing. */
+const LEFT_OUT: Record<string, unknown> = { groups: 1, negative_slope: 0, threshold: 0, keepdims: false };
+
+/** What Keras 3 notes besides. */
+const NOTES = ["module", "registered_name", "build_config", "compile_config"];
+
+const camelCase = (text: string) => text.length > 1 ? text.replace(/_+(\w|$)/g, (_, c) => c.toUpperCase()) : text;
+
+const isNetwork = (config: unknown) => Array.isArray(config) || isObject(config) && "layers" in config;
+
+/** Translates one file's topology. */
+class Translation {
+  /** Types of layers that TensorFlow.js does not know. */
+  readonly unknown = new Set<string>();
+  readonly #classes: Record<string, unknown>;
+  /** The types of TensorFlow.js's own layers, in small letters. */
+  readonly #own: Set<string>;
+
+  constructor(tf: TF) {
+    this.#classes = knownClasses(tf);
+    this.#own = new Set(Object.keys(tf.layers).map((name) => name.toLowerCase()));
+  }
+
+  /** Any value, in camel case; names stay as they are. */
+  any(value: unknown, key: string, field: string): unknown {
+    if (typeof value === "string") return key === "name" ? value : camelCase(value);
+    if (Array.isArray(value)) return value.map((item, i) => this.any(item, "", `${field}[${i}]`));
+    if (!isObject(value)) return value;
+    const { class_name: type, config } = value;
+    if (/DTypePolicy$/.test(String(type)) && isObject(config)) {
+      // Weights are floats of 32 bits also where Keras computes with fewer.
+      return /^(mixed_)?b?float\d+$/.test(String(config.name)) ? "float32" : config.name;
+    }
+    if (key === "layer") return this.layer(value, field);
+    return this.#fields(value, field);
+  }
+
+  #fields(value: Json, field: string): Json {
+    const entries = Object.entries(value).filter(([key]) => !NOTES.includes(key));
+    return Object.fromEntries(
+      entries.map(([key, item]) => [camelCase(key), this.any(item, key, `${field}.${key}`)]),
+    );
+  }
+
+  /** A layer, or a network. */
+  layer(value: unknown, field: string): NetworkConfig & Json {
+    if (!isObject(value)) refuse(field, value, "an object that describes a layer");
+    const { config, inbound_nodes: _, ...rest } = value;
+    const type = textAt(value.class_name, `${field}.class_name`);
+    if (!Object.hasOwn(this.#classes, type)) this.unknown.add(type);
+    const inner = type === "Sequential" && Array.isArray(config)
+      ? this.#layers(config, `${field}.config`)
+      : !isObject(config)
+      ? refuse(`${field}.config`, config, "an object")
+      : "layers" in config
+      ? this.#network(config, `${field}.config`)
+      : this.#fields(this.#options(type, value, config, `${field}.config`), `${field}.config`);
+    return { ...this.#fields(rest, field), className: type, config: inner };
+  }
+
+  /** The options of a layer, as TensorFlow.js calls them. */
+  #options(type: string, { module }: Json, config: Json, field: string): Json {
+    const own = this.#own.has(type.toLowerCase());
+    const foreign = typeof module === "string" &&
+      (/^keras\.(src\.)?ops/.test(module) ? !OPERATIONS.includes(type) : !/^(tf_)?keras(\.|$)/.test(module));
+    if (own && foreign) refuse(`${field.slice(0, -7)}.module`, module, `"keras.layers", where ${type} is what it says`);
+    const options = Object.entries(config).map(([key, item]) => [RENAMED[type]?.[key] ?? key, item]);
+    for (const [key, item] of own ? options as [string, unknown][] : []) {
+      const shape = key === "batch_input_shape" && item !== null;
+      if (shape && arrayAt(item, `${field}.${key}`).some((length) => length !== null && !isCount(length))) {
+        refuse(`${field}.${key}`, item, "whole numbers and nulls");
+      }
+      if (Object.hasOwn(LEFT_OUT, key) && item !== null && item !== LEFT_OUT[key]) {
+        refuse(`${field}.${key}`, item, `${LEFT_OUT[key]}: ${type} of TensorFlow.js computes nothing else`);
+      }
+    }
+    return Object.fromEntries(options);
+  }
+
+  #layers(layers: unknown[], field: string): unknown[] {
+    return layers.map((layer, i) => this.layer(layer, `${field}[${i}]`));
+  }
+
+  #network(config: Json, field: string): Json {
+    const { layers, input_layers: inputs, output_layers: outputs, ...rest } = config;
+    const given = arrayAt(layers, `${field}.layers`);
+    const translated = this.#layers(given, `${field}.layers`) as Json[];
+    if (inputs === undefined && outputs === undefined) return { ...this.#fields(rest, field), layers: translated };
+    const names = translated.map(({ name }, i) => textAt(name, `${field}.layers[${i}].name`));
+    const networks = new Set(names.filter((_, i) => isNetwork(translated[i].config)));
+    const nodes = given.map((layer, i) =>
+      arrayAt((layer as Json).inbound_nodes, `${field}.layers[${i}].inbound_nodes`)
+    );
+    // Keras 2 and TensorFlow.js count the network itself as its first use, Keras 3 does not.
+    const shift = nodes.flat().some(isObject) ? 1 : 0;
+    const counted = (uses: Use[]) =>
+      uses.map(([from, use, ...rest]): Use => [from, networks.has(from) ? use + shift : use, ...rest]);
+    const calls = new Map<string, Use[][]>();
+    for (const [i, name] of names.entries()) {
+      const at = `${field}.layers[${i}]`;
+      if (calls.has(name) || name in {}) refuse(`${at}.name`, name, "a name of its own");
+      const uses = nodes[i].map((node, n) => counted(callIn(node, `${at}.inbound_nodes[${n}]`)));
+      translated[i].inboundNodes = uses.map((call) =>
+        call.map(([from, use, output, told]) => [from, use, output, this.any(told ?? {}, "", at)])
+      );
+      calls.set(name, uses.filter((call) => call.length > 0));
+    }
+    const there = new Set(names.filter((name) => calls.get(name)!.length === 0 || networks.has(name)));
+    const inputLayers = counted(usesIn(inputs, `${field}.input_layers`));
+    const outputLayers = counted(usesIn(outputs, `${field}.output_layers`));
+    checkOrder(calls, there, [...inputLayers, ...outputLayers], field);
+    return { ...this.#fields(rest, field), layers: translated, inputLayers, outputLayers };
+  }
+}
+
+/**
+ * A network's topology, as the `modelTopology` of a `model.json` has it, checked and in the words of TensorFlow.js.
+ *
+ * @throws {ModelError} if it is not one, or TensorFlow.js does not know a layer or computes it otherwise
+ */
+export function readTopology(tf: TF, topology: unknown): NetworkConfig {
+  const field = "modelTopology";
+  const inner = isObject(topology) && topology.model_config;
+  const translation = new Translation(tf);
+  const network = inner ? translation.layer(inner, `${field}.model_config`) : translation.layer(topology, field);
+  if (translation.unknown.size) {
+    throw new ModelError(
+      `it has layers of the type ${
+        [...translation.unknown].join(", ")
+      }, which TensorFlow.js does not know. Write the ` +
+        `class and register it with tf.serialization.registerClass before the model is loaded`,
+    );
+  }
+  const { className, config } = network;
+  if (!isNetwork(config)) refuse(field, className, "a network, which has layers");
+  return { className, config };
+}
