@@ -24,7 +24,7 @@ if (!checkpoint) {
   Deno.exit(1);
 }
 const tf = await ensureBackend();
-const weight = (name: string): NdArray => checkpoint.arrays[`weights/${name}`];
+const weight = (name: string): NdArray => checkpoint.arrays.get(`weights/${name}`)!;
 
 const trained = trainingNetwork(tf, 0);
 const folded = foldedNetwork(tf);

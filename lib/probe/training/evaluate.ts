@@ -8,7 +8,7 @@ import { type NdArray, sizeOf, softmax } from "../../array.ts";
 import { type Model, outputOf } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { planTo } from "../forward.ts";
-import { execute } from "../plan.ts";
+import { execute, makePlan } from "../plan.ts";
 
 /** How well a network does. */
 export interface Evaluation {
@@ -92,17 +92,22 @@ export async function evaluate(
       yield () => tf.tensor(data, [...shape]);
     }
   };
-  await execute(tf, planTo(model.network, [last.name], true), batches(), async ([output]) => {
-    const [count, each] = output.shape;
-    const values = await output.data() as Float32Array;
-    for (let i = 0; i < count; i++) {
-      const outputs = values.subarray(i * each!, (i + 1) * each!);
-      loss -= Math.log(Math.max(LEAST, probabilityOf(classes[done + i], outputs, activation)));
-      right += Number(classOf(outputs) === classes[done + i]);
-    }
-    done += count;
-    await new Promise((resolve) => setTimeout(resolve, 0));
-  });
+  await execute(
+    tf,
+    makePlan(model.network, [model.network.outputs[0]], { fold: true }),
+    batches(),
+    async ([output]) => {
+      const [count, each] = output.shape;
+      const values = await output.data() as Float32Array;
+      for (let i = 0; i < count; i++) {
+        const outputs = values.subarray(i * each!, (i + 1) * each!);
+        loss -= Math.log(Math.max(LEAST, probabilityOf(classes[done + i], outputs, activation)));
+        right += Number(classOf(outputs) === classes[done + i]);
+      }
+      done += count;
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    },
+  );
   return { loss: loss / done, accuracy: right / done };
 }
 

@@ -11,7 +11,7 @@ import type { Model } from "../../model/model.ts";
 import { abortSignal, belowOne, callback, positive, readOptions, rule, text, whole } from "../../options.ts";
 import { Augment } from "./augment.ts";
 import { type Optimizer, readOptimizer } from "./optimizer.ts";
-import { type Schedule, startSchedule } from "./schedule.ts";
+import { readSchedule, type Schedule, startSchedule } from "./schedule.ts";
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
@@ -112,7 +112,9 @@ export class TrainingSpec {
   @epochNumbers
   snapshots?: readonly number[];
   /**
-   * A file to save the run in after each epoch; its folder is made. If it is there already, the run goes on from it.
+   * A file to save the run in after each epoch; its folder is made. If it is there already, the run goes on from it. It
+   * belongs to one run: to its images with their ids and labels, its network, preprocessing and options. More `epochs`
+   * make no other run, nor do the names of layers.
    * @default none
    */
   @text()
@@ -153,7 +155,7 @@ export function recipeOf(model: Model, spec: TrainingSpec) {
   return {
     optimizer,
     learningRate: spec.learningRate ?? (optimizer.kind === "sgd" ? 0.01 : 0.001),
-    schedule,
+    schedule: readSchedule(schedule),
     epochs,
     batchSize,
     validation,

@@ -12,6 +12,8 @@ import type { ScheduleState } from "./schedule.ts";
 export interface SavedState {
   epoch: number;
   schedule: ScheduleState;
+  /** What the weights and the watched layers were called. */
+  names: { weights: string[]; layers: string[] };
   rows: EpochRow[];
   layers: LayerRow[];
   /** The epochs of the snapshots, and the layers of which each has activations. */
@@ -41,11 +43,11 @@ export class RunRecord {
   }
 
   /** The record as plain state, and its arrays by name. */
-  save(): { state: Omit<SavedState, "epoch" | "schedule">; arrays: Record<string, NdArray> } {
-    const arrays: Record<string, NdArray> = {};
+  save(): { state: Omit<SavedState, "epoch" | "schedule" | "names">; arrays: [string, NdArray][] } {
+    const arrays: [string, NdArray][] = [];
     for (const { epoch, weights, activations } of this.snapshots) {
       for (const [kind, kept] of Object.entries({ weights, activations })) {
-        for (const [name, array] of Object.entries(kept)) arrays[`snapshots/${epoch}/${kind}/${name}`] = array;
+        for (const [name, array] of Object.entries(kept)) arrays.push([`snapshots/${epoch}/${kind}/${name}`, array]);
       }
     }
     const state = {
@@ -60,14 +62,27 @@ export class RunRecord {
     return { state, arrays };
   }
 
-  /** Takes over what {@linkcode save} returned. */
-  restore(state: SavedState, arrays: Record<string, NdArray>): void {
-    for (const row of withNaN(state.rows)) this.rows.push(row);
-    this.layers.push(...state.layers);
+  /**
+   * Takes over what {@linkcode save} returned.
+   *
+   * @param now the names of the weights and layers, which may have been others then
+   */
+  restore(state: SavedState, arrays: ReadonlyMap<string, NdArray>, now: SavedState["names"]): void {
+    const renamed = (kind: keyof typeof now) => {
+      const names = new Map(state.names[kind].map((name, i) => [name, now[kind][i]]));
+      return (name: string) => names.get(name) ?? name;
+    };
+    const [weightNow, layerNow] = [renamed("weights"), renamed("layers")];
+    this.rows.push(...withNaN(state.rows));
+    this.layers.push(...state.layers.map((row) => ({ ...row, layer: layerNow(row.layer) })));
     for (const { epoch, weights, activations } of state.snapshots) {
-      const pick = (names: string[], kind: string) =>
-        Object.fromEntries(names.map((name) => [name, arrays[`snapshots/${epoch}/${kind}/${name}`]]));
-      this.snapshots.push({ epoch, weights: pick(weights, "weights"), activations: pick(activations, "activations") });
+      const pick = (names: string[], kind: string, rename: (name: string) => string) =>
+        Object.fromEntries(names.map((name) => [rename(name), arrays.get(`snapshots/${epoch}/${kind}/${name}`)!]));
+      this.snapshots.push({
+        epoch,
+        weights: pick(weights, "weights", weightNow),
+        activations: pick(activations, "activations", layerNow),
+      });
     }
   }
 }

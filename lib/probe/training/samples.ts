@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Checksum } from "../../checksum.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import { unknownName } from "../../errors.ts";
 import { InputReader } from "../../model/inputs.ts";
@@ -16,11 +17,19 @@ export interface Samples {
   readonly width: number;
   /** The number of each image's class among the labels, `[count]`. */
   readonly classes: Int32Array;
+  /** Checksums of all that was read, those left out of a part too. */
+  readonly data: DataSums;
   /** Copies an image, `[height, width, 3]`, RGB of 0…255, into `into`. */
   read(index: number, into: Uint8Array): void;
   /** Frees what the images stand in. */
   close(): void;
 }
+
+/** What tells one data set from another: how many images, and checksums over their ids, labels and pixels. */
+export type DataSums = Readonly<Record<"images" | "ids" | "labels" | "pixels", number | string>>;
+
+/** A checksum's first digits, as errors show it. */
+export const shortSum = (sum: Checksum): string => `sha256 ${sum.hex().slice(0, 16)}`;
 
 /** What is read stays in memory up to this many bytes; more goes to a file that is gone when the process is. */
 const IN_MEMORY = 1e9;
@@ -124,13 +133,18 @@ export async function readSamples(
   const classes = new Int32Array(dataset.size);
   const store = dataset.size * each <= inMemoryUpTo ? inMemory(dataset.size, each) : inFile(each);
   const bytes = new Uint8ClampedArray(each);
+  const sums = { ids: new Checksum(), labels: new Checksum(), pixels: new Checksum() };
   try {
-    for await (const { label, view, place } of reader) {
+    for await (const { id, label, view, place } of reader) {
       const number = numbers.get(label!);
       if (number === undefined) throw unknownName("class", label!, labels, `the model ${JSON.stringify(model.name)}`);
       // Rounds to the nearest byte.
       bytes.set(view.data);
-      store.write(place, new Uint8Array(bytes.buffer));
+      const rounded = new Uint8Array(bytes.buffer);
+      store.write(place, rounded);
+      sums.ids.add(JSON.stringify(id));
+      sums.labels.add(JSON.stringify(label));
+      sums.pixels.add(rounded);
       classes[place] = number;
       onProgress?.(place + 1, dataset.size);
     }
@@ -138,7 +152,13 @@ export async function readSamples(
     store.close();
     throw error;
   }
-  return { count: dataset.size, height, width, classes, read: store.read, close: store.close };
+  const data = {
+    images: dataset.size,
+    ids: shortSum(sums.ids),
+    labels: shortSum(sums.labels),
+    pixels: shortSum(sums.pixels),
+  };
+  return { count: dataset.size, height, width, classes, data, read: store.read, close: store.close };
 }
 
 /** Some of the samples, in the order of `indexes`. Closing the whole closes them. */

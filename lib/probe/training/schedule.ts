@@ -95,6 +95,14 @@ export interface RunningSchedule {
 }
 
 /**
+ * Fills in a schedule's defaults.
+ *
+ * @throws {RangeError} if the kind is unknown or a number does not fit
+ * @throws {TypeError} if it has an unknown option
+ */
+export const readSchedule = (wanted: Schedule | Schedule["kind"]) => readKind("schedule", KINDS, wanted);
+
+/**
  * Starts a schedule.
  *
  * @param wanted a schedule, or just its kind
@@ -106,7 +114,7 @@ export function startSchedule(
   wanted: Schedule | Schedule["kind"],
   { epochs, stepsPerEpoch }: { epochs: number; stepsPerEpoch: number },
 ): RunningSchedule {
-  const schedule = readKind("schedule", KINDS, wanted);
+  const schedule = readSchedule(wanted);
   const state: ScheduleState = { scale: 1, best: 2, waited: 0 };
   const running = (factorAt: (step: number) => number, noteError: (error: number) => void = () => {}) => ({
     state,

@@ -9,6 +9,7 @@
 
 import type { Scalar, Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../../array.ts";
+import { Checksum } from "../../checksum.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type { Ending, HistoryData, Snapshot } from "../../data/history.ts";
 import type { Model } from "../../model/model.ts";
@@ -18,16 +19,17 @@ import { randomStream, shuffled } from "../../random.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { withTape } from "../../runtime/gradients/tape.ts";
 import { type Augment, augmentation, batchOf } from "./augment.ts";
-import { checkSameRun, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { CheckpointError, prepareCheckpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { evaluate, type Evaluation, observe, watchedLayers } from "./evaluate.ts";
+import { checkSameRun, describeNetwork } from "./identity.ts";
 import { EpochLosses, type StepOutcome } from "./losses.ts";
 import { type RunningOptimizer, startOptimizer, type Trained } from "./optimizer.ts";
 import { type Recipe, recipeOf, refuseUnvalidated, type TrainingOptions, TrainingSpec } from "./options.ts";
 import { RunRecord, type SavedState } from "./record.ts";
-import { labelsFor, part, readSamples, type Samples } from "./samples.ts";
+import { labelsFor, part, readSamples, type Samples, shortSum } from "./samples.ts";
 import { type RunningSchedule, startSchedule } from "./schedule.ts";
 import { crossEntropy, type Moving, rightOnes, type TrainingPass, trainingPass } from "./training_pass.ts";
-import { assign, download, firstInvalid, namedWeights, trainedWeights } from "./weights.ts";
+import { download, firstInvalid, namedWeights, penaltiesOf, trainedWeights } from "./weights.ts";
 
 /** A run that cannot go on, with the reason and the remedy. */
 export class TrainingError extends Error {
@@ -101,13 +103,18 @@ export async function trainAsRead(
   const tf = await ensureBackend();
   const pass = trainingPass(tf, model.network, model.name);
   const weights = namedWeights(model.network);
-  const trained = trainedWeights(model, weights);
+  const trained = trainedWeights(model.network, weights, pass.weights);
+  if (trained.length === 0) {
+    throw new TypeError(`The model ${JSON.stringify(model.name)} has no weights that may be trained.`);
+  }
+  if (spec.checkpoint !== undefined) await prepareCheckpoint(spec.checkpoint);
+  const penalties = penaltiesOf(model.network);
   const images = await readImages(model, dataset, labels, spec, watcher.onRead);
   const optimizer = startOptimizer(tf, recipe.optimizer, trained, recipe.weightDecay);
   try {
     const augment = augmentation(spec.augment ?? {}, images.training);
     const run = new TrainingRun(
-      { tf, model, dataset, labels, spec, recipe, augment, pass, weights, trained, optimizer, ...images },
+      { tf, model, dataset, labels, spec, recipe, augment, pass, weights, trained, penalties, optimizer, ...images },
       probe,
       watcher,
     );
@@ -195,6 +202,8 @@ interface RunParts extends TrainingImages {
   /** All weights by name, and those that are trained. */
   weights: ReadonlyMap<string, Variable>;
   trained: readonly Trained[];
+  /** What the layers' own regularizers add to the loss. */
+  penalties: readonly (() => Scalar)[];
   optimizer: RunningOptimizer;
 }
 
@@ -325,7 +334,7 @@ class TrainingRun {
    * @param step counted from 0 over the whole run
    */
   #trainBatch(images: NdArray, classes: Int32Array, step: number): StepOutcome {
-    const { tf, model, pass, trained, recipe, optimizer } = this.#parts;
+    const { tf, pass, trained, penalties, recipe, optimizer } = this.#parts;
     const moving: Moving[] = [];
     const kept: Tensor[] = [];
     const x = this.#inputOf(images);
@@ -336,8 +345,7 @@ class TrainingRun {
           kept.push(tf.keep(rightOnes(tf, pass.head, logits, classes)));
           const loss = crossEntropy(tf, pass.head, logits, classes, recipe.labelSmoothing);
           kept.push(tf.keep(loss));
-          const penalties = model.network.calculateLosses();
-          return penalties.length ? tf.addN([loss, ...penalties]) : tf.clone(loss);
+          return penalties.length ? tf.addN([loss, ...penalties.map((penalty) => penalty())]) : tf.clone(loss);
         }, trained.map(({ variable }) => variable)));
       value.dispose();
       optimizer.apply(grads, this.#rateAt(step), step);
@@ -447,40 +455,75 @@ class TrainingRun {
 
   /** What the run was started with: a checkpoint belongs to it alone. */
   #identity(): Record<string, unknown> {
-    const { model, dataset, weights, recipe, augment } = this.#parts;
-    const { validation } = recipe;
+    const { model, labels, weights, trained, recipe, augment, training, validation, spec } = this.#parts;
+    const { order, mean, deviation, fit } = model.preprocess;
+    const names = [...weights.keys()];
     return {
-      model: model.name,
-      weights: [...weights].map(([name, { shape }]) => [name, ...shape]),
-      dataset: [dataset.name, dataset.size],
+      input: model.inputShape,
+      preprocess: { order, mean, deviation, fit },
+      network: describeNetwork(model.network),
+      "shapes of the weights": [...weights.values()].map(({ shape }) => shape),
+      "numbers of the trained weights": trained.map(({ name }) => names.indexOf(name)),
+      labels,
+      "training images": training.data,
       ...recipe,
-      validation: typeof validation === "number" ? validation : [validation.name, validation.size],
+      validation: typeof recipe.validation === "number" ? recipe.validation : validation!.data,
       augment,
+      probe: spec.probe === undefined
+        ? "the first image"
+        : shortSum(new Checksum().add(new Uint8Array(this.#probe.data.slice().buffer))),
     };
   }
 
-  async #save(path: string): Promise<void> {
+  #names(): SavedState["names"] {
+    return { weights: [...this.#parts.weights.keys()], layers: [...this.#layers] };
+  }
+
+  /** All variables that a checkpoint holds, in their order and with their names. */
+  #variables(): [string, Variable][] {
     const { weights, optimizer } = this.#parts;
-    const record = this.#record.save();
-    const arrays: Record<string, NdArray> = { ...record.arrays };
-    for (const [prefix, variables] of [["weights/", weights], ["slots/", optimizer.slots]] as const) {
-      for (const [name, array] of Object.entries(await download(variables))) arrays[`${prefix}${name}`] = array;
-    }
-    const state: SavedState = { epoch: this.#epoch, schedule: this.#schedule.state, ...record.state };
-    await writeCheckpoint(path, { run: this.#identity(), state, arrays });
+    const under = (kind: string, variables: ReadonlyMap<string, Variable>) =>
+      [...variables].map(([name, variable]): [string, Variable] => [`${kind}/${name}`, variable]);
+    return [...under("weights", weights), ...under("slots", optimizer.slots)];
+  }
+
+  async #save(path: string): Promise<void> {
+    const { state, arrays } = this.#record.save();
+    const variables = await download(new Map(this.#variables()));
+    await writeCheckpoint(path, {
+      run: this.#identity(),
+      state: {
+        epoch: this.#epoch,
+        schedule: this.#schedule.state,
+        names: this.#names(),
+        ...state,
+      } satisfies SavedState,
+      arrays: new Map([...Object.entries(variables), ...arrays]),
+    });
   }
 
   /** Goes on from a checkpoint; false if there is none. */
   async #resume(path: string): Promise<boolean> {
-    const { tf, weights, optimizer } = this.#parts;
+    const { tf, recipe } = this.#parts;
     const checkpoint = await readCheckpoint(path);
     if (!checkpoint) return false;
-    checkSameRun(path, checkpoint.run, JSON.parse(JSON.stringify(this.#identity())));
+    checkSameRun(path, checkpoint.run, this.#identity());
     const state = checkpoint.state as SavedState;
-    assign(tf, weights, checkpoint.arrays, "weights/");
-    assign(tf, optimizer.slots, checkpoint.arrays, "slots/");
+    if (state.epoch > recipe.epochs) {
+      throw new CheckpointError(
+        `The checkpoint ${path} has ${state.epoch} epochs behind it: received epochs: ${recipe.epochs}. Ask for as many ` +
+          `or more, name another file, or remove this one to start anew.`,
+      );
+    }
+    // Names may have changed since then; the order has not.
+    const arrays = [...checkpoint.arrays.values()];
+    tf.tidy(() => {
+      for (const [i, [, variable]] of this.#variables().entries()) {
+        variable.assign(tf.tensor(arrays[i].data, [...arrays[i].shape]));
+      }
+    });
     Object.assign(this.#schedule.state, state.schedule);
-    this.#record.restore(state, checkpoint.arrays);
+    this.#record.restore(state, checkpoint.arrays, this.#names());
     this.#epoch = state.epoch;
     return true;
   }

@@ -15,9 +15,11 @@ import type {
   Variable,
 } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
-import type { TF } from "../../runtime/backend.ts";
-import { normalizeBatch } from "./batch_normalization.ts";
 import { randomStream } from "../../random.ts";
+import type { TF } from "../../runtime/backend.ts";
+import { weight } from "../plan.ts";
+import { normalizeBatch } from "./batch_normalization.ts";
+import { innerLayers, partsOf } from "./weights.ts";
 
 /** What a batch means to a moving average. */
 export interface Moving {
@@ -37,6 +39,8 @@ export interface Head {
 /** A network, ready to be trained. */
 export interface TrainingPass {
   head: Head;
+  /** The weights that the outputs depend on. */
+  weights: ReadonlySet<Variable>;
   /**
    * @param x `[n, h, w, c]`
    * @param key what the dropout masks are drawn from, as `[seed, step]`
@@ -46,24 +50,30 @@ export interface TrainingPass {
   run(x: Tensor, key: readonly number[], moving: Moving[]): Tensor2D;
 }
 
+type Layer = layers.Layer;
+/** A layer or a network as a function of its inputs. */
+type Pass = (inputs: readonly Tensor[], key: readonly number[], moving: Moving[]) => Tensor[];
+
+/** A network's output as a function of some of its tensors. */
+interface End {
+  from: readonly number[];
+  pass: Pass;
+}
+
+type Visit = (tensor: SymbolicTensor) => void;
+
+const nodeOf = (tensor: SymbolicTensor) => tensor.sourceLayer.inboundNodes[tensor.nodeIndex];
+const listed = (result: Tensor | Tensor[]): Tensor[] => Array.isArray(result) ? result : [result];
+
 /** Layers that draw random numbers of their own, which no checkpoint can hold. */
-const RANDOM = new Set(["GaussianNoise", "GaussianDropout", "AlphaDropout"]);
-
-type Step = (values: Map<number, Tensor>, key: readonly number[], moving: Moving[]) => Tensor;
-
-const single = (result: Tensor | Tensor[]) => Array.isArray(result) ? result[0] : result;
-
-/** A layer's weight by the name it was made under, as `"gamma"`; undefined where it has none. */
-function weightOf(layer: layers.Layer, name: string): Variable | undefined {
-  const found = layer.weights.find(({ originalName }) => originalName.split("/").at(-1) === name);
-  return found?.read() as Variable | undefined;
-}
-
-/** The name of a layer's activation; `"linear"` where it has none. */
-function activationOf(layer: layers.Layer): string {
-  if (layer.getClassName() === "Softmax") return "softmax";
-  return String(layer.getConfig()["activation"] ?? "linear");
-}
+const RANDOM = /^(GaussianNoise|GaussianDropout|AlphaDropout|Random\w+)$/;
+/** Layers with an activation at their end. */
+const ACTIVATED = /^(Dense|\w*Conv[123]D(Transpose)?)$/;
+/** Layers that hand their input's numbers on in another shape. */
+const RESHAPES = /^(Reshape|Flatten)$/;
+const LINEAR = { getClassName: () => "linear", apply: (x: Tensor) => x };
+/** The least probability in a loss, as in Keras. */
+export const LEAST = 1e-7;
 
 /**
  * Prepares a network for training.
@@ -72,128 +82,211 @@ function activationOf(layer: layers.Layer): string {
  * @throws {TypeError} if a layer cannot be trained so that a run repeats exactly, or the output is no classification
  */
 export function trainingPass(tf: TF, network: LayersModel, model: string): TrainingPass {
-  const quoted = JSON.stringify(model);
-  const input = network.inputs[0];
   const output = network.outputs[0];
+  const passes = new Passes(tf, network, JSON.stringify(model));
+  const { head, linear } = headOf(network, model);
+  const run = passes.ofNetwork(network, [output], linear ? undefined : head);
+  const outputs = sizeOf(output.shape.slice(1) as number[]);
+  return {
+    head,
+    weights: passes.weights,
+    run: (x, key, moving) => tf.reshape(run([x], key, moving)[0], [x.shape[0], outputs]) as Tensor2D,
+  };
+}
+
+/** @throws {TypeError} if the outputs tell no classes apart */
+function headOf(network: LayersModel, model: string): { head: Head; linear: boolean } {
   if (network.inputs.length !== 1 || network.outputs.length !== 1) {
     throw new TypeError(
-      `The model ${quoted} has ${network.inputs.length} inputs and ${network.outputs.length} outputs; train wants one ` +
-        `of each.`,
+      `The model ${JSON.stringify(model)} has ${network.inputs.length} inputs and ${network.outputs.length} outputs; ` +
+        `train wants one of each.`,
     );
   }
+  const [output] = network.outputs;
   const last = output.sourceLayer;
-  const activation = activationOf(last);
+  const activationOf = ({ sourceLayer: layer, ...tensor }: SymbolicTensor): string => {
+    const kind = layer.getClassName();
+    if (kind === "Softmax") return "softmax";
+    if ("layers" in layer) return activationOf((layer as unknown as LayersModel).outputs[0]);
+    if (RESHAPES.test(kind)) return activationOf(layer.inboundNodes[tensor.nodeIndex].inputTensors[0]);
+    return String(layer.getConfig()["activation"] ?? "linear");
+  };
+  const activation = activationOf(output);
   const outputs = output.shape.at(-1);
   const fits = activation === "sigmoid" ? outputs === 1 : ["softmax", "linear"].includes(activation) && outputs !== 1;
   if (output.shape.length !== 2 || !fits) {
     throw new TypeError(
-      `The model ${quoted} ends in the layer ${JSON.stringify(last.name)}, which puts out [${
+      `The model ${JSON.stringify(model)} ends in the layer ${JSON.stringify(last.name)}, which puts out [${
         output.shape.slice(1).join(", ")
       }] through ${JSON.stringify(activation)}; train wants a vector of one number a class with the activation ` +
         `softmax (or linear, taken for logits), or a single one with sigmoid.`,
     );
   }
+  return { head: { kind: activation === "sigmoid" ? "sigmoid" : "softmax" }, linear: activation === "linear" };
+}
 
-  const inner = network.layers.find((layer) => "layers" in layer);
-  if (inner) {
-    throw new TypeError(
-      `The layer ${JSON.stringify(inner.name)} of ${quoted} is a whole model; train wants its layers to stand in the ` +
-        `outer model themselves.`,
-    );
+/** Makes functions of the layers of a network. */
+class Passes {
+  /** The weights of all layers that came up. */
+  readonly weights = new Set<Variable>();
+  readonly #tf: TF;
+  readonly #model: string;
+  readonly #trainable: ReadonlySet<Layer>;
+  #dropouts = 0;
+
+  constructor(tf: TF, network: LayersModel, model: string) {
+    this.#tf = tf;
+    this.#model = model;
+    const free = [...innerLayers(network)].filter(({ trainable }) => trainable);
+    this.#trainable = new Set(free.map(({ layer }) => layer));
   }
 
-  const steps: { output: number; run: Step }[] = [];
-  const seen = new Set<number>([input.id]);
-  let dropouts = 0;
-  const visit = (tensor: SymbolicTensor) => {
-    if (seen.has(tensor.id)) return;
-    seen.add(tensor.id);
-    const from = tensor.sourceLayer.inboundNodes[tensor.nodeIndex].inputTensors;
-    from.forEach(visit);
-    const ids = from.map(({ id }) => id);
-    steps.push({ output: tensor.id, run: stepOf(tensor, ids) });
-  };
+  /** A network, or a model inside of one. With a head its outputs are those before the head's activation. */
+  ofNetwork(network: LayersModel, outputs: readonly SymbolicTensor[], head?: Head): Pass {
+    const steps: { inputs: number[]; outputs: number[]; pass: Pass }[] = [];
+    const seen = new Set(network.inputs.map(({ id }) => id));
+    const visit: Visit = (tensor) => {
+      if (seen.has(tensor.id)) return;
+      const { inputTensors, outputTensors } = nodeOf(tensor);
+      outputTensors.forEach(({ id }) => seen.add(id));
+      inputTensors.forEach(visit);
+      const [inputs, ids] = [inputTensors, outputTensors].map((tensors) => tensors.map(({ id }) => id));
+      steps.push({ inputs, outputs: ids, pass: this.#ofLayer(tensor.sourceLayer) });
+    };
+    const ends = outputs.map((tensor) => head ? this.#ofLogits(tensor, head, visit) : this.#ofTensor(tensor, visit));
+    return (given, key, moving) => {
+      const values = new Map(network.inputs.map(({ id }, i) => [id, given[i]]));
+      for (const { inputs, outputs, pass } of steps) {
+        const made = pass(inputs.map((id) => values.get(id)!), key, moving);
+        outputs.forEach((id, i) => values.set(id, made[i]));
+      }
+      return ends.map(({ from, pass }) => pass(from.map((id) => values.get(id)!), key, moving)[0]);
+    };
+  }
 
-  function stepOf(tensor: SymbolicTensor, inputs: number[]): Step {
+  #ofTensor(tensor: SymbolicTensor, visit: Visit): End {
+    visit(tensor);
+    return { from: [tensor.id], pass: (inputs) => [...inputs] };
+  }
+
+  /** What stands before the last activation. */
+  #ofLogits(tensor: SymbolicTensor, head: Head, visit: Visit): End {
     const layer = tensor.sourceLayer;
     const kind = layer.getClassName();
-    if (RANDOM.has(kind)) {
-      throw new TypeError(
-        `The layer ${JSON.stringify(layer.name)} of ${quoted} is a ${kind}, which draws random numbers that no seed ` +
-          `repeats; train knows Dropout and SpatialDropout1D.`,
-      );
-    }
-    if (kind === "Dropout" || kind === "SpatialDropout1D") return dropoutStep(layer, inputs[0], dropouts++);
-    // A frozen normalisation goes on with its averages, as in Keras.
-    const training = kind !== "BatchNormalization";
-    if (!training && layer.trainable) return normalizationStep(layer, inputs[0], tensor);
-    if (tensor.id === output.id && activation !== "linear") return logitsStep(layer, inputs[0]);
-    return (values) => {
-      const all = inputs.map((id) => values.get(id)!);
-      return single(layer.call(all.length === 1 ? all[0] : all, { training }));
+    const { inputTensors: before, outputTensors } = nodeOf(tensor);
+    const after = (pass: Pass): End => {
+      before.forEach(visit);
+      return { from: before.map(({ id }) => id), pass };
     };
+    if (kind === "Softmax" || kind === "Activation") return this.#ofTensor(before[0], visit);
+    if ("layers" in layer) {
+      const inner = layer as unknown as LayersModel;
+      const index = outputTensors.findIndex(({ id }) => id === tensor.id);
+      return after(this.ofNetwork(inner, [inner.outputs[index]], head));
+    }
+    if (RESHAPES.test(kind)) {
+      const { from, pass } = this.#ofLogits(before[0], head, visit);
+      const reshape = this.#ofLayer(layer);
+      return { from, pass: (inputs, key, moving) => reshape(pass(inputs, key, moving), key, moving) };
+    }
+    if (ACTIVATED.test(kind)) {
+      this.#ofLayer(layer);
+      const linear = Object.create(layer, { activation: { value: LINEAR } }) as Layer;
+      return after((inputs) => listed(linear.call([...inputs], { training: true })));
+    }
+    return this.#ofProbabilities(tensor, head, visit);
   }
 
-  /** The last layer without its activation. */
-  function logitsStep(layer: layers.Layer, from: number): Step {
+  /** Probabilities that no activation makes, as the average of several: their logarithms do for logits. */
+  #ofProbabilities(tensor: SymbolicTensor, { kind }: Head, visit: Visit): End {
+    const tf = this.#tf;
+    const log = (p: Tensor) => tf.log(tf.clipByValue(p, LEAST, 1));
+    const { from } = this.#ofTensor(tensor, visit);
+    return { from, pass: ([p]) => [kind === "sigmoid" ? tf.sub(log(p), log(tf.sub(1, p))) : log(p)] };
+  }
+
+  #ofLayer(layer: Layer): Pass {
     const kind = layer.getClassName();
-    if (kind === "Softmax" || kind === "Activation") return (values) => values.get(from)!;
-    if (kind !== "Dense") {
-      throw new TypeError(
-        `The last layer of ${quoted}, ${JSON.stringify(layer.name)}, is a ${kind} with the activation ${activation}; ` +
-          `train wants a Dense, an Activation or a Softmax there.`,
-      );
+    if ("layers" in layer) {
+      const inner = layer as unknown as LayersModel;
+      return this.ofNetwork(inner, inner.outputs);
     }
-    return (values) => {
-      const product = tf.matMul(values.get(from) as Tensor2D, weightOf(layer, "kernel") as unknown as Tensor2D);
-      const bias = weightOf(layer, "bias");
-      return bias ? tf.add(product, bias) : product;
+    if (kind === "TimeDistributed") return this.#timeDistributed(this.#ofLayer(partsOf(layer)[0]));
+    this.#refuse(layer);
+    for (const weight of layer.weights) this.weights.add(weight.read() as Variable);
+    if (kind === "Dropout" || kind === "SpatialDropout1D") return this.#dropout(layer);
+    // A frozen normalisation goes on with its averages, as in Keras.
+    const normalizes = kind === "BatchNormalization";
+    if (normalizes && this.#trainable.has(layer)) return this.#normalization(layer);
+    const options = { training: !normalizes };
+    // A recurrent layer may be given its first state beside its input.
+    if (partsOf(layer).length > 0) return (inputs) => listed(layer.apply([...inputs], options) as Tensor | Tensor[]);
+    return (inputs) => listed(layer.call(inputs.length === 1 ? inputs[0] : [...inputs], options));
+  }
+
+  /** @throws {TypeError} if training the layer would not repeat exactly, or not do what the network does afterwards */
+  #refuse(layer: Layer): void {
+    const kind = layer.getClassName();
+    const config = layer.getConfig();
+    const { maskZero, dropout, recurrentDropout } = config as Record<string, unknown>;
+    const why = RANDOM.test(kind) || dropout || recurrentDropout
+      ? `is a ${kind}${
+        dropout || recurrentDropout ? " with dropout of its own" : ""
+      }, which draws random numbers that ` +
+        `no seed repeats; train knows Dropout and SpatialDropout1D`
+      : kind === "Masking" || maskZero
+      ? `is a ${kind} that hides steps from the layers behind it; train lets them see every step`
+      : layer.stateful
+      ? `keeps its state from batch to batch, which no checkpoint holds; train wants it with stateful: false`
+      : undefined;
+    if (why) throw new TypeError(`The layer ${JSON.stringify(layer.name)} of ${this.#model} ${why}.`);
+    partsOf(layer).forEach((part) => this.#refuse(part));
+  }
+
+  /** The same for each step of a sequence, all steps at once. */
+  #timeDistributed(pass: Pass): Pass {
+    return ([x], key, moving) => {
+      const [images, steps, ...rest] = x.shape;
+      const [y] = pass([this.#tf.reshape(x, [images * steps, ...rest])], key, moving);
+      return [this.#tf.reshape(y, [images, steps, ...y.shape.slice(1)])];
     };
   }
 
-  function dropoutStep(layer: layers.Layer, from: number, index: number): Step {
+  #dropout(layer: Layer): Pass {
+    const tf = this.#tf;
+    const index = this.#dropouts++;
     const { rate, noiseShape } = layer.getConfig() as { rate: number; noiseShape?: (number | null)[] | null };
     const perChannel = layer.getClassName() === "SpatialDropout1D";
-    return (values, key) => {
-      const x = values.get(from)!;
-      if (rate <= 0) return x;
+    return ([x], key) => {
+      if (rate <= 0) return [x];
       const shape = x.shape.map((length, axis) => perChannel && axis === 1 ? 1 : noiseShape?.[axis] ?? length);
       const random = randomStream(...key, index);
       const mask = Float32Array.from({ length: sizeOf(shape) }, () => random() < rate ? 0 : 1 / (1 - rate));
-      return tf.mul(x, tf.tensor(mask, shape));
+      return [tf.mul(x, tf.tensor(mask, shape))];
     };
   }
 
-  function normalizationStep(layer: layers.Layer, from: number, tensor: SymbolicTensor): Step {
+  #normalization(layer: Layer): Pass {
+    const tf = this.#tf;
     const { axis, momentum, epsilon } = layer.getConfig() as { axis: number; momentum: number; epsilon: number };
-    const rank = tensor.shape.length;
+    const rank = layer.inputSpec[0].ndim!;
     if (axis !== -1 && axis !== rank - 1) {
       throw new TypeError(
-        `The layer ${JSON.stringify(layer.name)} of ${quoted} normalises axis ${axis}; train knows the last one only.`,
+        `The layer ${JSON.stringify(layer.name)} of ${this.#model} normalises axis ${axis}; train knows the last one ` +
+          `only.`,
       );
     }
-    return (values, _key, moving) => {
-      const x = values.get(from)!;
+    return ([x], _key, moving) => {
       const channels = x.shape.at(-1)!;
-      const gamma = weightOf(layer, "gamma") ?? tf.ones([channels]);
-      const beta = weightOf(layer, "beta") ?? tf.zeros([channels]);
+      const gamma = weight(layer, "gamma") ?? tf.ones([channels]);
+      const beta = weight(layer, "beta") ?? tf.zeros([channels]);
       const { output, mean, variance } = normalizeBatch(tf, x, gamma, beta, epsilon);
       for (const [name, statistic] of [["moving_mean", mean], ["moving_variance", variance]] as const) {
-        moving.push({ variable: weightOf(layer, name)!, statistic: tf.keep(statistic), momentum });
+        moving.push({ variable: weight(layer, name) as Variable, statistic: tf.keep(statistic), momentum });
       }
-      return output;
+      return [output];
     };
   }
-
-  visit(output);
-  return {
-    head: { kind: activation === "sigmoid" ? "sigmoid" : "softmax" },
-    run(x, key, moving) {
-      const values = new Map<number, Tensor>([[input.id, x]]);
-      for (const { output, run } of steps) values.set(output, run(values, key, moving));
-      return values.get(output.id) as Tensor2D;
-    },
-  };
 }
 
 /**
