@@ -5,6 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
+import type { SkippedImage } from "./dataset.ts";
 
 /** One epoch in numbers. */
 export interface EpochRow {
@@ -40,7 +41,10 @@ export interface LayerRow {
 export interface Snapshot {
   /** The epoch after which it was taken; 0 is before training. With a fraction where the run was aborted in between. */
   readonly epoch: number;
-  /** Every weight by `"layer/weight"`, as `"conv1/kernel"`: `[kh, kw, cin, cout]`, `"conv1/bias"`: `[cout]`. */
+  /**
+   * Every weight by `"layer/weight"`, as `"conv1/kernel"`: `[kh, kw, cin, cout]`, `"conv1/bias"`: `[cout]`; of a layer in a
+   * nested model, `"features/conv1/kernel"`.
+   */
   readonly weights: Readonly<Record<string, NdArray>>;
   /** What the watched layers put out for the probe image, `[h, w, c]` or `[n]`, by layer; empty without a probe. */
   readonly activations: Readonly<Record<string, NdArray>>;
@@ -65,6 +69,11 @@ export interface HistoryData {
   readonly snapshots: readonly Snapshot[];
   /** The probe image as the model saw it, `[h, w, 3]`, RGB of 0…255; null without a probe. */
   readonly probe: NdArray | null;
+  /** The images that could not be read, and were left out, those of the validation too. */
+  readonly skipped: readonly SkippedImage[];
   /** Why it ended. */
   readonly ending: Ending;
 }
+
+/** The layer of a weight of a {@linkcode Snapshot}, from its name: `"conv1"` of `"conv1/kernel"`. */
+export const layerOf = (weight: string): string => weight.slice(0, weight.lastIndexOf("/"));

@@ -5,6 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
+import type { SkippedImage } from "../data/dataset.ts";
 import type { Ending, EpochRow, HistoryData, LayerRow, Snapshot } from "../data/history.ts";
 import type { Figure } from "../figure/figure.ts";
 import { readOptions } from "../options.ts";
@@ -27,6 +28,8 @@ export class History extends Result<EpochRow> implements HistoryData {
   readonly snapshots: readonly Snapshot[];
   /** The probe image as the model saw it, `[h, w, 3]`, RGB, 0…255. */
   readonly probe: NdArray | null;
+  /** The images that could not be read, and were left out, those of the validation too. */
+  readonly skipped: readonly SkippedImage[];
   /** Why the run ended. */
   readonly ending: Ending;
   readonly #order: "rgb" | "bgr";
@@ -41,6 +44,7 @@ export class History extends Result<EpochRow> implements HistoryData {
     this.layers = data.layers;
     this.snapshots = data.snapshots;
     this.probe = data.probe;
+    this.skipped = data.skipped;
     this.ending = data.ending;
     this.#order = order;
   }

@@ -14,6 +14,7 @@ import {
   type StopButton,
   Throttle,
 } from "../figure/cell.ts";
+import { layerOf } from "../data/history.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, duration, percent } from "../format.ts";
@@ -69,7 +70,7 @@ function nowBlocks({ weights, activations }: DrawnSnapshot, model: string, order
   const blocks: Block[] = [];
   const [first] = Object.entries(weights).filter(([, { shape }]) => shape.length === 4);
   if (first && [1, 3].includes(first[1].shape[2])) {
-    const name = first[0].split("/")[0];
+    const name = layerOf(first[0]);
     blocks.push({ ...filterPicture(first[1], `layer ${name} of ${model}`, { order }), heading: `Filters of ${name}` });
   }
   const maps = Object.entries(activations).filter(([, { shape }]) => shape.length === 3);

@@ -5,17 +5,20 @@
  */
 
 import { channelOf, extent, type NdArray } from "../array.ts";
-import type { EpochRow, HistoryData } from "../data/history.ts";
+import { type EpochRow, type HistoryData, layerOf } from "../data/history.ts";
 import type { Axis, Block, Chart, Picture, Series } from "../figure/blocks.ts";
 import { brief, percent } from "../format.ts";
 import { Figure } from "../figure/figure.ts";
 import { text, whole } from "../options.ts";
 import { filterOf, tilesPicture } from "./panels.ts";
+import { skippedNote } from "./skipped.ts";
 
 /** What a training run left behind, as far as it is drawn. */
 export interface DrawnHistory extends Pick<HistoryData, "model" | "dataset" | "layers" | "snapshots"> {
   /** One row an epoch; shares from 0 to 1, NaN where there was no validation. */
   readonly rows: readonly Omit<EpochRow, "seconds">[];
+  /** The images that were left out. */
+  readonly skipped?: HistoryData["skipped"];
 }
 
 /** What of a training run is drawn. */
@@ -174,7 +177,7 @@ function curves(history: DrawnHistory): Figure {
   return new Figure({
     title,
     caption: "Training is measured during each epoch, while the network still learns and with dropout; validation " +
-      "after it, without.",
+      `after it, without. ${skippedNote(history.skipped ?? [])}`.trim(),
     blocks: curveBlocks(history),
     text: [title, ...rows.map(line)].join("\n"),
   });
@@ -227,7 +230,7 @@ export function filterPicture(
 function filters({ model, snapshots }: DrawnHistory, layer: string | undefined, order: ColorOrder): Figure {
   need(snapshots, "filters", "train keeps filters only at epochs named by its option snapshots");
   const kernels = Object.entries(snapshots[0].weights).filter(([, { shape }]) => shape.length === 4);
-  const names = kernels.map(([name]) => name.split("/")[0]);
+  const names = kernels.map(([name]) => layerOf(name));
   const found = layer === undefined ? kernels[0] : kernels.find((_, i) => names[i] === layer);
   if (!found) {
     throw new RangeError(
@@ -236,7 +239,7 @@ function filters({ model, snapshots }: DrawnHistory, layer: string | undefined, 
     );
   }
   const [key, { shape: [height, width, cin, count] }] = found;
-  const name = key.split("/")[0];
+  const name = layerOf(key);
   if (cin !== 3 && cin !== 1) {
     throw new RangeError(
       `The filters of layer ${JSON.stringify(name)} read ${cin} maps; only those that read a picture of one or three ` +

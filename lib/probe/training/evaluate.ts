@@ -4,11 +4,13 @@
  * @module
  */
 
-import { type NdArray, sizeOf, softmax } from "../../array.ts";
+import { type NdArray, sizeOf } from "../../array.ts";
 import { type Model, outputOf } from "../../model/model.ts";
+import type { ModelOutput } from "../../model/output.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { planTo } from "../forward.ts";
 import { execute, makePlan } from "../plan.ts";
+import { LEAST, type Loss, lossKind } from "./training_pass.ts";
 
 /** How well a network does. */
 export interface Evaluation {
@@ -32,9 +34,6 @@ export interface LayerState {
 /** How many images run at once. */
 const BATCH = 64;
 
-/** Least probability of the right class in the loss, as in Keras. */
-const LEAST = 1e-7;
-
 /** Inputs in batches. */
 function* packed(inputs: Iterable<NdArray>): Generator<NdArray> {
   let batch: NdArray[] = [];
@@ -53,36 +52,30 @@ function* packed(inputs: Iterable<NdArray>): Generator<NdArray> {
   if (batch.length) yield pack();
 }
 
-/** The probability of the class `index`, from one image's outputs. */
-function probabilityOf(index: number, outputs: Float32Array, activation: string): number {
-  if (outputs.length === 1) return index === 1 ? outputs[0] : 1 - outputs[0];
-  if (activation === "softmax") return outputs[index];
-  return softmax(outputs)[index];
-}
-
-/** The likeliest class by one image's outputs. */
-function classOf(outputs: Float32Array): number {
-  if (outputs.length === 1) return outputs[0] > 0.5 ? 1 : 0;
-  let best = 0;
-  outputs.forEach((value, i) => best = value > outputs[best] ? i : best);
-  return best;
+/** One image's loss, from the probabilities of the classes. */
+function lossOf(probabilities: Float64Array, right: number, loss: Loss): number {
+  const costOf = (p: number) => -Math.log(Math.max(LEAST, p));
+  if (loss === "softmax" || probabilities.length === 2) return costOf(probabilities[right]);
+  return probabilities.reduce((sum, p, i) => sum + costOf(i === right ? p : 1 - p), 0) / probabilities.length;
 }
 
 /**
  * Mean loss and accuracy over images.
  *
+ * @param output classes, or two of them by one number
  * @param inputs what `model.input` returned, one after the other
  * @param classes the number of each one's class
  */
 export async function evaluate(
   model: Model,
+  output: ModelOutput,
   inputs: Iterable<NdArray>,
   classes: Int32Array,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<Evaluation> {
   const tf = await ensureBackend();
-  const last = model.network.outputs[0].sourceLayer;
-  const activation = last.getClassName() === "Softmax" ? "softmax" : String(last.getConfig()["activation"] ?? "linear");
+  const each = output.count;
+  const plan = makePlan(model.network, [model.network.outputs[output.index]], { fold: true });
   let loss = 0;
   let right = 0;
   let done = 0;
@@ -92,22 +85,17 @@ export async function evaluate(
       yield () => tf.tensor(data, [...shape]);
     }
   };
-  await execute(
-    tf,
-    makePlan(model.network, [model.network.outputs[0]], { fold: true }),
-    batches(),
-    async ([output]) => {
-      const [count, each] = output.shape;
-      const values = await output.data() as Float32Array;
-      for (let i = 0; i < count; i++) {
-        const outputs = values.subarray(i * each!, (i + 1) * each!);
-        loss -= Math.log(Math.max(LEAST, probabilityOf(classes[done + i], outputs, activation)));
-        right += Number(classOf(outputs) === classes[done + i]);
-      }
-      done += count;
-      await new Promise((resolve) => setTimeout(resolve, 0));
-    },
-  );
+  await execute(tf, plan, batches(), async ([outputs]) => {
+    const [count] = outputs.shape;
+    const values = await outputs.data() as Float32Array;
+    for (let i = 0; i < count; i++) {
+      const probabilities = output.probabilities(values.subarray(i * each, (i + 1) * each))!;
+      loss += lossOf(probabilities, classes[done + i], lossKind(output));
+      right += Number(output.predicted(probabilities) === classes[done + i]);
+    }
+    done += count;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  });
   return { loss: loss / done, accuracy: right / done };
 }
 

@@ -8,7 +8,18 @@ import { checkDataset, type Dataset } from "../../data/dataset.ts";
 import type { ImageLike } from "../../data/image.ts";
 import { kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
-import { abortSignal, belowOne, callback, positive, readOptions, rule, text, whole } from "../../options.ts";
+import {
+  abortSignal,
+  belowOne,
+  callback,
+  type OnBadImage,
+  oneOf,
+  positive,
+  readOptions,
+  rule,
+  text,
+  whole,
+} from "../../options.ts";
 import { Augment } from "./augment.ts";
 import { type Optimizer, readOptimizer } from "./optimizer.ts";
 import { readSchedule, type Schedule, startSchedule } from "./schedule.ts";
@@ -124,6 +135,13 @@ export class TrainingSpec {
    * @default the first validation image, or else the first of all
    */
   probe?: ImageLike;
+  /**
+   * What is done at an image that cannot be read: `"skip"` leaves it out, and the history lists it with the reason
+   * (`skipped`, and in the caption of its curves); `"stop"` ends the run with an error that names it.
+   * @default "skip"
+   */
+  @oneOf("skip", "stop")
+  onBadImage?: OnBadImage;
   /** Ends the run between two steps; what was learned by then stays. */
   @abortSignal()
   signal?: AbortSignal;

@@ -5,10 +5,11 @@
  */
 
 import { Checksum } from "../../checksum.ts";
-import type { Dataset } from "../../data/dataset.ts";
+import type { Dataset, SkippedImage } from "../../data/dataset.ts";
 import { unknownName } from "../../errors.ts";
 import { InputReader } from "../../model/inputs.ts";
 import type { Model } from "../../model/model.ts";
+import type { OnBadImage } from "../../options.ts";
 
 /** Images as bytes, with the number of each one's class. */
 export interface Samples {
@@ -17,6 +18,8 @@ export interface Samples {
   readonly width: number;
   /** The number of each image's class among the labels, `[count]`. */
   readonly classes: Int32Array;
+  /** The images that could not be read, and were left out. */
+  readonly skipped: readonly SkippedImage[];
   /** Checksums of all that was read, those left out of a part too. */
   readonly data: DataSums;
   /** Copies an image, `[height, width, 3]`, RGB of 0…255, into `into`. */
@@ -35,6 +38,8 @@ export const shortSum = (sum: Checksum): string => `sha256 ${sum.hex().slice(0, 
 const IN_MEMORY = 1e9;
 
 interface ReadOptions {
+  /** What is done at an image that cannot be read. @default "skip" */
+  onBadImage?: OnBadImage;
   /** Stops between two images. */
   signal?: AbortSignal;
   /** Called after each image with the number of images read so far and in all. */
@@ -87,16 +92,15 @@ function inFile(each: number): Store {
  * @throws {TypeError} if the data set has no labels
  * @throws {RangeError} if they are not as many as the model's outputs
  */
-export function labelsFor(model: Model, dataset: Dataset): readonly string[] {
+export function labelsFor(model: Model, dataset: Dataset, output = model.output): readonly string[] {
   if (!dataset.labels?.length) {
     throw new TypeError(
       `The data set ${JSON.stringify(dataset.name)} has no labels to train on; wanted a label for each image, as the ` +
         `names of an image folder's sub-folders.`,
     );
   }
-  if (model.labels) return model.labels;
-  const outputs = model.network.outputs[0].shape.at(-1);
-  const classes = outputs === 1 ? 2 : outputs;
+  if (model.labels) return output.labels;
+  const classes = output.labels.length;
   if (classes !== dataset.labels.length) {
     throw new RangeError(
       `The model ${JSON.stringify(model.name)} tells ${classes} classes apart; the data set ` +
@@ -118,7 +122,7 @@ export async function readSamples(
   model: Model,
   dataset: Dataset,
   labels: readonly string[],
-  { signal, onProgress, inMemoryUpTo = IN_MEMORY }: ReadOptions = {},
+  { onBadImage, signal, onProgress, inMemoryUpTo = IN_MEMORY }: ReadOptions = {},
 ): Promise<Samples> {
   const [height, width] = model.inputShape;
   if (!height || !width || model.inputShape.length !== 3) {
@@ -127,17 +131,23 @@ export async function readSamples(
         `images of one size, [height, width, 3 or 1].`,
     );
   }
-  const reader = new InputReader("train", model, dataset, { labelled: true, signal });
+  const reader = new InputReader("train", model, dataset, { labelled: true, onBadImage, signal });
   const each = height * width * 3;
-  const numbers = new Map(labels.map((label, i) => [label, i]));
-  const classes = new Int32Array(dataset.size);
+  const numbers = Map.groupBy(labels.keys(), (i) => labels[i]);
+  const classes: number[] = [];
   const store = dataset.size * each <= inMemoryUpTo ? inMemory(dataset.size, each) : inFile(each);
   const bytes = new Uint8ClampedArray(each);
   const sums = { ids: new Checksum(), labels: new Checksum(), pixels: new Checksum() };
   try {
     for await (const { id, label, view, place } of reader) {
-      const number = numbers.get(label!);
+      const [number, other] = numbers.get(label!) ?? [];
       if (number === undefined) throw unknownName("class", label!, labels, `the model ${JSON.stringify(model.name)}`);
+      if (other !== undefined) {
+        throw new RangeError(
+          `The label ${JSON.stringify(label)} of the image ${JSON.stringify(id)} names the classes ${number} and ` +
+            `${other} of ${JSON.stringify(model.name)}. Give each class a name of its own.`,
+        );
+      }
       // Rounds to the nearest byte.
       bytes.set(view.data);
       const rounded = new Uint8Array(bytes.buffer);
@@ -146,19 +156,28 @@ export async function readSamples(
       sums.labels.add(JSON.stringify(label));
       sums.pixels.add(rounded);
       classes[place] = number;
-      onProgress?.(place + 1, dataset.size);
+      onProgress?.(place + 1 + reader.skipped.length, dataset.size);
     }
   } catch (error) {
     store.close();
     throw error;
   }
   const data = {
-    images: dataset.size,
+    images: classes.length,
     ids: shortSum(sums.ids),
     labels: shortSum(sums.labels),
     pixels: shortSum(sums.pixels),
   };
-  return { count: dataset.size, height, width, classes, data, read: store.read, close: store.close };
+  return {
+    count: classes.length,
+    height,
+    width,
+    classes: Int32Array.from(classes),
+    skipped: reader.skipped,
+    data,
+    read: store.read,
+    close: store.close,
+  };
 }
 
 /** Some of the samples, in the order of `indexes`. Closing the whole closes them. */

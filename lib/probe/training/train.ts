@@ -13,6 +13,7 @@ import { Checksum } from "../../checksum.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type { Ending, HistoryData, Snapshot } from "../../data/history.ts";
 import type { Model } from "../../model/model.ts";
+import type { ModelOutput } from "../../model/output.ts";
 import { preprocess } from "../../model/preprocess.ts";
 import { readOptions } from "../../options.ts";
 import { randomStream, shuffled } from "../../random.ts";
@@ -28,7 +29,14 @@ import { type Recipe, recipeOf, refuseUnvalidated, type TrainingOptions, Trainin
 import { RunRecord, type SavedState } from "./record.ts";
 import { labelsFor, part, readSamples, type Samples, shortSum } from "./samples.ts";
 import { type RunningSchedule, startSchedule } from "./schedule.ts";
-import { crossEntropy, type Moving, rightOnes, type TrainingPass, trainingPass } from "./training_pass.ts";
+import {
+  crossEntropy,
+  type Moving,
+  rightOnes,
+  trainedOutput,
+  type TrainingPass,
+  trainingPass,
+} from "./training_pass.ts";
 import { download, firstInvalid, namedWeights, penaltiesOf, trainedWeights } from "./weights.ts";
 
 /** A run that cannot go on, with the reason and the remedy. */
@@ -98,10 +106,11 @@ export async function trainAsRead(
   watcher: TrainingWatcher = {},
 ): Promise<HistoryData> {
   const recipe = recipeOf(model, spec);
-  const labels = labelsFor(model, dataset);
+  const output = trainedOutput(model, dataset);
+  const labels = labelsFor(model, dataset, output);
   const probe = spec.probe === undefined ? undefined : await model.view(spec.probe);
   const tf = await ensureBackend();
-  const pass = trainingPass(tf, model.network, model.name);
+  const pass = trainingPass(tf, model, output);
   const weights = namedWeights(model.network);
   const trained = trainedWeights(model.network, weights, pass.weights);
   if (trained.length === 0) {
@@ -114,7 +123,22 @@ export async function trainAsRead(
   try {
     const augment = augmentation(spec.augment ?? {}, images.training);
     const run = new TrainingRun(
-      { tf, model, dataset, labels, spec, recipe, augment, pass, weights, trained, penalties, optimizer, ...images },
+      {
+        tf,
+        model,
+        output,
+        dataset,
+        labels,
+        spec,
+        recipe,
+        augment,
+        pass,
+        weights,
+        trained,
+        penalties,
+        optimizer,
+        ...images,
+      },
       probe,
       watcher,
     );
@@ -139,12 +163,13 @@ async function readImages(
   spec: TrainingSpec,
   onRead: TrainingWatcher["onRead"],
 ): Promise<TrainingImages & { close(): void }> {
-  const { validation, signal, seed } = spec;
+  const { validation, onBadImage, signal, seed } = spec;
   const opened: Samples[] = [];
   const total = dataset.size + (typeof validation === "number" ? 0 : validation.size);
   const open = async (from: Dataset) => {
     const before = opened.reduce((sum, { count }) => sum + count, 0);
     const samples = await readSamples(model, from, labels, {
+      onBadImage,
       signal,
       onProgress: (done) => onRead?.(before + done, total),
     });
@@ -193,6 +218,8 @@ function* inputsOf(model: Model, samples: Samples, count = samples.count): Gener
 interface RunParts extends TrainingImages {
   tf: TF;
   model: Model;
+  /** Its output as classes. */
+  output: ModelOutput;
   dataset: Dataset;
   labels: readonly string[];
   spec: TrainingSpec;
@@ -257,7 +284,7 @@ class TrainingRun {
   }
 
   #history(): HistoryData {
-    const { model, dataset, labels } = this.#parts;
+    const { model, dataset, labels, training, validation } = this.#parts;
     const { rows, layers, snapshots } = this.#record;
     return {
       model: model.name,
@@ -267,6 +294,7 @@ class TrainingRun {
       layers: [...layers],
       snapshots: [...snapshots],
       probe: this.#probe,
+      skipped: [...new Set([training, validation])].flatMap((samples) => samples?.skipped ?? []),
       ending: this.#ending,
     };
   }
@@ -342,8 +370,8 @@ class TrainingRun {
       const { value, grads } = withTape(tf, () =>
         tf.variableGrads(() => {
           const logits = pass.run(x, [recipe.seed, Randomness.dropout, step], moving);
-          kept.push(tf.keep(rightOnes(tf, pass.head, logits, classes)));
-          const loss = crossEntropy(tf, pass.head, logits, classes, recipe.labelSmoothing);
+          kept.push(tf.keep(rightOnes(tf, logits, classes)));
+          const loss = crossEntropy(tf, pass.loss, logits, classes, recipe.labelSmoothing);
           kept.push(tf.keep(loss));
           return penalties.length ? tf.addN([loss, ...penalties.map((penalty) => penalty())]) : tf.clone(loss);
         }, trained.map(({ variable }) => variable)));
@@ -421,10 +449,10 @@ class TrainingRun {
 
   /** How the network does on the validation images, NaN where there are none; null if it was aborted. */
   async #validate(): Promise<Evaluation | null> {
-    const { model, validation, spec: { signal } } = this.#parts;
+    const { model, output, validation, spec: { signal } } = this.#parts;
     if (!validation) return { loss: NaN, accuracy: NaN };
     try {
-      return await evaluate(model, inputsOf(model, validation), validation.classes, { signal });
+      return await evaluate(model, output, inputsOf(model, validation), validation.classes, { signal });
     } catch (error) {
       if (signal?.aborted) return null;
       throw error;
@@ -455,7 +483,7 @@ class TrainingRun {
 
   /** What the run was started with: a checkpoint belongs to it alone. */
   #identity(): Record<string, unknown> {
-    const { model, labels, weights, trained, recipe, augment, training, validation, spec } = this.#parts;
+    const { model, output, labels, weights, trained, recipe, augment, training, validation, spec } = this.#parts;
     const { order, mean, deviation, fit } = model.preprocess;
     const names = [...weights.keys()];
     return {
@@ -464,6 +492,7 @@ class TrainingRun {
       network: describeNetwork(model.network),
       "shapes of the weights": [...weights.values()].map(({ shape }) => shape),
       "numbers of the trained weights": trained.map(({ name }) => names.indexOf(name)),
+      output: { index: output.index, kind: output.kind, activation: output.activation },
       labels,
       "training images": training.data,
       ...recipe,

@@ -16,6 +16,10 @@ import type {
 } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
 import { randomStream } from "../../random.ts";
+import type { Dataset } from "../../data/dataset.ts";
+import { withoutActivation } from "../../model/ending.ts";
+import type { Model } from "../../model/model.ts";
+import { ModelOutput } from "../../model/output.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { weight } from "../plan.ts";
 import { normalizeBatch } from "./batch_normalization.ts";
@@ -30,15 +34,16 @@ export interface Moving {
   momentum: number;
 }
 
-/** How a network's outputs become a loss. */
-export interface Head {
-  /** `"softmax"`: one output a class; `"sigmoid"`: one output for two classes. */
-  kind: "softmax" | "sigmoid";
-}
+/** What makes probabilities of logits, over all classes or for each output alone. */
+export type Loss = "softmax" | "sigmoid";
+
+/** What the loss of an output is made with. */
+export const lossKind = ({ kind, activation }: ModelOutput): Loss =>
+  kind === "binary" || activation === "sigmoid" ? "sigmoid" : "softmax";
 
 /** A network, ready to be trained. */
 export interface TrainingPass {
-  head: Head;
+  loss: Loss;
   /** The weights that the outputs depend on. */
   weights: ReadonlySet<Variable>;
   /**
@@ -71,58 +76,54 @@ const RANDOM = /^(GaussianNoise|GaussianDropout|AlphaDropout|Random\w+)$/;
 const ACTIVATED = /^(Dense|\w*Conv[123]D(Transpose)?)$/;
 /** Layers that hand their input's numbers on in another shape. */
 const RESHAPES = /^(Reshape|Flatten)$/;
-const LINEAR = { getClassName: () => "linear", apply: (x: Tensor) => x };
 /** The least probability in a loss, as in Keras. */
 export const LEAST = 1e-7;
 
 /**
  * Prepares a network for training.
  *
- * @param model its name, for errors
- * @throws {TypeError} if a layer cannot be trained so that a run repeats exactly, or the output is no classification
+ * @param output classes or two of them by one number, as {@linkcode trainedOutput} gives it
+ * @throws {TypeError} if a layer cannot be trained so that a run repeats exactly, or there are several inputs
  */
-export function trainingPass(tf: TF, network: LayersModel, model: string): TrainingPass {
-  const output = network.outputs[0];
-  const passes = new Passes(tf, network, JSON.stringify(model));
-  const { head, linear } = headOf(network, model);
-  const run = passes.ofNetwork(network, [output], linear ? undefined : head);
-  const outputs = sizeOf(output.shape.slice(1) as number[]);
+export function trainingPass(tf: TF, { network, name }: Model, output: ModelOutput): TrainingPass {
+  const model = JSON.stringify(name);
+  if (network.inputs.length !== 1) {
+    throw new TypeError(`The model ${model} has ${network.inputs.length} inputs; train wants one.`);
+  }
+  const { count, index, activation } = output;
+  const loss = lossKind(output);
+  const passes = new Passes(tf, network, model);
+  const run = passes.ofNetwork(network, [network.outputs[index]], activation === loss ? loss : undefined);
   return {
-    head,
+    loss,
     weights: passes.weights,
-    run: (x, key, moving) => tf.reshape(run([x], key, moving)[0], [x.shape[0], outputs]) as Tensor2D,
+    run: (x, key, moving) => tf.reshape(run([x], key, moving)[0], [x.shape[0], count]) as Tensor2D,
   };
 }
 
-/** @throws {TypeError} if the outputs tell no classes apart */
-function headOf(network: LayersModel, model: string): { head: Head; linear: boolean } {
-  if (network.inputs.length !== 1 || network.outputs.length !== 1) {
-    throw new TypeError(
-      `The model ${JSON.stringify(model)} has ${network.inputs.length} inputs and ${network.outputs.length} outputs; ` +
-        `train wants one of each.`,
-    );
+/**
+ * What of a model is trained: its output, read as classes. Linear numbers are taken for logits if they are as many as the
+ * data set's labels.
+ *
+ * @throws {TypeError} if the output tells no classes apart
+ */
+export function trainedOutput(model: Model, dataset: Dataset): ModelOutput {
+  const { output, network, name } = model;
+  const { kind, activation, count, index } = output;
+  if (kind === "classes" || kind === "binary") return output;
+  if (kind === "numbers" && activation === "linear" && count > 1 && count === dataset.labels?.length) {
+    return new ModelOutput(network, name, model.labels, { layer: index, kind: "classes" });
   }
-  const [output] = network.outputs;
-  const last = output.sourceLayer;
-  const activationOf = ({ sourceLayer: layer, ...tensor }: SymbolicTensor): string => {
-    const kind = layer.getClassName();
-    if (kind === "Softmax") return "softmax";
-    if ("layers" in layer) return activationOf((layer as unknown as LayersModel).outputs[0]);
-    if (RESHAPES.test(kind)) return activationOf(layer.inboundNodes[tensor.nodeIndex].inputTensors[0]);
-    return String(layer.getConfig()["activation"] ?? "linear");
-  };
-  const activation = activationOf(output);
-  const outputs = output.shape.at(-1);
-  const fits = activation === "sigmoid" ? outputs === 1 : ["softmax", "linear"].includes(activation) && outputs !== 1;
-  if (output.shape.length !== 2 || !fits) {
-    throw new TypeError(
-      `The model ${JSON.stringify(model)} ends in the layer ${JSON.stringify(last.name)}, which puts out [${
-        output.shape.slice(1).join(", ")
-      }] through ${JSON.stringify(activation)}; train wants a vector of one number a class with the activation ` +
-        `softmax (or linear, taken for logits), or a single one with sigmoid.`,
-    );
-  }
-  return { head: { kind: activation === "sigmoid" ? "sigmoid" : "softmax" }, linear: activation === "linear" };
+  const remedy = kind === "map"
+    ? "Put a pooling and a dense layer with a softmax behind them"
+    : kind === "labels"
+    ? `A data set names one label an image. If no other is right then, load the model with output: "classes"`
+    : activation === "linear"
+    ? `If they are logits, load the model with output: ${JSON.stringify(count > 1 ? "classes" : "binary")}`
+    : "Let it end in a softmax, in a single sigmoid, or in logits";
+  throw new TypeError(
+    `The model ${JSON.stringify(name)} puts out ${output.text}; train learns classes, one for each image. ${remedy}.`,
+  );
 }
 
 /** Makes functions of the layers of a network. */
@@ -141,8 +142,8 @@ class Passes {
     this.#trainable = new Set(free.map(({ layer }) => layer));
   }
 
-  /** A network, or a model inside of one. With a head its outputs are those before the head's activation. */
-  ofNetwork(network: LayersModel, outputs: readonly SymbolicTensor[], head?: Head): Pass {
+  /** A network, or a model inside of one. With a loss its outputs are those before the last activation. */
+  ofNetwork(network: LayersModel, outputs: readonly SymbolicTensor[], loss?: Loss): Pass {
     const steps: { inputs: number[]; outputs: number[]; pass: Pass }[] = [];
     const seen = new Set(network.inputs.map(({ id }) => id));
     const visit: Visit = (tensor) => {
@@ -153,7 +154,7 @@ class Passes {
       const [inputs, ids] = [inputTensors, outputTensors].map((tensors) => tensors.map(({ id }) => id));
       steps.push({ inputs, outputs: ids, pass: this.#ofLayer(tensor.sourceLayer) });
     };
-    const ends = outputs.map((tensor) => head ? this.#ofLogits(tensor, head, visit) : this.#ofTensor(tensor, visit));
+    const ends = outputs.map((tensor) => loss ? this.#ofLogits(tensor, loss, visit) : this.#ofTensor(tensor, visit));
     return (given, key, moving) => {
       const values = new Map(network.inputs.map(({ id }, i) => [id, given[i]]));
       for (const { inputs, outputs, pass } of steps) {
@@ -170,7 +171,7 @@ class Passes {
   }
 
   /** What stands before the last activation. */
-  #ofLogits(tensor: SymbolicTensor, head: Head, visit: Visit): End {
+  #ofLogits(tensor: SymbolicTensor, loss: Loss, visit: Visit): End {
     const layer = tensor.sourceLayer;
     const kind = layer.getClassName();
     const { inputTensors: before, outputTensors } = nodeOf(tensor);
@@ -182,27 +183,27 @@ class Passes {
     if ("layers" in layer) {
       const inner = layer as unknown as LayersModel;
       const index = outputTensors.findIndex(({ id }) => id === tensor.id);
-      return after(this.ofNetwork(inner, [inner.outputs[index]], head));
+      return after(this.ofNetwork(inner, [inner.outputs[index]], loss));
     }
     if (RESHAPES.test(kind)) {
-      const { from, pass } = this.#ofLogits(before[0], head, visit);
+      const { from, pass } = this.#ofLogits(before[0], loss, visit);
       const reshape = this.#ofLayer(layer);
       return { from, pass: (inputs, key, moving) => reshape(pass(inputs, key, moving), key, moving) };
     }
     if (ACTIVATED.test(kind)) {
       this.#ofLayer(layer);
-      const linear = Object.create(layer, { activation: { value: LINEAR } }) as Layer;
+      const linear = withoutActivation(this.#tf, layer);
       return after((inputs) => listed(linear.call([...inputs], { training: true })));
     }
-    return this.#ofProbabilities(tensor, head, visit);
+    return this.#ofProbabilities(tensor, loss, visit);
   }
 
   /** Probabilities that no activation makes, as the average of several: their logarithms do for logits. */
-  #ofProbabilities(tensor: SymbolicTensor, { kind }: Head, visit: Visit): End {
+  #ofProbabilities(tensor: SymbolicTensor, loss: Loss, visit: Visit): End {
     const tf = this.#tf;
     const log = (p: Tensor) => tf.log(tf.clipByValue(p, LEAST, 1));
     const { from } = this.#ofTensor(tensor, visit);
-    return { from, pass: ([p]) => [kind === "sigmoid" ? tf.sub(log(p), log(tf.sub(1, p))) : log(p)] };
+    return { from, pass: ([p]) => [loss === "sigmoid" ? tf.sub(log(p), log(tf.sub(1, p))) : log(p)] };
   }
 
   #ofLayer(layer: Layer): Pass {
@@ -295,20 +296,22 @@ class Passes {
  * @param classes the number of each image's class
  * @param smoothing the share of each target that is spread over all classes (Szegedy et al. 2015, §7)
  */
-export function crossEntropy(tf: TF, { kind }: Head, logits: Tensor2D, classes: Int32Array, smoothing = 0): Scalar {
+export function crossEntropy(tf: TF, loss: Loss, logits: Tensor2D, classes: Int32Array, smoothing = 0): Scalar {
   const [images, outputs] = logits.shape;
+  // A single output is the probability of the second of two classes.
+  const values = new Float32Array(images * outputs).fill(smoothing / Math.max(2, outputs));
+  classes.forEach((index, i) => {
+    if (outputs > 1) values[i * outputs + index] += 1 - smoothing;
+    else values[i] += index * (1 - smoothing);
+  });
+  const targets = tf.tensor2d(values, [images, outputs]);
+  const { softmaxCrossEntropy, sigmoidCrossEntropy } = tf.losses;
   const mean = tf.Reduction.MEAN;
-  if (kind === "sigmoid") {
-    const targets = Float32Array.from(classes, (index) => index * (1 - smoothing) + smoothing / 2);
-    return tf.losses.sigmoidCrossEntropy(tf.tensor2d(targets, [images, 1]), logits, undefined, 0, mean);
-  }
-  const targets = new Float32Array(images * outputs).fill(smoothing / outputs);
-  classes.forEach((index, i) => targets[i * outputs + index] += 1 - smoothing);
-  return tf.losses.softmaxCrossEntropy(tf.tensor2d(targets, [images, outputs]), logits, undefined, 0, mean);
+  return (loss === "softmax" ? softmaxCrossEntropy : sigmoidCrossEntropy)(targets, logits, undefined, 0, mean);
 }
 
 /** How many images of a batch are classified right. */
-export function rightOnes(tf: TF, { kind }: Head, logits: Tensor2D, classes: Int32Array): Scalar {
-  const found = kind === "sigmoid" ? tf.reshape(tf.greater(logits, 0), [-1]) : tf.argMax(logits, 1);
+export function rightOnes(tf: TF, logits: Tensor2D, classes: Int32Array): Scalar {
+  const found = logits.shape[1] === 1 ? tf.reshape(tf.greater(logits, 0), [-1]) : tf.argMax(logits, 1);
   return tf.sum(tf.cast(tf.equal(tf.cast(found, "int32"), tf.tensor1d(classes, "int32")), "float32"));
 }

@@ -69,9 +69,6 @@ export function namedWeights(network: LayersModel): Map<string, Variable> {
   return named;
 }
 
-/** Of a weight's name, the layer's. */
-export const layerOf = (weight: string): string => weight.slice(0, weight.lastIndexOf("/"));
-
 /**
  * The weights that training changes: those that may be trained and that the outputs depend on.
  *

@@ -8,6 +8,7 @@ const samples: Samples = {
   height: 3,
   width: 4,
   classes: new Int32Array(1000),
+  skipped: [],
   data: { images: 1000, ids: "", labels: "", pixels: "" },
   read(_, into) {
     for (let i = 0; i < 12; i++) into.set([1 + i % 4, 1 + Math.floor(i / 4), 7], i * 3);

@@ -2,6 +2,7 @@
 
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
+import { loadModel } from "../../../lib/model/load.ts";
 import { crossEntropy, rightOnes, trainingPass } from "../../../lib/probe/training/training_pass.ts";
 import { ensureBackend } from "../../../lib/runtime/backend.ts";
 import { uniforms } from "../../nets.ts";
@@ -15,7 +16,8 @@ async function dropped(rate: number, key: number[], noiseShape?: number[]): Prom
     layers: [tf.layers.dropout({ inputShape: [500], rate, noiseShape }), tf.layers.softmax({})],
   });
   const x = tf.ones([20, 500]);
-  const y = tf.tidy(() => trainingPass(tf, net, "net").run(x, key, []));
+  const model = await loadModel(net);
+  const y = tf.tidy(() => trainingPass(tf, model, model.output).run(x, key, []));
   const values = await y.data() as Float32Array;
   tf.dispose([x, y]);
   return values;
@@ -71,7 +73,7 @@ describe("the loss", () => {
       });
     });
     const given = tf.tensor2d(logits, [4, 3]);
-    expect(await value(tf.tidy(() => crossEntropy(tf, { kind: "softmax" }, given, classes, smoothing)))).toBeCloseTo(
+    expect(await value(tf.tidy(() => crossEntropy(tf, "softmax", given, classes, smoothing)))).toBeCloseTo(
       wanted,
       5,
     );
@@ -87,7 +89,7 @@ describe("the loss", () => {
       wanted -= (target * Math.log(p) + (1 - target) * Math.log(1 - p)) / 4;
     });
     const given = tf.tensor2d(logits.slice(0, 4), [4, 1]);
-    expect(await value(tf.tidy(() => crossEntropy(tf, { kind: "sigmoid" }, given, two, smoothing)))).toBeCloseTo(
+    expect(await value(tf.tidy(() => crossEntropy(tf, "sigmoid", given, two, smoothing)))).toBeCloseTo(
       wanted,
       5,
     );
@@ -96,16 +98,16 @@ describe("the loss", () => {
 
   test("stays finite where the probability of the right class rounds to 0", async () => {
     const far = tf.tensor2d([200, -200, 0], [1, 3]);
-    const loss = tf.tidy(() => crossEntropy(tf, { kind: "softmax" }, far, Int32Array.of(1)));
+    const loss = tf.tidy(() => crossEntropy(tf, "softmax", far, Int32Array.of(1)));
     expect(await value(loss)).toBeCloseTo(400, 2);
     far.dispose();
   });
 
   test("right ones are counted", async () => {
     const given = tf.tensor2d([1, 5, 2, 9, 0, 1, 0, 0, 3, 4, 1, 2], [4, 3]);
-    expect(await value(tf.tidy(() => rightOnes(tf, { kind: "softmax" }, given, Int32Array.of(1, 0, 2, 1))))).toBe(3);
+    expect(await value(tf.tidy(() => rightOnes(tf, given, Int32Array.of(1, 0, 2, 1))))).toBe(3);
     const one = tf.tensor2d([2, -1, 3, -4], [4, 1]) as Tensor2D;
-    expect(await value(tf.tidy(() => rightOnes(tf, { kind: "sigmoid" }, one, Int32Array.of(1, 1, 1, 0))))).toBe(3);
+    expect(await value(tf.tidy(() => rightOnes(tf, one, Int32Array.of(1, 1, 1, 0))))).toBe(3);
     tf.dispose([given, one]);
   });
 });
