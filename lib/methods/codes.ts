@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
+import type { SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { resize } from "../codec.ts";
 import { type CodesPart, readCodes } from "../data/codes_file.ts";
@@ -52,26 +52,23 @@ export class CodesOptions extends WalkOptions {
   override batchSize = 16;
 }
 
-/** The last layer, where it tells several classes apart at little more cost than the codes of `layer`. */
-function classesAfter(model: Model, layer: string): string | undefined {
-  const last = model.layers.at(-1)!;
-  const [classes, ...rest] = last.outputShape;
-  if (rest.length > 0 || (classes ?? 0) < 2) return undefined;
-  const place = model.layers.findIndex(({ name }) => name === layer);
-  const weighty = model.layers.slice(place + 1).filter(({ params }) => params > 0);
-  return weighty.length <= 1 ? last.name : undefined;
+/** Whether the model tells classes apart, at little more cost than the codes of `layer`. */
+function isClassifierBehind({ layers, output }: Model, layer: string): boolean {
+  if (output.kind !== "classes" && output.kind !== "binary") return false;
+  const place = layers.findIndex(({ name }) => name === layer);
+  return layers.slice(place + 1).filter(({ params }) => params > 0).length <= 1;
 }
 
-/** The layer that the classifier reads: the last layer with weights of its own. */
-function beforeClassifier(model: Model): string {
-  const classifier = model.layers.findLast(({ params }) => params > 0);
-  const layer = classifier && model.network.getLayer(classifier.name);
-  const before = layer?.inboundNodes[0]?.inboundLayers[0];
-  const names = (model.network as LayersModel).layers.map(({ name }) => name);
-  if (!before || !names.includes(before.name)) {
-    throw new RangeError(`${model.name} has no layer before its classifier: name the layer that puts the codes out.`);
-  }
-  return before.name;
+/** The layer that the last layer with weights reads, on the way to the output. */
+function beforeLast({ network, output, name, layers }: Model): string {
+  const inputsOf = ({ sourceLayer, nodeIndex }: SymbolicTensor) => sourceLayer.inboundNodes[nodeIndex].inputTensors;
+  let tensor: SymbolicTensor | undefined = network.outputs[output.index];
+  while (tensor && tensor.sourceLayer.countParams() === 0) tensor = inputsOf(tensor)[0];
+  const before = tensor && inputsOf(tensor)[0]?.sourceLayer.name;
+  if (before && layers.some((layer) => layer.name === before)) return before;
+  throw new RangeError(
+    `${JSON.stringify(name)} has no layer before its last one with weights: name the layer that puts the codes out.`,
+  );
 }
 
 /**
@@ -119,14 +116,14 @@ export async function codes(
   const { thumbnail, file, ...run } = readOptions("codes", CodesOptions, options);
   const { batchSize, signal, onProgress } = run;
   const reader = new InputReader("codes", model, dataset, run);
-  const { layer = beforeClassifier(model) } = run;
+  const { layer = beforeLast(model) } = run;
   model.layer(layer);
   const { size } = reader;
-  const classes = classesAfter(model, layer);
+  const isClassifier = isClassifierBehind(model, layer);
   const about = { layer, about: `${model.name} · ${layer} · ${dataset.name}` };
   const keeper: CodesKeeper<Codes | CodesFile> = file === undefined
     ? keepInMemory(size, about)
-    : await keepInFile(file, size, about, { predictions: classes !== undefined, pictures: thumbnail > 0 });
+    : await keepInFile(file, size, about, { predictions: isClassifier, pictures: thumbnail > 0 });
   /** Images that are on their way through the model, in their order. */
   const waiting: { id: string; label?: string; picture: Float32Array }[] = [];
   const inputs = reader.inputs(({ id, label, view }) => {
@@ -139,13 +136,13 @@ export async function codes(
       ids: images.map(({ id }) => id),
       labels: images.map(({ label }) => label),
       codes: { data: output.data, shape: [count, sizeOf(output.shape.slice(1))] },
-      ...(classes !== undefined && { predictions: likeliest(scores, model) }),
+      ...(isClassifier && { predictions: likeliest(scores, model) }),
       ...(thumbnail > 0 && { pictures: joined(images.map(({ picture }) => picture)) }),
     };
     await keeper.add(part, start);
   };
   try {
-    const layers = classes ? [layer, classes] : [layer];
+    const layers = isClassifier ? [layer, model.output.index] : [layer];
     return await withProgress(
       `Codes of ${model.name} · ${layer}`,
       size,
@@ -177,11 +174,11 @@ function joined(pictures: readonly Float32Array[]): Uint8Array {
 }
 
 /** The name of the likeliest class of each image. */
-function likeliest({ data, shape: [count, classes] }: NdArray, model: Model): string[] {
+function likeliest({ data, shape: [count] }: NdArray, { output }: Model): string[] {
+  const each = data.length / count;
   return Array.from({ length: count }, (_, i) => {
-    const row = data.subarray(i * classes, (i + 1) * classes);
-    const best = row.indexOf(row.reduce((a, b) => Math.max(a, b), -Infinity));
-    return model.labels?.[best] ?? `class ${best}`;
+    const values = output.values(data.subarray(i * each, (i + 1) * each));
+    return output.labels[output.predicted(values)];
   });
 }
 

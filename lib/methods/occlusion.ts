@@ -103,6 +103,8 @@ function resultOf(
     baseline: WORDS[baseline] ?? `the ${baseline}`,
     layer,
     labelOf: (index) => model.output.labels[index],
+    note: model.output.note,
+    noun: model.output.kind === "numbers" ? null : model.output.noun,
   });
 }
 

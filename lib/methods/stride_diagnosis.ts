@@ -61,18 +61,21 @@ async function accuracyOf(
   dataset: Dataset,
   options: { batchSize: number; signal?: AbortSignal; onProgress: (done: number) => void },
 ): Promise<number | null> {
-  const known = new Map(model.labels?.map((label, index) => [label, index]));
-  if (!dataset.labels?.every((label) => known.has(label))) return null;
+  const { kind, labels, index } = model.output;
+  const isClassifier = kind === "classes" || kind === "binary";
+  if (!isClassifier || !dataset.labels?.every((label) => labels.filter((own) => own === label).length === 1)) {
+    return null;
+  }
   const classes: number[] = [];
   const inputs = new InputReader("strideDiagnosis", model, dataset, { labelled: true }).inputs(({ label }) => {
-    classes.push(known.get(label!)!);
+    classes.push(labels.indexOf(label!));
   });
   let right = 0;
-  await forwardEach(model, inputs, [model.layers.at(-1)!.name], ([{ data, shape: [count, outputs] }], start) => {
+  await forwardEach(model, inputs, [index], ([{ data, shape: [count] }], start) => {
+    const each = data.length / count;
     for (let i = 0; i < count; i++) {
-      const own = data.subarray(i * outputs, (i + 1) * outputs);
-      const found = outputs === 1 ? Number(own[0] > 0.5) : own.indexOf(own.reduce((a, b) => Math.max(a, b)));
-      right += Number(found === classes[start + i]);
+      const values = model.output.values(data.subarray(i * each, (i + 1) * each));
+      right += Number(model.output.predicted(values) === classes[start + i]);
     }
     options.onProgress(start + count);
   }, { batchSize: options.batchSize, signal: options.signal });

@@ -276,7 +276,7 @@ export class ModelOutput {
       numbers: `${numbers} number${plural} (${by}), no probabilit${plural ? "ies" : "y"}`,
       map: `maps of ${numbers} channel${plural} (${by})`,
     };
-    return words[kind] + this.which;
+    return this.#of > 1 ? `${words[kind]}${this.which}, one of ${this.#of}` : words[kind];
   }
 
   /** Where its probabilities or numbers come from, in words: `softmax`, or, where the network puts out logits, `softmax of logits`. */
@@ -285,9 +285,16 @@ export class ModelOutput {
     return `${this.#link} of ${/^(linear|logSoftmax|unknown)$/.test(this.activation) ? "logits" : this.activation}`;
   }
 
-  /** Which of several outputs it is, as `, output "age" of 2`; empty where there is one. */
+  /** What captions say of the scores, where they are no logits; else empty. */
+  get note(): string {
+    if (this.logits || !this.#link) return "";
+    const several = this.#link === "softmax" ? "softmaxes" : "sigmoids";
+    return `The score is the probability itself: no logits stand behind a mean of several ${several}.`;
+  }
+
+  /** Which of several outputs it is, as `, of the output "age"`; empty where there is one. */
   get which(): string {
-    return this.#of > 1 ? `, output ${JSON.stringify(this.layer)} of ${this.#of}` : "";
+    return this.#of > 1 ? `, of the output ${JSON.stringify(this.layer)}` : "";
   }
 
   /**

@@ -122,7 +122,11 @@ export class Faithfulness extends Result<FaithfulnessRow> {
   }
 
   get #scored(): "probability" | "activation" | "score" {
-    return this.target.index !== undefined ? "probability" : this.target.layer !== undefined ? "activation" : "score";
+    return this.target.probability !== undefined
+      ? "probability"
+      : this.target.layer !== undefined
+      ? "activation"
+      : "score";
   }
 
   #chart(kind: Curve["kind"], baseline: string): Chart {

@@ -47,14 +47,14 @@ export interface OcclusionRow {
   column: number;
   /** `[y0, x0, y1, x1]` of the square in pixels; it may hang over the lower and the right edge. */
   box: readonly [number, number, number, number];
-  /** Of the target, 0…1; `null` where the target is no class. */
-  probability: number | null;
+  /** Of the target, 0…1; `null` where the target is no class or label. Absent where the model has no probabilities. */
+  probability?: number | null;
   /** Of the target. */
   score: number;
-  /** The most probable class. */
-  predicted: string;
-  /** The probability of that class, 0…1. */
-  predictedProbability: number;
+  /** The most probable class or label. Absent where the model has no probabilities. */
+  predicted?: string;
+  /** The probability of that class, 0…1. Absent where the model has no probabilities. */
+  predictedProbability?: number;
   /** The sum over the strongest feature map of the layer. */
   activity: number;
 }
@@ -69,8 +69,12 @@ export interface OcclusionParts extends Pick<Occlusion, "maps" | "target" | "ima
   baseline: string;
   /** The layer whose feature maps are summed. */
   layer: string;
-  /** The label of a class. */
+  /** The label of an output. */
   labelOf: (index: number) => string;
+  /** What has a probability: `"class"` or `"label"`; null where the model puts out numbers. */
+  noun: string | null;
+  /** What is to be known of the score; empty for nothing. */
+  note: string;
 }
 
 /** The classes that have a colour of their own, and how many have none. */
@@ -124,11 +128,13 @@ export class Occlusion extends Result<OcclusionRow> {
   readonly flops: { readonly full: number; readonly done: number };
   readonly #baseline: string;
   readonly #labelOf: OcclusionParts["labelOf"];
+  readonly #noun: OcclusionParts["noun"];
+  readonly #note: string;
 
   /** @internal */
   constructor(parts: OcclusionParts) {
     super();
-    const { unoccluded, work, baseline, layer, labelOf, ...own } = parts;
+    const { unoccluded, work, baseline, layer, labelOf, noun, note, ...own } = parts;
     const [{ score, predicted, activity }] = own.maps;
     Object.assign(this, own, { score, predicted, activity });
     this.unoccluded = own.target.probability ?? unoccluded.score;
@@ -139,6 +145,8 @@ export class Occlusion extends Result<OcclusionRow> {
     this.flops = { full: 2 * work.full, done: 2 * work.done };
     this.#baseline = baseline;
     this.#labelOf = labelOf;
+    this.#noun = noun;
+    this.#note = note && `${note} `;
   }
 
   /**
@@ -160,10 +168,12 @@ export class Occlusion extends Result<OcclusionRow> {
         row: Math.floor(i / score.shape[1]),
         column: i % score.shape[1],
         box,
-        probability: probability?.data[i] ?? null,
+        ...this.#noun && { probability: probability?.data[i] ?? null },
         score: score.data[i],
-        predicted: this.#labelOf(top[i][0].index),
-        predictedProbability: top[i][0].probability,
+        ...this.#noun && {
+          predicted: this.#labelOf(top[i][0].index),
+          predictedProbability: top[i][0].probability,
+        },
         activity: activity.data[i],
       }))
     );
@@ -175,7 +185,8 @@ export class Occlusion extends Result<OcclusionRow> {
   }
 
   /**
-   * The photo, and beside it the maps of activity, of probability or score, and of the most probable class.
+   * The photo, and beside it the maps of activity, of probability or score, and of the most probable class, if the model
+   * has any.
    *
    * @throws {RangeError} if `show` is neither `"probability"` nor `"score"`
    * @throws {TypeError} if the probability is asked for of a target that is no class
@@ -191,19 +202,21 @@ export class Occlusion extends Result<OcclusionRow> {
       shares,
       order.others > 0 ? `${order.others} other ${order.others > 1 ? "classes" : "class"}` : undefined,
     );
-    const blocks = [this.#slides((map) => this.#panels(map, order, show)), legend];
+    const blocks = [this.#slides((map) => this.#panels(map, order, show)), ...this.#noun ? [legend] : []];
     const { full, done } = this.flops;
     const score = brief(this.unoccludedScore);
     const watched = this.#watched === "score"
       ? `Score: that of ${targetText}, ${score} without the square. `
       : `Probability: from 0 to 1, ${this.#unoccludedText} without the square` +
-        (show === "score" ? `; shown is the score before the softmax or sigmoid, ${score} without. ` : ". ");
+        (show === "score"
+          ? `; shown is the score${this.#note ? "" : " before the softmax or sigmoid"}, ${score} without. `
+          : ". ");
     const caption =
       `A square filled with ${this.#baseline} stands at places ${
         this.maps[0].stride
       } pixels apart; each cell of a map is one place. ` + watched +
       `Activity: sum over channel ${this.layer.channel} of ${this.layer.name}, the strongest without the square; ` +
-      `bright is more. Hovering tells the likeliest classes and shows the square. ` +
+      `bright is more. Hovering tells ${this.#likeliest} and shows the square. ${this.#note}` +
       this.maps.flatMap((map) =>
         this.#remark(map)
           ? [`With the square of ${map.size} pixels the ${this.#watched} is ${this.#remark(map)}. `]
@@ -241,6 +254,11 @@ export class Occlusion extends Result<OcclusionRow> {
   /** What is watched as the square slides. */
   get #watched(): "probability" | "score" {
     return this.maps[0].probability ? "probability" : "score";
+  }
+
+  /** What the hover tells of each place. */
+  get #likeliest(): string {
+    return this.#noun ? `the likeliest ${this.#noun === "class" ? "classes" : `${this.#noun}s`}` : "the numbers";
   }
 
   get #unoccludedText(): string {
@@ -363,14 +381,16 @@ export class Occlusion extends Result<OcclusionRow> {
         note: `${brief(smallest)} … ${brief(largest)}`,
         alt: `${this.target.text} with the square at each place`,
       }),
-      positionPicture({
-        ...common,
-        shown: MAP_SHOWN,
-        heading: "most probable class",
-        note: "colours below",
-        alt: "The most probable class with the square at each place",
-        colors: classColors(predicted.data, order.shown.map(({ index }) => index)),
-      }),
+      ...this.#noun
+        ? [positionPicture({
+          ...common,
+          shown: MAP_SHOWN,
+          heading: `most probable ${this.#noun}`,
+          note: "colours below",
+          alt: `The most probable ${this.#noun} with the square at each place`,
+          colors: classColors(predicted.data, order.shown.map(({ index }) => index)),
+        })]
+        : [],
     ];
   }
 }

@@ -92,7 +92,7 @@ export class Prediction extends Result<PredictRow> {
     const title = `${model} · ${image}: ${this.#found}`;
     const each = this.kind === "labels" ? ", each label for itself" : "";
     const numbers = isNumbers
-      ? `Numbers of the output (${this.activation})${this.#which}; they are no probabilities. `
+      ? `Numbers (${this.activation})${this.#which}; they are no probabilities. `
       : `Top ${count} probabilities (${this.activation})${this.#which}${each}, bars from 0 to 1. `;
     const caption = `${numbers}The photo is what the model saw: ${height}×${width} pixels.`;
     const shown: Block = isNumbers

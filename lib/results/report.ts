@@ -117,7 +117,13 @@ export class Report extends Result<ReportRow> {
   }
 
   get #scored(): string {
-    return this.attributions[0].target.index !== undefined ? "probability" : "score (as a share of the whole image's)";
+    return this.attributions[0].target.probability !== undefined
+      ? "probability"
+      : "score (as a share of the whole image's)";
+  }
+
+  get #areas(): number[] {
+    return this.curves.map(({ area }) => area);
   }
 
   /** Whether a method shares the score out among the pixels. */
@@ -163,7 +169,7 @@ export class Report extends Result<ReportRow> {
         high: names.map((name) => Math.max(...areas(name, kind))),
       })),
       x: { title: "" },
-      y: { title: "area under the curve", min: 0, max: 1 },
+      y: { title: "area under the curve", min: Math.min(0, ...this.#areas), max: Math.max(1, ...this.#areas) },
       names,
       width: 640,
       alt: `Insertion and deletion areas: ` +

@@ -155,7 +155,7 @@ export async function walkCurves(
   if (!isProbability && !(whole > 0)) {
     throw new RangeError(
       `The target ${target.text} has the ${target.kind === "unit" ? "activation" : "score"} ${whole} for this image; ` +
-        "insertion and deletion need one above 0.",
+        "insertion and deletion need one above 0. Its opposite is the target { sum: [[-1, target]] }.",
     );
   }
   const scale = isProbability ? 1 : 1 / whole;

@@ -139,9 +139,10 @@ test("equals a naive loop, also in what is most probable, and leaves nothing beh
   const best = wanted.map((row) => row.indexOf(Math.max(...row)));
   expect([...result.predicted.data]).toEqual(best);
   expect(result.rows.map((row) => row.predicted)).toEqual(best.map((index) => labels[index]));
-  expect(worst(result.rows.map((row) => row.predictedProbability), wanted.map((row) => Math.max(...row)))).toBeLessThan(
-    1e-5,
-  );
+  expect(worst(result.rows.map((row) => row.predictedProbability!), wanted.map((row) => Math.max(...row))))
+    .toBeLessThan(
+      1e-5,
+    );
   for (const { top } of result.maps) {
     expect(top.every((guesses) => guesses.length === 3 && guesses[0].probability >= guesses[1].probability)).toBe(true);
   }

@@ -9,7 +9,7 @@ import type { ImageLike } from "../../data/image.ts";
 import { checkModel, type Model } from "../../model/model.ts";
 import { readOptions, RunOptions } from "../../options.ts";
 import { type AttributionInput, type Pair, pairsOf, resolveForImages } from "../../probe/attribution/inputs.ts";
-import type { Target } from "../../probe/target.ts";
+import { isOutput, type Target } from "../../probe/target.ts";
 import { Attribution, type AttributionParts } from "../../results/attribution.ts";
 import { collect, type Collection } from "../../results/result.ts";
 
@@ -102,10 +102,11 @@ export function attributionMethod<
         return resolveForImages(model, pairs, options);
       },
     });
-    const results = found.map((own) => {
-      const { of: { name: image, view, target, probability }, ...parts } = own;
+    const results = found.map((made) => {
+      const { of: { name: image, view, target, probability }, about: own, ...parts } = made;
+      const about = isOutput(target) && model.output.note ? `${own} ${model.output.note}` : own;
       const described = { ...target, ...probability !== undefined && { probability } };
-      return result({ ...parts, model: model.name, name: image, image: view, target: described }, own);
+      return result({ ...parts, about, model: model.name, name: image, image: view, target: described }, made);
     });
     return many ? collect(results, `${model.name} · ${results[0].method}`) : results[0];
   };
