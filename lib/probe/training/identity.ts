@@ -52,7 +52,8 @@ export function describeNetwork(network: LayersModel): Plain {
     return places.get(tensor.id)!;
   };
   network.inputs.forEach(({ id }, i) => places.set(id, `input ${i}`));
-  return { ...described, outputs: network.outputs.map(visit) };
+  const outputs = network.outputs.map(visit);
+  return { ...described, outputs };
 }
 
 /** How many differences an error lists. */
