@@ -7,8 +7,9 @@
 /** Shown where there is no number. */
 const NONE = "–";
 
+// Only what is no number is neither below nor at infinity.
 const missing = (value: number | null | undefined): value is null | undefined =>
-  value === null || value === undefined || Number.isNaN(value);
+  value === null || value === undefined || !(value <= Infinity);
 
 /** The minus sign of a text's numbers as typographers write it; a negative zero loses it. */
 const signed = (text: string) => text.replace(/^-(?=0(\.0*)?$)/, "").replace("-", "−");

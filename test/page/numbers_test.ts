@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
+import scripts from "../../lib/page/bundle.json" with { type: "json" };
 import { bytesOf, floatsOf, halfAt, significant } from "../../lib/page/numbers.ts";
 
 describe("bytesOf", () => {
@@ -45,4 +46,8 @@ test.each([
   [Infinity, 3, "Infinity"],
 ])("significant(%f, %i) is %s", (value, digits, words) => {
   expect(significant(value, digits)).toBe(words);
+});
+
+test("the scripts of a page hold no word for a bad number", () => {
+  for (const script of Object.values(scripts)) expect(script).not.toMatch(/NaN|undefined/);
 });
