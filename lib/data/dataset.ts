@@ -52,6 +52,10 @@ export function checkDataset(asker: string, dataset: unknown): asserts dataset i
   if (labels !== undefined) checkLabels(`The labels of ${named.replace("The", "the")}`, labels);
 }
 
+/** Whether something may be meant as a data set: it can be walked asynchronously. */
+export const isDataset = (value: unknown): value is Dataset =>
+  typeof (value as Partial<Dataset> | null)?.[Symbol.asyncIterator] === "function";
+
 /**
  * @param name what the labels are, at the start of a sentence
  * @throws {TypeError} if they are no array of strings

@@ -4,17 +4,21 @@
  * @module
  */
 
+import type { NdArray } from "../array.ts";
+import { resize } from "../codec.ts";
+import { type Dataset, dataset, isDataset } from "../data/dataset.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
+import { type ImageView, InputReader } from "../model/inputs.ts";
 import { checkModel, type Model } from "../model/model.ts";
-import { abortSignal, callback, readOptions, whole } from "../options.ts";
+import { readOptions, WalkOptions, whole } from "../options.ts";
 import { item } from "../probe/forward.ts";
-import { forwardAll } from "../scan/forward_all.ts";
+import { forwardAll, forwardEach } from "../scan/forward_all.ts";
 import { Prediction, type PredictRow } from "../results/prediction.ts";
 import { withProgress } from "../results/progress.ts";
 import { collect, type Collection } from "../results/result.ts";
 
 /** What `predict` can be asked for. */
-export class PredictOptions {
+export class PredictOptions extends WalkOptions {
   /**
    * How many classes or labels to keep, the likeliest first; of numbers, how many of the outputs, from the first on.
    * @default 5; of numbers all
@@ -22,18 +26,14 @@ export class PredictOptions {
   @whole(1)
   top?: number;
   /**
-   * Of many images, how many run at once: what bounds memory.
+   * Of many images, how many run at once, at most.
    * @default 16
    */
-  @whole(1)
-  batchSize = 16;
-  /** Stops between batches. */
-  @abortSignal()
-  signal?: AbortSignal;
-  /** Called after each batch with how many images are done, and of how many. */
-  @callback()
-  onProgress?: (done: number, total: number) => void;
+  override batchSize = 16;
 }
+
+/** Of a data set this is the longest side of the pictures that are kept, so that memory holds those of many images. */
+const KEPT = 32;
 
 /**
  * Says what a model puts out for an image, or for many: the likeliest classes or labels, or the numbers of a regression.
@@ -42,11 +42,12 @@ export class PredictOptions {
  * go through a softmax or a sigmoid, and the caption says so; numbers stay as they are.
  *
  * @param model what to ask
- * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these, which runs in batches (on WASM
- *   over all cores) under a progress bar
+ * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these, or a data set, which run in
+ *   batches (on WASM over all cores) under a progress bar
  * @returns rows `{ label, index, probability }`, the likeliest first, or `{ label, index, value }` where the outputs are no
- *   probabilities; for an array a {@linkcode Collection} with one
- *   {@linkcode Prediction} an image, which shows itself as one figure
+ *   probabilities; for an array or a data set a {@linkcode Collection} with one
+ *   {@linkcode Prediction} an image, which shows itself as one figure; images of a data set that cannot be read are left
+ *   out and stand in its `skipped`
  * @throws {RangeError} if `top` is not a whole number ≥ 1
  * @throws {TypeError} if the model puts out maps, or does not read images
  *
@@ -63,42 +64,74 @@ export async function predict(model: Model, image: ImageLike, options?: Partial<
 /** Classifies many images: an array of predictions that shows itself as one figure. */
 export async function predict(
   model: Model,
-  images: readonly ImageLike[],
+  images: readonly ImageLike[] | Dataset,
   options?: Partial<PredictOptions>,
 ): Promise<Collection<Prediction>>;
 export async function predict(
   model: Model,
-  images: ImageLike | readonly ImageLike[],
+  images: ImageLike | readonly ImageLike[] | Dataset,
   options: Partial<PredictOptions> = {},
 ): Promise<Prediction | Collection<Prediction>> {
   checkModel("predict", model);
-  const { top, batchSize, signal, onProgress } = readOptions("predict", PredictOptions, options);
+  const { top, ...run } = readOptions("predict", PredictOptions, options);
   const { output } = model;
   output.checkVector(`For maps use activations(model, image, { layer: ${JSON.stringify(output.layer)} }).`);
-  const many = Array.isArray(images);
-  const sources = await Promise.all((many ? images as readonly ImageLike[] : [images as ImageLike]).map(toImage));
-  const views = await Promise.all(sources.map((source) => model.view(source)));
-  const inputs = views.map((view) => model.input(view));
-  const run = (onProgress?: (done: number) => void) =>
-    forwardAll(model, inputs, [output.index], { batchSize, signal, onProgress });
-  const [outputs] = many
-    ? await withProgress(`Classifying with ${model.name}`, inputs.length, run, onProgress)
-    : await run((done) => onProgress?.(done, 1));
-
   const isNumbers = output.kind === "numbers";
-  const predictions = views.map((view, i) => {
-    const rows = Array.from(output.values(item(outputs, i).data), (value, index): PredictRow => ({
+  const predicted = (
+    values: Float32Array,
+    { view, name, ...known }: Pick<ImageView, "view" | "name"> & Partial<ImageView>,
+    kept: NdArray,
+  ) => {
+    const rows = Array.from(output.values(values), (value, index): PredictRow => ({
       label: output.labels[index],
       index,
       ...isNumbers ? { value } : { probability: value },
     }));
     // The likeliest first; numbers stay in their order.
     if (!isNumbers) rows.sort((a, b) => b.probability! - a.probability! || a.index - b.index);
-    return new Prediction(rows.slice(0, top ?? (isNumbers ? undefined : 5)), view, {
-      kind: output.kind,
-      activation: output.reading,
-      which: output.which,
-    }, { model: model.name, image: sources[i].name });
+    const about = { kind: output.kind, activation: output.reading, which: output.which };
+    const names = { model: model.name, image: name, seen: view.shape, ...known };
+    return new Prediction(rows.slice(0, top ?? (isNumbers ? undefined : 5)), kept, about, names);
+  };
+  const isSet = isDataset(images);
+  if (!isSet && !Array.isArray(images)) {
+    const source = await toImage(images as ImageLike);
+    const view = await model.view(source);
+    const onProgress = (done: number) => run.onProgress?.(done, 1);
+    const [outputs] = await forwardAll(model, [model.input(view)], [output.index], { ...run, onProgress });
+    return predicted(outputs.data, { view, name: source.name }, view);
+  }
+  const all = isSet ? images : dataset((images as ImageLike[]).map((image) => ({ image })), { name: "the array" });
+  const reader = new InputReader("predict", model, all, {
+    ...run,
+    onBadImage: run.onBadImage ?? (isSet ? "skip" : "stop"),
   });
-  return many ? collect(predictions, `${model.name} · predictions`) : predictions[0];
+  const waiting: ImageView[] = [];
+  const predictions: Prediction[] = [];
+  const receive = ([outputs]: NdArray[]) =>
+    waiting.splice(0, outputs.shape[0]).forEach((image, i) => {
+      const { id, label, name, view } = image;
+      const known = isSet ? { id, label, name: id } : { name };
+      predictions.push(predicted(item(outputs, i).data, { ...known, view }, isSet ? small(view) : view));
+    });
+  await withProgress(
+    `Classifying with ${model.name}`,
+    reader.size,
+    (onProgress) =>
+      forwardEach(model, reader.inputs((image) => waiting.push(image)), [output.index], receive, {
+        ...run,
+        onProgress,
+      }),
+    run.onProgress,
+    reader,
+  );
+  return collect(predictions, `${model.name} · predictions`, reader.skipped);
+}
+
+/** A picture no larger than those that are kept of a data set. */
+function small(view: NdArray): NdArray {
+  const [height, width] = view.shape;
+  const scale = KEPT / Math.max(height, width);
+  const side = (length: number) => Math.max(1, Math.round(length * scale));
+  return scale < 1 ? resize(view, [side(height), side(width)], { fit: "squash" }) : view;
 }

@@ -15,6 +15,8 @@ import type { Model } from "./model.ts";
 export interface ImageView extends DatasetRow {
   /** Its place among those that could be read. */
   readonly place: number;
+  /** What the image itself is called, as `"dog.jpg"`. */
+  readonly name: string;
   /** Brought to the model's size, `[h, w, 3]`, RGB, 0…255 ({@linkcode Model.view}). */
   readonly view: NdArray;
 }
@@ -83,13 +85,14 @@ export class InputReader implements AsyncIterable<ImageView> {
           `The image ${JSON.stringify(known.id)} of ${named} has no label; wanted one for each image.`,
         );
       }
-      let view: NdArray | undefined;
+      let image: Pick<ImageView, "name" | "view"> | undefined;
       try {
-        view = await this.#model.view(await read());
+        const source = await read();
+        image = { name: source.name, view: await this.#model.view(source) };
       } catch (error) {
         skipped.push({ id: known.id, reason: this.#reasonToSkip(known.id, error) });
       }
-      if (view) yield { ...known, place: walked - skipped.length, view };
+      if (image) yield { ...known, ...image, place: walked - skipped.length };
       walked++;
       if (walked === this.size && this.size < this.#dataset.size) break;
     }

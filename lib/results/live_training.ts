@@ -18,6 +18,7 @@ import { layerOf } from "../data/history.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, duration, percent } from "../format.ts";
+import { skippedNote } from "./skipped.ts";
 import { curveBlocks, type DrawnHistory, filterPicture, mapsPicture, sparsityBlocks } from "./training_figures.ts";
 
 type DrawnSnapshot = DrawnHistory["snapshots"][number];
@@ -145,7 +146,7 @@ export class LiveTraining {
       if (!inKernel()) console.log(epochLine(history, epochs, this.#times(done)));
       return;
     }
-    await this.#reading.finish();
+    await this.#reading.finish(skippedNote(history.skipped ?? []));
     this.#from = done;
     this.#start = performance.now();
     this.#now = history.snapshots.at(-1);

@@ -32,6 +32,16 @@ interface Predicted {
   which: string;
 }
 
+/** What a prediction is of. */
+interface PredictedNames {
+  model: string;
+  image: string;
+  /** The shape of the image as the model saw it. */
+  seen: readonly number[];
+  id?: string;
+  label?: string;
+}
+
 /** A smaller photo is shown enlarged by a whole factor, up to this size. */
 const SHOWN = 224;
 
@@ -41,8 +51,12 @@ const words = ({ probability, value }: PredictRow) => probability === undefined 
 export class Prediction extends Result<PredictRow> {
   /** The likeliest classes or labels, the likeliest first; numbers in the order of the outputs. */
   readonly rows: readonly PredictRow[];
-  /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255. */
+  /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255; of a data set, where it is larger, made smaller to 32 pixels. */
   readonly image: NdArray;
+  /** Of an image of a data set: its id there. */
+  readonly id?: string;
+  /** Of an image of a data set: the label that it has there. */
+  readonly label?: string;
   /** What the numbers are, as `model.output.kind` says it: `"classes"`, `"binary"`, `"labels"` or `"numbers"`. */
   readonly kind: string;
   /**
@@ -50,7 +64,7 @@ export class Prediction extends Result<PredictRow> {
    * `"softmax of logits"`.
    */
   readonly activation: string;
-  readonly #names: { model: string; image: string };
+  readonly #names: PredictedNames;
   readonly #which: string;
 
   /** @internal */
@@ -58,11 +72,13 @@ export class Prediction extends Result<PredictRow> {
     rows: PredictRow[],
     image: NdArray,
     { kind, activation, which }: Predicted,
-    names: { model: string; image: string },
+    names: PredictedNames,
   ) {
     super();
     this.rows = rows;
     this.image = image;
+    if (names.id !== undefined) this.id = names.id;
+    if (names.label !== undefined) this.label = names.label;
     this.kind = kind;
     this.activation = activation;
     this.#which = which;
@@ -84,7 +100,7 @@ export class Prediction extends Result<PredictRow> {
 
   /** Bars of the probabilities, or a table of the numbers, beside the photo. */
   override figure(): Figure {
-    const { model, image } = this.#names;
+    const { model, image, seen: [rows, columns] } = this.#names;
     const [best] = this.rows;
     const count = this.rows.length;
     const [height, width] = this.image.shape;
@@ -94,7 +110,8 @@ export class Prediction extends Result<PredictRow> {
     const numbers = isNumbers
       ? `Numbers (${this.activation})${this.#which}; they are no probabilities. `
       : `Top ${count} probabilities (${this.activation})${this.#which}${each}, bars from 0 to 1. `;
-    const caption = `${numbers}The photo is what the model saw: ${height}×${width} pixels.`;
+    const caption = `${numbers}The photo is what the model saw: ${rows}×${columns} pixels` +
+      `${height < rows || width < columns ? `, here ${height}×${width}` : ""}.`;
     const shown: Block = isNumbers
       ? {
         kind: "table",

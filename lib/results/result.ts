@@ -4,9 +4,11 @@
  * @module
  */
 
+import type { SkippedImage } from "../data/dataset.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import { displaySymbol, type MimeBundle } from "../figure/cell.ts";
 import { Figure, Shown } from "../figure/figure.ts";
+import { skippedNote } from "./skipped.ts";
 
 /** A result that is made of rows. */
 export abstract class Result<Row extends object = object> extends Shown {
@@ -26,6 +28,12 @@ export abstract class Result<Row extends object = object> extends Shown {
  */
 export class Collection<Item extends Shown> extends Array<Item> {
   #title = "results";
+  #skipped: readonly SkippedImage[] = [];
+
+  /** The images of a data set that could not be read, with the reason. */
+  get skipped(): readonly SkippedImage[] {
+    return this.#skipped;
+  }
 
   /** @internal */
   static override get [Symbol.species](): ArrayConstructor {
@@ -36,17 +44,18 @@ export class Collection<Item extends Shown> extends Array<Item> {
   figure(): Figure {
     const rows = this.map((item) => item.sheetRow());
     const title = `${this.#title} (${this.length})`;
+    const note = skippedNote(this.#skipped);
     const alike = new Set(rows.map(({ caption }) => caption)).size === 1;
     return new Figure({
       title,
-      caption: alike ? rows[0].caption : "",
+      caption: [alike ? rows[0].caption : "", note].filter(Boolean).join(" "),
       blocks: rows.map(({ heading, note, caption, blocks }) => ({
         kind: "row",
         heading,
         note: [note, alike ? "" : caption].filter(Boolean).join(" · "),
         blocks: [...blocks],
       })),
-      text: [title, ...this.map((item) => item.figure().text)].join("\n\n"),
+      text: [title, ...this.map((item) => item.figure().text), ...(note ? [note] : [])].join("\n\n"),
     });
   }
 
@@ -86,9 +95,14 @@ export class Collection<Item extends Shown> extends Array<Item> {
   }
 
   /** @internal Makes a collection of items under a title. */
-  static titled<Item extends Shown>(items: readonly Item[], title: string): Collection<Item> {
+  static titled<Item extends Shown>(
+    items: readonly Item[],
+    title: string,
+    skipped: readonly SkippedImage[],
+  ): Collection<Item> {
     const collection = new Collection<Item>();
     collection.#title = title;
+    collection.#skipped = skipped;
     for (const item of items) collection.push(item);
     return collection;
   }
@@ -98,7 +112,12 @@ export class Collection<Item extends Shown> extends Array<Item> {
  * Makes a collection of results, in the order of what was asked.
  *
  * @param title of the one figure, as `"resnet50 · predictions"`; how many there are is added to it
+ * @param skipped images that could not be read
  */
-export function collect<Item extends Shown>(items: readonly Item[], title = "results"): Collection<Item> {
-  return Collection.titled(items, title);
+export function collect<Item extends Shown>(
+  items: readonly Item[],
+  title = "results",
+  skipped: readonly SkippedImage[] = [],
+): Collection<Item> {
+  return Collection.titled(items, title, skipped);
 }

@@ -173,13 +173,14 @@ function curves(history: DrawnHistory): Figure {
   const line = (row: DrawnHistory["rows"][number]) =>
     `  epoch ${String(row.epoch).padStart(3)}  loss ${brief(row.loss)}  accuracy ${percent(row.accuracy)}  ` +
     `validation ${brief(row.validationLoss)}, ${percent(row.validationAccuracy)}`;
+  const note = skippedNote(history.skipped ?? []);
   const title = `${model} · ${rows.length} ${rows.length === 1 ? "epoch" : "epochs"} of ${dataset} · ${reached}`;
   return new Figure({
     title,
     caption: "Training is measured during each epoch, while the network still learns and with dropout; validation " +
-      `after it, without. ${skippedNote(history.skipped ?? [])}`.trim(),
+      `after it, without. ${note}`.trim(),
     blocks: curveBlocks(history),
-    text: [title, ...rows.map(line)].join("\n"),
+    text: [title, ...rows.map(line), ...(note ? [note] : [])].join("\n"),
   });
 }
 

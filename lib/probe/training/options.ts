@@ -8,18 +8,7 @@ import { checkDataset, type Dataset } from "../../data/dataset.ts";
 import type { ImageLike } from "../../data/image.ts";
 import { kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
-import {
-  abortSignal,
-  belowOne,
-  callback,
-  type OnBadImage,
-  oneOf,
-  positive,
-  readOptions,
-  rule,
-  text,
-  whole,
-} from "../../options.ts";
+import { belowOne, positive, readOptions, rule, text, WalkOptions, whole } from "../../options.ts";
 import { Augment } from "./augment.ts";
 import { type Optimizer, readOptimizer } from "./optimizer.ts";
 import { readSchedule, type Schedule, startSchedule } from "./schedule.ts";
@@ -51,7 +40,7 @@ const augmentObject = rule((name, value) => {
 });
 
 /** All options of a run, with their defaults. */
-export class TrainingSpec {
+export class TrainingSpec extends WalkOptions {
   /**
    * How gradients become steps.
    * @default "sgd", with momentum 0.9
@@ -78,8 +67,7 @@ export class TrainingSpec {
    * How many images make one step.
    * @default 32
    */
-  @whole(1)
-  batchSize = 32;
+  override batchSize = 32;
   /**
    * Images that are never trained on: a data set, or a share of the given one (chosen at random by the seed).
    * @default 0.1
@@ -135,19 +123,10 @@ export class TrainingSpec {
    * @default the first validation image, or else the first of all
    */
   probe?: ImageLike;
-  /**
-   * What is done at an image that cannot be read: `"skip"` leaves it out, and the history lists it with the reason
-   * (`skipped`, and in the caption of its curves); `"stop"` ends the run with an error that names it.
-   * @default "skip"
-   */
-  @oneOf("skip", "stop")
-  onBadImage?: OnBadImage;
   /** Ends the run between two steps; what was learned by then stays. */
-  @abortSignal()
-  signal?: AbortSignal;
+  declare signal?: AbortSignal;
   /** Called now and then with the number of images trained on so far and in all. */
-  @callback()
-  onProgress?: (done: number, total: number) => void;
+  declare onProgress?: (done: number, total: number) => void;
 }
 
 /** Options of a run, of which those that are not given have their defaults. */
