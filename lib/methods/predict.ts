@@ -101,6 +101,11 @@ export async function predict(
     const [outputs] = await forwardAll(model, [model.input(view)], [output.index], { ...run, onProgress });
     return predicted(outputs.data, { view, name: source.name }, view);
   }
+  if (!isSet && images.length === 0) {
+    throw new RangeError(
+      "There is no input to run through the model: the array of images is empty; wanted at least one.",
+    );
+  }
   const all = isSet ? images : dataset((images as ImageLike[]).map((image) => ({ image })), { name: "the array" });
   const reader = new InputReader("predict", model, all, {
     ...run,
