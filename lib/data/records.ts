@@ -41,15 +41,15 @@ export interface OcclusionMap {
   readonly size: number;
   /** Pixels from place to place. */
   readonly stride: number;
-  /** The target's probability, 0…1; only of a class. */
+  /** The target's probability, 0…1; only of a class or label. */
   readonly probability?: NdArray;
-  /** The target's score: of a class, the number before the softmax or sigmoid. */
+  /** The target's score: of a class or label, the number before the softmax or sigmoid. */
   readonly score: NdArray;
   /** The sum over the feature map that is strongest without the square. */
   readonly activity: NdArray;
-  /** The index of the most probable class. */
-  readonly predicted: NdArray;
-  /** The most probable classes at each place, row by row. */
+  /** The index of the most probable class or label, or of the largest number; absent where the model puts out maps. */
+  readonly predicted?: NdArray;
+  /** The most probable classes or labels at each place, row by row; empty where the outputs are no probabilities. */
   readonly top: readonly (readonly { readonly index: number; readonly probability: number }[])[];
   /** `[y0, x0, y1, x1]` of the square at each place, row by row, in pixels; the last ones may hang over the edge. */
   readonly boxes: readonly (readonly [number, number, number, number])[];

@@ -102,9 +102,9 @@ function resultOf(
     image,
     baseline: WORDS[baseline] ?? `the ${baseline}`,
     layer,
-    labelOf: (index) => model.output.labels[index],
+    noun: model.output.noun,
     note: model.output.note,
-    noun: model.output.kind === "numbers" ? null : model.output.noun,
+    labelOf: (index) => model.output.labels[index],
   });
 }
 
@@ -167,10 +167,11 @@ export async function occlusion(
     sizes.map((size) => positionsAlong(height, size, stride).length * positionsAlong(width, size, stride).length)
   );
   const isOutput = typeof target === "string" || typeof target === "number";
-  model.output.checkVector("Occlusion watches a vector; activations(model, image, { layer }) shows maps.");
-  const isClass = isOutput && model.output.kind !== "numbers";
+  if (isOutput) {
+    model.output.checkVector("Give a unit { layer, channel, cell } or a function of the outputs as the target.");
+  }
   // The score of any other target takes a second walk over the places.
-  const walks = isClass ? 1 : 2;
+  const walks = isOutput ? 1 : 2;
   const total = walks * counts.reduce((sum, count) => sum + count);
   if (isOutput && target !== "predicted") resolveOutput(model, target);
   const layer = given.layer === undefined ? lastMaps(model) : checkMaps(model, given.layer);
@@ -182,7 +183,7 @@ export async function occlusion(
       for (const [i, view] of views.entries()) {
         const names = { model: model.name, name: sources[i].name };
         const filling = await makeBaseline(model, view, baseline, seed);
-        const watched = isClass ? target : (await attributionInputs(model, sources[i], target, given))[0].target;
+        const watched = isOutput ? target : (await attributionInputs(model, sources[i], target, given))[0].target;
         const runs: Occluded[] = [];
         for (const size of sizes) {
           const run = await occlude(model, view, {
@@ -193,7 +194,7 @@ export async function occlusion(
             stride,
             layer,
             score: scorePositionsOnAllCores,
-            ...live.active && isClass && {
+            ...live.active && isOutput && {
               onPart: (map, { target, score }) => live.offer(() => partialFigure({ ...names, map, target, score })),
             },
             onProgress: (done) => update(before + done),

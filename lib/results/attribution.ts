@@ -18,6 +18,8 @@ import { enlargement, painted } from "./panels.ts";
 export interface AttributionTarget {
   /** The target in words. */
   readonly text: string;
+  /** What it is: `"class"`, `"label"`, `"number"`, `"unit"`, `"direction"`, `"function"` or `"sum"`. */
+  readonly kind?: string;
   /** The index of the class among the model's outputs. */
   readonly index?: number;
   /** The label of the class. */

@@ -21,7 +21,7 @@ export interface Curve {
   readonly kind: "insertion" | "deletion";
   /** Share of the pixels that have changed, 0…1. */
   readonly share: readonly number[];
-  /** The class's probability; the score of any other target as a share of that for the whole image. */
+  /** The class's or label's probability; the score of any other target as a share of that for the whole image. */
   readonly score: readonly number[];
   /** The area under the curve by the trapezoidal rule: for probabilities 0…1. */
   readonly area: number;
@@ -91,8 +91,9 @@ export class Faithfulness extends Result<FaithfulnessRow> {
     const { model, image } = this.#names;
     const { text } = this.target;
     const title = `${model} · insertion and deletion · ${targetText(this.target)} · ${image}`;
-    const score = { probability: "Probability", activation: "Activation", score: "Score" }[this.#scored] +
-      (this.#scored === "probability" ? "" : ", as a share of that for the whole image,");
+    const scored = scoredOf(this.target);
+    const score = scored[0].toUpperCase() + scored.slice(1) +
+      (scored === "probability" ? "" : ", as a share of that for the whole image,");
     const caption = [
       `${score} of ${text} as pixels come (insertion: from the baseline to the image) or go (deletion: from the image to`,
       `the baseline), the most important first, in ${
@@ -121,14 +122,6 @@ export class Faithfulness extends Result<FaithfulnessRow> {
     return new Figure({ title, caption, blocks });
   }
 
-  get #scored(): "probability" | "activation" | "score" {
-    return this.target.probability !== undefined
-      ? "probability"
-      : this.target.layer !== undefined
-      ? "activation"
-      : "score";
-  }
-
   #chart(kind: Curve["kind"], baseline: string): Chart {
     const curves = this.curves.filter((curve) => curve.kind === kind && curve.baseline === baseline);
     const highest = Math.max(1, ...curves.flatMap(({ score }) => score));
@@ -137,7 +130,7 @@ export class Faithfulness extends Result<FaithfulnessRow> {
       kind: "chart",
       heading: kind === "insertion" ? `Insertion, from ${named(baseline)}` : `Deletion, to ${named(baseline)}`,
       x: { title: kind === "insertion" ? "share of pixels put in" : "share of pixels taken out", min: 0, max: 1 },
-      y: { title: this.#scored, min: lowest, max: highest },
+      y: { title: scoredOf(this.target), min: lowest, max: highest },
       series: curves.map(({ method, share, score, area }) => ({
         label: `${method} ${fixed(area)}`,
         x: share,
@@ -149,6 +142,16 @@ export class Faithfulness extends Result<FaithfulnessRow> {
     };
   }
 }
+
+/** What of a target is scored. */
+export const scoredOf = ({ probability, index, layer }: AttributionTarget): string =>
+  probability !== undefined
+    ? "probability"
+    : index !== undefined
+    ? "number"
+    : layer !== undefined
+    ? "activation"
+    : "score";
 
 const named = (baseline: string) => baseline === "custom" ? "an image of one's own" : baseline;
 

@@ -47,13 +47,13 @@ export interface OcclusionRow {
   column: number;
   /** `[y0, x0, y1, x1]` of the square in pixels; it may hang over the lower and the right edge. */
   box: readonly [number, number, number, number];
-  /** Of the target, 0…1; `null` where the target is no class or label. Absent where the model has no probabilities. */
-  probability?: number | null;
   /** Of the target. */
   score: number;
-  /** The most probable class or label. Absent where the model has no probabilities. */
+  /** Of the target, 0…1; `null` where it is no class or label. Absent where the model's outputs are no probabilities. */
+  probability?: number | null;
+  /** The most probable class or label; absent likewise. */
   predicted?: string;
-  /** The probability of that class, 0…1. Absent where the model has no probabilities. */
+  /** The probability of that class or label, 0…1; absent likewise. */
   predictedProbability?: number;
   /** The sum over the strongest feature map of the layer. */
   activity: number;
@@ -69,12 +69,12 @@ export interface OcclusionParts extends Pick<Occlusion, "maps" | "target" | "ima
   baseline: string;
   /** The layer whose feature maps are summed. */
   layer: string;
-  /** The label of an output. */
-  labelOf: (index: number) => string;
-  /** What has a probability: `"class"` or `"label"`; null where the model puts out numbers. */
-  noun: string | null;
+  /** What the outputs are called: `"class"`, `"label"` or `"output"`. */
+  noun: string;
   /** What is to be known of the score; empty for nothing. */
   note: string;
+  /** The label of an output. */
+  labelOf: (index: number) => string;
 }
 
 /** The classes that have a colour of their own, and how many have none. */
@@ -99,8 +99,6 @@ export class Occlusion extends Result<OcclusionRow> {
   readonly maps!: readonly OcclusionMap[];
   /** Of the first size: the target's score at each place, `[rows, columns]`; of a class, before the softmax or sigmoid. */
   readonly score!: NdArray;
-  /** Of the first size: the index of the most probable class, `[rows, columns]`. */
-  readonly predicted!: NdArray;
   /** Of the first size: the sum over the layer's strongest feature map, `[rows, columns]`. */
   readonly activity!: NdArray;
   /** Without a square: the target's probability if it is a class, else its score. */
@@ -126,38 +124,46 @@ export class Occlusion extends Result<OcclusionRow> {
   readonly model!: string;
   /** Floating-point operations (two for each multiply-add) of full passes, and as many as were done. */
   readonly flops: { readonly full: number; readonly done: number };
-  readonly #baseline: string;
+  readonly #words: { baseline: string; noun: string; nouns: string; note: string };
   readonly #labelOf: OcclusionParts["labelOf"];
-  readonly #noun: OcclusionParts["noun"];
-  readonly #note: string;
 
   /** @internal */
   constructor(parts: OcclusionParts) {
     super();
-    const { unoccluded, work, baseline, layer, labelOf, noun, note, ...own } = parts;
-    const [{ score, predicted, activity }] = own.maps;
-    Object.assign(this, own, { score, predicted, activity });
+    const { unoccluded, work, baseline, layer, noun, note, labelOf, ...own } = parts;
+    const [{ score, activity }] = own.maps;
+    Object.assign(this, own, { score, activity });
     this.unoccluded = own.target.probability ?? unoccluded.score;
     this.unoccludedScore = unoccluded.score;
     this.unoccludedActivity = unoccluded.activity;
     this.layer = { name: layer, channel: unoccluded.channel };
     this.map = pixelMap(own.maps[0], this.unoccluded, own.image.shape);
     this.flops = { full: 2 * work.full, done: 2 * work.done };
-    this.#baseline = baseline;
+    this.#words = { baseline, noun, nouns: noun === "class" ? "classes" : `${noun}s`, note };
     this.#labelOf = labelOf;
-    this.#noun = noun;
-    this.#note = note && `${note} `;
   }
 
   /**
    * Of the first size: the target's probability with the square at each place, `[rows, columns]`, 0…1.
    *
-   * @throws {TypeError} if the target is no class
+   * @throws {TypeError} if the target is no class or label
    */
   get probability(): NdArray {
     const { probability } = this.maps[0];
     if (probability) return probability;
-    throw new TypeError(`The target ${this.target.text} is no class, so it has no probability; read its score.`);
+    const what = this.target.index === undefined ? "is no class, so it has no probability" : "is no probability";
+    throw new TypeError(`The target ${this.target.text} ${what}; read its score.`);
+  }
+
+  /**
+   * Of the first size: the index of the most probable class or label, or of the largest number, `[rows, columns]`.
+   *
+   * @throws {TypeError} if the model puts out maps
+   */
+  get predicted(): NdArray {
+    const { predicted } = this.maps[0];
+    if (predicted) return predicted;
+    throw new TypeError(`The model ${JSON.stringify(this.model)} puts out maps, so it predicts none; read the score.`);
   }
 
   /** One row for each place, size after size. */
@@ -168,9 +174,9 @@ export class Occlusion extends Result<OcclusionRow> {
         row: Math.floor(i / score.shape[1]),
         column: i % score.shape[1],
         box,
-        ...this.#noun && { probability: probability?.data[i] ?? null },
+        ...top[i].length > 0 && { probability: probability?.data[i] ?? null },
         score: score.data[i],
-        ...this.#noun && {
+        ...top[i].length > 0 && {
           predicted: this.#labelOf(top[i][0].index),
           predictedProbability: top[i][0].probability,
         },
@@ -185,11 +191,10 @@ export class Occlusion extends Result<OcclusionRow> {
   }
 
   /**
-   * The photo, and beside it the maps of activity, of probability or score, and of the most probable class, if the model
-   * has any.
+   * The photo, and beside it the maps of activity, of probability or score, and of the most probable class or label.
    *
    * @throws {RangeError} if `show` is neither `"probability"` nor `"score"`
-   * @throws {TypeError} if the probability is asked for of a target that is no class
+   * @throws {TypeError} if the probability is asked for of a target that is no class or label
    */
   override figure(options: Partial<OcclusionFigureOptions> = {}): Figure {
     const { show = this.#watched } = readOptions("figure", OcclusionFigureOptions, options);
@@ -197,26 +202,24 @@ export class Occlusion extends Result<OcclusionRow> {
     const { text: targetText } = this.target;
     const title = `${this.model} · occlusion · ${targetText} (${this.#unoccludedText}) · ${this.name}`;
     const order = this.#classOrder();
-    const shares = order.shown.map(({ index, share }) => `${this.#labelOf(index)} · ${percent(share)} of places`);
-    const legend = classLegend(
-      shares,
-      order.others > 0 ? `${order.others} other ${order.others > 1 ? "classes" : "class"}` : undefined,
-    );
-    const blocks = [this.#slides((map) => this.#panels(map, order, show)), ...this.#noun ? [legend] : []];
+    const blocks = [this.#slides((map) => this.#panels(map, order, show)), ...order ? [this.#legend(order)] : []];
     const { full, done } = this.flops;
     const score = brief(this.unoccludedScore);
     const watched = this.#watched === "score"
       ? `Score: that of ${targetText}, ${score} without the square. `
       : `Probability: from 0 to 1, ${this.#unoccludedText} without the square` +
         (show === "score"
-          ? `; shown is the score${this.#note ? "" : " before the softmax or sigmoid"}, ${score} without. `
+          ? `; shown is the score${this.#words.note ? "" : " before the softmax or sigmoid"}, ${score} without. `
           : ". ");
     const caption =
-      `A square filled with ${this.#baseline} stands at places ${
+      `A square filled with ${this.#words.baseline} stands at places ${
         this.maps[0].stride
       } pixels apart; each cell of a map is one place. ` + watched +
       `Activity: sum over channel ${this.layer.channel} of ${this.layer.name}, the strongest without the square; ` +
-      `bright is more. Hovering tells ${this.#likeliest} and shows the square. ${this.#note}` +
+      `bright is more. Hovering tells the ${
+        order ? `likeliest ${this.#words.nouns}` : "numbers"
+      } and shows the square. ` +
+      (this.#words.note && `${this.#words.note} `) +
       this.maps.flatMap((map) =>
         this.#remark(map)
           ? [`With the square of ${map.size} pixels the ${this.#watched} is ${this.#remark(map)}. `]
@@ -256,13 +259,13 @@ export class Occlusion extends Result<OcclusionRow> {
     return this.maps[0].probability ? "probability" : "score";
   }
 
-  /** What the hover tells of each place. */
-  get #likeliest(): string {
-    return this.#noun ? `the likeliest ${this.#noun === "class" ? "classes" : `${this.#noun}s`}` : "the numbers";
-  }
-
   get #unoccludedText(): string {
     return valueText(this.target, this.unoccludedScore);
+  }
+
+  /** @internal What the outputs are called. */
+  get noun(): string {
+    return this.#words.noun;
   }
 
   #summary(map: OcclusionMap): string {
@@ -293,14 +296,22 @@ export class Occlusion extends Result<OcclusionRow> {
       : "";
   }
 
-  /** The classes that are most probable somewhere, most often first; the target leads. */
-  #classOrder(): ClassOrder {
+  /** The colours of the classes or labels. */
+  #legend({ shown, others }: ClassOrder): Block {
+    const shares = shown.map(({ index, share }) => `${this.#labelOf(index)} · ${percent(share)} of places`);
+    const { noun, nouns } = this.#words;
+    return classLegend(shares, others > 0 ? `${others} other ${others > 1 ? nouns : noun}` : undefined);
+  }
+
+  /** The classes or labels that are most probable somewhere, most often first; the target leads. Null where there are none. */
+  #classOrder(): ClassOrder | null {
+    if (!this.maps[0].top.some((classes) => classes.length > 0)) return null;
     const counts = new Map<number, number>();
     const target = this.target.index;
     if (target !== undefined) counts.set(target, 0);
     let all = 0;
     for (const { predicted } of this.maps) {
-      for (const index of predicted.data) {
+      for (const index of predicted!.data) {
         counts.set(index, (counts.get(index) ?? 0) + 1);
         all++;
       }
@@ -349,7 +360,7 @@ export class Occlusion extends Result<OcclusionRow> {
     });
   }
 
-  #panels(map: OcclusionMap, order: ClassOrder, show: "probability" | "score"): Picture[] {
+  #panels(map: OcclusionMap, order: ClassOrder | null, show: "probability" | "score"): Picture[] {
     const { activity, predicted, boxes } = map;
     const shown = map[show]!.data;
     const [rows, columns] = map.score.shape;
@@ -381,14 +392,14 @@ export class Occlusion extends Result<OcclusionRow> {
         note: `${brief(smallest)} … ${brief(largest)}`,
         alt: `${this.target.text} with the square at each place`,
       }),
-      ...this.#noun
+      ...order
         ? [positionPicture({
           ...common,
           shown: MAP_SHOWN,
-          heading: `most probable ${this.#noun}`,
+          heading: `most probable ${this.#words.noun}`,
           note: "colours below",
-          alt: `The most probable ${this.#noun} with the square at each place`,
-          colors: classColors(predicted.data, order.shown.map(({ index }) => index)),
+          alt: `The most probable ${this.#words.noun} with the square at each place`,
+          colors: classColors(predicted!.data, order.shown.map(({ index }) => index)),
         })]
         : [],
     ];
@@ -421,9 +432,10 @@ export class Occlusions extends Collection<Occlusion> {
   /** Of each image the photo, and beside it the map of what is watched. */
   override figure(): Figure {
     const title = `${this[0].model} · occlusion · ${this.length} images`;
-    const classes = this.every(({ target }) => target.probability !== undefined);
-    const caption = classes
-      ? "Left, the photo with the square where the class is least probable, and the class's probability " +
+    const { noun } = this[0];
+    const isProbable = this.every(({ target }) => target.probability !== undefined);
+    const caption = isProbable
+      ? `Left, the photo with the square where the ${noun} is least probable, and the ${noun}'s probability ` +
         "without the square; right, its probability with the square at each place, from 0 (black) to 1."
       : "Left, the photo with the square where the score is lowest, and the score without the square; right, the score " +
         "with the square at each place, from its smallest (black) to its largest value.";

@@ -61,6 +61,8 @@ export class SanityCheck extends Result<SanityRow> {
   /** The curves of similarity, and the map of each stage. */
   override figure(): Figure {
     const { model, method, name, targetText } = this.trained;
+    const { kind = "" } = this.trained.target;
+    const noun = ["class", "label"].includes(kind) ? kind : "target";
     const oddity = oddityOf(this.trained.map);
     const empty = !this.passed && this.score < FAILS_FROM;
     const outcome = empty
@@ -72,7 +74,7 @@ export class SanityCheck extends Result<SanityRow> {
         this.#mode === "cascading"
           ? "All layers from the top down to the one named have random weights"
           : "The layer named has random weights, all others are as trained"
-      }; the map explains the same target throughout. A method that looks at what was learned loses its map. Rank ` +
+      }; the map explains the same ${noun} throughout. A method that looks at what was learned loses its map. Rank ` +
       `correlation (Spearman) of magnitudes and of signed values, structural similarity (SSIM) of magnitudes, each with ` +
       `the trained model's map. What is left is the mean of the three over all stages; a method fails from ` +
       `${FAILS_FROM} on (Adebayo et al. 2018; the threshold is ours).`;

@@ -8,6 +8,7 @@
 import { type NdArray, ndarray } from "../array.ts";
 import type { Model } from "../model/model.ts";
 import type { MadeBaseline } from "../probe/attribution/baseline.ts";
+import { brief } from "../format.ts";
 import { randomStream } from "../random.ts";
 import { eachScore } from "../probe/attribution/gradients.ts";
 import { isOutput, type OutputTarget, type ResolvedTarget, type UnitTarget } from "../probe/target.ts";
@@ -96,6 +97,33 @@ async function scoresOf(
 }
 
 /**
+ * What scores are multiplied by: 1 for probabilities; others count as shares of the whole image's.
+ *
+ * @throws {RangeError} if that is not above 0
+ */
+async function scaleOf(
+  model: Model,
+  view: NdArray,
+  target: ResolvedTarget,
+  { signal }: Pick<CurvesOptions, "signal">,
+): Promise<number> {
+  if (target.kind === "class" || target.kind === "label") return 1;
+  const [whole] = await scoresOf(model, target, { size: 1, [Symbol.iterator]: () => [model.input(view)].values() }, {
+    signal,
+  });
+  if (whole > 0) return 1 / whole;
+  const what = target.kind === "unit" ? "activation" : target.kind === "number" ? "value" : "score";
+  throw new RangeError(
+    `The target ${target.text} has the ${what} ${
+      brief(whole)
+    } for this image; insertion and deletion need one above 0. ` +
+      (whole < 0
+        ? "Ask what lowers it: give the target as { sum: [[-1, target]] }, to the maps' methods too."
+        : "Choose another target."),
+  );
+}
+
+/**
  * Walks from the image to each baseline and back in the order of each map, and scores every step.
  *
  * @param view the image as the model sees it, `[h, w, 3]`
@@ -134,9 +162,8 @@ export async function walkCurves(
     ]);
   });
   const inputs = {
-    size: walks.length * counts.length + 1,
+    size: walks.length * counts.length,
     *[Symbol.iterator]() {
-      yield model.input(view);
       for (const { order, from, to } of walks) {
         const data = from.data.slice();
         let done = 0;
@@ -150,15 +177,14 @@ export async function walkCurves(
       }
     },
   };
-  const [whole, ...scores] = await scoresOf(model, target, inputs, options);
-  const isProbability = target.kind === "class" || target.kind === "label";
-  if (!isProbability && !(whole > 0)) {
-    throw new RangeError(
-      `The target ${target.text} has the ${target.kind === "unit" ? "activation" : "score"} ${whole} for this image; ` +
-        "insertion and deletion need one above 0. Its opposite is the target { sum: [[-1, target]] }.",
-    );
-  }
-  const scale = isProbability ? 1 : 1 / whole;
+  const scale = await scaleOf(model, view, target, options);
+  const { onProgress, ...run } = options;
+  const scores = Array.from(
+    await scoresOf(model, target, inputs, {
+      ...run,
+      onProgress: onProgress && ((done, total) => onProgress(done + 1, total + 1)),
+    }),
+  );
   return walks.map(({ method, baseline, kind }, i) => {
     const score = scores.slice(i * counts.length, (i + 1) * counts.length).map((value) => value * scale);
     return { method, baseline, kind, share, score, area: areaUnder(share, score) };

@@ -13,7 +13,7 @@ import { eachScore } from "../attribution/gradients.ts";
 import type { Work } from "./incremental.ts";
 import { explainMemory } from "../memory.ts";
 import { type PositionScores, scorePositions } from "./scores.ts";
-import { isOutput, type ResolvedTarget, resolveOutput } from "../target.ts";
+import { type OutputTarget, type ResolvedTarget, resolveOutput } from "../target.ts";
 
 /** A class with its probability. */
 type ClassProbability = OcclusionMap["top"][number][number];
@@ -40,7 +40,7 @@ export interface Occluded {
 }
 
 export interface OccludeOptions {
-  /** A class or label, if the model has probabilities; or another target as it was resolved for the image. */
+  /** One of the outputs, or another target as it was resolved for the image. */
   target: string | number | ResolvedTarget;
   size: number;
   stride: number;
@@ -122,14 +122,16 @@ export async function occlude(
   const [down, across] = [positionsAlong(height, size, stride), positionsAlong(width, size, stride)];
   const positions: Box[] = down.flatMap((rows) => across.map((columns) => [rows, columns] as const));
   const grid = () => ndarray(new Float32Array(positions.length).fill(NaN), [down.length, across.length]);
-  const isClass = typeof options.target !== "object";
+  const { output } = model;
+  // The score of any other target takes a pass of its own.
+  const isOutput = typeof options.target !== "object";
   const map: WritableMap = {
     size,
     stride,
-    ...isClass && { probability: grid() },
+    ...isOutput && output.kind !== "numbers" && { probability: grid() },
     score: grid(),
     activity: grid(),
-    predicted: grid(),
+    ...output.kind !== "map" && { predicted: grid() },
     top: positions.map((): ClassProbability[] => []),
     boxes: positions.map(([[y0, y1], [x0, x1]]) => [y0, x0, y1, x1] as const),
     baseline,
@@ -142,7 +144,7 @@ export async function occlude(
     stages: options.onPart ? coarseToFine(down.length, across.length) : [positions.map((_, i) => i)],
     layer,
     batchSize,
-    head: model.output.head,
+    ...output.kind !== "map" && { head: output.head },
   };
   try {
     let ownScore: number | undefined;
@@ -161,14 +163,14 @@ export async function occlude(
     }
     const receiver = receiverOf(model, map, options, ownScore, before);
     const work = await score(tf, model.network, job, receiver.receive, signal);
-    const done = isClass ? work.done : work.done + work.full;
+    const done = isOutput ? work.done : work.done + work.full;
     return { map, unoccluded: receiver.unoccluded(), work: { full: work.full, done } };
   } catch (error) {
     throw explainMemory(tf, error, `A batch of ${batchSize} occluded images of ${JSON.stringify(model.name)}`);
   }
 }
 
-/** The score of a target that is no class, by full passes: for the image, then for each position of the square. */
+/** The score of a target that is none of the outputs, by full passes: for the image, then for each position of the square. */
 async function fullScores(
   model: Model,
   view: NdArray,
@@ -208,10 +210,10 @@ function receiverOf(
   let done = before;
   const watched = (scores: Float32Array) => {
     if (typeof target === "object") return { target, score: ownScore! };
-    const probabilities = output.values(scores, "scores");
-    const resolved = resolveOutput(model, target, probabilities);
+    const values = output.values(scores, "scores");
+    const resolved = resolveOutput(model, target, values);
     return {
-      target: { ...resolved, probability: probabilities[resolved.index] },
+      target: { ...resolved, ...map.probability && { probability: values[resolved.index] } },
       score: output.scores(scores)[resolved.index],
     };
   };
@@ -231,15 +233,16 @@ function receiverOf(
       return values.subarray(i * each, (i + 1) * each);
     };
     which.forEach((position, i) => {
+      map.activity.data[position] = of(sums, i)[channel];
+      if (!map.predicted) return;
       const values = output.values(of(scores, i), "scores");
       // Numbers are no classes: none of them is the most probable.
-      map.top[position] = output.kind === "numbers" ? [] : mostProbable(values, top);
-      if (map.probability && isOutput(target)) {
-        map.probability.data[position] = values[target.index];
-        map.score.data[position] = output.scores(of(scores, i))[target.index];
-      }
-      map.activity.data[position] = of(sums, i)[channel];
+      if (output.kind !== "numbers") map.top[position] = mostProbable(values, top);
       map.predicted.data[position] = output.predicted(values);
+      if (ownScore !== undefined) return;
+      const { index } = target as OutputTarget;
+      map.score.data[position] = output.scores(of(scores, i))[index];
+      if (map.probability) map.probability.data[position] = values[index];
     });
     done += which.length;
     onProgress?.(done);

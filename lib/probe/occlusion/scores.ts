@@ -28,14 +28,14 @@ export interface PositionsJob {
   /** The layer whose feature maps are summed. */
   layer: string;
   batchSize: number;
-  /** Where the scores are made. */
-  head: HeadOptions;
+  /** Where the scores are made. @default none are */
+  head?: HeadOptions;
 }
 
 /** What the network gives for some positions of the square; for none, for the image itself. */
 export interface PositionScores {
   which: readonly number[];
-  /** The scores before the last softmax or sigmoid, one image's behind the other's. */
+  /** The scores before the last softmax or sigmoid, one image's behind the other's; none where none are made. */
   scores: Float32Array;
   /** The sum over each map of the layer, one image's behind the other's. */
   sums: Float32Array;
@@ -56,14 +56,19 @@ export async function scorePositions(
   receive: Receive,
   signal?: AbortSignal,
 ): Promise<Work> {
-  const head = headOf(network, wanted);
-  const plan = makePlan(network, [...head.taps, outputOf(network, network.getLayer(layer))], { fold: true });
+  const head = wanted && headOf(network, wanted);
+  const plan = makePlan(network, [...head?.taps ?? [], outputOf(network, network.getLayer(layer))], { fold: true });
   const run = { ...options, batchSize: fitting(tf, plan, batchSize), signal };
   return await runChanges(tf, plan, run, async (outputs, which) => {
     const [taps, maps] = [outputs.slice(0, -1), outputs.at(-1)!];
-    const tensors = tf.tidy(() => [tf.reshape(head.scores(tf, taps), [-1]), tf.reshape(tf.sum(maps, [1, 2]), [-1])]);
+    const tensors = tf.tidy(() => [
+      tf.reshape(tf.sum(maps, [1, 2]), [-1]),
+      ...head ? [tf.reshape(head.scores(tf, taps), [-1])] : [],
+    ]);
     try {
-      const [scores, sums] = await Promise.all(tensors.map((tensor: Tensor) => tensor.data<"float32">()));
+      const [sums, scores = new Float32Array()] = await Promise.all(
+        tensors.map((tensor: Tensor) => tensor.data<"float32">()),
+      );
       await receive({ which, scores, sums });
     } finally {
       tf.dispose(tensors);
