@@ -109,6 +109,9 @@ export const deconvnet: AttributionFunction<DeconvnetOptions, DeconvnetResult> =
   name: "deconvnet",
   options: DeconvnetOptions,
   async attribute({ model, inputs, pairs, options: { path, signal, onProgress } }) {
+    if (pairs.some(({ wanted }) => typeof wanted !== "object" && typeof wanted !== "function")) {
+      model.output.checkVector("Give a unit { layer, channel, cell } as the target.");
+    }
     const all = await inputs();
     // What cannot be started from is refused before anything is computed.
     all.forEach((of) => unitOf(model, of));
