@@ -34,6 +34,12 @@ export interface Candidate {
    * @throws {BackendError} if it cannot be started here
    */
   start(tf: TF): Promise<Started>;
+  /**
+   * Called before each use. A backend that has crashed is made anew here, with the tensors that it held.
+   *
+   * @throws {BackendError} if that cannot be done, or not without loss
+   */
+  renew?(): Promise<void> | undefined;
 }
 
 /** A backend that was asked for cannot be used here. */

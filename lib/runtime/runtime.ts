@@ -110,7 +110,10 @@ export class Runtime {
 
   /** See `ensureBackend`. */
   async ensureBackend(): Promise<TF> {
-    if (!this.#active) await this.#inTurn(async () => this.#active ?? await this.#activate("auto"));
+    await this.#inTurn(async () => {
+      if (this.#active) await this.#find(this.#active, "convlens").renew?.();
+      else await this.#activate("auto");
+    });
     return await this.#parts.tf();
   }
 
@@ -197,6 +200,7 @@ export class Runtime {
     const tf = await this.#parts.tf();
     const chosen = name === "auto" ? await this.#chooseAuto(tf) : name;
     const { device, version, threads, advice } = await this.#start(tf, this.#find(chosen, "convlens"));
+    if (this.#active) await this.#find(this.#active, "convlens").renew?.();
     if (this.#active === "webgpu" && chosen !== "webgpu") await cacheWeights(tf);
     // tfjs may answer false, or go on with another backend without a word.
     if (!await tf.setBackend(chosen) || tf.getBackend() !== chosen) {

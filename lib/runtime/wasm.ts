@@ -8,6 +8,7 @@ import { BackendError, type Candidate } from "./candidate.ts";
 import { allowEmptyMaps } from "./empty_maps.ts";
 import { makeReady } from "./core/engine.ts";
 import { completeWasmKernels } from "./gradients/wasm_kernels.ts";
+import { CrashGuard, type Module } from "./core/crash.ts";
 import { guardWasm } from "./core/memory.ts";
 import { messageOf } from "../errors.ts";
 import { selfCheck } from "./self_check.ts";
@@ -24,7 +25,10 @@ export const wasm: Candidate = {
     const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
     return { device: simd ? "CPU (SIMD)" : "CPU", version, threads: 1, selfCheck: await selfCheck(tf, "wasm") };
   },
+  renew: () => guard?.renew(),
 };
+
+let guard: CrashGuard | undefined;
 
 /**
  * Makes the wasm backend ready, unchecked: what Workers need, when the thread that starts them has checked it.
@@ -38,11 +42,19 @@ export async function startWasm(tf: TF): Promise<string> {
     // The package holds the binaries; named by their path, they need neither a network nor a server.
     const binary = import.meta.resolve(`${WASM}/dist/tfjs-backend-wasm-simd.wasm`);
     backend.setWasmPaths(fileURLToPath(new URL(".", binary)));
+    const factory = tf.findBackendFactory("wasm");
     await withoutNewListeners(() => makeReady(tf, "wasm"));
+    if (guard) return backend.version_wasm;
     guardWasm(tf);
     completeWasmKernels(tf);
-    await useFastConvolutions(tf);
+    const connect = await useFastConvolutions(tf);
     allowEmptyMaps(tf, "wasm");
+    const makeModule = () => withoutNewListeners(async () => (await factory() as unknown as WasmBackend).wasm);
+    guard = new CrashGuard(tf, makeModule, () => {
+      guardWasm(tf);
+      return connect();
+    });
+    guard.watchKernels();
     return backend.version_wasm;
   } catch (error) {
     const remedy = "Its package must be in Deno's cache: run once with a network, or use another backend.";
@@ -52,7 +64,7 @@ export async function startWasm(tf: TF): Promise<string> {
 
 /** The part of tfjs's wasm backend that reaches its memory. */
 interface WasmBackend {
-  wasm: { HEAPU8: Uint8Array };
+  wasm: Module;
   dataIdMap: { get(id: object): { memoryOffset: number } };
 }
 
@@ -72,12 +84,12 @@ export function bytesInWasm(tf: TF, { dataId, size, dtype }: Tensor): Uint8Array
  * Emscripten's start-up code listens to the process's uncaught errors only to throw them again, which would end a
  * notebook's kernel on any rejection nobody awaited. Removes what it added.
  */
-async function withoutNewListeners(start: () => Promise<void>): Promise<void> {
+async function withoutNewListeners<T>(start: () => Promise<T>): Promise<T> {
   const emitter: EventEmitter = process;
   const events = ["uncaughtException", "unhandledRejection"];
   const before = events.map((event) => emitter.listeners(event));
   try {
-    await start();
+    return await start();
   } finally {
     events.forEach((event, i) => {
       for (const listener of emitter.listeners(event)) {

@@ -54,15 +54,20 @@ const ENOUGH_TILES = 4;
 /**
  * Replaces the convolutions of the wasm backend, once it is ready.
  *
- * @returns whether it did: not where WASM has no relaxed SIMD
+ * Nothing is replaced where WASM has no relaxed SIMD.
+ *
+ * @returns to be called when the backend has got another module
  */
-export async function useFastConvolutions(tf: TF): Promise<boolean> {
+export async function useFastConvolutions(tf: TF): Promise<() => Promise<void>> {
   const code = await (await fetch(new URL("./kernels.wasm", import.meta.url))).arrayBuffer();
-  if (!WebAssembly.validate(code)) return false;
+  if (!WebAssembly.validate(code)) return () => Promise.resolve();
   const backend = tf.findBackend("wasm") as unknown as WasmBackend;
-  const { memory } = backend.wasm.asm;
-  const { instance } = await WebAssembly.instantiate(code, { env: { memory } });
-  const kernels = instance.exports as unknown as Kernels;
+  const instantiate = async () => {
+    const { memory } = backend.wasm.asm;
+    const { instance } = await WebAssembly.instantiate(code, { env: { memory } });
+    return instance.exports as unknown as Kernels;
+  };
+  let kernels = await instantiate();
   const packed = new PackedFilters(backend);
 
   const replace = (kernelName: string, make: (stock: KernelFunc) => KernelFunc) => {
@@ -117,7 +122,10 @@ export async function useFastConvolutions(tf: TF): Promise<boolean> {
       });
     },
   });
-  return true;
+  return async () => {
+    kernels = await instantiate();
+    packed.connect();
+  };
 }
 
 /** How many taps a row of the window has, and how many floats each of them reads. */

@@ -21,7 +21,7 @@ interface Packed {
 
 /** Packed filters. They make way when WASM's memory is full. */
 export class PackedFilters {
-  readonly #wasm: Backend["wasm"];
+  readonly #backend: Backend;
   /** By the data of the filter's tensor, then by the way of packing. */
   readonly #kept = new Map<object, Map<number, Packed>>();
   readonly #usedOnce = new WeakSet<object>();
@@ -29,14 +29,21 @@ export class PackedFilters {
 
   /** @param limit how many bytes are kept at most */
   constructor(backend: Backend, readonly limit = 2 ** 29) {
-    const { wasm } = backend;
-    this.#wasm = wasm;
+    this.#backend = backend;
+    this.connect();
     const dispose = backend.disposeData.bind(backend);
     backend.disposeData = (id, force) => {
       const gone = dispose(id, force);
       if (gone) this.#forget(id);
       return gone;
     };
+  }
+
+  /** Begins with empty hands, on the module that the backend has now. */
+  connect(): void {
+    this.#kept.clear();
+    this.#bytes = 0;
+    const { wasm } = this.#backend;
     const allocate = wasm._malloc;
     wasm._malloc = (bytes) => {
       try {
@@ -67,7 +74,7 @@ export class PackedFilters {
     const known = this.#kept.get(id)?.get(way);
     if (known) return { panels: known.panels, kept: true };
     const bytes = 4 * count;
-    const panels = this.#wasm._malloc(bytes);
+    const panels = this.#backend.wasm._malloc(bytes);
     pack(panels);
     const kept = this.#usedOnce.has(id) && this.#bytes + bytes <= this.limit;
     this.#usedOnce.add(id);
@@ -81,7 +88,7 @@ export class PackedFilters {
 
   #forget(id: object): void {
     for (const { panels, bytes } of this.#kept.get(id)?.values() ?? []) {
-      this.#wasm._free(panels);
+      this.#backend.wasm._free(panels);
       this.#bytes -= bytes;
     }
     this.#kept.delete(id);
