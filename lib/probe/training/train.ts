@@ -376,6 +376,7 @@ class TrainingRun {
           return penalties.length ? tf.addN([loss, ...penalties.map((penalty) => penalty())]) : tf.clone(loss);
         }, trained.map(({ variable }) => variable)));
       value.dispose();
+      this.#refuseUntrained(grads);
       optimizer.apply(grads, this.#rateAt(step), step);
       tf.dispose(grads);
       this.#applyAfterStep(moving);
@@ -386,6 +387,20 @@ class TrainingRun {
       tf.dispose(moving.map(({ statistic }) => statistic));
       tf.dispose(kept);
     }
+  }
+
+  /** @throws {TypeError} if no gradient reaches a weight that should be trained */
+  #refuseUntrained(grads: Readonly<Record<string, Tensor>>): void {
+    const { tf, model, trained } = this.#parts;
+    const left = trained.find(({ variable }) => !grads[variable.name]);
+    if (!left) return;
+    tf.dispose(grads);
+    throw new TypeError(
+      `The weights ${JSON.stringify(left.name)} of ${
+        JSON.stringify(model.name)
+      } would not train: no gradient reaches ` +
+        `them from the loss. Freeze their layer (trainable = false), or change what it computes.`,
+    );
   }
 
   #inputOf({ data, shape: [count, height, width] }: NdArray): Tensor {

@@ -211,6 +211,29 @@ describe.each(Object.keys(nets))("%s", (name) => {
   });
 });
 
+test("a weight that no gradient reaches is told before the first step, unless its layer is frozen", async () => {
+  class Idle extends Twice {
+    static override className = "Idle";
+    override call(inputs: Tensor | Tensor[]) {
+      return [inputs].flat()[0].clone();
+    }
+  }
+  tf.serialization.registerClass(Idle as never);
+  for (const trainable of [true, false]) {
+    const x = image();
+    const idle = new Idle({ name: "idle" }) as layers.Layer;
+    const net = tf.model({ inputs: x, outputs: apply(x, L.flatten(), idle, head()) });
+    idle.trainable = trainable;
+    const before = { count: tf.memory().numTensors, weights: await valuesOf(net) };
+    const run = runTraining(await load(net), stripes(16), options);
+    if (trainable) {
+      await expect(run).rejects.toThrow(/The weights "idle\/scale" of "\w+" would not train: no gradient reaches them/);
+      expect(await valuesOf(net)).toEqual(before.weights);
+    } else await run;
+    expect(tf.memory().numTensors).toBe(before.count);
+  }
+});
+
 test("what is frozen inside of a model or a wrapper stays, normalisations too", async () => {
   const inner = tf.sequential({
     name: "inner",
