@@ -73,7 +73,7 @@ export async function activations(
   image: ImageLike,
   options: Partial<ActivationsOptions> = {},
 ): Promise<Activations> {
-  checkModel("activations", model);
+  await checkModel("activations", model);
   const { layer, layers, channels, signal } = readOptions("activations", ActivationsOptions, options);
   if (layer !== undefined && layers !== undefined) {
     throw new TypeError("activations takes either layer or layers: received both.");

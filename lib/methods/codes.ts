@@ -112,7 +112,7 @@ export async function codes(
   dataset: Dataset,
   options: Partial<CodesOptions> = {},
 ): Promise<Codes | CodesFile> {
-  checkModel("codes", model);
+  await checkModel("codes", model);
   const { thumbnail, file, ...run } = readOptions("codes", CodesOptions, options);
   const { batchSize, signal, onProgress } = run;
   const reader = new InputReader("codes", model, dataset, run);

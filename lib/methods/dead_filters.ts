@@ -136,7 +136,7 @@ export async function deadFilters(
   dataset: Dataset,
   options: Partial<DeadFiltersOptions> = {},
 ): Promise<DeadFilters> {
-  checkModel("deadFilters", model);
+  await checkModel("deadFilters", model);
   const { layers, hardly, ...run } = readOptions("deadFilters", DeadFiltersOptions, options);
   const { batchSize, signal, onProgress } = run;
   const reader = new InputReader("deadFilters", model, dataset, run);

@@ -124,7 +124,7 @@ export async function faithfulness(
   attribution: MapToTest | readonly MapToTest[],
   options: Partial<FaithfulnessOptions> = {},
 ): Promise<Faithfulness> {
-  checkModel("faithfulness", model);
+  await checkModel("faithfulness", model);
   const { target: asked, baseline, steps, seed, onProgress, ...run } = readOptions(
     "faithfulness",
     FaithfulnessOptions,

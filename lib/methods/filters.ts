@@ -119,7 +119,7 @@ export async function filters(
   model: Model,
   options: Partial<FiltersOptions> & Pick<FiltersOptions, "layer">,
 ): Promise<Filters> {
-  checkModel("filters", model);
+  await checkModel("filters", model);
   const { layer, channels } = readOptions("filters", FiltersOptions, options);
   const info = model.layer(layer);
   const all = await weightsOf(model, info);

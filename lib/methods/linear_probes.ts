@@ -196,7 +196,7 @@ export async function linearProbes(
   dataset: Dataset,
   options: Partial<LinearProbesOptions> = {},
 ): Promise<LinearProbes> {
-  checkModel("linearProbes", model);
+  await checkModel("linearProbes", model);
   const all = readOptions("linearProbes", LinearProbesOptions, options);
   const reader = new InputReader("linearProbes", model, dataset, { labelled: true, ...all });
   const { layers = defaultLayers(model), embedding, seed, signal, onProgress } = all;

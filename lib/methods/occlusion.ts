@@ -151,7 +151,7 @@ export async function occlusion(
   images: ImageLike | readonly ImageLike[],
   options: Partial<OcclusionOptions> = {},
 ): Promise<Occlusion | Occlusions> {
-  checkModel("occlusion", model);
+  await checkModel("occlusion", model);
   const given = readOptions("occlusion", OcclusionOptions, options);
   const { target, baseline, seed, onProgress } = given;
   checkBaseline(baseline);

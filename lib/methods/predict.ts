@@ -72,7 +72,7 @@ export async function predict(
   images: ImageLike | readonly ImageLike[] | Dataset,
   options: Partial<PredictOptions> = {},
 ): Promise<Prediction | Collection<Prediction>> {
-  checkModel("predict", model);
+  await checkModel("predict", model);
   const { top, ...run } = readOptions("predict", PredictOptions, options);
   const { output } = model;
   output.checkVector(`For maps use activations(model, image, { layer: ${JSON.stringify(output.layer)} }).`);

@@ -85,7 +85,7 @@ export async function report(
   methods: Methods,
   options: Partial<ReportOptions> = {},
 ): Promise<Report> {
-  checkModel("report", model);
+  await checkModel("report", model);
   const { target, baseline, steps, seed, batchSize, signal, onProgress, ...read } = readOptions(
     "report",
     ReportOptions,

@@ -99,7 +99,7 @@ export async function sanityCheck(
   method: AttributionMethod,
   options: Partial<SanityCheckOptions> = {},
 ): Promise<SanityCheck> {
-  checkModel("sanityCheck", model);
+  await checkModel("sanityCheck", model);
   const { target, mode, randomLabels, seed, signal, onProgress, ...read } = readOptions(
     "sanityCheck",
     SanityCheckOptions,

@@ -154,7 +154,7 @@ export async function strideDiagnosis(
   if (!Array.isArray(models)) {
     throw new TypeError(`strideDiagnosis compares models: wanted an array, as [model]; received ${kindOf(models)}.`);
   }
-  models.forEach((model) => checkModel("strideDiagnosis", model));
+  for (const model of models) await checkModel("strideDiagnosis", model);
   checkDataset("strideDiagnosis", dataset);
   const { layers, images, batchSize, signal, onProgress } = readOptions(
     "strideDiagnosis",

@@ -62,7 +62,7 @@ export async function train(
   dataset: Dataset,
   options: Partial<TrainOptions> = {},
 ): Promise<History> {
-  checkModel("train", model);
+  await checkModel("train", model);
   checkDataset("train", dataset);
   const { live, ...spec } = readOptions("train", TrainOptions, options);
   const { order } = model.preprocess;

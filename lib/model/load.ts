@@ -18,6 +18,7 @@ import { Model, type ModelOptions } from "./model.ts";
 import { registerResponseNormalization } from "./normalization.ts";
 import type { OutputWanted } from "./output.ts";
 import { type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
+import { checkWeights } from "./weights.ts";
 
 /** The options of `loadModel`. */
 export class LoadModelOptions {
@@ -67,7 +68,8 @@ const INCLUDED: Record<string, URL> = {
  *
  * @param source a name of the catalogue (`"resnet50"`, `"cifar-convnet"`); a path or address of the `model.json` of a
  *   TensorFlow.js layers model, its weights beside it; or a `tf.LayersModel`
- * @throws {ModelError} if there is no such model, a file is missing or damaged, or the format is another one
+ * @throws {ModelError} if there is no such model, a file is missing or damaged, a weight is no number, or the format is
+ *   another one
  * @throws {MemoryError} if it does not fit into the backend's memory
  * @throws {RangeError} if the labels, the preprocessing or the kind of output do not fit
  * @throws {TypeError} if the source is none of these, or an option is unknown
@@ -94,9 +96,12 @@ export async function loadModel(
         `A model is loaded from a name, a path, an address or a tf.LayersModel: received ${kindOf(source)}.`,
       );
     }
-    await ensureBackend();
+    const tf = await ensureBackend();
     const { name = source.name, labels = null } = options;
-    return new Model(source, { name, labels, output, preprocess: asked });
+    const model = new Model(source, { name, labels, output, preprocess: asked });
+    if (model.disposed) throw new TypeError(`The network ${JSON.stringify(name)} has been disposed of. Load it again.`);
+    await checkWeights(tf, source, name);
+    return model;
   }
   const known = typeof source === "string" && Object.hasOwn(CATALOGUE, source) ? CATALOGUE[source] : undefined;
   if (known && typeof source === "string") {
@@ -104,12 +109,12 @@ export async function loadModel(
     const tf = await ensureBackend();
     const network = await readNetwork(tf, pathToFileURL(paths[known.topology]));
     const labels = JSON.parse(await Deno.readTextFile(paths[known.labels])) as Record<string, string> | string[];
-    return make(network, {
+    return await make(tf, network, () => ({
       name: options.name ?? source,
       output,
       labels: options.labels ?? Object.values(labels).map((label) => label.replaceAll("_", " ")),
       preprocess: options.preprocess === undefined ? preprocessing(known.preprocess) : asked,
-    });
+    }));
   }
   const included = Object.hasOwn(INCLUDED, String(source)) ? INCLUDED[String(source)] : undefined;
   const url = included ?? await locate(source);
@@ -118,21 +123,20 @@ export async function loadModel(
   const name = options.name ?? (/^model\.json$/.test(parts.at(-1)!) ? parts.at(-2) || "model" : parts.at(-1)!);
   const network = await readNetwork(tf, url);
   const { labels = null, preprocess } = (network.getUserDefinedMetadata() ?? {}) as Partial<LoadModelOptions>;
-  return make(network, {
+  return await make(tf, network, () => ({
     name,
     output,
     labels: options.labels ?? labels,
     preprocess: options.preprocess === undefined && preprocess !== undefined ? preprocessing(preprocess) : asked,
-  });
+  }));
 }
 
-/** Makes the model, or frees the network when its labels do not fit. */
-function make(
-  network: LayersModel,
-  options: ModelOptions,
-) {
+/** Makes the model, or frees the network when something does not fit. */
+async function make(tf: TF, network: LayersModel, options: () => ModelOptions): Promise<Model> {
   try {
-    return new Model(network, options);
+    const model = new Model(network, options());
+    await checkWeights(tf, network, model.name);
+    return model;
   } catch (error) {
     network.dispose();
     throw error;

@@ -10,11 +10,13 @@ import { resize } from "../codec.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { kindOf, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
+import { ensureBackend } from "../runtime/backend.ts";
 import { drawSilhouette } from "../figure/silhouette.ts";
 import { checkLabels, ModelOutput, type OutputWanted } from "./output.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
 import { checkShapes, shapeText, traceAnySize } from "./graph.ts";
 import { type ReceptiveField, receptiveFields } from "./receptive_field.ts";
+import { checkWeights } from "./weights.ts";
 
 export { outputOf } from "./graph.ts";
 
@@ -45,16 +47,35 @@ export interface ModelOptions {
 }
 
 /**
+ * Whether a model can be asked: the one check of all methods.
+ *
  * @param asker the function that wants a model, as `"saliency"`
- * @throws {TypeError} if it is none
+ * @throws {TypeError} if it is none, has been disposed of, or takes more than one image
+ * @throws {ModelError} if a weight is no number
  */
-export function checkModel(asker: string, model: unknown): asserts model is Model {
-  if (model instanceof Model) return;
-  const { predict, layers } = (model ?? {}) as Partial<LayersModel>;
-  const found = typeof predict === "function" && Array.isArray(layers)
-    ? "a tf.LayersModel, which loadModel makes one of"
-    : kindOf(model);
-  throw new TypeError(`${asker} wants a model, as await loadModel("resnet50") gives one: received ${found}.`);
+export async function checkModel(asker: string, model: Model): Promise<void> {
+  if (!(model instanceof Model)) {
+    const { predict, layers } = (model ?? {}) as Partial<LayersModel>;
+    const found = typeof predict === "function" && Array.isArray(layers)
+      ? "a tf.LayersModel, which loadModel makes one of"
+      : kindOf(model);
+    throw new TypeError(`${asker} wants a model, as await loadModel("resnet50") gives one: received ${found}.`);
+  }
+  const { network } = model;
+  const name = JSON.stringify(model.name);
+  if (model.disposed) {
+    throw new TypeError(`${asker} wants a model that is there: ${name} has been disposed of. Load it again.`);
+  }
+  if (network.inputs.length > 1) {
+    const inputs = network.inputs.map(({ name, shape }) => `${JSON.stringify(name)} (${shapeText(shape.slice(1))})`);
+    throw new TypeError(
+      `${asker} wants a network that takes one image and nothing else: ${name} takes ${
+        inputs.join(" and ")
+      }. Make one ` +
+        `of it with tf.model, whose other inputs are computed from the image or by a layer that puts out a constant.`,
+    );
+  }
+  await checkWeights(await ensureBackend(), network, model.name);
 }
 
 /** A number with its thousands set apart. */
@@ -190,9 +211,18 @@ export class Model extends Shown {
     return ndarray(preprocess(view, this.preprocess, channels), [view.shape[0], view.shape[1], channels]);
   }
 
+  /** Whether the weights have been freed, here or by whoever made the network. */
+  get disposed(): boolean {
+    const { _refCount: uses, weights } = this.network as unknown as {
+      _refCount: number;
+      weights: { val: { isDisposed: boolean } }[];
+    };
+    return uses === 0 || weights.some(({ val }) => val.isDisposed);
+  }
+
   /** Frees the weights. The model cannot be used afterwards. */
   dispose(): void {
-    this.network.dispose();
+    if (!this.disposed) this.network.dispose();
   }
 
   /** The table of layers, under a silhouette of the network. */

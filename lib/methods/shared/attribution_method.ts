@@ -90,7 +90,7 @@ export function attributionMethod<
     images: ImageLike | readonly ImageLike[],
     given: Partial<Options> = {},
   ): Promise<Item | Collection<Item>> => {
-    checkModel(name, model);
+    await checkModel(name, model);
     const options = readOptions(name, type, given);
     const { pairs, many } = await pairsOf(model, images, options.target);
     const found = await attribute({

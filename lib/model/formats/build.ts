@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
 import { visiting } from "../../runtime/core/engine.ts";
 import type { TF } from "../../runtime/core/types.ts";
@@ -128,23 +128,4 @@ export function matchWeights(network: LayersModel, specs: readonly WeightSpec[])
     );
   }
   return found;
-}
-
-/**
- * The name of the first weight that holds a NaN or an infinity. The outputs alone do not show it: the ReLU of some
- * backends makes a NaN 0.
- */
-export async function firstInvalid(
-  tf: TF,
-  weights: readonly { name: string; value: Tensor }[],
-): Promise<string | undefined> {
-  const floats = weights.filter(({ value }) => value.dtype === "float32" && value.size > 0);
-  if (floats.length === 0) return undefined;
-  const sums = tf.tidy(() => tf.stack(floats.map(({ value }) => tf.sum(value))));
-  const values = await sums.data();
-  sums.dispose();
-  for (const [i, { name, value }] of floats.entries()) {
-    // A sum of huge numbers is infinite, too.
-    if (!Number.isFinite(values[i]) && (await value.data()).some((number) => !Number.isFinite(number))) return name;
-  }
 }

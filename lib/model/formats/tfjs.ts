@@ -170,6 +170,15 @@ async function fill(tf: TF, variables: ReadonlyMap<Spec, Variable>, groups: read
   }
 }
 
+/** What its maker wrote of the model, its labels among it. */
+function metadataIn({ userDefinedMetadata: metadata }: Record<string, unknown>): object {
+  const field = "userDefinedMetadata";
+  if (metadata === undefined || metadata === null) return {};
+  if (!isObject(metadata)) refuse(field, metadata, "an object");
+  if (metadata.labels) arrayAt(metadata.labels, `${field}.labels`);
+  return metadata;
+}
+
 /** Runs a task; what it throws names the model. */
 function explained<T>(url: URL, task: () => T): T {
   try {
@@ -190,7 +199,7 @@ async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
     return buildNetwork(tf, readTopology(tf, json.modelTopology), most);
   });
   try {
-    network.setUserDefinedMetadata((json.userDefinedMetadata ?? {}) as object);
+    network.setUserDefinedMetadata(explained(url, () => metadataIn(json)));
     // What an optimizer remembers is not the network's.
     const own = specs.filter(({ group }) => group !== "optimizer");
     const variables = explained(url, () => matchWeights(network, own));

@@ -15,6 +15,7 @@ import type { Ending, HistoryData, Snapshot } from "../../data/history.ts";
 import type { Model } from "../../model/model.ts";
 import type { ModelOutput } from "../../model/output.ts";
 import { preprocess } from "../../model/preprocess.ts";
+import { firstInvalid } from "../../model/weights.ts";
 import { readOptions } from "../../options.ts";
 import { randomStream, shuffled } from "../../random.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
@@ -37,7 +38,7 @@ import {
   type TrainingPass,
   trainingPass,
 } from "./training_pass.ts";
-import { download, firstInvalid, namedWeights, penaltiesOf, trainedWeights } from "./weights.ts";
+import { download, namedWeights, penaltiesOf, trainedWeights } from "./weights.ts";
 
 /** A run that cannot go on, with the reason and the remedy. */
 export class TrainingError extends Error {
@@ -438,7 +439,7 @@ class TrainingRun {
   /** @throws {TrainingError} if a weight is no finite number */
   async #refuseInvalidWeights(): Promise<void> {
     const { tf, trained, recipe } = this.#parts;
-    const invalid = await firstInvalid(tf, trained);
+    const invalid = await firstInvalid(tf, trained.map(({ name, variable }) => ({ name, value: variable })));
     if (invalid === undefined) return;
     throw new TrainingError(
       `The weights ${JSON.stringify(invalid)} are no longer numbers after epoch ${this.#epoch + 1}. Lower the ` +

@@ -6,7 +6,6 @@
 
 import type { layers, LayersModel, Scalar, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../../array.ts";
-import type { TF } from "../../runtime/backend.ts";
 import type { Trained } from "./optimizer.ts";
 
 type Layer = layers.Layer;
@@ -103,15 +102,4 @@ export async function download(variables: ReadonlyMap<string, Variable>): Promis
     }),
   );
   return Object.fromEntries(entries);
-}
-
-/**
- * The name of the first weight that holds a NaN or an infinity. The loss alone does not show it: the ReLU of some
- * backends makes a NaN 0.
- */
-export async function firstInvalid(tf: TF, trained: readonly Trained[]): Promise<string | undefined> {
-  const sums = tf.tidy(() => tf.stack(trained.map(({ variable }) => tf.sum(variable))));
-  const values = await sums.data();
-  sums.dispose();
-  return trained.find((_, i) => !Number.isFinite(values[i]))?.name;
 }
