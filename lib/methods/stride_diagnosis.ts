@@ -9,11 +9,11 @@
  * @module
  */
 
-import { checkDataset, type Dataset } from "../data/dataset.ts";
+import { checkDataset, type Dataset, type SkippedImage } from "../data/dataset.ts";
 import { kindOf } from "../errors.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model } from "../model/model.ts";
-import { arrayOf, readOptions, RunOptions, whole } from "../options.ts";
+import { arrayOf, type OnBadImage, readOptions, WalkOptions, whole } from "../options.ts";
 import { BAND_EDGES, filterSpectrum, measureAliasing } from "../probe/spectrum.ts";
 import { withProgress } from "../results/progress.ts";
 import { StrideDiagnosis, type StrideRow, type StrideSpectra } from "../results/stride_diagnosis.ts";
@@ -21,7 +21,7 @@ import { ensureBackend } from "../runtime/backend.ts";
 import { forwardEach } from "../scan/forward_all.ts";
 
 /** The options of `strideDiagnosis`. */
-export class StrideDiagnosisOptions extends RunOptions {
+export class StrideDiagnosisOptions extends WalkOptions {
   /**
    * The names of the first and the second layer to look at.
    * @default the first two convolutions of each model
@@ -58,6 +58,7 @@ function layersOf(model: Model, wanted: readonly [string, string] | undefined): 
 /** The share of images classified right. */
 async function accuracyOf(
   model: Model,
+  reader: InputReader,
   dataset: Dataset,
   options: { batchSize: number; signal?: AbortSignal; onProgress: (done: number) => void },
 ): Promise<number | null> {
@@ -67,7 +68,7 @@ async function accuracyOf(
     return null;
   }
   const classes: number[] = [];
-  const inputs = new InputReader("strideDiagnosis", model, dataset, { labelled: true }).inputs(({ label }) => {
+  const inputs = reader.inputs(({ label }) => {
     classes.push(labels.indexOf(label!));
   });
   let right = 0;
@@ -79,7 +80,7 @@ async function accuracyOf(
     }
     options.onProgress(start + count);
   }, { batchSize: options.batchSize, signal: options.signal });
-  return right / dataset.size;
+  return right / classes.length;
 }
 
 /** Measures one network; its steps are twice the samples, for aliasing, and all images, for the accuracy. */
@@ -87,22 +88,24 @@ async function diagnose(
   model: Model,
   dataset: Dataset,
   [first, second]: readonly [string, string],
-  { samples, batchSize, signal, onProgress }: {
+  { samples, batchSize, onBadImage, signal, onProgress }: {
     samples: number;
     batchSize: number;
+    onBadImage?: OnBadImage;
     signal?: AbortSignal;
     onProgress: (done: number) => void;
   },
-): Promise<{ row: StrideRow; spectra: StrideSpectra }> {
-  const reader = new InputReader("strideDiagnosis", model, dataset, { limit: samples });
-  const views = (await Array.fromAsync(reader)).map(({ view }) => view);
+): Promise<{ row: StrideRow; spectra: StrideSpectra; skipped: readonly SkippedImage[] }> {
+  const some = new InputReader("strideDiagnosis", model, dataset, { limit: samples, onBadImage });
+  const views = (await Array.fromAsync(some)).map(({ view }) => view);
   const layer = model.network.getLayer(first);
   const kernel = layer.getWeights()[0];
   const filters = { data: new Float32Array(await kernel.data()), shape: kernel.shape };
   const { bands, power } = filterSpectrum(filters);
   const own = await measureAliasing(model, first, views, { signal, onProgress });
   const next = await measureAliasing(model, second, views, { signal, onProgress: (n) => onProgress(samples + n) });
-  const accuracy = await accuracyOf(model, dataset, {
+  const all = new InputReader("strideDiagnosis", model, dataset, { labelled: true, onBadImage });
+  const accuracy = await accuracyOf(model, all, dataset, {
     batchSize,
     signal,
     onProgress: (n) => onProgress(2 * samples + n),
@@ -119,6 +122,8 @@ async function diagnose(
       accuracy,
     },
     spectra: { filters, order: model.preprocess.order, filterPower: power, responsePower: next.power },
+    // Without an accuracy only the first images were read.
+    skipped: accuracy === null ? some.skipped : all.skipped,
   };
 }
 
@@ -156,7 +161,7 @@ export async function strideDiagnosis(
   }
   for (const model of models) await checkModel("strideDiagnosis", model);
   checkDataset("strideDiagnosis", dataset);
-  const { layers, images, batchSize, signal, onProgress } = readOptions(
+  const { layers, images, onProgress, ...run } = readOptions(
     "strideDiagnosis",
     StrideDiagnosisOptions,
     options,
@@ -178,17 +183,32 @@ export async function strideDiagnosis(
   const total = models.length * each;
   const rows: StrideRow[] = [];
   const spectra: StrideSpectra[] = [];
-  await withProgress(`Diagnosing ${models.map(({ name }) => name).join(", ")}`, total, async (update) => {
-    for (const [i, model] of models.entries()) {
-      const result = await diagnose(model, dataset, chosen[i], {
-        samples,
-        batchSize,
-        signal,
-        onProgress: (done) => update(i * each + done),
-      });
-      rows.push(result.row);
-      spectra.push(result.spectra);
-    }
-  }, onProgress);
-  return new StrideDiagnosis(rows, spectra, { dataset: dataset.name, bandEdges: BAND_EDGES });
+  const skipped = new Map<string, SkippedImage>();
+  await withProgress(
+    `Diagnosing ${models.map(({ name }) => name).join(", ")}`,
+    total,
+    async (update) => {
+      for (const [i, model] of models.entries()) {
+        const result = await diagnose(model, dataset, chosen[i], {
+          ...run,
+          samples,
+          onProgress: (done) => update(i * each + done),
+        });
+        rows.push(result.row);
+        spectra.push(result.spectra);
+        for (const image of result.skipped) skipped.set(image.id, image);
+      }
+    },
+    onProgress,
+    {
+      get skipped() {
+        return [...skipped.values()];
+      },
+    },
+  );
+  return new StrideDiagnosis(rows, spectra, {
+    dataset: dataset.name,
+    bandEdges: BAND_EDGES,
+    skipped: [...skipped.values()],
+  });
 }

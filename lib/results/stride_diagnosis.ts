@@ -4,12 +4,14 @@
  * @module
  */
 
+import type { SkippedImage } from "../data/dataset.ts";
 import type { NdArray } from "../array.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { colorize } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
 import { percent } from "../format.ts";
 import { Result } from "./result.ts";
+import { skippedNote } from "./skipped.ts";
 import { filterPicture } from "./training_figures.ts";
 
 /** One network in numbers. */
@@ -54,6 +56,8 @@ export class StrideDiagnosis extends Result<StrideRow> {
   readonly rows: readonly StrideRow[];
   /** First filters and spectra of each network, in the order of the rows. */
   readonly spectra: readonly StrideSpectra[];
+  /** The images that could not be read. */
+  readonly skipped: readonly SkippedImage[];
   readonly #dataset: string;
   readonly #bandEdges: readonly [number, number];
 
@@ -61,11 +65,16 @@ export class StrideDiagnosis extends Result<StrideRow> {
   constructor(
     rows: StrideRow[],
     spectra: StrideSpectra[],
-    { dataset, bandEdges }: { dataset: string; bandEdges: readonly [number, number] },
+    { dataset, bandEdges, skipped = [] }: {
+      dataset: string;
+      bandEdges: readonly [number, number];
+      skipped?: readonly SkippedImage[];
+    },
   ) {
     super();
     this.rows = rows;
     this.spectra = spectra;
+    this.skipped = skipped;
     this.#dataset = dataset;
     this.#bandEdges = bandEdges;
   }
@@ -91,7 +100,9 @@ export class StrideDiagnosis extends Result<StrideRow> {
         "of the greatest power. Of the filters, circles part low, mid and high (1/6 and 1/3 of a cycle a pixel). " +
         "Of the second layer's response at every pixel, what lies outside the square is finer than its stride can " +
         "hold: it aliases. White noise would fill the bands with " +
-        `${percent(Math.PI / 36)}, ${percent(Math.PI / 12)} and ${percent(1 - Math.PI / 9)}.`,
+        `${percent(Math.PI / 36)}, ${percent(Math.PI / 12)} and ${percent(1 - Math.PI / 9)}. ${
+          skippedNote(this.skipped)
+        }`.trimEnd(),
       blocks: [
         {
           kind: "table",

@@ -295,7 +295,8 @@ class TrainingRun {
       layers: [...layers],
       snapshots: [...snapshots],
       probe: this.#probe,
-      skipped: [...new Set([training, validation])].flatMap((samples) => samples?.skipped ?? []),
+      // Two parts of one data set share their list.
+      skipped: [...new Set([training.skipped, validation?.skipped ?? []])].flat(),
       ending: this.#ending,
     };
   }
