@@ -6,6 +6,7 @@
  * @module
  */
 
+import { headOf } from "../model/ending.ts";
 import type { Model } from "../model/model.ts";
 import { flag } from "../options.ts";
 import { deconvolve } from "../probe/attribution/deconvnet.ts";
@@ -49,9 +50,12 @@ function unitOf(model: Model, { target }: AttributionInput): UnitTarget {
         `${target.text}. For other targets use guidedBackprop.`,
     );
   }
-  const { layer, count } = model.output;
+  const { layer, count, head } = model.output;
+  // What only changes the shape behind the layer whose activation makes the output is passed over.
+  const [end, ...more] = headOf(model.network, head).ends;
+  const start = more.length === 0 && model.layers.some(({ name }) => name === end.name) ? end.name : layer;
   // One number is for two classes.
-  return resolveUnit(model, { layer, channel: count === 1 ? 0 : target.index });
+  return resolveUnit(model, { layer: start, channel: count === 1 ? 0 : target.index });
 }
 
 /** Projects one unit of one image back to the pixels. */

@@ -8,12 +8,7 @@
 import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
 import type { TF } from "../runtime/backend.ts";
-
-/** A model that stands in another one as a layer. (A Sequential keeps its graph in a model of its own.) */
-export function networkIn(layer: layers.Layer): LayersModel | null {
-  const network = (layer as unknown as { model?: LayersModel }).model ?? layer as unknown as LayersModel;
-  return network.layers && network.outputs ? network : null;
-}
+import { graphOf } from "./graph.ts";
 
 const nodeOf = ({ sourceLayer, nodeIndex }: SymbolicTensor) => sourceLayer.inboundNodes[nodeIndex];
 const asList = <T>(values: T | T[]): T[] => Array.isArray(values) ? values : [values];
@@ -36,13 +31,14 @@ function outward(place: Place): Place {
   return at < 0 ? place : outward(place.nest!.from[at]);
 }
 
+/** What the layer that makes a tensor reads. (An input layer names its own output as its input.) */
 const inputsOf = ({ tensor, nest }: Place): Place[] =>
-  (nodeOf(tensor)?.inputTensors ?? []).map((tensor) => outward({ tensor, nest }));
+  nodeOf(tensor).inputTensors.filter(({ id }) => id !== tensor.id).map((input) => outward({ tensor: input, nest }));
 
 /** The layer that makes a tensor, looked for in nested models, too. */
 function inward(place: Place): Place {
   const outer = outward(place);
-  const network = networkIn(outer.tensor.sourceLayer);
+  const network = graphOf(outer.tensor.sourceLayer);
   if (!network) return outer;
   const tensor = network.outputs[outer.tensor.outputTensorIndex ?? 0];
   return inward({ tensor, nest: { inputs: network.inputs, from: inputsOf(outer) } });

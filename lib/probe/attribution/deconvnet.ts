@@ -22,8 +22,9 @@
  * @module
  */
 
-import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../../array.ts";
+import { withoutActivation } from "../../model/ending.ts";
 import { graphOf, outputOf } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
@@ -157,12 +158,6 @@ function checkRule({ name, layer }: Pick<Step, "name" | "layer">, isStart: boole
   }
 }
 
-/** A layer as it would be without its activation function. The layer itself stays as it is. */
-function withoutActivation(tf: TF, layer: layers.Layer): layers.Layer {
-  const linear = (tf.layers.activation({ activation: "linear" }) as unknown as { activation: unknown }).activation;
-  return "activation" in layer ? Object.create(layer, { activation: { value: linear } }) : layer;
-}
-
 const asList = <T>(values: T | T[]): T[] => Array.isArray(values) ? values : [values];
 
 /**
@@ -267,7 +262,7 @@ export async function deconvolve(
     const [top] = runThere(tf, graph, [image], there, keep);
 
     const maps = await plain(top.tensor);
-    const { layer, channel } = unit;
+    const { channel } = unit;
     const cell = maps.shape.length === 3
       ? unit.cell ?? strongestCell(maps.data, channel, maps.shape) as [number, number]
       : undefined;

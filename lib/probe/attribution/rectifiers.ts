@@ -5,8 +5,9 @@
  */
 
 import type { layers, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { headOf, makerOf, networkIn } from "../../model/ending.ts";
-import { type Model, outputOf } from "../../model/model.ts";
+import { headOf, makerOf } from "../../model/ending.ts";
+import { graphOf, outputOf } from "../../model/graph.ts";
+import type { Model } from "../../model/model.ts";
 import { makePlan } from "../plan.ts";
 import { isOutput, type ResolvedTarget, termsOf } from "../target.ts";
 
@@ -32,7 +33,7 @@ function bendOf(layer: layers.Layer): string | null {
  * @param ends where the score is read: what bends the score itself plays no part
  */
 function bending(layer: layers.Layer, ends: readonly layers.Layer[]): { name: string; bend: string } | null {
-  const inner = networkIn(layer);
+  const inner = graphOf(layer);
   if (!inner) {
     const bend = ends.includes(layer) ? null : bendOf(layer);
     return bend ? { name: layer.name, bend } : null;
