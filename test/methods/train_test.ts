@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { train } from "../../lib/methods/train.ts";
+import { train, type TrainOptions } from "../../lib/methods/train.ts";
 import { History } from "../../lib/results/history.ts";
 import { loadModel } from "../../lib/model/load.ts";
+import { type Dataset, dataset } from "../../lib/data/dataset.ts";
+import type { ImageLike } from "../../lib/data/image.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { datasetOf, stripes, stripesNet } from "../probe/training/toys.ts";
 
@@ -41,6 +43,59 @@ function fakeCell(): Shown[] {
   vi.stubGlobal("Deno", Object.create(Deno, { jupyter: { value: { display, broadcast: () => Promise.resolve() } } }));
   return shown;
 }
+
+describe("images that cannot be read", () => {
+  /** Stripes, of which some are a part of a picture's file only. */
+  async function damaged(count: number, bad: readonly number[]) {
+    const png = await Deno.readFile(new URL("../snapshots/figures/activationsOfVector.png", import.meta.url));
+    const items: { id: string; label: string; image: ImageLike }[] = [];
+    for await (const { id, image, label } of stripes(count)) {
+      const at = items.length;
+      items.push({ id, label: label!, image: bad.includes(at) ? png.slice(0, 40 + at) : image });
+    }
+    return dataset(items, { name: "stripes" });
+  }
+  const losses = ({ rows }: History) => rows.map(({ loss, validationLoss }) => [loss, validationLoss]);
+  const run = async (set: Dataset, more: Partial<TrainOptions> = {}) =>
+    await train(await loadModel(stripesNet(tf), { name: "net" }), set, { ...options, ...more });
+
+  test("are left out, counted and named; the run is that of the others, and is taken up again", async () => {
+    const { error } = fakeOutput();
+    const folder = await Deno.makeTempDir();
+    const bad = [3, 17, 30];
+    const data = await damaged(48, bad);
+    const validation = await damaged(8, [2]);
+    const checkpoint = `${folder}/run`;
+    await run(data, { validation, checkpoint, epochs: 1 });
+    const history = await run(data, { validation, checkpoint });
+    expect(history.skipped.map(({ id }) => id)).toEqual([...bad, 2].map((i) => `stripes-${i}`));
+    expect(history.skipped.every(({ reason }) => reason.length > 10)).toBe(true);
+    const note = '4 images could not be read and were left out: "stripes-3", "stripes-17", "stripes-30", "stripes-2"';
+    expect((await history.figure().html()).replaceAll("&quot;", '"')).toContain(note);
+    expect(error.join("")).toContain(note);
+    const others = data.filter(({ id }) => !bad.some((i) => id === `stripes-${i}`));
+    expect(losses(history)).toEqual(losses(await run(others, { validation })));
+    await Deno.remove(folder, { recursive: true });
+  });
+
+  test("are named once where the validation is a share of the same data set", async () => {
+    fakeOutput();
+    const { skipped, rows } = await run(await damaged(24, [5]), { epochs: 1 });
+    expect(skipped.map(({ id }) => id)).toEqual(["stripes-5"]);
+    expect(Object.values(rows[0]).every(Number.isFinite)).toBe(true);
+  });
+
+  test("stop the run where that is asked for, and where there are no others", async () => {
+    fakeOutput();
+    await expect(run(await damaged(8, [5]), { onBadImage: "stop" })).rejects.toThrow(
+      /"stripes-5" of "stripes" cannot be/,
+    );
+    await expect(run(await damaged(2, [0, 1]))).rejects.toThrow(/None of the 2 images of "stripes"/);
+    await expect(run(await damaged(8, []), { onBadImage: "pass" as never })).rejects.toThrow(
+      /onBadImage must be "skip" or "stop"/,
+    );
+  });
+});
 
 describe("in a terminal", () => {
   test("one line an epoch, with the time left; the history holds what was seen", async () => {
