@@ -29,23 +29,26 @@ export class TrainOptions extends TrainingSpec {
  * The weights of `model` change; nothing else of it does. A run that is aborted, by `signal` or by the button in the
  * cell, keeps what was learned by then. With `checkpoint` it can be taken up again later, also after the process was
  * killed, and then reaches the same weights as a run that was never stopped, bit by bit on the same backend and machine.
- * A checkpoint belongs to one run: with other options, more epochs among them, it is refused.
+ * A checkpoint belongs to one run: to its images with their ids and labels (checksums over all of them), its network,
+ * preprocessing and options. With anything else it is refused, but for more epochs: the run goes on to these.
  *
  * The button reaches a kernel on the browser's own machine; elsewhere, abort by `signal`.
  *
  * Images are brought to the model's size, once, and rounded to bytes. Up to 1 GB of them stays in memory; more goes to
- * a temporary file. The last layer's activation says what the loss is: softmax (or none, for logits) gives the
- * cross-entropy over classes, a single sigmoid unit the binary one.
+ * a temporary file. What the model puts out (`model.output`) says what the loss is: the cross-entropy over classes, or the
+ * binary one of a single unit. Several linear outputs, as many as the data set has labels, are taken for logits. Layers
+ * inside of models and wrappers train as all others.
  *
  * @param model what to train, as from `loadModel` or `catsVsDogsConvnet`
  * @param dataset images with labels: those of the model or, if it has none, as many as it has outputs
  * @returns rows `{ epoch, loss, accuracy, validationLoss, validationAccuracy, learningRate, seconds }`; `layers`, with
  *   the sparsity and the share of dead maps; `snapshots`; `ending`
- * @throws {TypeError} if the data set has no labels, or the model is no classifier of images that can be trained here
+ * @throws {TypeError} if the data set has no labels, or the model tells no classes apart, or has a layer
+ *   that cannot be trained so that a run repeats
  * @throws {RangeError} if an option or a label does not fit
  * @throws {TrainingError} if the loss or the weights are no longer numbers
  * @throws what `signal` was aborted with, if that happens while the images are still read
- * @throws {CheckpointError} if the checkpoint belongs to another run
+ * @throws {CheckpointError} if the checkpoint belongs to another run, is damaged, or cannot be written
  *
  * @example
  * ```ts
