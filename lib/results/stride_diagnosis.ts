@@ -81,6 +81,9 @@ export class StrideDiagnosis extends Result<StrideRow> {
 
   /** A table of the numbers; each network's first filters and spectra; charts of the shares. */
   override figure(): Figure {
+    // Of networks that tell no classes apart, or others than the data set has, there is no accuracy to draw.
+    const measured = this.rows.some(({ accuracy }) => accuracy !== null);
+    const only = <T>(accuracy: T) => measured ? [accuracy] : [];
     const columns = ["model", "first layer", "low", "mid", "high", "aliasing 1", "aliasing 2", "accuracy"];
     const cells = this.rows.map((row) => [
       row.model,
@@ -118,10 +121,14 @@ export class StrideDiagnosis extends Result<StrideRow> {
               row.mid,
               row.high,
             ]),
-            this.#bars("Aliasing and accuracy", ["aliasing 1", "aliasing 2", "accuracy"], (row) => [
+            this.#bars(measured ? "Aliasing and accuracy" : "Aliasing", [
+              "aliasing 1",
+              "aliasing 2",
+              ...only("accuracy"),
+            ], (row) => [
               row.aliasing1,
               row.aliasing2,
-              row.accuracy ?? NaN,
+              ...only(row.accuracy ?? NaN),
             ]),
           ],
         },
