@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ImageError } from "../../lib/codec.ts";
 import { cifar10, CIFAR10_CLASSES } from "../../lib/data/cifar10.ts";
-import { type Dataset, dataset, type ImageDataset, type ItemLike } from "../../lib/data/dataset.ts";
+import {
+  checkDataset,
+  type Dataset,
+  dataset,
+  type ImageDataset,
+  type ItemLike,
+  unreadItems,
+} from "../../lib/data/dataset.ts";
 import { FASHION_MNIST_CLASSES, fashionMnist } from "../../lib/data/fashion_mnist.ts";
 import { Image } from "../../lib/data/image.ts";
 import { imageFolder } from "../../lib/data/image_folder.ts";
@@ -301,6 +308,71 @@ describe("dataset", () => {
   });
 });
 
+describe("checks of data sets", () => {
+  const image = { data: new Float32Array(12), shape: [2, 2, 3] };
+  const own = (parts: object) => ({ name: "own", size: 2, async *[Symbol.asyncIterator]() {}, ...parts });
+
+  it.each([NaN, Infinity, -Infinity, -1, 1.5, 2 ** 60, 0])("a size of %d is refused at the border", (size) => {
+    const message = size === 0 ? "holds no image; wanted at least one" : `a whole number ≥ 1: received ${size}.`;
+    expect(() => checkDataset("codes", own({ size }))).toThrow(RangeError);
+    expect(() => checkDataset("codes", own({ size }))).toThrow(message);
+    expect(() => dataset(own({ size }))).toThrow(/a whole number ≥ 1 of how many there are/);
+  });
+
+  it("labels are strings, each once", () => {
+    const check = (labels: unknown) => () => checkDataset("train", own({ labels }));
+    expect(check([0, 1])).toThrow('The labels of the data set "own" must be strings: received 0 at 0. Write them as');
+    expect(check(["a", null])).toThrow("received null at 1");
+    expect(check("cat")).toThrow(/must be an array of labels, as \["cat", "dog"\]: received "cat"/);
+    expect(check(["a", "b", "a"])).toThrow('must differ: "a" stands at 0 and 2');
+    expect(check(["constructor", "__proto__", "toString"])).not.toThrow();
+    expect(() => dataset([{ image }], { labels: ["a", "a"] })).toThrow('labels must differ: "a"');
+    expect(() => dataset([{ image }], { labels: [1] as never })).toThrow("labels must be strings: received 1 at 0");
+  });
+
+  it("items say what is wrong by their ids, in a list, in a stream and in a data set of another kind", async () => {
+    const wrong: [object, string][] = [
+      [{ id: "img-5", image: null }, 'Item 1 (id "img-5") of a data set has no image; it has id.'],
+      [{ id: "img-5" }, 'Item 1 (id "img-5") of a data set has no image; it has id.'],
+      [
+        { id: "img-5", image, label: 3 },
+        'The label of item 1 (id "img-5") of a data set must be a string: received 3. Write',
+      ],
+      [{ id: "img-5", image, label: null }, "must be a string: received null. Leave it out where there is none."],
+      [{ id: "img-5", image, label: true }, "must be a string: received true. Write it as text"],
+      [{ id: 7, image }, "The id of item 1 of a data set must be a string: received 7. Write it as text"],
+    ];
+    for (const [item, message] of wrong) {
+      const items = [{ id: "img-4", image }, item] as ItemLike[];
+      const stream = {
+        size: 2,
+        async *[Symbol.asyncIterator]() {
+          yield* items;
+        },
+      };
+      expect(() => dataset(items)).toThrow(message);
+      await expect(walk(dataset(stream))).rejects.toThrow(message);
+      await expect(Array.fromAsync(unreadItems({ name: "own", ...stream } as Dataset))).rejects.toThrow(message);
+    }
+  });
+
+  it("names that JavaScript has, too, are labels as any other", async () => {
+    const names = ["constructor", "__proto__", "toString", "hasOwnProperty", "length"];
+    const own = dataset(
+      names.map((label, i) => ({ id: label, label, image: { ...image, data: image.data.map(() => i) } })),
+    );
+    expect(own.labels).toEqual([...names].sort());
+    const found = await walk(own);
+    expect(found.map(({ id, label }) => [id, label])).toEqual(names.map((name) => [name, name]));
+    expect((await walk(own.filter(({ label }) => label === "__proto__"))).map(({ id }) => id)).toEqual(["__proto__"]);
+  });
+
+  it("keeps a column called read, and gives each item its image", async () => {
+    const [item] = await walk(dataset([{ image, read: "last year" } as ItemLike]));
+    expect([(item as unknown as { read: string }).read, item.image.shape]).toEqual(["last year", [2, 2, 3]]);
+  });
+});
+
 describe("imageFolder", () => {
   let root: string;
   const put = async (path: string, grey?: number) => {
@@ -365,6 +437,129 @@ describe("imageFolder", () => {
     expect(await message("mixed")).toMatch(
       /directly \("x\.png"\) and in sub-folders \("dog"\).*all of them in sub-folders/,
     );
+  });
+
+  it("says at once what it holds and what it passed over, and why", async () => {
+    const png1 = png({ width: 1, color: GREY, rows: [[7]] });
+    for (const folder of ["all/cat", "all/dog", "all/fox/2024", "all/empty", "all/.git"]) {
+      await Deno.mkdir(`${root}/${folder}`, { recursive: true });
+    }
+    for (const file of ["cat/1.png", "cat/2.JFIF", "fox/2024/3.png", ".git/x.png"]) {
+      await Deno.writeFile(`${root}/all/${file}`, png1);
+    }
+    await Deno.writeTextFile(`${root}/all/dog/1.bmp`, "BM");
+    await Deno.writeTextFile(`${root}/all/dog/2.heic`, "");
+    await Deno.writeTextFile(`${root}/all/notes.txt`, "");
+    await Deno.symlink("/nowhere/README", `${root}/all/cat/README`);
+    await Deno.symlink("itself", `${root}/all/cat/itself`);
+    await Deno.symlink("other.png", `${root}/all/cat/one.png`);
+    await Deno.symlink("one.png", `${root}/all/cat/other.png`);
+    await Deno.symlink("..", `${root}/all/fox/up`);
+    await Deno.symlink("2024", `${root}/all/fox/twice`);
+    const folder = await imageFolder(`${root}/all`);
+    expect(folder.labels).toEqual(["cat", "dog", "empty", "fox"]);
+    const { images, counts, passedOver } = folder.summary;
+    expect([images, folder.size]).toEqual([4, 4]);
+    expect(counts).toEqual([
+      { label: "cat", images: 2 },
+      { label: "dog", images: 0 },
+      { label: "empty", images: 0 },
+      { label: "fox", images: 2 },
+    ]);
+    expect((await walk(folder)).map(({ id, label }) => `${label}: ${id}`)).toEqual([
+      "cat: cat/1.png",
+      "cat: cat/2.JFIF",
+      "fox: fox/2024/3.png",
+      "fox: fox/twice/3.png",
+    ]);
+    expect(Object.fromEntries(passedOver.map(({ path, reason }) => [path, reason]))).toEqual({
+      ".git": "hidden: its name starts with a dot",
+      "notes.txt": expect.stringMatching(/^its name does not end in \.jpg/),
+      "cat/README": "a link to a file that is not there",
+      "cat/itself": "a link that leads back to itself",
+      "cat/one.png": "a link that leads back to itself",
+      "cat/other.png": "a link that leads back to itself",
+      "dog/1.bmp": "BMP images cannot be read; convert it to PNG or JPEG",
+      "dog/2.heic": "HEIC images cannot be read; convert it to PNG or JPEG",
+      "fox/up": "a link to a folder that it is in",
+    });
+    const printed = Deno.inspect(folder);
+    expect(printed).toMatch(/^"all": 4 images of 4 classes\n {2}"cat": 2\n {2}"dog": 0/);
+    expect(printed).toContain('"dog/1.bmp": BMP images cannot be read');
+    // What is cut off is a data set as any other.
+    expect("summary" in folder.take(2)).toBe(false);
+  });
+
+  it("takes names of any character, and is found again after a change of the working directory", async () => {
+    const names = [
+      "a#b",
+      "100%",
+      "50%25",
+      "what?",
+      "two  spaces ",
+      "ünï",
+      "猫",
+      "line\nbreak",
+      "q\"uote'",
+      "a:b",
+      "&amp;",
+      "__proto__",
+    ];
+    for (const [i, name] of [...names, "constructor", "toString"].entries()) {
+      await Deno.mkdir(`${root}/odd:names/${name}`, { recursive: true });
+      await Deno.writeFile(`${root}/odd:names/${name}/${name}.png`, png({ width: 1, color: GREY, rows: [[i]] }));
+    }
+    const sorted = [...names, "constructor", "toString"].sort();
+    const before = Deno.cwd();
+    try {
+      Deno.chdir(root);
+      const folder = await imageFolder("odd:names");
+      Deno.chdir(before);
+      expect(folder.labels).toEqual(sorted);
+      expect(folder.summary.counts).toEqual(sorted.map((label) => ({ label, images: 1 })));
+      const items = await walk(folder);
+      expect(items.map(({ id }) => id)).toEqual(sorted.map((name) => `${name}/${name}.png`));
+      items.forEach(({ image, label }) =>
+        expect(image.data[0]).toBe([...names, "constructor", "toString"].indexOf(label!))
+      );
+      // Captions call it as it was asked for.
+      expect(items[0].image.source).toBe(`odd:names/${items[0].id}`);
+      expect(folder.filter(({ label }) => label === "__proto__").labels).toEqual(["__proto__"]);
+      Deno.chdir(`${root}/flat`);
+      expect((await imageFolder(".")).name).toBe("flat");
+    } finally {
+      Deno.chdir(before);
+    }
+  });
+
+  it("takes some images by a seed, and some classes", async () => {
+    for (let i = 0; i < 40; i++) await put(`many/${"abcd"[i % 4]}/${String(i).padStart(2, "0")}.png`, i);
+    const ids = async (options: Parameters<typeof imageFolder>[1]) =>
+      (await walk(await imageFolder(`${root}/many`, options))).map(({ id }) => id);
+    const all = await ids({});
+    const some = await ids({ limit: 12 });
+    expect(some).toHaveLength(12);
+    expect(some).toEqual(all.filter((id) => some.includes(id)));
+    expect(new Set(some.map((id) => id[0])).size).toBe(4);
+    expect(await ids({ limit: 12 })).toEqual(some);
+    expect(await ids({ limit: 12, seed: 1 })).not.toEqual(some);
+    expect(await ids({ limit: 99 })).toEqual(all);
+    const two = await imageFolder(`${root}/many`, { classes: ["d", "b"], limit: 20 });
+    expect([two.size, two.labels]).toEqual([20, ["b", "d"]]);
+    const one = await imageFolder(`${root}/many`, { limit: 1 });
+    expect([one.size, one.labels]).toEqual([1, ["a", "b", "c", "d"]]);
+    await expect(imageFolder(`${root}/many`, { classes: ["e"] })).rejects.toThrow(
+      /no sub-folder "e" in the folder ".*many"\. The nearest: "a"/,
+    );
+    for (const limit of [0, 1.5, NaN]) {
+      await expect(imageFolder(`${root}/many`, { limit })).rejects.toThrow("limit must be a whole number ≥ 1");
+    }
+  });
+
+  it("tells what stood there instead of images", async () => {
+    await Deno.mkdir(`${root}/lost/dog`, { recursive: true });
+    await Deno.writeTextFile(`${root}/lost/dog/1.bmp`, "BM");
+    await expect(imageFolder(`${root}/lost`)).rejects.toThrow(/Passed over: "dog\/1\.bmp" \(BMP images cannot be read/);
   });
 
   it("names the broken image when it comes to it", async () => {
