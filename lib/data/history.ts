@@ -75,5 +75,31 @@ export interface HistoryData {
   readonly ending: Ending;
 }
 
+/** What can be seen of a run between two of its steps. */
+export interface TrainingView {
+  /** Everything up to the last full epoch. */
+  readonly history: HistoryData;
+  /** The epoch that is running, from 1. */
+  readonly epoch: number;
+  /** How much of it is done, from 0 to 1. */
+  readonly share: number;
+  /** Mean loss over the last steps; NaN before the first. */
+  readonly loss: number;
+  /** Mean accuracy over the last steps; NaN before the first. */
+  readonly accuracy: number;
+  /** The first convolution's filters and the probe image's activations as they are now. */
+  readonly peek: () => Promise<Snapshot>;
+}
+
+/** Who watches a run. The run waits for what these return. */
+export interface TrainingWatcher {
+  /** While images are read before training, those of the validation too. */
+  onRead?(done: number): void;
+  /** A few times a second, between two steps. */
+  onMoment?(view: TrainingView): Promise<void> | void;
+  /** After each epoch, and before the first. */
+  onEpoch?(history: HistoryData): Promise<void> | void;
+}
+
 /** The layer of a weight of a {@linkcode Snapshot}, from its name: `"conv1"` of `"conv1/kernel"`. */
 export const layerOf = (weight: string): string => weight.slice(0, weight.lastIndexOf("/"));

@@ -75,11 +75,7 @@ export async function train(
   const view = new LiveTraining({ model: model.name, dataset: dataset.name, images, epochs, order });
   const signals = [spec.signal, view.signal].filter((signal) => signal !== undefined);
   try {
-    const data = await trainAsRead(model, dataset, { ...spec, signal: AbortSignal.any(signals) }, {
-      onRead: (done) => view.onRead(done),
-      onEpoch: (history) => view.onEpoch(history),
-      onMoment: (moment) => view.onMoment(moment),
-    });
+    const data = await trainAsRead(model, dataset, { ...spec, signal: AbortSignal.any(signals) }, view);
     await view.finish(data);
     return new History(data, { order });
   } catch (error) {

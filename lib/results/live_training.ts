@@ -14,7 +14,7 @@ import {
   type StopButton,
   Throttle,
 } from "../figure/cell.ts";
-import { layerOf } from "../data/history.ts";
+import { layerOf, type TrainingView, type TrainingWatcher } from "../data/history.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, duration, percent } from "../format.ts";
@@ -22,21 +22,6 @@ import { skippedNote } from "./skipped.ts";
 import { curveBlocks, type DrawnHistory, filterPicture, mapsPicture, sparsityBlocks } from "./training_figures.ts";
 
 type DrawnSnapshot = DrawnHistory["snapshots"][number];
-
-/** What can be seen of a run between two of its steps. */
-export interface LiveMoment {
-  /** Everything up to the last full epoch. */
-  history: DrawnHistory;
-  /** The epoch that is running, from 1. */
-  epoch: number;
-  /** How much of it is done, from 0 to 1. */
-  share: number;
-  /** Mean loss and accuracy over the last steps; NaN before the first. */
-  loss: number;
-  accuracy: number;
-  /** The first layer's filters and the probe image's feature maps as they are now. */
-  peek: () => Promise<DrawnSnapshot>;
-}
 
 /** The run that is watched. */
 export interface WatchedRun {
@@ -109,7 +94,7 @@ export function trainingFigure(
  * A view of a run that goes on: a progress bar while images are read, then the network while it learns, with a button
  * that stops it. What its methods return is to be awaited: the view takes its time from the training.
  */
-export class LiveTraining {
+export class LiveTraining implements TrainingWatcher {
   /** Aborted when the button in the cell is pressed. */
   readonly signal?: AbortSignal;
   readonly #run: WatchedRun;
@@ -156,7 +141,7 @@ export class LiveTraining {
   }
 
   /** Between two steps; repaints only now and then. */
-  async onMoment({ history, epoch, share, loss, accuracy, peek }: LiveMoment): Promise<void> {
+  async onMoment({ history, epoch, share, loss, accuracy, peek }: TrainingView): Promise<void> {
     if (!inKernel() || !this.#throttle.due) return;
     await this.#throttle.paint(async () => {
       this.#now = await peek();

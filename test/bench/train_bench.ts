@@ -8,7 +8,8 @@ import type { Dataset } from "../../lib/data/dataset.ts";
 import { cifar10 } from "../../lib/data/cifar10.ts";
 import { LiveTraining } from "../../lib/results/live_training.ts";
 import { catsVsDogsConvnet } from "../../lib/model/architectures/builders.ts";
-import { runTraining, type TrainingWatcher } from "../../lib/probe/training/train.ts";
+import type { TrainingWatcher } from "../../lib/data/history.ts";
+import { runTraining } from "../../lib/probe/training/train.ts";
 import { type BackendName, doctor, useBackend } from "../../lib/runtime/backend.ts";
 import { type Benchmark, compare, type Line, measure } from "./harness.ts";
 

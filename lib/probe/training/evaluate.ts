@@ -4,10 +4,11 @@
  * @module
  */
 
+import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../../array.ts";
 import { type Model, outputOf } from "../../model/model.ts";
 import type { ModelOutput } from "../../model/output.ts";
-import { ensureBackend } from "../../runtime/backend.ts";
+import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { planTo } from "../forward.ts";
 import { execute, makePlan } from "../plan.ts";
 import { LEAST, type Loss, lossKind } from "./training_pass.ts";
@@ -31,25 +32,26 @@ export interface LayerState {
   maps?: NdArray;
 }
 
-/** How many images run at once. */
+/** How many images run at once: those that are classified, and those of which every layer is read. */
 const BATCH = 64;
+const WATCHED_BATCH = 16;
 
-/** Inputs in batches. */
-function* packed(inputs: Iterable<NdArray>): Generator<NdArray> {
+/** Makes a tensor of each batch of inputs. */
+function* batchesOf(tf: TF, inputs: Iterable<NdArray>, size: number, signal?: AbortSignal): Generator<() => Tensor> {
   let batch: NdArray[] = [];
-  const pack = (): NdArray => {
-    const each = batch[0].data.length;
-    const data = new Float32Array(batch.length * each);
-    batch.forEach((input, i) => data.set(input.data, i * each));
-    return { data, shape: [batch.length, ...batch[0].shape] };
+  const pack = ([first, ...others]: NdArray[]) => () => {
+    const data = new Float32Array((others.length + 1) * first.data.length);
+    [first, ...others].forEach((input, i) => data.set(input.data, i * first.data.length));
+    return tf.tensor(data, [others.length + 1, ...first.shape]);
   };
   for (const input of inputs) {
+    signal?.throwIfAborted();
     batch.push(input);
-    if (batch.length < BATCH) continue;
-    yield pack();
+    if (batch.length < size) continue;
+    yield pack(batch);
     batch = [];
   }
-  if (batch.length) yield pack();
+  if (batch.length) yield pack(batch);
 }
 
 /** One image's loss, from the probabilities of the classes. */
@@ -79,13 +81,7 @@ export async function evaluate(
   let loss = 0;
   let right = 0;
   let done = 0;
-  const batches = function* () {
-    for (const { data, shape } of packed(inputs)) {
-      signal?.throwIfAborted();
-      yield () => tf.tensor(data, [...shape]);
-    }
-  };
-  await execute(tf, plan, batches(), async ([outputs]) => {
+  await execute(tf, plan, batchesOf(tf, inputs, BATCH, signal), async ([outputs]) => {
     const [count] = outputs.shape;
     const values = await outputs.data() as Float32Array;
     for (let i = 0; i < count; i++) {
@@ -133,12 +129,7 @@ export async function observe(
     alive: new Uint8Array(0),
     maps: undefined as NdArray | undefined,
   }));
-  const batches = function* () {
-    for (let i = 0; i < inputs.length; i += 16) {
-      for (const { data, shape } of packed(inputs.slice(i, i + 16))) yield () => tf.tensor(data, [...shape]);
-    }
-  };
-  await execute(tf, planTo(model.network, layers, false), batches(), async (outputs) => {
+  await execute(tf, planTo(model.network, layers, false), batchesOf(tf, inputs, WATCHED_BATCH), async (outputs) => {
     for (const [i, output] of outputs.entries()) {
       const values = await output.data() as Float32Array;
       const channels = output.shape.at(-1)!;

@@ -7,8 +7,17 @@
  * @module
  */
 
-import type { layers, LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, LayersModel, SymbolicTensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
+import type { NdArray } from "../../array.ts";
+import { Checksum } from "../../checksum.ts";
+import type { Model } from "../../model/model.ts";
+import type { ModelOutput } from "../../model/output.ts";
+import type { Augment } from "./augment.ts";
 import { CheckpointError } from "./checkpoint.ts";
+import type { TrainingImages } from "./images.ts";
+import type { Trained } from "./optimizer.ts";
+import type { Recipe } from "./options.ts";
+import { shortSum } from "./samples.ts";
 import { partsOf } from "./weights.ts";
 
 type Layer = layers.Layer;
@@ -34,7 +43,7 @@ function describeLayer(layer: Layer): Plain {
 }
 
 /** The layers of a network in the order in which they run: what each computes, and from what. */
-export function describeNetwork(network: LayersModel): Plain {
+function describeNetwork(network: LayersModel): Plain {
   const places = new Map<number, string>();
   const first = new Map<Layer, string>();
   const described: Plain = {};
@@ -54,6 +63,42 @@ export function describeNetwork(network: LayersModel): Plain {
   network.inputs.forEach(({ id }, i) => places.set(id, `input ${i}`));
   const outputs = network.outputs.map(visit);
   return { ...described, outputs };
+}
+
+/** What a run starts with, beside what does not count. */
+export interface RunStart extends TrainingImages {
+  model: Model;
+  /** The model's output as classes, and what they are called. */
+  output: ModelOutput;
+  labels: readonly string[];
+  recipe: Recipe;
+  augment: Augment;
+  /** The image that was named as probe. */
+  probe?: NdArray;
+  /** All weights by name, and those that are trained. */
+  weights: ReadonlyMap<string, Variable>;
+  trained: readonly Trained[];
+}
+
+/** All that makes a run this run, as a checkpoint keeps it. */
+export function identityOf(run: RunStart): Plain {
+  const { model, output, labels, weights, trained, recipe, augment, training, validation, probe } = run;
+  const { order, mean, deviation, fit } = model.preprocess;
+  const names = [...weights.keys()];
+  return {
+    input: model.inputShape,
+    preprocess: { order, mean, deviation, fit },
+    network: describeNetwork(model.network),
+    "shapes of the weights": [...weights.values()].map(({ shape }) => shape),
+    "numbers of the trained weights": trained.map(({ name }) => names.indexOf(name)),
+    output: { index: output.index, kind: output.kind, activation: output.activation },
+    labels,
+    "training images": training.data,
+    ...recipe,
+    validation: typeof recipe.validation === "number" ? recipe.validation : validation!.data,
+    augment,
+    probe: probe ? shortSum(new Checksum().add(new Uint8Array(probe.data.slice().buffer))) : "the first image",
+  };
 }
 
 /** How many differences an error lists. */

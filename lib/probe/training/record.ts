@@ -20,11 +20,7 @@ export interface SavedState {
   snapshots: { epoch: number; weights: string[]; activations: string[] }[];
 }
 
-/** JSON has no NaN. */
-const withoutNaN = (rows: readonly EpochRow[]) =>
-  rows.map((row) =>
-    Object.fromEntries(Object.entries(row).map(([key, value]) => [key, Number.isNaN(value) ? null : value]))
-  ) as unknown as EpochRow[];
+/** JSON has no NaN, and writes null. */
 const withNaN = (rows: readonly EpochRow[]) =>
   rows.map((row) =>
     Object.fromEntries(Object.entries(row).map(([key, value]) => [key, value ?? NaN]))
@@ -51,7 +47,7 @@ export class RunRecord {
       }
     }
     const state = {
-      rows: withoutNaN(this.rows),
+      rows: this.rows,
       layers: this.layers,
       snapshots: this.snapshots.map(({ epoch, weights, activations }) => ({
         epoch,

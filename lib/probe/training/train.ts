@@ -9,26 +9,25 @@
 
 import type { Scalar, Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../../array.ts";
-import { Checksum } from "../../checksum.ts";
 import type { Dataset } from "../../data/dataset.ts";
-import type { Ending, HistoryData, Snapshot } from "../../data/history.ts";
+import type { Ending, HistoryData, Snapshot, TrainingWatcher } from "../../data/history.ts";
 import type { Model } from "../../model/model.ts";
-import type { ModelOutput } from "../../model/output.ts";
 import { preprocess } from "../../model/preprocess.ts";
 import { firstInvalid } from "../../model/weights.ts";
 import { readOptions } from "../../options.ts";
 import { randomStream, shuffled } from "../../random.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { withTape } from "../../runtime/gradients/tape.ts";
-import { type Augment, augmentation, batchOf } from "./augment.ts";
+import { augmentation, batchOf } from "./augment.ts";
 import { CheckpointError, prepareCheckpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { evaluate, type Evaluation, observe, watchedLayers } from "./evaluate.ts";
-import { checkSameRun, describeNetwork } from "./identity.ts";
+import { checkSameRun, identityOf, type RunStart } from "./identity.ts";
+import { imageAt, inputsOf, Randomness, readImages } from "./images.ts";
 import { EpochLosses, type StepOutcome } from "./losses.ts";
-import { type RunningOptimizer, startOptimizer, type Trained } from "./optimizer.ts";
-import { type Recipe, recipeOf, refuseUnvalidated, type TrainingOptions, TrainingSpec } from "./options.ts";
+import { type RunningOptimizer, startOptimizer } from "./optimizer.ts";
+import { recipeOf, type TrainingOptions, TrainingSpec } from "./options.ts";
 import { RunRecord, type SavedState } from "./record.ts";
-import { labelsFor, part, readSamples, type Samples, shortSum } from "./samples.ts";
+import { labelsFor, type Samples } from "./samples.ts";
 import { type RunningSchedule, startSchedule } from "./schedule.ts";
 import {
   crossEntropy,
@@ -46,41 +45,12 @@ export class TrainingError extends Error {
   override name = "TrainingError";
 }
 
-/** What can be seen of a run while it goes on. */
-export interface TrainingView {
-  /** Everything up to the last full epoch. */
-  history: HistoryData;
-  /** The epoch that is running, from 1, and how much of it is done, from 0 to 1. */
-  epoch: number;
-  share: number;
-  /** Mean loss and accuracy over the last steps; NaN before the first. */
-  loss: number;
-  accuracy: number;
-  /** The first convolution's filters and the probe image's activations as they are now. */
-  peek: () => Promise<Snapshot>;
-}
-
-/** Who watches a run. The run waits for what these return. */
-export interface TrainingWatcher {
-  /** While images are read before training, those of the validation too. */
-  onRead?: (done: number, total: number) => void;
-  /** A few times a second, between two steps. */
-  onMoment?: (view: TrainingView) => Promise<void> | void;
-  /** After each epoch, and before the first. */
-  onEpoch?: (history: HistoryData) => Promise<void> | void;
-}
-
 /** Losses are read after this many steps. */
 const STEPS_PER_READING = 16;
 /** Timers and signals get their turn after this many milliseconds. */
 const PAUSE_MS = 100;
 /** How many images the layers' sparsity is measured on. */
 const WATCHED_IMAGES = 64;
-
-/** What a random stream is for, so that no two uses share one. */
-const Randomness = { split: 0, order: 1, augment: 2, dropout: 3 } as const;
-
-const UNCHANGED: Augment = { flip: false, crop: 0, pad: "black" };
 
 /**
  * Trains a network. It is the one place that changes a model: its weights. A run that is aborted, or that fails, leaves
@@ -119,30 +89,12 @@ export async function trainAsRead(
   }
   if (spec.checkpoint !== undefined) await prepareCheckpoint(spec.checkpoint);
   const penalties = penaltiesOf(model.network);
-  const images = await readImages(model, dataset, labels, spec, watcher.onRead);
+  const images = await readImages(model, dataset, labels, spec, watcher);
   const optimizer = startOptimizer(tf, recipe.optimizer, trained, recipe.weightDecay);
   try {
     const augment = augmentation(spec.augment ?? {}, images.training);
-    const run = new TrainingRun(
-      {
-        tf,
-        model,
-        output,
-        dataset,
-        labels,
-        spec,
-        recipe,
-        augment,
-        pass,
-        weights,
-        trained,
-        penalties,
-        optimizer,
-        ...images,
-      },
-      probe,
-      watcher,
-    );
+    const made = { tf, model, output, dataset, labels, spec, recipe, augment, probe };
+    const run = new TrainingRun({ ...made, pass, weights, trained, penalties, optimizer, ...images }, watcher);
     return await run.finish();
   } finally {
     optimizer.dispose();
@@ -150,86 +102,12 @@ export async function trainAsRead(
   }
 }
 
-/** The images of a run, read and ready at hand. */
-interface TrainingImages {
-  training: Samples;
-  validation?: Samples;
-}
-
-/** Reads the images to train on and those of the validation. */
-async function readImages(
-  model: Model,
-  dataset: Dataset,
-  labels: readonly string[],
-  spec: TrainingSpec,
-  onRead: TrainingWatcher["onRead"],
-): Promise<TrainingImages & { close(): void }> {
-  const { validation, onBadImage, signal, seed } = spec;
-  const opened: Samples[] = [];
-  const total = dataset.size + (typeof validation === "number" ? 0 : validation.size);
-  const open = async (from: Dataset) => {
-    const before = opened.reduce((sum, { count }) => sum + count, 0);
-    const samples = await readSamples(model, from, labels, {
-      onBadImage,
-      signal,
-      onProgress: (done) => onRead?.(before + done, total),
-    });
-    opened.push(samples);
-    return samples;
-  };
-  const close = () => opened.forEach((samples) => samples.close());
-  try {
-    const samples = await open(dataset);
-    if (typeof validation !== "number") return { training: samples, validation: await open(validation), close };
-    const parts = split(samples, validation, randomStream(seed, Randomness.split));
-    if (!parts.validation) refuseUnvalidated(spec, `a share of ${validation} of ${samples.count} images is none`);
-    return { ...parts, close };
-  } catch (error) {
-    close();
-    throw error;
-  }
-}
-
-/** Some images apart from the others, in the order of the data set. */
-function split(samples: Samples, share: number, random: () => number): TrainingImages {
-  const held = Math.round(samples.count * share);
-  if (held === 0) return { training: samples };
-  if (held === samples.count) {
-    throw new RangeError(`A validation share of ${share} leaves none of the ${samples.count} images to train on.`);
-  }
-  const chosen = shuffled(samples.count, random);
-  return {
-    training: part(samples, chosen.slice(held).sort()),
-    validation: part(samples, chosen.slice(0, held).sort()),
-  };
-}
-
-/** An image as it is, `[h, w, 3]`. */
-function imageAt(samples: Samples, index: number): NdArray {
-  const { data, shape } = batchOf(samples, [index], UNCHANGED, null);
-  return { data, shape: shape.slice(1) };
-}
-
-/** The first images as the network reads them, one after the other. */
-function* inputsOf(model: Model, samples: Samples, count = samples.count): Generator<NdArray> {
-  for (let i = 0; i < count; i++) yield model.input(imageAt(samples, i));
-}
-
 /** What a run is made of. */
-interface RunParts extends TrainingImages {
+interface RunParts extends RunStart {
   tf: TF;
-  model: Model;
-  /** Its output as classes. */
-  output: ModelOutput;
   dataset: Dataset;
-  labels: readonly string[];
   spec: TrainingSpec;
-  recipe: Recipe;
-  augment: Augment;
   pass: TrainingPass;
-  /** All weights by name, and those that are trained. */
-  weights: ReadonlyMap<string, Variable>;
-  trained: readonly Trained[];
   /** What the layers' own regularizers add to the loss. */
   penalties: readonly (() => Scalar)[];
   optimizer: RunningOptimizer;
@@ -253,8 +131,8 @@ class TrainingRun {
   #recent: EpochLosses["recent"] = { loss: NaN, accuracy: NaN };
   #paused = performance.now();
 
-  constructor(parts: RunParts, probe: NdArray | undefined, watcher: TrainingWatcher) {
-    const { recipe, model, training, validation } = parts;
+  constructor(parts: RunParts, watcher: TrainingWatcher) {
+    const { recipe, model, training, validation, probe } = parts;
     this.#parts = parts;
     this.#watcher = watcher;
     this.#stepsPerEpoch = Math.ceil(training.count / recipe.batchSize);
@@ -498,29 +376,6 @@ class TrainingRun {
     return { epoch, weights, activations: Object.fromEntries(states.map(({ layer, maps }) => [layer, maps!])) };
   }
 
-  /** What the run was started with: a checkpoint belongs to it alone. */
-  #identity(): Record<string, unknown> {
-    const { model, output, labels, weights, trained, recipe, augment, training, validation, spec } = this.#parts;
-    const { order, mean, deviation, fit } = model.preprocess;
-    const names = [...weights.keys()];
-    return {
-      input: model.inputShape,
-      preprocess: { order, mean, deviation, fit },
-      network: describeNetwork(model.network),
-      "shapes of the weights": [...weights.values()].map(({ shape }) => shape),
-      "numbers of the trained weights": trained.map(({ name }) => names.indexOf(name)),
-      output: { index: output.index, kind: output.kind, activation: output.activation },
-      labels,
-      "training images": training.data,
-      ...recipe,
-      validation: typeof recipe.validation === "number" ? recipe.validation : validation!.data,
-      augment,
-      probe: spec.probe === undefined
-        ? "the first image"
-        : shortSum(new Checksum().add(new Uint8Array(this.#probe.data.slice().buffer))),
-    };
-  }
-
   #names(): SavedState["names"] {
     return { weights: [...this.#parts.weights.keys()], layers: [...this.#layers] };
   }
@@ -537,7 +392,7 @@ class TrainingRun {
     const { state, arrays } = this.#record.save();
     const variables = await download(new Map(this.#variables()));
     await writeCheckpoint(path, {
-      run: this.#identity(),
+      run: identityOf(this.#parts),
       state: {
         epoch: this.#epoch,
         schedule: this.#schedule.state,
@@ -553,7 +408,7 @@ class TrainingRun {
     const { tf, recipe } = this.#parts;
     const checkpoint = await readCheckpoint(path);
     if (!checkpoint) return false;
-    checkSameRun(path, checkpoint.run, this.#identity());
+    checkSameRun(path, checkpoint.run, identityOf(this.#parts));
     const state = checkpoint.state as SavedState;
     if (state.epoch > recipe.epochs) {
       throw new CheckpointError(
