@@ -24,6 +24,9 @@ export type ImageLike = Image | NdArray | ImageSource;
 /** The most bytes that an encoded image may have: 256 MB. */
 const MAX_BYTES = 256_000_000;
 
+/** The largest number that a pixel can be meant to have, that of 16 bits. */
+const LARGEST_PIXEL = 65_535;
+
 /** A wider or higher photo is shown smaller than it is, so that notebooks stay small. */
 const LARGEST_SHOWN = 640;
 /** A smaller image is shown enlarged by a whole factor, up to this size. */
@@ -46,7 +49,7 @@ export class Image extends Shown implements NdArray {
    * Makes an image of pixels.
    *
    * @param pixels `[height, width, 3]`, RGB, or `[height, width, 1]`, grey; 0…255
-   * @throws {RangeError} if the shape is another one, or a value is not finite
+   * @throws {RangeError} if the shape is another one, or a value is not finite or beyond ±65,535
    */
   constructor(pixels: NdArray, { name, source, about = "" }: { name: string; source: string; about?: string }) {
     super();
@@ -64,7 +67,7 @@ export class Image extends Shown implements NdArray {
         }].${remedy}`,
       );
     }
-    const bad = data.findIndex((value) => !Number.isFinite(value));
+    const bad = data.findIndex((value) => !(Math.abs(value) <= LARGEST_PIXEL));
     if (bad >= 0) {
       throw new RangeError(
         `The image ${JSON.stringify(name)} holds ${data[bad]} at row ${Math.floor(bad / (channels * width))}, column ` +

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { pixelRemark } from "../data/pixels.ts";
 import type { NdArray } from "../array.ts";
 import { ImageError } from "../codec.ts";
 import { checkDataset, type Dataset, type DatasetRow, type SkippedImage, unreadItems } from "../data/dataset.ts";
@@ -74,6 +75,7 @@ export class InputReader implements AsyncIterable<ImageView> {
     const { labelled, signal } = this.#options;
     const named = JSON.stringify(this.#dataset.name);
     const skipped: SkippedImage[] = this.#skipped = [];
+    const odd: { id: string; remark: string }[] = [];
     let walked = 0;
     for await (const { known, read } of unreadItems(this.#dataset)) {
       signal?.throwIfAborted();
@@ -92,6 +94,8 @@ export class InputReader implements AsyncIterable<ImageView> {
       } catch (error) {
         skipped.push({ id: known.id, reason: this.#reasonToSkip(known.id, error) });
       }
+      const remark = image && pixelRemark(image.view);
+      if (remark) odd.push({ id: known.id, remark });
       if (image) yield { ...known, ...image, place: walked - skipped.length };
       walked++;
       if (walked === this.size && this.size < this.#dataset.size) break;
@@ -100,6 +104,11 @@ export class InputReader implements AsyncIterable<ImageView> {
       throw new RangeError(
         `The data set ${named} says that it holds ${this.#dataset.size} images, and gave ${walked}.`,
       );
+    }
+    if (odd.length) {
+      const [{ id, remark }] = odd;
+      const which = odd.length === 1 ? "one image" : `${odd.length} of ${walked} images`;
+      console.log(`convlens: ${which} of ${named} may not hold what was meant, as ${JSON.stringify(id)}. ${remark}`);
     }
     if (skipped.length === walked) {
       const [{ id, reason }] = skipped;

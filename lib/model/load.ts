@@ -17,14 +17,15 @@ import { tfjsFormat } from "./formats/tfjs.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { registerResponseNormalization } from "./normalization.ts";
 import type { OutputWanted } from "./output.ts";
-import { type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
+import { ownScaling, type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
 import { checkWeights } from "./weights.ts";
 
 /** The options of `loadModel`. */
 export class LoadModelOptions {
   /**
    * How the network wants its pixels: a mode's name, or what differs from pixels of 0…255 as they are (or from `mode`).
-   * @default what the catalogue or the file knows; `"unit"` (pixels over 255) for other models
+   * @default what the catalogue or the file knows; `"none"` for other networks that scale their pixels themselves, by a
+   *   Rescaling or Normalization layer that is made for pixels of 0…255; `"unit"` (pixels over 255) for all others
    */
   preprocess?: PreprocessMode | Partial<Preprocess>;
   /**
@@ -88,7 +89,7 @@ export async function loadModel(
   options: Partial<LoadModelOptions> = {},
 ): Promise<Model> {
   options = readOptions("loadModel", LoadModelOptions, options);
-  const asked = preprocessing(options.preprocess ?? "unit");
+  const asked = options.preprocess && preprocessing(options.preprocess);
   const { output } = options;
   if (typeof source !== "string" && !(source instanceof URL)) {
     if (typeof source?.predict !== "function" || !Array.isArray(source.layers)) {
@@ -98,7 +99,7 @@ export async function loadModel(
     }
     const tf = await ensureBackend();
     const { name = source.name, labels = null } = options;
-    const model = new Model(source, { name, labels, output, preprocess: asked });
+    const model = new Model(source, { name, labels, output, ...await pixelsFor(source, asked) });
     if (model.disposed) throw new TypeError(`The network ${JSON.stringify(name)} has been disposed of. Load it again.`);
     await checkWeights(tf, source, name);
     return model;
@@ -109,11 +110,11 @@ export async function loadModel(
     const tf = await ensureBackend();
     const network = await readNetwork(tf, pathToFileURL(paths[known.topology]));
     const labels = JSON.parse(await Deno.readTextFile(paths[known.labels])) as Record<string, string> | string[];
-    return await make(tf, network, () => ({
+    return await make(tf, network, async () => ({
       name: options.name ?? source,
       output,
       labels: options.labels ?? Object.values(labels).map((label) => label.replaceAll("_", " ")),
-      preprocess: options.preprocess === undefined ? preprocessing(known.preprocess) : asked,
+      ...await pixelsFor(network, asked ?? preprocessing(known.preprocess)),
     }));
   }
   const included = Object.hasOwn(INCLUDED, String(source)) ? INCLUDED[String(source)] : undefined;
@@ -123,18 +124,27 @@ export async function loadModel(
   const name = options.name ?? (/^model\.json$/.test(parts.at(-1)!) ? parts.at(-2) || "model" : parts.at(-1)!);
   const network = await readNetwork(tf, url);
   const { labels = null, preprocess } = (network.getUserDefinedMetadata() ?? {}) as Partial<LoadModelOptions>;
-  return await make(tf, network, () => ({
+  return await make(tf, network, async () => ({
     name,
     output,
     labels: options.labels ?? labels,
-    preprocess: options.preprocess === undefined && preprocess !== undefined ? preprocessing(preprocess) : asked,
+    ...await pixelsFor(network, asked ?? (preprocess && preprocessing(preprocess))),
   }));
 }
 
+/** How a network wants its pixels: as asked or known, else as its own layers tell. */
+async function pixelsFor(
+  network: LayersModel,
+  known?: Preprocess,
+): Promise<Pick<ModelOptions, "preprocess" | "scaledBy">> {
+  const own = await ownScaling(network);
+  return { preprocess: known ?? preprocessing(own?.wants ?? "unit"), scaledBy: own?.layer ?? null };
+}
+
 /** Makes the model, or frees the network when something does not fit. */
-async function make(tf: TF, network: LayersModel, options: () => ModelOptions): Promise<Model> {
+async function make(tf: TF, network: LayersModel, options: () => Promise<ModelOptions>): Promise<Model> {
   try {
-    const model = new Model(network, options());
+    const model = new Model(network, await options());
     await checkWeights(tf, network, model.name);
     return model;
   } catch (error) {

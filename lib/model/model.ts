@@ -8,6 +8,7 @@ import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { type NdArray, ndarray } from "../array.ts";
 import { resize } from "../codec.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
+import { oddPixels, setPixelRemark } from "../data/pixels.ts";
 import { kindOf, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { ensureBackend } from "../runtime/backend.ts";
@@ -42,6 +43,8 @@ export interface ModelOptions {
   labels: readonly string[] | null;
   /** How the network wants its pixels. */
   preprocess: Preprocess;
+  /** The layer by which the network scales its pixels itself. @default none */
+  scaledBy?: string | null;
   /** Which of its outputs is looked at, and what the numbers are. @default the first one, by the graph */
   output?: OutputWanted;
 }
@@ -97,6 +100,7 @@ export class Model extends Shown {
   readonly inputShape: readonly (number | null)[];
   /** The TensorFlow.js model itself. convlens never changes it, but for its weights when it is trained. */
   readonly network: LayersModel;
+  readonly #scaledBy: string | null;
   /** Of each size of image that was checked, the shape of each layer. */
   readonly #shapes = new Map<string, ReadonlyMap<string, readonly number[]>>();
 
@@ -105,7 +109,7 @@ export class Model extends Shown {
    * @throws {RangeError} if the number of labels is not the number of outputs, or the output is of another kind
    * @throws {TypeError} if the network does not know the shape of its input
    */
-  constructor(network: LayersModel, { name, labels, preprocess, output }: ModelOptions) {
+  constructor(network: LayersModel, { name, labels, preprocess, output, scaledBy = null }: ModelOptions) {
     super();
     if (!network.inputs?.length) {
       throw new TypeError(
@@ -117,6 +121,7 @@ export class Model extends Shown {
     this.network = network;
     this.name = name;
     this.preprocess = preprocess;
+    this.#scaledBy = scaledBy;
     this.inputShape = network.inputs[0].shape.slice(1);
     this.labels = labels && checkLabels(name, labels);
     this.output = new ModelOutput(network, name, this.labels, output);
@@ -195,9 +200,12 @@ export class Model extends Shown {
     const { shape } = pixels;
     const size: [number, number] = [height ?? shape[0], width ?? shape[1]];
     this.#shapesFor(size);
-    return size[0] === shape[0] && size[1] === shape[1]
+    const view = size[0] === shape[0] && size[1] === shape[1]
       ? pixels
       : await resize(pixels, size, { fit: this.preprocess.fit });
+    // A network that is given pixels as they are may have been trained on any.
+    setPixelRemark(view, oddPixels(pixels, this.preprocess.mode !== "none" || this.#scaledBy !== null));
+    return view;
   }
 
   /**
@@ -229,6 +237,7 @@ export class Model extends Shown {
   override figure(): Figure {
     const title = `${this.name} · ${this.layers.length} layers, ${count(this.params)} parameters`;
     const caption = `Input ${shapeText(this.inputShape)}: ${describePreprocess(this.preprocess)}. ` +
+      (this.#scaledBy ? `The network scales them itself, by its layer ${JSON.stringify(this.#scaledBy)}. ` : "") +
       `Output: ${this.output.text}${this.labels ? "" : ", no labels"}. ` +
       `Receptive field: side of the square of pixels that one cell sees, and its step from cell to cell.`;
     const columns = [

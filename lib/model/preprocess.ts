@@ -4,9 +4,12 @@
  * @module
  */
 
+import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../array.ts";
 import { kindOf } from "../errors.ts";
 import { oneOf, readOptions, type Rule, rule } from "../options.ts";
+import type { LayersModel } from "../runtime/tensorflow_types.ts";
+import { traceAnySize, type Use } from "./graph.ts";
 
 /**
  * How a network wants its pixels. The names are those of Keras's `imagenet_utils.preprocess_input`, with two more:
@@ -97,6 +100,55 @@ export function preprocessing(wanted: PreprocessMode | Partial<Preprocess>): Pre
     deviation: deviation ?? base.deviation,
     fit,
   };
+}
+
+/** Layers before which pixels are still what they were. */
+const KEEPS_PIXELS =
+  /^(InputLayer|ZeroPadding2D|Cropping2D|Resizing|CenterCrop|Random\w+|Rescaling|Normalization|\w*Dropout|GaussianNoise|Reshape)$/;
+
+/** A layer by which a network scales its pixels itself, and what it wants them to be. */
+export interface OwnScaling {
+  /** The layer's name; in a nested model with that one's name before it. */
+  readonly layer: string;
+  readonly wants: "none" | "unit";
+}
+
+/**
+ * The layer by which a network scales its pixels itself, as Keras's Rescaling and Normalization do; null if it has none
+ * before the layers that it has learned.
+ */
+export async function ownScaling(network: LayersModel): Promise<OwnScaling | null> {
+  if (!network.inputs?.length) return null;
+  if (!network.built) network.build(network.inputs[0].shape);
+  const untouched = new Set<Use>();
+  for (const use of traceAnySize(network).uses) {
+    const { layer, name, inputs } = use;
+    if (!inputs.every((input) => untouched.has(input))) continue;
+    const wants = await wantedBy(layer);
+    if (wants) return { layer: name, wants };
+    if (KEEPS_PIXELS.test(layer.getClassName())) untouched.add(use);
+  }
+  return null;
+}
+
+const largest = (values: unknown): number => Math.max(...[values].flat(9).map((value) => Math.abs(Number(value))));
+
+/** Which pixels a layer was made to scale: those of 0…255, or of 0…1; null where it scales none. */
+async function wantedBy(layer: layers.Layer): Promise<OwnScaling["wants"] | null> {
+  const config = layer.getConfig();
+  if (layer.getClassName() === "Rescaling") {
+    const [scale, offset] = [largest(config["scale"] ?? 1), largest(config["offset"] ?? 0)];
+    if (scale === 1 && offset === 0) return null;
+    // Networks are trained on small numbers: where a white pixel of 255 would become a large one, it was to be 1.
+    return scale * 255 > 16 && offset < 16 ? "unit" : "none";
+  }
+  if (layer.getClassName() !== "Normalization") return null;
+  const [mean, variance] = await Promise.all(["mean", "variance"].map(async (part) => {
+    const weight = layer.weights.find(({ originalName }) => originalName.split("/").at(-1) === part);
+    return largest(weight ? [...await weight.read().data()] : config[part]);
+  }));
+  if (mean === 0 && variance === 1) return null;
+  return mean <= 1 && variance <= 1 ? "unit" : "none";
 }
 
 /** A preprocessing in a few words, for a model's caption. */

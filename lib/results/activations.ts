@@ -4,6 +4,7 @@
  * @module
  */
 
+import { pixelRemark } from "../data/pixels.ts";
 import { channelOf, extent, type NdArray } from "../array.ts";
 import type { Block } from "../figure/blocks.ts";
 import type { Palette } from "../figure/color.ts";
@@ -157,6 +158,7 @@ export class Activations extends Result<ActivationRow> {
     const single = this.layers.length === 1;
     const signed = this.layers.some(({ extent: [min] }) => min < 0);
     const caption = [
+      pixelRemark(this.image),
       scale === "channel" && this.layers.some(({ shape }) => shape[0] * shape[1] > 1)
         ? "Each map has its own scale; black is 0."
         : "One scale for each layer; black is 0.",

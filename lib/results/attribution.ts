@@ -4,6 +4,7 @@
  * @module
  */
 
+import { pixelRemark } from "../data/pixels.ts";
 import { extent, type NdArray } from "../array.ts";
 import { kindOf } from "../errors.ts";
 import type { Blend, Block, Picture } from "../figure/blocks.ts";
@@ -281,7 +282,7 @@ export class Attribution extends Shown {
   scaleText(options: MapOptions = {}): string {
     const { low, largest, clip } = this.scale(options);
     const end = `${low < 0 ? "±" : "0 … "}${brief(largest)}, ${clip === 100 ? "the greatest" : `${clip}th percentile`}`;
-    return [largest > 0 ? end : "", this.remark].filter(Boolean).join(" · ");
+    return [largest > 0 ? end : "", pixelRemark(this.image), this.remark].filter(Boolean).join(" · ");
   }
 
   /** What the first and the last colour stand for. */
@@ -311,7 +312,9 @@ export class Attribution extends Shown {
       }, ${clipped}.`
       : `Unsigned: black is 0, ${palette === "grey" ? "white" : "the brightest colour"} ${brief(largest)}, ${clipped}.`;
     const delta = this.convergenceDelta === undefined ? "" : `Convergence delta ${brief(this.convergenceDelta)}.`;
-    return [this.remark, this.#about, largest > 0 ? scale : "", delta].filter(Boolean).join(" ");
+    return [pixelRemark(this.image), this.remark, this.#about, largest > 0 ? scale : "", delta].filter(Boolean).join(
+      " ",
+    );
   }
 
   /** The photo, the map and the map over the photo in a row, with the colour bar below. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { pixelRemark } from "../data/pixels.ts";
 import { extent, type NdArray, ndarray } from "../array.ts";
 import type { OcclusionMap } from "../data/records.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
@@ -219,7 +220,7 @@ export class Occlusion extends Result<OcclusionRow> {
       `bright is more. Hovering tells the ${
         order ? `likeliest ${this.#words.nouns}` : "numbers"
       } and shows the square. ` +
-      (this.#words.note && `${this.#words.note} `) +
+      [pixelRemark(this.image), this.#words.note].filter(Boolean).map((note) => `${note} `).join("") +
       this.maps.flatMap((map) =>
         this.#remark(map)
           ? [`With the square of ${map.size} pixels the ${this.#watched} is ${this.#remark(map)}. `]

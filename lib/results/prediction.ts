@@ -4,6 +4,7 @@
  * @module
  */
 
+import { pixelRemark } from "../data/pixels.ts";
 import type { NdArray } from "../array.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, type SheetRow } from "../figure/figure.ts";
@@ -105,13 +106,14 @@ export class Prediction extends Result<PredictRow> {
     const count = this.rows.length;
     const [height, width] = this.image.shape;
     const isNumbers = this.kind === "numbers";
+    const remark = pixelRemark(this.image);
     const title = `${model} · ${image}: ${this.#found}`;
     const each = this.kind === "labels" ? ", each label for itself" : "";
     const numbers = isNumbers
       ? `Numbers (${this.activation})${this.#which}; they are no probabilities. `
       : `Top ${count} probabilities (${this.activation})${this.#which}${each}, bars from 0 to 1. `;
     const caption = `${numbers}The photo is what the model saw: ${rows}×${columns} pixels` +
-      `${height < rows || width < columns ? `, here ${height}×${width}` : ""}.`;
+      `${height < rows || width < columns ? `, here ${height}×${width}` : ""}.${remark && ` ${remark}`}`;
     const shown: Block = isNumbers
       ? {
         kind: "table",

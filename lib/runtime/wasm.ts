@@ -8,7 +8,7 @@ import { BackendError, type Candidate } from "./candidate.ts";
 import { allowEmptyMaps } from "./empty_maps.ts";
 import { makeReady } from "./core/engine.ts";
 import { completeWasmKernels } from "./gradients/wasm_kernels.ts";
-import { CrashGuard, type Module } from "./core/crash.ts";
+import { CrashGuard, type Module } from "./crash.ts";
 import { guardWasm } from "./core/memory.ts";
 import { messageOf } from "../errors.ts";
 import { selfCheck } from "./self_check.ts";

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Tensor4D } from "@tensorflow/tfjs";
 import { loadModel, type Model, predict, saliency, useBackend } from "../../mod.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
-import { CrashGuard } from "../../lib/runtime/core/crash.ts";
+import { CrashGuard } from "../../lib/runtime/crash.ts";
 import { landscape } from "../nets.ts";
 
 await useBackend("wasm");

@@ -8,9 +8,9 @@
  * @module
  */
 
-import { messageOf } from "../../errors.ts";
-import { BackendError } from "../candidate.ts";
-import type { TF } from "./types.ts";
+import { messageOf } from "../errors.ts";
+import { BackendError } from "./candidate.ts";
+import type { TF } from "./core/types.ts";
 
 /** The module under tfjs's wasm backend. */
 export interface Module {

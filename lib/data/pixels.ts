@@ -1,0 +1,45 @@
+/**
+ * Pixels that cannot be what was meant: of 0…1 or −1…1 where 0…255 is wanted, or all alike.
+ *
+ * @module
+ */
+
+import { extent, type NdArray } from "../array.ts";
+
+/** Numbers of an image are rounded to what they mean. */
+const brief = (value: number) => String(Number(value.toPrecision(3))).replace("-", "−");
+
+/**
+ * What is odd about an image's pixels, in a sentence; empty where nothing is.
+ *
+ * @param image `[h, w, c]`
+ * @param ranged whether they should be 0…255; else only pixels that are all alike are odd
+ */
+export function oddPixels({ data, shape }: NdArray, ranged: boolean): string {
+  const channels = shape[2];
+  const alike = data.length > channels && data.every((value, i) => value === data[i % channels]);
+  if (alike) {
+    const color = [...new Set(data.subarray(0, channels))].map(brief).join(", ");
+    return `All pixels of the image are alike (${color}).`;
+  }
+  const [least, most] = extent(data);
+  if (!ranged || (least >= 0 && most <= 255 && most > 1)) return "";
+  const remedy = most > 1
+    ? ""
+    : least >= 0
+    ? ": multiply them by 255"
+    : least >= -1
+    ? ": take (pixel + 1) × 127.5"
+    : "";
+  return `The pixels of the image run from ${brief(least)} to ${brief(most)}, and 0 to 255 is expected${remedy}.`;
+}
+
+const remarks = new WeakMap<NdArray, string>();
+
+/** Notes what is odd about the image that was made into a view. */
+export function setPixelRemark(view: NdArray, remark: string): void {
+  if (remark) remarks.set(view, remark);
+}
+
+/** What was noted about the image that was made into a view, for captions; empty if it was nothing. */
+export const pixelRemark = (view: NdArray): string => remarks.get(view) ?? "";
