@@ -2,11 +2,17 @@
  * Parquet files, written and read one group of rows after the other, so that they may be larger than memory. This is the
  * only file that knows hyparquet and hyparquet-writer.
  *
+ * A file that is written here holds its own SHA-256 behind Parquet's first four bytes, where no reader of Parquet looks,
+ * and says so in its metadata; damage of any byte is found when it is opened. Files of other programs have none.
+ *
  * @module
  */
 
+import { basename, dirname, join } from "node:path";
+import process from "node:process";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
-import { kindOf } from "../errors.ts";
+import { Checksum } from "../checksum.ts";
+import { kindOf, messageOf } from "../errors.ts";
 
 type Writing = typeof import("npm:hyparquet-writer@0.17.0");
 type Hyparquet = typeof import("npm:hyparquet@1.31.5");
@@ -50,6 +56,48 @@ function rowsOf(values: ParquetValues): (string | null | Uint8Array | number[])[
   });
 }
 
+const PARQUET = "PAR1";
+/** What stands before the checksum, and as many letters as it has, which stand for it while it is computed. */
+const SUM_MARK = "\nsha256 of this file with zeros here: ";
+const NO_SUM = "0".repeat(64);
+const SUM_AT = PARQUET.length + SUM_MARK.length;
+const SUM_END = SUM_AT + NO_SUM.length;
+/** What the metadata say of a file that has a checksum. */
+const SUM_KEY = { key: "convlens.checksum", value: "sha256" };
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+
+/** The parts that this process is writing. */
+const writing = new Set<string>();
+
+/** The name of a part that is being written: who writes it can be told from it. */
+function partialName(path: string): string {
+  const host = Deno.hostname().replace(/[^\w-]/g, "_");
+  return `${path}.${host}.${Deno.pid}.${crypto.randomUUID().slice(0, 8)}.partial`;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // The process of another user is alive too.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Removes what killed writers on this machine have left of a file. */
+async function removeAbandoned(path: string): Promise<void> {
+  const [folder, name] = [dirname(path), basename(path)];
+  const [, host] = partialName("").split(".");
+  for await (const { name: found } of Deno.readDir(folder)) {
+    if (!found.startsWith(`${name}.${host}.`) || !found.endsWith(".partial")) continue;
+    const pid = Number(found.slice(name.length + host.length + 2).split(".")[0]);
+    const partial = join(folder, found);
+    if (!Number.isInteger(pid) || (pid === Deno.pid ? writing.has(partial) : isAlive(pid))) continue;
+    await Deno.remove(partial).catch(() => {}); // Another new writer was faster.
+  }
+}
+
 /**
  * A Parquet file that is being written. Until it is finished it has another name, in the same folder, so that a
  * reader finds the whole file or none.
@@ -61,6 +109,7 @@ export class ParquetWriter {
   readonly #file: Deno.FsFile;
   readonly #bytes: InstanceType<Writing["ByteWriter"]>;
   readonly #writer: InstanceType<Writing["ParquetWriter"]>;
+  readonly #sum = new Checksum();
   #open = true;
 
   private constructor(
@@ -81,18 +130,22 @@ export class ParquetWriter {
       codec: "UNCOMPRESSED",
       statistics: false,
       createdBy: "convlens",
+      kvMetadata: [SUM_KEY],
     });
+    this.#bytes.appendBytes(utf8(SUM_MARK + NO_SUM));
   }
 
   /**
-   * Begins a file.
+   * Begins a file. What writers that were killed have left of it is removed.
    *
    * @throws {Deno.errors.NotFound} if its folder does not exist
    */
   static async create(path: string, columns: readonly ParquetColumn[]): Promise<ParquetWriter> {
     const specifier = "npm:hyparquet-writer@0.17.0";
     const library = await import(specifier) as Writing;
-    const partial = `${path}.${crypto.randomUUID().slice(0, 8)}.partial`;
+    await removeAbandoned(path);
+    const partial = partialName(path);
+    writing.add(join(partial));
     const file = await Deno.open(partial, { write: true, createNew: true });
     return new ParquetWriter(library, path, partial, columns, file);
   }
@@ -117,6 +170,8 @@ export class ParquetWriter {
   async finish(): Promise<void> {
     await this.#writer.finish();
     await this.#flush();
+    await this.#file.seek(SUM_AT, Deno.SeekMode.Start);
+    await this.#file.write(utf8(this.#sum.hex()));
     await this.#file.syncData();
     this.#close();
     await Deno.rename(this.#partial, this.#path);
@@ -131,11 +186,14 @@ export class ParquetWriter {
   #close(): void {
     if (this.#open) this.#file.close();
     this.#open = false;
+    writing.delete(join(this.#partial));
   }
 
   /** Writes what has been encoded, and uses its memory anew. */
   async #flush(): Promise<void> {
-    for (let bytes = this.#bytes.getBytes(); bytes.length > 0;) bytes = bytes.subarray(await this.#file.write(bytes));
+    let bytes = this.#bytes.getBytes();
+    this.#sum.add(bytes);
+    while (bytes.length > 0) bytes = bytes.subarray(await this.#file.write(bytes));
     this.#bytes.index = 0;
   }
 }
@@ -175,7 +233,7 @@ export class ParquetFile {
    * Opens a file.
    *
    * @returns null if there is no such file
-   * @throws {RangeError} if it is no Parquet file
+   * @throws {RangeError} if it is no Parquet file, or was damaged after it was written here
    */
   static async open(path: string): Promise<ParquetFile | null> {
     const info = await Deno.stat(path).catch((error: Error) => error);
@@ -184,10 +242,13 @@ export class ParquetFile {
     const specifier = "npm:hyparquet@1.31.5";
     const library = await import(specifier) as Hyparquet;
     try {
+      const isWhole = await verify(path);
       const metadata = await library.parquetMetadataAsync(bufferOf(path, info.size));
+      const has = metadata.key_value_metadata?.some(({ key }) => key === SUM_KEY.key);
+      if (has && isWhole === undefined) throw new Error("it is damaged: the checksum that it had is not there");
       return new ParquetFile(path, library, metadata);
     } catch (error) {
-      throw new RangeError(`${path} cannot be read as a Parquet file: ${(error as Error).message}.`, { cause: error });
+      throw new RangeError(`${path} cannot be read as a Parquet file: ${messageOf(error)}.`, { cause: error });
     }
   }
 
@@ -285,6 +346,28 @@ export class ParquetFile {
       start = end;
     }
   }
+}
+
+/**
+ * Computes a file's checksum anew.
+ *
+ * @returns true, or undefined if the file has none
+ * @throws {Error} if it is another one than the file says
+ */
+async function verify(path: string): Promise<true | undefined> {
+  using file = await Deno.open(path);
+  const start = new Uint8Array(SUM_END);
+  let found = 0;
+  for (let read; found < SUM_END && (read = await file.read(start.subarray(found))) !== null;) found += read;
+  const text = new TextDecoder("latin1").decode(start);
+  // A mark that is damaged itself is still known by most of its letters.
+  const alike = Array.from(PARQUET + SUM_MARK).filter((letter, i) => letter === text[i]).length;
+  if (found < SUM_END || alike < SUM_AT / 2) return undefined;
+  const sum = new Checksum().add(start.subarray(0, SUM_AT)).add(utf8(NO_SUM));
+  const bytes = new Uint8Array(1 << 20);
+  for (let read; (read = await file.read(bytes)) !== null;) sum.add(bytes.subarray(0, read));
+  if (sum.hex() === text.slice(SUM_AT)) return true;
+  throw new Error("it is damaged: its checksum is another one. Copy it again, or write it anew");
 }
 
 /** A file as hyparquet reads it: parts of it, when they are wanted. */

@@ -1,6 +1,9 @@
 import { afterAll, describe, expect, test } from "vitest";
 import pl from "nodejs-polars";
 import { ParquetFile, ParquetWriter } from "../../lib/data/parquet.ts";
+import { mutated } from "../damage.ts";
+import { long } from "../long.ts";
+import { uniforms } from "../nets.ts";
 
 const folder = await Deno.makeTempDir();
 afterAll(() => Deno.remove(folder, { recursive: true }));
@@ -79,6 +82,61 @@ describe("Parquet files", () => {
     expect(await names()).toEqual(["all.parquet", "wide.parquet"]);
     expect(await Deno.readFile(path)).toEqual(before);
     await expect(ParquetWriter.create(`${folder}/nowhere/x.parquet`, [])).rejects.toThrow(Deno.errors.NotFound);
+  });
+
+  test("of writers that were killed are removed by the next one, those of living ones are not", async () => {
+    const path = `${folder}/taken.parquet`;
+    const module = new URL("../../lib/data/parquet.ts", import.meta.url).href;
+    const columns = [{ name: "id", kind: "text" as const }];
+    // A process that begins the file, and ends without a word.
+    const begin = `const { ParquetWriter } = await import(${JSON.stringify(module)});
+      const writer = await ParquetWriter.create(${JSON.stringify(path)}, ${JSON.stringify(columns)});
+      await writer.write(1, [["half"]]);
+      process.kill(process.pid, "SIGKILL");`;
+    await new Deno.Command(Deno.execPath(), { args: ["eval", "--no-check", begin] }).output();
+    const parts = async () => (await names()).filter((name) => name.startsWith("taken.parquet."));
+    const [left] = await parts();
+    expect(left).toMatch(/\.partial$/);
+    const alive = await ParquetWriter.create(path, columns);
+    expect(await parts()).not.toContain(left);
+    const other = await ParquetWriter.create(path, columns);
+    expect(await parts()).toHaveLength(2);
+    await other.abandon();
+    await alive.write(1, [["whole"]]);
+    await alive.finish();
+    expect(await parts()).toEqual([]);
+    expect(await (await ParquetFile.open(path))!.texts("id")).toEqual(["whole"]);
+    await Deno.remove(path);
+  });
+
+  const MUTATED = long(2000, 60);
+  test(`${MUTATED} damaged files: an error that names the file, or the same content`, async () => {
+    const path = `${folder}/damaged.parquet`;
+    const writer = await ParquetWriter.create(path, [{ name: "id", kind: "text" }, { name: "code", kind: "vectors" }]);
+    const data = Float32Array.from({ length: 400 }, (_, i) => Math.sin(i));
+    await writer.write(20, [Array.from({ length: 20 }, (_, i) => `image ${i}`), { data, length: 20 }]);
+    await writer.finish();
+    const contentOf = async () => {
+      const file = (await ParquetFile.open(path))!;
+      return [file.columns, await file.texts("id"), await file.vectors("code")];
+    };
+    const [good, truth] = [await Deno.readFile(path), await contentOf()];
+    const random = uniforms(11);
+    const counts = { refused: 0, equal: 0 };
+    for (let i = 0; i < MUTATED; i++) {
+      await Deno.writeFile(path, mutated(good, random));
+      try {
+        expect(await contentOf()).toEqual(truth);
+        counts.equal++;
+      } catch (error) {
+        expect(error).toBeInstanceOf(RangeError);
+        expect((error as Error).message).toContain(path);
+        counts.refused++;
+      }
+    }
+    console.log(`${MUTATED} damaged files of codes: ${counts.refused} refused by name, ${counts.equal} equal`);
+    expect(counts.refused).toBeGreaterThan(0.9 * MUTATED);
+    await Deno.remove(path);
   });
 
   test("that are none, or hold something else, are told", async () => {
