@@ -9,6 +9,7 @@
 
 import type { layers as tfLayers } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
+import { headOf } from "../model/ending.ts";
 import { checkModel, type LayerInfo, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, text } from "../options.ts";
 import { diagnoseFilter, noiseThreshold } from "../probe/filter_diagnostics.ts";
@@ -134,7 +135,8 @@ export async function filters(
   const [height, width, cin] = all.shape;
   const data = new Float32Array(height * width * cin * kept.length);
   kernels.forEach((kernel, k) => kernel.data.forEach((value, i) => data[i * kept.length + k] = value));
-  const labels = layer === model.layers.at(-1)!.name && model.labels?.length === total ? model.labels : null;
+  const isLast = headOf(model.network, model.output.head).ends.some(({ name }) => name === layer);
+  const labels = isLast && model.labels?.length === total ? model.labels : null;
   const threshold = noiseThreshold(all.shape);
   const rows = kernels.map((kernel, k): FilterRow => {
     const diagnosis = diagnoseFilter(kernel);

@@ -48,7 +48,7 @@ const KEPT = 32;
  *   probabilities; for an array or a data set a {@linkcode Collection} with one
  *   {@linkcode Prediction} an image, which shows itself as one figure; images of a data set that cannot be read are left
  *   out and stand in its `skipped`
- * @throws {RangeError} if `top` is not a whole number ≥ 1
+ * @throws {RangeError} if `top` is not a whole number ≥ 1, or the network puts out a number that is not finite
  * @throws {TypeError} if the model puts out maps, or does not read images
  *
  * @example
@@ -82,7 +82,7 @@ export async function predict(
     { view, name, ...known }: Pick<ImageView, "view" | "name"> & Partial<ImageView>,
     kept: NdArray,
   ) => {
-    const rows = Array.from(output.values(values), (value, index): PredictRow => ({
+    const rows = Array.from(output.finiteValues(values, name), (value, index): PredictRow => ({
       label: output.labels[index],
       index,
       ...isNumbers ? { value } : { probability: value },

@@ -65,7 +65,7 @@ const INCLUDED: Record<string, URL> = {
 /**
  * Loads a model to look into.
  *
- * A `model.json` may hold `labels` and `preprocess` in its `userDefinedMetadata`.
+ * A `model.json` may hold `labels`, `preprocess` and `output` in its `userDefinedMetadata`.
  *
  * @param source a name of the catalogue (`"resnet50"`, `"cifar-convnet"`); a path or address of the `model.json` of a
  *   TensorFlow.js layers model, its weights beside it; or a `tf.LayersModel`
@@ -123,12 +123,12 @@ export async function loadModel(
   const parts = (url.protocol === "file:" ? pathOf(url) : decoded(url.pathname)).split(/[/\\]/);
   const name = options.name ?? (/^model\.json$/.test(parts.at(-1)!) ? parts.at(-2) || "model" : parts.at(-1)!);
   const network = await readNetwork(tf, url);
-  const { labels = null, preprocess } = (network.getUserDefinedMetadata() ?? {}) as Partial<LoadModelOptions>;
+  const own = (network.getUserDefinedMetadata() ?? {}) as Partial<LoadModelOptions>;
   return await make(tf, network, async () => ({
     name,
-    output,
-    labels: options.labels ?? labels,
-    ...await pixelsFor(network, asked ?? (preprocess && preprocessing(preprocess))),
+    output: output ?? own.output,
+    labels: options.labels ?? own.labels ?? null,
+    ...await pixelsFor(network, asked ?? (own.preprocess && preprocessing(own.preprocess))),
   }));
 }
 

@@ -5,10 +5,11 @@
  * @module
  */
 
+import type { layers, LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf, softmax } from "../array.ts";
 import { kindOf, unknownName } from "../errors.ts";
-import { oneOf, readOptions, rule } from "../options.ts";
-import type { LayersModel } from "../runtime/tensorflow_types.ts";
+import { checkArray, oneOf, readOptions, rule } from "../options.ts";
+import { graphOf } from "./graph.ts";
 import { endingOf, type HeadOptions, SOFT } from "./ending.ts";
 
 /**
@@ -73,12 +74,20 @@ function linearKind(count: number, loss: string, labels: readonly unknown[] | nu
 function readWanted(network: LayersModel, wanted: OutputWanted): OutputOptions {
   if (typeof wanted === "number") return readOptions("output", OutputOptions, { layer: wanted });
   if (typeof wanted !== "string") return readOptions("output", OutputOptions, wanted);
-  const names = network.outputs.map(({ sourceLayer }) => sourceLayer.name);
+  const names = network.outputs.map((tensor) => layerOf(network, tensor).name);
   const isKind = (KINDS as readonly string[]).includes(wanted) && !(names.length > 1 && names.includes(wanted));
   return isKind ? { kind: wanted as OutputKind } : { layer: wanted };
 }
 
-function indexOf({ outputs }: LayersModel, model: string, layer: string | number = 0): number {
+/** The network's own layer that makes an output: a Sequential of one model hands on that model's own tensor. */
+function layerOf({ layers }: LayersModel, tensor: SymbolicTensor): layers.Layer {
+  const { sourceLayer } = tensor;
+  if (layers.includes(sourceLayer)) return sourceLayer;
+  return layers.findLast((layer) => graphOf(layer)?.outputs.some(({ id }) => id === tensor.id)) ?? sourceLayer;
+}
+
+function indexOf(network: LayersModel, model: string, layer: string | number = 0): number {
+  const { outputs } = network;
   if (typeof layer === "number") {
     if (layer >= 0 && layer < outputs.length) return layer;
     throw new RangeError(
@@ -88,7 +97,7 @@ function indexOf({ outputs }: LayersModel, model: string, layer: string | number
         `received the output ${layer}.`,
     );
   }
-  const names = outputs.map(({ sourceLayer }) => sourceLayer.name);
+  const names = outputs.map((tensor) => layerOf(network, tensor).name);
   const index = names.indexOf(layer);
   if (index >= 0) return index;
   throw unknownName("output or kind of output", layer, [...names, ...KINDS], `model ${JSON.stringify(model)}`);
@@ -98,8 +107,9 @@ function indexOf({ outputs }: LayersModel, model: string, layer: string | number
  * @returns the labels as text: numbers are taken as they are written
  * @throws {TypeError} if one is neither a string nor a number
  */
-export function checkLabels(model: string, labels: readonly unknown[]): string[] {
-  return labels.map((label, i) => {
+export function checkLabels(model: string, labels: unknown): string[] {
+  checkArray(`The labels of the model ${JSON.stringify(model)}`, labels, "strings");
+  return (labels as readonly unknown[]).map((label, i) => {
     if (typeof label === "string" || Number.isFinite(label)) return String(label);
     throw new TypeError(
       `The labels of the model ${JSON.stringify(model)} are strings: received ${kindOf(label)} as the label of ` +
@@ -146,6 +156,8 @@ export class ModelOutput {
   readonly #of: number;
   /** What makes logits into probabilities; null where there are none. */
   readonly #link: "softmax" | "sigmoid" | null;
+  /** Whether what it ends with cannot be seen, and was told. */
+  readonly #isHidden: boolean;
   /** Whether the network itself puts out logits. */
   readonly #raw: boolean;
 
@@ -160,10 +172,11 @@ export class ModelOutput {
     this.#of = network.outputs.length;
     this.index = indexOf(network, model, wanted.layer);
     const tensor = network.outputs[this.index];
-    this.layer = tensor.sourceLayer.name;
+    this.layer = layerOf(network, tensor).name;
     this.#shape = tensor.shape.slice(1);
     const ending = endingOf({ tensor });
     this.activation = ending.activation === "unknown" ? wanted.activation ?? "unknown" : ending.activation;
+    this.#isHidden = ending.activation === "unknown";
     const isVector = !this.#shape.includes(null) && this.#shape.filter((side) => side !== 1).length <= 1;
     this.count = isVector ? sizeOf(this.#shape as number[]) : this.#shape.at(-1) ?? 0;
     // Several softmaxes side by side are not one.
@@ -210,9 +223,9 @@ export class ModelOutput {
     const refused = kind === "numbers"
       ? null
       : this.activation === "unknown"
-      ? `wanted also the activation that its layer hides, as output: { kind: ${
+      ? `what its layer ends with cannot be seen. Say it, too, as output: { kind: ${
         JSON.stringify(kind)
-      }, activation: "linear" }`
+      }, activation: "${kind === "classes" ? "softmax" : "sigmoid"}" }, or "linear" for logits`
       : !isWhole || kind !== "classes" && SOFT.test(this.activation)
       ? `wanted "${isWhole ? "classes" : "numbers"}"`
       : kind === "binary" && this.count !== 1
@@ -288,6 +301,7 @@ export class ModelOutput {
   /** What captions say of the scores, where they are no logits; else empty. */
   get note(): string {
     if (this.logits || !this.#link) return "";
+    if (this.#isHidden) return "The score is the probability itself: what its layer makes it of cannot be seen.";
     const several = this.#link === "softmax" ? "softmaxes" : "sigmoids";
     return `The score is the probability itself: no logits stand behind a mean of several ${several}.`;
   }
@@ -346,6 +360,23 @@ export class ModelOutput {
     }
     if (!isRaw) return Float64Array.from(values);
     return this.#link === "softmax" ? softmax(values) : Float64Array.from(values, sigmoid);
+  }
+
+  /**
+   * The {@linkcode values} for results that must show numbers.
+   *
+   * @param of the image's name
+   * @throws {RangeError} if one of them is no number
+   */
+  finiteValues(values: ArrayLike<number>, of: string): Float64Array {
+    const found = this.values(values);
+    if (found.every(Number.isFinite)) return found;
+    const bad = Array.from(values).find((value) => !Number.isFinite(value)) ?? NaN;
+    throw new RangeError(
+      `${this.#quoted} puts out ${bad} for ${
+        JSON.stringify(of)
+      }: a weight, or what is made of it, is no 32-bit number.`,
+    );
   }
 
   /** One image's numbers as they are shown, one for each label: probabilities where they are any. */

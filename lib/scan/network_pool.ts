@@ -36,7 +36,8 @@ export function workersFor(network: Pick<LayersModel, "countParams">): number {
  */
 export function multiplications(network: LayersModel, wanted: readonly LayerWanted[]): number {
   const places = wanted.map((name) => network.layers.indexOf(tensorOf(network, name).sourceLayer));
-  const last = Math.max(...places);
+  // An output may be that of a layer inside a nested model.
+  const last = places.includes(-1) ? network.layers.length - 1 : Math.max(...places);
   const all = network.layers.slice(0, last + 1).map((layer) => {
     if ("layers" in layer) {
       const inner = layer as LayersModel;

@@ -30,7 +30,7 @@ export async function scorePositionsOnAllCores(
   const count = Math.min(workersFor(network), Math.ceil(job.boxes.length / job.batchSize));
   if (
     tf.getBackend() !== "wasm" || count < 2 ||
-    job.boxes.length * multiplications(network, [network.layers.at(-1)!.name]) < WORTH_WORKERS
+    job.boxes.length * multiplications(network, [job.head?.index ?? job.layer]) < WORTH_WORKERS
   ) {
     return await scorePositions(tf, network, job, receive, signal);
   }

@@ -63,7 +63,8 @@ export function preliminaryTarget(model: Model, target: Target, input: NdArray):
 function outputForImage(model: Model, scores: Float32Array, wanted: SingleWanted) {
   const values = model.output.values(scores, "scores");
   const target = resolveOutput(model, wanted as string | number, values);
-  return { target, ...target.kind !== "number" && { probability: values[target.index] } };
+  const isProbable = target.kind !== "number" && Number.isFinite(values[target.index]);
+  return { target, ...isProbable && { probability: values[target.index] } };
 }
 
 /** As {@linkcode outputForImage}, given the values of its score function's outputs. */

@@ -96,8 +96,8 @@ export async function evaluate(
 }
 
 /** The layers whose outputs show how training goes: after their activations, poolings too, the last layer left out. */
-export function watchedLayers({ network }: Model): string[] {
-  const last = network.outputs[0].sourceLayer;
+export function watchedLayers({ network, output }: Model): string[] {
+  const last = network.outputs[output.index].sourceLayer;
   const activations = /^(Activation|ReLU|LeakyReLU|PReLU|ELU|ThresholdedReLU)$/;
   return network.layers.filter((layer) => {
     const kind = layer.getClassName();
