@@ -69,6 +69,15 @@ export function kindOf(value: unknown): string {
   if (typeof value !== "object" || value === null) return String(value);
   if (typeof (value as PromiseLike<unknown>).then === "function") return "a promise (did you forget await?)";
   if (Array.isArray(value)) return "an array";
+  const { data, shape } = value as { data?: unknown; shape?: unknown };
+  if (Array.isArray(shape)) {
+    if (typeof data === "function") {
+      return `a tensor of shape [${shape.join(", ")}] (its numbers are await tensor.data())`;
+    }
+    const { length } = (data ?? {}) as { length?: number };
+    const held = data?.constructor?.name ?? String(data);
+    return `{ data: ${held}${length === undefined ? "" : ` of ${length}`}, shape: [${shape.join(", ")}] }`;
+  }
   const type = value.constructor?.name ?? "Object";
   return type === "Object" ? "an object" : `an object of type ${type}`;
 }

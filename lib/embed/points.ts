@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isNdArray, type NdArray } from "../array.ts";
+import { isNdArray, type NdArray, ndarray } from "../array.ts";
 import { kindOf } from "../errors.ts";
 
 /**
@@ -43,10 +43,11 @@ export function readPoints(source: PointsLike, least = 1): Points {
   if (!isNdArray(points) || points.shape.length !== 2) {
     const found = isNdArray(points) ? `an array of shape [${points.shape.join(", ")}]` : kindOf(source);
     throw new TypeError(
-      "Points are an array of shape [n, d], one point a row, or a result that has points, as those of codes, pca and " +
-        `tsne: received ${found}.`,
+      "Points are an array of shape [n, d], { data: Float32Array, shape: [n, d] }, one point a row, or a result that has " +
+        `points, as those of codes, pca and tsne: received ${found}.`,
     );
   }
+  ndarray(points.data, points.shape);
   const [count, dimensions] = points.shape;
   if (count < least || dimensions < 1) {
     throw new RangeError(

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { isNdArray, type NdArray } from "../array.ts";
+import { isNdArray, type NdArray, ndarray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, type Model } from "../model/model.ts";
@@ -132,10 +132,13 @@ export async function faithfulness(
   );
   const maps = (Array.isArray(attribution) ? attribution : [attribution]) as readonly MapToTest[];
   for (const map of maps) {
-    if (isNdArray(map?.map)) continue;
+    if (isNdArray(map?.map)) {
+      ndarray(map.map.data, map.map.shape);
+      continue;
+    }
     throw new TypeError(
-      `faithfulness takes the result of an attribution method, or an object whose map is an array [h, w]: received ${
-        kindOf(map)
+      `faithfulness takes the result of an attribution method, or an object whose map is { data: Float32Array, shape: [h, w] }: received ${
+        kindOf(map?.map ?? map)
       }.`,
     );
   }

@@ -331,7 +331,14 @@ function resolveDirection(
   inputShape?: readonly number[],
 ): DirectionTarget {
   const count = channelsOf(model, layer);
-  const values = Float32Array.from(isNdArray(direction) ? direction.data : direction as readonly number[]);
+  const numbers = isNdArray(direction) ? direction.data : direction;
+  if (!Array.isArray(numbers) && !(numbers instanceof Float32Array)) {
+    throw new TypeError(
+      `A direction is an array of numbers, a Float32Array or { data: Float32Array, shape: [c] }: received ` +
+        `${kindOf(numbers)}.`,
+    );
+  }
+  const values = Float32Array.from(numbers);
   if (values.length !== count) {
     throw new RangeError(
       `Layer ${JSON.stringify(layer)} has ${count} channels: received a direction of ${values.length} numbers.`,
