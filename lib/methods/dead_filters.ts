@@ -98,8 +98,10 @@ class Tally {
 
 /** The layers that end in a ReLU, but for the model's last. */
 function rectified(model: Model): string[] {
-  const rectifies = (layer: Model["network"]["layers"][number]) =>
-    layer.getClassName() === "ReLU" || /^relu6?$/.test(String(layer.getConfig()["activation"]));
+  const rectifies = (layer: Model["network"]["layers"][number]) => {
+    const { activation, negativeSlope } = layer.getConfig();
+    return layer.getClassName() === "ReLU" ? !negativeSlope : /^relu6?$/.test(String(activation));
+  };
   return model.network.layers.slice(0, -1).filter(rectifies).map(({ name }) => name);
 }
 

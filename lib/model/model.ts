@@ -4,6 +4,7 @@
  * @module
  */
 
+import { refuseMasks } from "../runtime/layers/layers.ts";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { type NdArray, ndarray } from "../array.ts";
 import { resize } from "../codec.ts";
@@ -108,6 +109,7 @@ export class Model extends Shown {
    * @internal
    * @throws {RangeError} if the number of labels is not the number of outputs, or the output is of another kind
    * @throws {TypeError} if the network does not know the shape of its input
+   * @throws {LayerError} if a layer hides steps from those behind it
    */
   constructor(network: LayersModel, { name, labels, preprocess, output, scaledBy = null }: ModelOptions) {
     super();
@@ -118,6 +120,7 @@ export class Model extends Shown {
     }
     // A Sequential that has not run yet knows its layers, but not how they are connected.
     if (!network.built) network.build(network.inputs[0].shape);
+    refuseMasks(network);
     this.network = network;
     this.name = name;
     this.preprocess = preprocess;

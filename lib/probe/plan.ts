@@ -68,17 +68,19 @@ function activationOf(layer: layers.Layer): Activation | null {
     return FUSED.has(String(config["activation"])) ? config["activation"] as Activation : null;
   }
   if (layer.getClassName() !== "ReLU") return null;
+  if (config["negativeSlope"] || config["threshold"]) return null;
   const most = config["maxValue"] ?? config["max_value"] ?? null;
   return most === null ? "relu" : most === 6 ? "relu6" : null;
 }
+
+/** Whether each filter of a convolution reads some of the channels only. */
+const grouped = (layer: layers.Layer) => Number(layer.getConfig()["groups"] ?? 1) > 1;
 
 /** Whether a layer is a 2-D convolution, plain or depthwise, that other layers can be folded into. */
 function foldable(layer: layers.Layer): boolean {
   const config = layer.getConfig();
   const kind = layer.getClassName();
-  // The depthwise layer of tfjs passes its dilation over; what it really computes is left to it.
-  const plain = kind === "Conv2D" ||
-    (kind === "DepthwiseConv2D" && [config["dilationRate"]].flat().every((dilation) => dilation === 1));
+  const plain = (kind === "Conv2D" && !grouped(layer)) || kind === "DepthwiseConv2D";
   return plain && config["activation"] === "linear" && config["dataFormat"] === "channelsLast";
 }
 
@@ -181,7 +183,8 @@ export function makePlan(
       output: output.id,
       spent: [],
       run: (_tf, values) => single(layer.call(values.length === 1 ? values[0] : values, { training: false })),
-      ...["Conv2D", "DepthwiseConv2D"].includes(layer.getClassName()) && { unpadded: unpaddedConvolution(layer) },
+      ...["Conv2D", "DepthwiseConv2D"].includes(layer.getClassName()) && !grouped(layer) &&
+        { unpadded: unpaddedConvolution(layer) },
     });
   }
   const last = new Map<number, Step>();

@@ -5,6 +5,7 @@
  */
 
 import { completeGradients } from "./gradients/gradients.ts";
+import { completeLayers } from "./layers/layers.ts";
 import { messageOf } from "../errors.ts";
 import type { TF } from "./core/types.ts";
 
@@ -40,5 +41,6 @@ async function load(): Promise<TF> {
   // tfjs's real warnings still show.
   Object.assign(tf.findBackend("cpu"), { firstUse: false });
   completeGradients(tf);
+  completeLayers(tf);
   return tf;
 }

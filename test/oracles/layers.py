@@ -23,8 +23,8 @@ import sys
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Without oneDNN TensorFlow itself is wrong: gradients of 3-D convolutions whose stride is longer than the window.
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+# With oneDNN the gradient to the kernel of Conv2DTranspose is wrong where a stride is longer than the window.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 
 import keras
 import numpy as np
@@ -94,6 +94,9 @@ def windows(kind, shape, rank, first, **options):
     for padding in ("valid", "same"):
         for strides in (1, 2, 2 if equal else odd_strides):
             for window in (3, 2, uneven):
+                # And without it that of Conv3DTranspose to its input is, where it is longer than the window and uneven.
+                if kind == "Conv3DTranspose" and window == uneven and strides == odd_strides:
+                    continue
                 add(kind, shape, **{size: window}, strides=strides, padding=padding, **options)
         add(kind, shape, **{size: 1}, strides=2, padding=padding, **options)
         if not pooling:

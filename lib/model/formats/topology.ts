@@ -102,8 +102,8 @@ const RENAMED: Record<string, Record<string, string>> = {
 /** Operations of Keras 3 that compute what the layer of their name does. */
 const OPERATIONS = ["Add", "Subtract", "Multiply", "Maximum", "Minimum"];
 
-/** Options of layers that TensorFlow.js leaves out, with the value at which they change nothing. */
-const LEFT_OUT: Record<string, unknown> = { groups: 1, negative_slope: 0, threshold: 0, keepdims: false };
+/** Activations of Keras 3 that are others than those of the same name in Keras 2 and TensorFlow.js. */
+const OTHERS: Record<string, string> = { hard_sigmoid: "hardSigmoidV3" };
 
 /** What Keras 3 notes besides. */
 const NOTES = ["module", "registered_name", "build_config", "compile_config"];
@@ -120,14 +120,18 @@ class Translation {
   /** The types of TensorFlow.js's own layers, in small letters. */
   readonly #own: Set<string>;
 
-  constructor(tf: TF) {
+  /** @param keras the version of Keras that wrote the file, where it is known */
+  constructor(tf: TF, readonly keras: unknown) {
     this.#classes = knownClasses(tf);
     this.#own = new Set(Object.keys(tf.layers).map((name) => name.toLowerCase()));
   }
 
   /** Any value, in camel case; names stay as they are. */
   any(value: unknown, key: string, field: string): unknown {
-    if (typeof value === "string") return key === "name" ? value : camelCase(value);
+    if (typeof value === "string") {
+      if (/activation$/.test(key) && String(this.keras).startsWith("3")) return OTHERS[value] ?? camelCase(value);
+      return key === "name" ? value : camelCase(value);
+    }
     if (Array.isArray(value)) return value.map((item, i) => this.any(item, "", `${field}[${i}]`));
     if (!isObject(value)) return value;
     const { class_name: type, config } = value;
@@ -173,9 +177,6 @@ class Translation {
       const shape = key === "batch_input_shape" && item !== null;
       if (shape && arrayAt(item, `${field}.${key}`).some((length) => length !== null && !isCount(length))) {
         refuse(`${field}.${key}`, item, "whole numbers and nulls");
-      }
-      if (Object.hasOwn(LEFT_OUT, key) && item !== null && item !== LEFT_OUT[key]) {
-        refuse(`${field}.${key}`, item, `${LEFT_OUT[key]}: ${type} of TensorFlow.js computes nothing else`);
       }
     }
     return Object.fromEntries(options);
@@ -225,7 +226,7 @@ class Translation {
 export function readTopology(tf: TF, topology: unknown): NetworkConfig {
   const field = "modelTopology";
   const inner = isObject(topology) && topology.model_config;
-  const translation = new Translation(tf);
+  const translation = new Translation(tf, isObject(topology) ? topology.keras_version : undefined);
   const network = inner ? translation.layer(inner, `${field}.model_config`) : translation.layer(topology, field);
   if (translation.unknown.size) {
     throw new ModelError(

@@ -127,10 +127,11 @@ interface Value {
   signal?: Tensor;
 }
 
-/** The name of a layer's activation function, `"linear"` for none; that of a ReLU layer is `"relu"`. */
+/** The name of a layer's activation function, `"linear"` for none; that of a ReLU layer without a slope is `"relu"`. */
 function activationOf(layer: layers.Layer): string {
-  if (layer.getClassName() === "ReLU") return "relu";
-  return String(layer.getConfig()["activation"] ?? "linear");
+  const { activation, negativeSlope, threshold } = layer.getConfig();
+  if (layer.getClassName() === "ReLU") return negativeSlope || threshold ? "ReLU with a slope or threshold" : "relu";
+  return String(activation ?? "linear");
 }
 
 const RECTIFIES = new Set(["relu", "relu6"]);

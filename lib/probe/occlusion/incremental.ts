@@ -106,10 +106,8 @@ function unpadded(step: Step, windows: readonly Window[], inputSides: readonly n
   const size = config["poolSize"] as [number, number];
   switch (step.layer.getClassName()) {
     case "Conv2D":
-      return step.unpadded ?? null;
     case "DepthwiseConv2D":
-      // The layer of tfjs passes its dilation over; its geometry is not what it says.
-      return [config["dilationRate"]].flat().every((dilation) => dilation === 1) ? step.unpadded ?? null : null;
+      return step.unpadded ?? null;
     case "MaxPooling2D":
       return (tf, [x]) => tf.maxPool(x as Tensor4D, size, strides, "valid");
     case "AveragePooling2D":

@@ -26,6 +26,7 @@ const STEPS = ["Any", "Equal", "Greater", "Less", "LessEqual", "NotEqual"];
  * - transposed convolutions in three dimensions;
  * - max pooling with ties, on WebGPU and, in three dimensions, on cpu (on wasm the kernels are replaced);
  * - maxima over whole axes with ties, as in global max pooling (tfjs: each of the equal cells gets all);
+ * - the larger and the smaller of two, of which one is stretched over the other (tfjs: of the wrong shape);
  * - enlarging by whole numbers to the nearest neighbour (tfjs: wrong on the cpu backend);
  * - average pooling whose windows reach over the border (tfjs: too small there, but on native TensorFlow);
  * - comparisons, so that thresholded ReLUs and masks do not stop a gradient;
@@ -41,6 +42,7 @@ export function completeGradients(tf: TF): void {
   decideTies(tf, "MaxPool", "webgpu");
   decideTies(tf, "MaxPool3D", "cpu");
   decideTiesOfMaximum(tf);
+  for (const kernelName of ["Maximum", "Minimum"]) choosePicked(tf, kernelName);
   replaceEnlarging(tf);
   tf.registerGradient({ ...tf.getGradient("FusedBatchNorm"), gradFunc: batchNormalizationGradient(tf) });
   tf.registerGradient({
@@ -103,6 +105,19 @@ function decideTiesOfMaximum(tf: TF): void {
     return { x: () => maximumGradient(tf, x, dy as Tensor, axes) };
   };
   tf.registerGradient({ ...stock, gradFunc });
+}
+
+/** Hands a gradient to whichever of two was taken, of equals to the first, and sums it where one was stretched. */
+function choosePicked(tf: TF, kernelName: string): void {
+  const gradFunc: GradientFunction = (dy, [a, b]) => {
+    const first = () => kernelName === "Maximum" ? tf.greaterEqual(a, b) : tf.lessEqual(a, b);
+    const to = (input: Tensor, taken: () => Tensor) => () => {
+      const part = tf.mul(dy as Tensor, tf.cast(taken(), "float32"));
+      return tf.reshape(tf.sum(part, tf.backend_util.getReductionAxes(input.shape, part.shape)), input.shape);
+    };
+    return { a: to(a, first), b: to(b, () => tf.logicalNot(first())) };
+  };
+  tf.registerGradient({ kernelName, inputsToSave: ["a", "b"], gradFunc });
 }
 
 /** Scales what reaches an average pooling's gradient where its windows reach over the border; native TensorFlow does. */

@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { backend_util, KernelFunc, Tensor4D, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
+import type { backend_util, KernelFunc, NamedAttrMap, Tensor4D, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
 import { CONVOLUTION, type ConvolutionAttributes, type ConvolutionInputs } from "../core/convolution.ts";
 import { stockKernels } from "../gradients/wasm_kernels.ts";
 import { PackedFilters } from "./packed_filters.ts";
@@ -91,18 +91,18 @@ export async function useFastConvolutions(tf: TF): Promise<() => Promise<void>> 
     const inputs = call.inputs as unknown as Inputs;
     if (call.attrs!.dataFormat !== "NHWC") return stock(call);
     const info = geometry(inputs, call.attrs);
-    return suits(inputs, info) ? compute(kernels, backend, packed, inputs, info, false) : stock(call);
+    if (suits(inputs, info)) return compute(kernels, backend, packed, inputs, info, false);
+    return isWrong(info) && info.outChannels % 8 !== 0 ? widened(tf, inputs, call.attrs!) : stock(call);
   });
   replace("FusedConv2D", (stock) => (call) => {
     const { x, filter, bias, preluActivationWeights } = call.inputs as unknown as Record<string, TensorInfo>;
     const { dataFormat, activation } = call.attrs as Record<string, unknown>;
-    if (dataFormat !== "NHWC" || preluActivationWeights || (activation !== "linear" && activation !== "relu")) {
-      return stock(call);
-    }
+    if (dataFormat !== "NHWC") return stock(call);
     const inputs = { x, filter, ...bias && { bias } };
     const info = geometry(inputs, call.attrs);
-    if (!suits(inputs, info)) return stock(call);
-    return compute(kernels, backend, packed, inputs, info, activation === "relu");
+    const plain = !preluActivationWeights && (activation === "linear" || activation === "relu");
+    if (plain && suits(inputs, info)) return compute(kernels, backend, packed, inputs, info, activation === "relu");
+    return isWrong(info) ? apart(tf, call) : stock(call);
   });
   tf.registerKernel({
     kernelName: CONVOLUTION,
@@ -135,16 +135,42 @@ function tapsOfRow({ inWidth, outWidth, inChannels, filterWidth, strideWidth, di
   return inside && dilationWidth === 1 ? [1, filterWidth * inChannels] : [filterWidth, inChannels];
 }
 
-/**
- * Whether the kernels can compute this and should: taps that read little leave them idle. But with some paddings given
- * in numbers, and with strides longer than the window, tfjs's own are wrong.
- */
+/** Whether tfjs's own would be wrong: with some paddings given in numbers, and with strides longer than the window. */
+function isWrong({ padInfo, strideHeight, strideWidth, filterHeight, filterWidth }: Geometry): boolean {
+  return !["SAME", "VALID"].includes(padInfo.type) || strideHeight > filterHeight || strideWidth > filterWidth;
+}
+
+/** Convolves with as many filters as the kernels take, and drops those that were added. */
+function widened(tf: TF, { x, filter }: Inputs, attributes: NamedAttrMap): TensorInfo {
+  const { strides, pad, dilations, dimRoundingMode } = attributes as Record<string, never>;
+  const [image, own] = [x, filter] as Tensor4D[];
+  return tf.tidy(() => {
+    const count = own.shape[3];
+    const wide = tf.pad(own, [[0, 0], [0, 0], [0, 0], [0, 8 - count % 8]]);
+    const all = tf.conv2d(image, wide, strides, pad, "NHWC", dilations, dimRoundingMode);
+    return tf.slice(all, [0, 0, 0, 0], [-1, -1, -1, count]);
+  });
+}
+
+/** A fused convolution as single operations, in tfjs's order. */
+function apart(tf: TF, { inputs, attrs }: Parameters<KernelFunc>[0]): TensorInfo {
+  const { x, filter, bias, preluActivationWeights } = inputs as Record<string, Tensor4D | undefined>;
+  const { strides, pad, dilations, dimRoundingMode, activation, leakyreluAlpha } = attrs as Record<string, never>;
+  return tf.tidy(() => {
+    const y = tf.conv2d(x!, filter!, strides, pad, "NHWC", dilations, dimRoundingMode);
+    const sum = bias ? tf.add(y, bias) : y;
+    if (preluActivationWeights) return tf.prelu(sum, preluActivationWeights);
+    if (activation === "leakyrelu") return tf.leakyRelu(sum, leakyreluAlpha);
+    return activation === "linear" ? sum : tf[activation as "relu" | "relu6" | "elu" | "sigmoid"](sum);
+  });
+}
+
+/** Whether the kernels can compute this and should: taps that read little leave them idle. */
 function suits(inputs: Inputs, geometry: Geometry): boolean {
   const { bias, side } = inputs;
-  const { outChannels, outShape, strideHeight, strideWidth, filterHeight, filterWidth, padInfo } = geometry;
-  const wrong = !["SAME", "VALID"].includes(padInfo.type) || strideHeight > filterHeight || strideWidth > filterWidth;
+  const { outChannels, outShape } = geometry;
   return Object.values(inputs).every(({ dtype }) => dtype === "float32") &&
-    (wrong || tapsOfRow(geometry)[1] >= 8) && outChannels % 8 === 0 && outChannels > 0 &&
+    (isWrong(geometry) || tapsOfRow(geometry)[1] >= 8) && outChannels % 8 === 0 && outChannels > 0 &&
     outShape.every((side) => side > 0) &&
     (!bias || bias.shape.join() === String(outChannels)) && (!side || side.shape.join() === outShape.join());
 }
