@@ -6,7 +6,9 @@
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../../array.ts";
-import { type Model, outputOf } from "../../model/model.ts";
+import { endingOf, headOf, SOFT } from "../../model/ending.ts";
+import { graphOf, outputOf } from "../../model/graph.ts";
+import type { Model } from "../../model/model.ts";
 import type { ModelOutput } from "../../model/output.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { planTo } from "../forward.ts";
@@ -97,20 +99,21 @@ export async function evaluate(
 
 /** The layers whose outputs show how training goes: after their activations, poolings too, the last layer left out. */
 export function watchedLayers({ network, output }: Model): string[] {
-  const last = network.outputs[output.index].sourceLayer;
+  const last = new Set([network.outputs[output.index].sourceLayer, ...headOf(network, output.head).ends]);
   const activations = /^(Activation|ReLU|LeakyReLU|PReLU|ELU|ThresholdedReLU)$/;
   return network.layers.filter((layer) => {
     const kind = layer.getClassName();
-    const rank = outputOf(network, layer).shape.length;
-    if (layer === last || (rank !== 4 && rank !== 2)) return false;
-    const next = layer.outboundNodes.map(({ outboundLayer }) => outboundLayer);
-    if (next.includes(last) && (last.getClassName() === "Softmax" || last.getClassName() === "Activation")) {
-      return false;
-    }
+    const tensor = outputOf(network, layer);
+    if (last.has(layer) || (tensor.shape.length !== 4 && tensor.shape.length !== 2)) return false;
+    const behind = layer.outboundNodes.some(({ outboundLayer }) =>
+      last.has(outboundLayer) && /^(Softmax|Activation)$/.test(outboundLayer.getClassName())
+    );
+    if (behind) return false;
     if (activations.test(kind) || /Pooling2D$/.test(kind)) return true;
-    // A linear convolution is watched at the activation behind it.
-    const linear = (layer.getConfig()["activation"] ?? "linear") === "linear";
-    return /Conv2D|Dense/.test(kind) && !linear;
+    // A linear convolution is watched at the activation behind it; a softmax is an output.
+    const isModel = graphOf(layer) !== null;
+    const activation = isModel ? endingOf({ tensor }).activation : String(layer.getConfig()["activation"] ?? "linear");
+    return (isModel || /Conv2D|Dense/.test(kind)) && activation !== "linear" && !SOFT.test(activation);
   }).map(({ name }) => name);
 }
 

@@ -234,6 +234,21 @@ test("a weight that no gradient reaches is told before the first step, unless it
   }
 });
 
+test("what is watched: nested models too, but neither what is linear nor what makes the output", async () => {
+  const watched = async (name: string) => {
+    const net = built(nets[name]);
+    const { layers, snapshots } = await runTraining(await load(net), stripes(16), options);
+    const kinds = layers.map(({ layer }) => net.getLayer(layer).getClassName());
+    expect(Object.keys(snapshots[0].activations)).toEqual([...new Set(layers.map(({ layer }) => layer))]);
+    return kinds.slice(0, kinds.length / 2);
+  };
+  expect(await watched("a Sequential in a Sequential")).toEqual(["Conv2D", "Sequential"]);
+  expect(await watched("a Sequential first in a Sequential")).toEqual(["Sequential"]);
+  expect(await watched("a Sequential as head, with a Reshape behind its softmax")).toEqual(["Conv2D"]);
+  expect(await watched("a layer shared twice")).toEqual(["Conv2D"]);
+  expect(await watched("an average of softmaxes")).toEqual([]);
+});
+
 test("what is frozen inside of a model or a wrapper stays, normalisations too", async () => {
   const inner = tf.sequential({
     name: "inner",
