@@ -18,6 +18,7 @@ import { sizeOf } from "../../array.ts";
 import { randomStream } from "../../random.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import { withoutActivation } from "../../model/ending.ts";
+import { graphOf } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ModelOutput } from "../../model/output.ts";
 import type { TF } from "../../runtime/backend.ts";
@@ -179,9 +180,12 @@ class Passes {
       before.forEach(visit);
       return { from: before.map(({ id }) => id), pass };
     };
+    if (kind === "Activation" && layer.getConfig()["activation"] === "linear") {
+      return this.#ofLogits(before[0], loss, visit);
+    }
     if (kind === "Softmax" || kind === "Activation") return this.#ofTensor(before[0], visit);
-    if ("layers" in layer) {
-      const inner = layer as unknown as LayersModel;
+    const inner = graphOf(layer);
+    if (inner) {
       const index = outputTensors.findIndex(({ id }) => id === tensor.id);
       return after(this.ofNetwork(inner, [inner.outputs[index]], loss));
     }
@@ -208,10 +212,8 @@ class Passes {
 
   #ofLayer(layer: Layer): Pass {
     const kind = layer.getClassName();
-    if ("layers" in layer) {
-      const inner = layer as unknown as LayersModel;
-      return this.ofNetwork(inner, inner.outputs);
-    }
+    const inner = graphOf(layer);
+    if (inner) return this.ofNetwork(inner, inner.outputs);
     if (kind === "TimeDistributed") return this.#timeDistributed(this.#ofLayer(partsOf(layer)[0]));
     this.#refuse(layer);
     for (const weight of layer.weights) this.weights.add(weight.read() as Variable);

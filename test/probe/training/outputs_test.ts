@@ -71,6 +71,16 @@ const cases: Record<string, Case> = {
     reading: "as they are",
     data: three,
   },
+  "softmax, then nothing": {
+    make: () => net((x) => through(x, dense(3, "softmax"), L.activation({ activation: "linear" }))),
+    reading: "as they are",
+    data: three,
+  },
+  "softmax, then dropout of none": {
+    make: () => net((x) => through(x, dense(3, "softmax"), L.dropout({ rate: 0 }))),
+    reading: "as they are",
+    data: three,
+  },
   "logits, by the model's labels": {
     make: () => net((x) => through(x, dense(3))),
     load: { labels: ["c", "b", "a"] },
