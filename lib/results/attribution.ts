@@ -312,9 +312,7 @@ export class Attribution extends Shown {
       }, ${clipped}.`
       : `Unsigned: black is 0, ${palette === "grey" ? "white" : "the brightest colour"} ${brief(largest)}, ${clipped}.`;
     const delta = this.convergenceDelta === undefined ? "" : `Convergence delta ${brief(this.convergenceDelta)}.`;
-    return [pixelRemark(this.image), this.remark, this.#about, largest > 0 ? scale : "", delta].filter(Boolean).join(
-      " ",
-    );
+    return [pixelRemark(this.image), this.remark, this.#about, scale, delta].filter(Boolean).join(" ");
   }
 
   /** The photo, the map and the map over the photo in a row, with the colour bar below. */

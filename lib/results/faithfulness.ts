@@ -144,14 +144,8 @@ export class Faithfulness extends Result<FaithfulnessRow> {
 }
 
 /** What of a target is scored. */
-export const scoredOf = ({ probability, index, layer }: AttributionTarget): string =>
-  probability !== undefined
-    ? "probability"
-    : index !== undefined
-    ? "number"
-    : layer !== undefined
-    ? "activation"
-    : "score";
+const scoredOf = ({ probability, layer }: AttributionTarget): string =>
+  probability !== undefined ? "probability" : layer !== undefined ? "activation" : "score";
 
 const named = (baseline: string) => baseline === "custom" ? "an image of one's own" : baseline;
 

@@ -241,7 +241,8 @@ export class Occlusion extends Result<OcclusionRow> {
       const [photo, , watched] = this.#panels(map, order, this.#watched);
       // The map's marks lie on the photo that stands beside it.
       photo.heading = this.name;
-      photo.note = `${this.target.text} ${this.#unoccludedText}`;
+      const remark = this.#remark(map);
+      photo.note = `${this.target.text} ${this.#unoccludedText}` + (remark && `, ${remark}`);
       return [photo, watched];
     });
   }

@@ -9,7 +9,7 @@ import { Figure } from "../figure/figure.ts";
 import { inRows } from "../figure/parts.ts";
 import { briefPercent, fixed } from "../format.ts";
 import type { Attribution } from "./attribution.ts";
-import { baselineWarning, CONTROL, type Curve, remarksOn, scoredOf } from "./faithfulness.ts";
+import { baselineWarning, CONTROL, type Curve, remarksOn } from "./faithfulness.ts";
 import { Result } from "./result.ts";
 import { FAILS_FROM, passes, type SanityRow, sanityScore } from "./sanity_check.ts";
 
@@ -127,11 +127,10 @@ export class Report extends Result<ReportRow> {
 
   #caption(): string {
     const baselines = [...new Set(this.curves.map(({ baseline }) => baseline))].join(", ");
-    const scored = scoredOf(this.attributions[0].target);
+    const [{ target }] = this.attributions;
+    const scored = target.probability === undefined ? "score (as a share of the whole image's)" : "probability";
     return [
-      `Insertion and deletion: areas under the ${scored}${
-        scored === "probability" ? "" : " (as a share of the whole image's)"
-      } of ${this.attributions[0].target.text} as pixels come and go`,
+      `Insertion and deletion: areas under the ${scored} of ${target.text} as pixels come and go`,
       `in the order of the map, in ${this.#steps} steps, mean over the baselines ${baselines} (bars in the chart: least`,
       `and greatest); a map that is no better than the random order tells nothing (Petsiuk et al. 2018).`,
       baselineWarning(this.curves),

@@ -157,6 +157,8 @@ describe("occlusion", () => {
       expect(text).not.toMatch(/lowest at/);
       expect(caption).toMatch(/the same at all places/);
       expect(await found.figure().html()).not.toContain("framed");
+      const both = await occlusion(models.dead, [image, image], { target, size: 3 });
+      expect(await both.figure().html()).toContain("the same at all places");
     },
   );
 

@@ -60,7 +60,15 @@ const dense = (units: number, activation: Activation | undefined, x: Made, bias 
   }).apply(x) as Made;
 
 const NETS = {
-  maps: () => net((_, maps) => tf.layers.conv2d({ filters: 2, kernelSize: 1 }).apply(maps) as Made),
+  maps: () =>
+    net((_, maps) =>
+      tf.layers.conv2d({
+        filters: 2,
+        kernelSize: 1,
+        kernelInitializer: init(),
+        biasInitializer: tf.initializers.constant({ value: 5 }),
+      }).apply(maps) as Made
+    ),
   negative: () => net((x) => dense(1, undefined, x, -5)),
   labels: () => net((x) => dense(3, "sigmoid", x)),
   numbers: () => net((x) => dense(4, undefined, x, 5)),
