@@ -42,6 +42,20 @@ export function outputOf(network: LayersModel, layer: layers.Layer): SymbolicTen
   return Array.isArray(output) ? output[0] : output;
 }
 
+/** The network's own layers on the ways to some tensors, in its order. */
+export function layersTo(network: LayersModel, tensors: readonly SymbolicTensor[]): layers.Layer[] {
+  const seen = new Map<number, layers.Layer>();
+  const visit = ({ id, sourceLayer, nodeIndex }: SymbolicTensor) => {
+    if (seen.has(id)) return;
+    seen.set(id, sourceLayer);
+    sourceLayer.inboundNodes[nodeIndex].inputTensors.forEach(visit);
+  };
+  tensors.forEach(visit);
+  const found = new Set(seen.values());
+  // A Sequential takes over the tensors of a model that stands first in it.
+  return network.layers.filter((layer) => found.has(layer) || graphOf(layer)?.outputs.some(({ id }) => seen.has(id)));
+}
+
 /** A shape in words, as `8×8×3`, without the batch. */
 export const shapeText = (shape: Shape): string => shape.map((length) => length ?? "?").join("×");
 

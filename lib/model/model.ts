@@ -16,7 +16,7 @@ import { ensureBackend } from "../runtime/backend.ts";
 import { drawSilhouette } from "../figure/silhouette.ts";
 import { checkLabels, ModelOutput, type OutputWanted } from "./output.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
-import { checkShapes, shapeText, traceAnySize } from "./graph.ts";
+import { checkShapes, layersTo, shapeText, traceAnySize } from "./graph.ts";
 import { type ReceptiveField, receptiveFields } from "./receptive_field.ts";
 import { checkWeights } from "./weights.ts";
 
@@ -142,6 +142,13 @@ export class Model extends Shown {
   /** How many weights the model has. */
   get params(): number {
     return this.layers.reduce((sum, layer) => sum + layer.params, 0);
+  }
+
+  /** @internal The layers on the way to the output that is looked at: of several outputs not those of the others. */
+  get way(): readonly LayerInfo[] {
+    const { network, output } = this;
+    const names = new Set(layersTo(network, [network.outputs[output.index]]).map(({ name }) => name));
+    return this.layers.filter(({ name }) => names.has(name));
   }
 
   /**

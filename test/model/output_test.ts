@@ -1,7 +1,12 @@
 import type { LayersModel, SymbolicTensor, Tensor } from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, test } from "vitest";
+import { dataset } from "../../lib/data/dataset.ts";
+import { codes } from "../../lib/methods/codes.ts";
+import { gradCam } from "../../lib/methods/grad_cam.ts";
+import { occlusion } from "../../lib/methods/occlusion.ts";
 import { predict } from "../../lib/methods/predict.ts";
 import { saliency } from "../../lib/methods/saliency.ts";
+import { sanityCheck } from "../../lib/methods/sanity_check.ts";
 import { loadModel, type LoadModelOptions } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import type { OutputWanted } from "../../lib/model/output.ts";
@@ -226,4 +231,24 @@ test("a network that puts out what is no number says so", async () => {
   network.layers[1].setWeights([tf.fill([3, 2], 3e38)]);
   const model = await load(network, { labels: ["a", "b"] });
   await expect(predict(model, pixels)).rejects.toThrow('The model "net" puts out Infinity for "array"');
+});
+
+test("of two branches, methods look at the layers on the way to the output that is chosen", async () => {
+  const input = tf.input({ shape: [8, 8, 3] });
+  const branch = (name: string, units: number) => {
+    const maps = L.conv2d({ filters: 2, kernelSize: 3, activation: "relu", name: `${name}_conv` }).apply(input);
+    const means = L.globalAveragePooling2d({ name: `${name}_means` } as never).apply(maps);
+    return L.dense({ units, name }).apply(means) as SymbolicTensor;
+  };
+  const network = tf.model({ inputs: input, outputs: [branch("left", 3), branch("right", 2)] });
+  const image = { data: Float32Array.from({ length: 192 }, (_, i) => (i * 37) % 256), shape: [8, 8, 3] };
+  for (const side of ["left", "right"]) {
+    const model = await load(network, { output: side, preprocess: "unit" });
+    expect((await gradCam(model, image)).figure().caption).toContain(`${side}_conv`);
+    expect((await occlusion(model, image, { size: 4, stride: 4 })).layer.name).toBe(`${side}_conv`);
+    const checked = await sanityCheck(model, image, saliency);
+    expect(checked.rows.map(({ layer }) => layer)).toEqual([side, `${side}_conv`]);
+    const { layer } = await codes(model, dataset([{ image }, { image }], { name: "two" }));
+    expect(layer).toBe(`${side}_means`);
+  }
 });

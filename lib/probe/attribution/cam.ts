@@ -41,7 +41,7 @@ const HANDS_ON = /Pooling|Dropout|Noise|^(ZeroPadding2D|Cropping2D|UpSampling2D|
  * @throws {TypeError} if there is none
  */
 export function lastMaps(model: Model): string {
-  const found = model.layers.findLast(({ kind, outputShape: [height, width], outputShape }) =>
+  const found = model.way.findLast(({ kind, outputShape: [height, width], outputShape }) =>
     outputShape.length === 3 && !HANDS_ON.test(kind) && height !== 1 && width !== 1
   );
   if (found) return found.name;

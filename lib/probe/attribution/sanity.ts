@@ -8,9 +8,10 @@
 
 import type { NdArray } from "../../array.ts";
 import type { ImageLike } from "../../data/image.ts";
+import { layersTo, outputOf } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
-import type { ResolvedTarget, Target } from "../target.ts";
+import { type ResolvedTarget, type Target, termsOf } from "../target.ts";
 import { type Copy, copyOf, reinitialize } from "./randomize.ts";
 import { spearman, ssim } from "./similarity.ts";
 
@@ -82,13 +83,16 @@ export function sameTarget(resolved: ResolvedTarget): Target {
 }
 
 /**
- * Names of the layers that have kernels, the last one first; at most `most` of them, evenly spread, both ends in. What
- * stands behind a target's layer does not change its maps, so it is left out.
+ * Names of the layers that have kernels, the last one first; at most `most` of them, evenly spread, both ends in. What is
+ * not on the way to the target does not change its maps, so it is left out.
  */
 export function stops(model: Model, most: number, target?: ResolvedTarget): string[] {
-  const { layers } = model.network;
-  const last = target && "layer" in target ? layers.findIndex(({ name }) => name === target.layer) : layers.length - 1;
-  const trained = layers.slice(0, last + 1)
+  const { network, output } = model;
+  const read = target ? termsOf(target).map((term) => term.target) : [];
+  const ends = read.map((one) =>
+    "layer" in one ? outputOf(network, network.getLayer(one.layer)) : network.outputs[output.index]
+  );
+  const trained = layersTo(network, target ? ends : [network.outputs[output.index]])
     .filter(({ weights }) => weights.some(({ shape }) => shape.length > 1))
     .map(({ name }) => name)
     .reverse();

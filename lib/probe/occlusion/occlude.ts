@@ -264,8 +264,9 @@ const isMap = ({ outputShape: [height, width], outputShape }: LayerInfo) =>
  * @throws {TypeError} if no layer puts out maps
  */
 export function lastMaps(model: Model): string {
-  let at = model.layers.findLastIndex((layer) => CONVOLVES.has(layer.kind) && isMap(layer));
-  if (at < 0) at = model.layers.findLastIndex(isMap);
+  const { way } = model;
+  let at = way.findLastIndex((layer) => CONVOLVES.has(layer.kind) && isMap(layer));
+  if (at < 0) at = way.findLastIndex(isMap);
   if (at < 0) {
     throw new TypeError(
       `The model ${
@@ -274,11 +275,11 @@ export function lastMaps(model: Model): string {
         "is shown beside the probability.",
     );
   }
-  const { outputShape } = model.layers[at];
-  while (FOLLOWS.has(model.layers[at + 1]?.kind) && String(model.layers[at + 1].outputShape) === String(outputShape)) {
+  const { outputShape } = way[at];
+  while (FOLLOWS.has(way[at + 1]?.kind) && String(way[at + 1].outputShape) === String(outputShape)) {
     at++;
   }
-  return model.layers[at].name;
+  return way[at].name;
 }
 
 /**
