@@ -9,14 +9,15 @@ import { pathToFileURL } from "node:url";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { catalogEntries, fetchEntry } from "../data/catalog.ts";
 import { kindOf, messageOf, nearest } from "../errors.ts";
-import { decoded, pathOf } from "../files.ts";
+import { decoded, pathOf, placeOf } from "../files.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { arrayOf, readOptions, text } from "../options.ts";
+import { disposeNetwork } from "./formats/build.ts";
 import { ModelError, type ModelFormat, otherFormat } from "./formats/format.ts";
 import { tfjsFormat } from "./formats/tfjs.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { registerResponseNormalization } from "./normalization.ts";
-import type { OutputWanted } from "./output.ts";
+import { checkLabels, type OutputWanted } from "./output.ts";
 import { ownScaling, type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
 import { checkWeights } from "./weights.ts";
 
@@ -123,13 +124,33 @@ export async function loadModel(
   const parts = (url.protocol === "file:" ? pathOf(url) : decoded(url.pathname)).split(/[/\\]/);
   const name = options.name ?? (/^model\.json$/.test(parts.at(-1)!) ? parts.at(-2) || "model" : parts.at(-1)!);
   const network = await readNetwork(tf, url);
-  const own = (network.getUserDefinedMetadata() ?? {}) as Partial<LoadModelOptions>;
-  return await make(tf, network, async () => ({
-    name,
-    output: output ?? own.output,
-    labels: options.labels ?? own.labels ?? null,
-    ...await pixelsFor(network, asked ?? (own.preprocess && preprocessing(own.preprocess))),
-  }));
+  return await make(tf, network, async () => {
+    const own = noted(network, url);
+    return {
+      name,
+      output: output ?? own.output,
+      labels: options.labels ?? own.labels ?? null,
+      ...await pixelsFor(network, asked ?? own.preprocess),
+    };
+  });
+}
+
+/**
+ * What a model's file knows of it.
+ *
+ * @throws {ModelError} if that is of the wrong type
+ */
+function noted(network: LayersModel, url: URL) {
+  try {
+    const { labels, output, preprocess } = (network.getUserDefinedMetadata() ?? {}) as Partial<LoadModelOptions>;
+    const own = readOptions("userDefinedMetadata", LoadModelOptions, { labels, output, preprocess });
+    if (own.labels) checkLabels("", own.labels);
+    return { ...own, preprocess: own.preprocess && preprocessing(own.preprocess) };
+  } catch (error) {
+    throw new ModelError(
+      `The model ${placeOf(url)} could not be loaded: its userDefinedMetadata: ${messageOf(error)}.`,
+    );
+  }
 }
 
 /** How a network wants its pixels: as asked or known, else as its own layers tell. */
@@ -148,7 +169,7 @@ async function make(tf: TF, network: LayersModel, options: () => Promise<ModelOp
     await checkWeights(tf, network, model.name);
     return model;
   } catch (error) {
-    network.dispose();
+    disposeNetwork(network);
     throw error;
   }
 }

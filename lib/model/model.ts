@@ -15,6 +15,7 @@ import { Figure, Shown } from "../figure/figure.ts";
 import { ensureBackend } from "../runtime/backend.ts";
 import { drawSilhouette } from "../figure/silhouette.ts";
 import { checkLabels, ModelOutput, type OutputWanted } from "./output.ts";
+import { disposeNetwork } from "./formats/build.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
 import { checkShapes, layersTo, shapeText, traceAnySize } from "./graph.ts";
 import { type ReceptiveField, receptiveFields } from "./receptive_field.ts";
@@ -240,7 +241,7 @@ export class Model extends Shown {
 
   /** Frees the weights. The model cannot be used afterwards. */
   dispose(): void {
-    if (!this.disposed) this.network.dispose();
+    if (!this.disposed) disposeNetwork(this.network);
   }
 
   /** The table of layers, under a silhouette of the network. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { layers, LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
 import { visiting } from "../../runtime/core/engine.ts";
 import type { TF } from "../../runtime/core/types.ts";
@@ -26,13 +26,20 @@ export interface WeightSpec {
 /** A weight of a network. */
 export type Variable = LayersModel["weights"][number];
 type AddWeight = (this: layers.Layer, name: string, shape: number[], ...rest: unknown[]) => Variable;
-interface NetworkClass {
-  fromConfig(cls: unknown, config: object, customObjects: object, fastWeightInit: boolean): LayersModel;
+/** A class of layers or networks. */
+interface LayerClass<T> {
+  fromConfig(cls: unknown, config: object, customObjects: object, fastWeightInit: boolean): T;
 }
 
 /** The classes that TensorFlow.js has, and how each is made of its configuration. */
 export function knownClasses(tf: TF) {
   return tf.serialization.SerializationMap.getMap().classNameMap;
+}
+
+/** Makes a layer, or a network, of its configuration. It has no weights before it knows its input. */
+export function makeLayer<T = layers.Layer>(tf: TF, className: string, config: object): T {
+  const [Class] = knownClasses(tf)[className];
+  return (Class as unknown as LayerClass<T>).fromConfig(Class, config, {}, true);
 }
 
 /**
@@ -54,27 +61,45 @@ export function buildNetwork(tf: TF, { className, config }: NetworkConfig, most 
           `${JSON.stringify(this.name)} on, whose ${name} has the shape [${shape}]`,
       );
     }
-    const weight = addWeight.call(this, name, shape, ...rest);
+    // What it makes on the way is freed also when it fails.
+    const weight = tf.tidy(() =>
+      addWeight.call(this, name, shape, ...rest) as unknown as Tensor
+    ) as unknown as Variable;
     made.push(weight);
     return weight;
   };
   try {
     return visiting(tf, "cpu", () => {
-      const [Network] = knownClasses(tf)[className];
-      const network = (Network as unknown as NetworkClass).fromConfig(Network, config, {}, true);
+      const network = makeLayer<LayersModel>(tf, className, config);
       if (!network.inputs?.length) {
         throw new ModelError("it does not know the shape of its input. Give its first layer an inputShape");
       }
       // Until it is built, a Sequential does not know which uses of a layer are its own.
       if (!network.built) network.build(network.inputs[0].shape);
+      ours.add(network);
       return network;
     });
   } catch (error) {
     for (const weight of made) weight.dispose();
-    throw error;
+    if (!(error instanceof TypeError)) throw error;
+    // What TensorFlow.js stumbles over says nothing to a reader.
+    throw new ModelError(
+      "TensorFlow.js cannot connect its layers as they are described. Convert or download the model anew",
+      { cause: error },
+    );
   } finally {
     prototype.addWeight = addWeight;
   }
+}
+
+/** Networks that were built here, and whose weights are no one else's. */
+const ours = new WeakSet<LayersModel>();
+
+/** Frees a network. TensorFlow.js alone would leave the weights of a layer that is used twice. */
+export function disposeNetwork(network: LayersModel): void {
+  const weights = ours.has(network) ? network.weights.map((weight) => weight.read() as Tensor) : [];
+  network.dispose();
+  for (const weight of weights) if (!weight.isDisposed) weight.dispose();
 }
 
 /** The names under which programs write a weight: behind those of outer models, with its cell's, or shorter. */

@@ -12,7 +12,7 @@ import { bytesText } from "../../format.ts";
 import { MemoryError } from "../../memory.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { memoryLeft } from "../../runtime/core/memory.ts";
-import { buildNetwork, matchWeights, type Variable, type WeightSpec } from "./build.ts";
+import { buildNetwork, disposeNetwork, matchWeights, type Variable, type WeightSpec } from "./build.ts";
 import { ModelError, type ModelFormat, otherFormat } from "./format.ts";
 import { arrayAt, isObject, readTopology, refuse, textAt } from "./topology.ts";
 
@@ -170,15 +170,6 @@ async function fill(tf: TF, variables: ReadonlyMap<Spec, Variable>, groups: read
   }
 }
 
-/** What its maker wrote of the model, its labels among it. */
-function metadataIn({ userDefinedMetadata: metadata }: Record<string, unknown>): object {
-  const field = "userDefinedMetadata";
-  if (metadata === undefined || metadata === null) return {};
-  if (!isObject(metadata)) refuse(field, metadata, "an object");
-  if (metadata.labels) arrayAt(metadata.labels, `${field}.labels`);
-  return metadata;
-}
-
 /** Runs a task; what it throws names the model. */
 function explained<T>(url: URL, task: () => T): T {
   try {
@@ -194,19 +185,21 @@ async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
   const groups = explained(url, () => groupsOf(json.weightsManifest, url));
   const specs = groups.flatMap(({ specs }) => specs);
   checkRoom(tf, specs, placeOf(url));
+  const { userDefinedMetadata: metadata = {} } = json;
+  if (!isObject(metadata)) explained(url, () => refuse("userDefinedMetadata", metadata, "an object"));
   const network = explained(url, () => {
     const most = specs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
     return buildNetwork(tf, readTopology(tf, json.modelTopology), most);
   });
   try {
-    network.setUserDefinedMetadata(explained(url, () => metadataIn(json)));
+    network.setUserDefinedMetadata(metadata as object);
     // What an optimizer remembers is not the network's.
     const own = specs.filter(({ group }) => group !== "optimizer");
     const variables = explained(url, () => matchWeights(network, own));
     await fill(tf, new Map(own.map((spec, i) => [spec, variables[i]])), groups, url);
     return network;
   } catch (error) {
-    network.dispose();
+    disposeNetwork(network);
     throw error;
   }
 }

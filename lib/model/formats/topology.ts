@@ -4,9 +4,9 @@
  * @module
  */
 
-import { kindOf } from "../../errors.ts";
+import { kindOf, messageOf } from "../../errors.ts";
 import type { TF } from "../../runtime/core/types.ts";
-import { knownClasses, type NetworkConfig } from "./build.ts";
+import { knownClasses, makeLayer, type NetworkConfig } from "./build.ts";
 import { ModelError } from "./format.ts";
 
 /** A part of the file, of which nothing is known yet. */
@@ -17,7 +17,8 @@ export const isObject = (value: unknown): value is Json =>
 
 /** @throws {ModelError} says which field is not what it should be */
 export function refuse(field: string, found: unknown, wanted: string): never {
-  throw new ModelError(`${field} is ${kindOf(found)}; wanted ${wanted}`);
+  const text = JSON.stringify(found) ?? "undefined";
+  throw new ModelError(`${field} is ${text.length > 60 ? kindOf(found) : text}; wanted ${wanted}`);
 }
 
 export const arrayAt = (value: unknown, field: string): unknown[] =>
@@ -116,12 +117,14 @@ const isNetwork = (config: unknown) => Array.isArray(config) || isObject(config)
 class Translation {
   /** Types of layers that TensorFlow.js does not know. */
   readonly unknown = new Set<string>();
-  readonly #classes: Record<string, unknown>;
+  readonly #tf: TF;
+  readonly #classes: ReturnType<typeof knownClasses>;
   /** The types of TensorFlow.js's own layers, in small letters. */
   readonly #own: Set<string>;
 
   /** @param keras the version of Keras that wrote the file, where it is known */
   constructor(tf: TF, readonly keras: unknown) {
+    this.#tf = tf;
     this.#classes = knownClasses(tf);
     this.#own = new Set(Object.keys(tf.layers).map((name) => name.toLowerCase()));
   }
@@ -156,14 +159,40 @@ class Translation {
     const { config, inbound_nodes: _, ...rest } = value;
     const type = textAt(value.class_name, `${field}.class_name`);
     if (!Object.hasOwn(this.#classes, type)) this.unknown.add(type);
+    const at = `${field}.config`;
     const inner = type === "Sequential" && Array.isArray(config)
-      ? this.#layers(config, `${field}.config`)
+      ? this.#layers(config, at)
       : !isObject(config)
-      ? refuse(`${field}.config`, config, "an object")
+      ? refuse(at, config, "an object")
       : "layers" in config
-      ? this.#network(config, `${field}.config`)
-      : this.#fields(this.#options(type, value, config, `${field}.config`), `${field}.config`);
+      ? this.#network(config, at)
+      : this.#fields(this.#options(type, value, config, at), at);
+    if (this.unknown.has(type)) return { className: type, config: {} };
+    const isModel = this.#classes[type][0].prototype instanceof this.#tf.LayersModel || type === "Model";
+    if (isNetwork(config) !== isModel) refuse(`${field}.class_name`, type, `what ${at} describes`);
+    if (!isModel) this.#checkMakes(type, inner as Json, at);
     return { ...this.#fields(rest, field), className: type, config: inner };
+  }
+
+  /** Refuses options of which TensorFlow.js makes no layer, and says which. */
+  #checkMakes(type: string, options: Json, field: string): void {
+    const failure = (options: Json) => {
+      try {
+        // What is made may change its options.
+        const made = makeLayer(this.#tf, type, structuredClone(options));
+        return made instanceof this.#tf.layers.Layer ? undefined : " (it is no layer)";
+      } catch (error) {
+        // What TensorFlow.js stumbles over says nothing to a reader.
+        return error instanceof TypeError ? "" : ` (${messageOf(error)})`;
+      }
+    };
+    const reason = failure(options);
+    if (reason === undefined) return;
+    const key = Object.keys(options).find((key) => failure({ ...options, [key]: undefined }) === undefined);
+    throw new ModelError(
+      `TensorFlow.js makes no ${type} of ${field}` +
+        (key ? `, where ${key} is ${JSON.stringify(options[key])}` : "") + reason,
+    );
   }
 
   /** The options of a layer, as TensorFlow.js calls them. */
@@ -173,6 +202,7 @@ class Translation {
       (/^keras\.(src\.)?ops/.test(module) ? !OPERATIONS.includes(type) : !/^(tf_)?keras(\.|$)/.test(module));
     if (own && foreign) refuse(`${field.slice(0, -7)}.module`, module, `"keras.layers", where ${type} is what it says`);
     const options = Object.entries(config).map(([key, item]) => [RENAMED[type]?.[key] ?? key, item]);
+    if (config.name !== undefined) textAt(config.name, `${field}.name`);
     for (const [key, item] of own ? options as [string, unknown][] : []) {
       const shape = key === "batch_input_shape" && item !== null;
       if (shape && arrayAt(item, `${field}.${key}`).some((length) => length !== null && !isCount(length))) {
@@ -210,7 +240,7 @@ class Translation {
       );
       calls.set(name, uses.filter((call) => call.length > 0));
     }
-    const there = new Set(names.filter((name) => calls.get(name)!.length === 0 || networks.has(name)));
+    const there = new Set(names.filter((name, i) => translated[i].className === "InputLayer" || networks.has(name)));
     const inputLayers = counted(usesIn(inputs, `${field}.input_layers`));
     const outputLayers = counted(usesIn(outputs, `${field}.output_layers`));
     checkOrder(calls, there, [...inputLayers, ...outputLayers], field);
