@@ -5,7 +5,7 @@
  * @module
  */
 
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { type NdArray, sizeOf } from "../../array.ts";
 import { Checksum, sha256Of } from "../../checksum.ts";
 import { messageOf } from "../../errors.ts";
@@ -40,15 +40,17 @@ const unfinished = (path: string) => `${path}.new`;
 /**
  * Makes the folder of a checkpoint, and sees that it can be written. What a killed run left unfinished is removed.
  *
+ * @returns its path from the root
  * @throws {CheckpointError} if it cannot
  */
-export async function prepareCheckpoint(path: string): Promise<void> {
+export async function prepareCheckpoint(path: string): Promise<string> {
   try {
     const { isDirectory } = await Deno.stat(path).catch(() => ({ isDirectory: false }));
     if (isDirectory) throw new Error("it is a folder");
     await Deno.mkdir(dirname(path), { recursive: true });
     (await Deno.open(unfinished(path), { write: true, create: true })).close();
     await Deno.remove(unfinished(path));
+    return resolve(path);
   } catch (error) {
     throw unwritable(path, error);
   }

@@ -87,13 +87,13 @@ export async function trainAsRead(
   if (trained.length === 0) {
     throw new TypeError(`The model ${JSON.stringify(model.name)} has no weights that may be trained.`);
   }
-  if (spec.checkpoint !== undefined) await prepareCheckpoint(spec.checkpoint);
+  const checkpoint = spec.checkpoint === undefined ? undefined : await prepareCheckpoint(spec.checkpoint);
   const penalties = penaltiesOf(model.network);
   const images = await readImages(model, dataset, labels, spec, watcher);
   const optimizer = startOptimizer(tf, recipe.optimizer, trained, recipe.weightDecay);
   try {
     const augment = augmentation(spec.augment ?? {}, images.training);
-    const made = { tf, model, output, dataset, labels, spec, recipe, augment, probe };
+    const made = { tf, model, output, dataset, labels, spec, recipe, augment, probe, checkpoint };
     const run = new TrainingRun({ ...made, pass, weights, trained, penalties, optimizer, ...images }, watcher);
     return await run.finish();
   } finally {
@@ -108,6 +108,8 @@ interface RunParts extends RunStart {
   dataset: Dataset;
   spec: TrainingSpec;
   pass: TrainingPass;
+  /** The checkpoint's path, whatever becomes of the working directory. */
+  checkpoint?: string;
   /** What the layers' own regularizers add to the loss. */
   penalties: readonly (() => Scalar)[];
   optimizer: RunningOptimizer;
@@ -144,15 +146,15 @@ class TrainingRun {
 
   /** Trains until the last epoch, an early stop or an abort. */
   async finish(): Promise<HistoryData> {
-    const { spec, recipe, training } = this.#parts;
-    if (spec.checkpoint === undefined || !await this.#resume(spec.checkpoint)) await this.#measureLayers();
+    const { spec, recipe, training, checkpoint } = this.#parts;
+    if (checkpoint === undefined || !await this.#resume(checkpoint)) await this.#measureLayers();
     await this.#watcher.onEpoch?.(this.#history());
     this.#paused = performance.now();
     while (this.#epoch < recipe.epochs && this.#ending === "done") {
       if (recipe.earlyStop !== null && this.#record.stalled(recipe.earlyStop)) this.#ending = "stopped early";
       else if (!await this.#trainEpoch()) this.#ending = "aborted";
       else {
-        if (spec.checkpoint !== undefined) await this.#save(spec.checkpoint);
+        if (checkpoint !== undefined) await this.#save(checkpoint);
         spec.onProgress?.(this.#epoch * training.count, recipe.epochs * training.count);
         await this.#watcher.onEpoch?.(this.#history());
       }

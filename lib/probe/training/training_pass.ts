@@ -227,18 +227,15 @@ class Passes {
     return (inputs) => listed(layer.call(inputs.length === 1 ? inputs[0] : [...inputs], options));
   }
 
-  /** @throws {TypeError} if training the layer would not repeat exactly, or not do what the network does afterwards */
+  /** @throws {TypeError} if training the layer would not repeat exactly, or depend on what was trained before */
   #refuse(layer: Layer): void {
     const kind = layer.getClassName();
-    const config = layer.getConfig();
-    const { maskZero, dropout, recurrentDropout } = config as Record<string, unknown>;
+    const { dropout, recurrentDropout } = layer.getConfig();
     const why = RANDOM.test(kind) || dropout || recurrentDropout
       ? `is a ${kind}${
         dropout || recurrentDropout ? " with dropout of its own" : ""
       }, which draws random numbers that ` +
         `no seed repeats; train knows Dropout and SpatialDropout1D`
-      : kind === "Masking" || maskZero
-      ? `is a ${kind} that hides steps from the layers behind it; train lets them see every step`
       : layer.stateful
       ? `keeps its state from batch to batch, which no checkpoint holds; train wants it with stateful: false`
       : undefined;

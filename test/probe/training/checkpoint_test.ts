@@ -278,6 +278,22 @@ describe("a checkpoint that cannot be written is told before an image is read:",
   });
 });
 
+test("a relative path stays where it was when the working directory changes", async () => {
+  const before = Deno.cwd();
+  const path = fresh();
+  await Deno.mkdir(path);
+  try {
+    Deno.chdir(folder);
+    const model = await loadModel(net(), { preprocess: "unit", output: "classes" });
+    const options = { epochs: 2, batchSize: 4, checkpoint: `${path.slice(folder.length + 1)}/run` };
+    await runTraining(model, images(), options, { onEpoch: () => Deno.chdir(path) });
+    expect([...Deno.readDirSync(path)].map(({ name }) => name)).toEqual(["run"]);
+    expect((await readCheckpoint(`${path}/run`))!.state).toMatchObject({ epoch: 2 });
+  } finally {
+    Deno.chdir(before);
+  }
+});
+
 test("what a killed writer left is cleared away, and trips over nothing", async () => {
   const path = fresh();
   await run(path);
