@@ -107,7 +107,7 @@ describe("a net worked out on paper", () => {
     expectNear(named.values, reds({ "1,1": 1, "1,2": 1, "2,1": 1, "2,2": 1 }));
     const dead = await saliency(model, bright, { target: { layer: "conv", channel: 1 } });
     expect(dead.map.data.every((value) => value === 0)).toBe(true);
-    expect(dead.figure().caption).toContain("brightest colour 0");
+    expect(dead.figure().caption).toContain("The map is 0 everywhere");
   });
 
   test("a function of the outputs is explained, as the probability", async () => {
