@@ -7,6 +7,7 @@
  * @module
  */
 
+import { shapeList } from "../model/graph.ts";
 import type { NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { checkModel, type Model } from "../model/model.ts";
@@ -88,7 +89,7 @@ export async function activations(
     const { outputShape } = model.layer(name);
     if (outputShape.length !== 3 && outputShape.length !== 1) {
       throw new TypeError(
-        `Layer ${JSON.stringify(name)} puts out [${outputShape.join(", ")}]; wanted maps [h, w, c] or a vector [n].`,
+        `Layer ${JSON.stringify(name)} puts out [${shapeList(outputShape)}]; wanted maps [h, w, c] or a vector [n].`,
       );
     }
     const count = outputShape.at(-1)!;

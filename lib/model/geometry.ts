@@ -11,7 +11,7 @@
  */
 
 import type { layers, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type Shape, Trace, type Use } from "./graph.ts";
+import { type Shape, shapeList, Trace, type Use } from "./graph.ts";
 
 /** What one cell reads along one axis. */
 export interface Window {
@@ -246,7 +246,7 @@ function mapOf(use: Use): [number, number] {
   const sides = sidesOf(use);
   if (sides) return sides;
   throw new RangeError(
-    `Layer ${JSON.stringify(use.name)} puts out [${use.shape.slice(1).map((n) => n ?? "?")}]; ` +
+    `Layer ${JSON.stringify(use.name)} puts out [${shapeList(use.shape.slice(1))}]; ` +
       "wanted maps of a known size, [h, w, c].",
   );
 }

@@ -31,14 +31,15 @@ export function graphOf(layer: layers.Layer): LayersModel | null {
   return "containerNodes" in graph ? graph as LayersModel : null;
 }
 
-/**
- * The symbolic output of a layer in this network: that of its first use in it. (A nested model, or a layer shared with
- * another network, has uses elsewhere too.)
- */
+/** The places of a layer's uses in this network: a nested model, or a layer shared with another network, has others too. */
+export function usesIn(network: LayersModel, layer: layers.Layer): number[] {
+  const { containerNodes } = graphOf(network)!;
+  return layer.inboundNodes.flatMap((_, i) => containerNodes.has(`${layer.name}_ib-${i}`) ? [i] : []);
+}
+
+/** The symbolic output of a layer in this network: that of its first use in it. */
 export function outputOf(network: LayersModel, layer: layers.Layer): SymbolicTensor {
-  const graph = graphOf(network)!;
-  const use = layer.inboundNodes.findIndex((_, i) => graph.containerNodes.has(`${layer.name}_ib-${i}`));
-  const output = layer.getOutputAt(Math.max(0, use));
+  const output = layer.getOutputAt(usesIn(network, layer)[0] ?? 0);
   return Array.isArray(output) ? output[0] : output;
 }
 
@@ -55,6 +56,9 @@ export function layersTo(network: LayersModel, tensors: readonly SymbolicTensor[
   // A Sequential takes over the tensors of a model that stands first in it.
   return network.layers.filter((layer) => found.has(layer) || graphOf(layer)?.outputs.some(({ id }) => seen.has(id)));
 }
+
+/** A shape in an error's words, as `8, ?, 3`. */
+export const shapeList = (shape: Shape): string => shape.map((length) => length ?? "?").join(", ");
 
 /** A shape in words, as `8×8×3`, without the batch. */
 export const shapeText = (shape: Shape): string => shape.map((length) => length ?? "?").join("×");

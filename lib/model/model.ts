@@ -17,7 +17,7 @@ import { drawSilhouette } from "../figure/silhouette.ts";
 import { checkLabels, ModelOutput, type OutputWanted } from "./output.ts";
 import { disposeNetwork } from "./formats/build.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
-import { checkShapes, layersTo, shapeText, traceAnySize } from "./graph.ts";
+import { checkShapes, layersTo, shapeText, traceAnySize, usesIn } from "./graph.ts";
 import { type ReceptiveField, receptiveFields } from "./receptive_field.ts";
 import { checkWeights } from "./weights.ts";
 
@@ -29,10 +29,15 @@ export interface LayerInfo {
   readonly name: string;
   /** The layer's type, as Keras spells it: `"Conv2D"`, `"MaxPooling2D"`, … */
   readonly kind: string;
-  /** The shape of its output for one image: `[h, w, c]` or `[n]`; `null` where it depends on the input. */
+  /**
+   * The shape of its output for one image: `[h, w, c]` or `[n]`; `null` where it depends on the input. Of a layer that is
+   * used several times, as its receptive field, at its first use.
+   */
   readonly outputShape: readonly (number | null)[];
   /** How many weights it has, those that training leaves alone counted in. */
   readonly params: number;
+  /** How often the network uses it. */
+  readonly uses: number;
   /** What one cell sees of the image; `null` where that has no meaning (dense layers, global pooling). */
   readonly receptiveField: ReceptiveField | null;
 }
@@ -136,6 +141,7 @@ export class Model extends Shown {
       kind: layer.getClassName(),
       outputShape: traced.own[i].shape.slice(1),
       params: layer.countParams(),
+      uses: Math.max(1, usesIn(network, layer).length),
       receptiveField: fields.get(layer.name) ?? null,
     }));
   }
@@ -260,7 +266,7 @@ export class Model extends Shown {
     ];
     const rows = this.layers.map((layer) => [
       layer.name,
-      layer.kind,
+      layer.kind + (layer.uses > 1 ? `, used ${layer.uses} times` : ""),
       shapeText(layer.outputShape),
       layer.params ? count(layer.params) : "",
       layer.receptiveField

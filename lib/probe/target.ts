@@ -5,6 +5,7 @@
  * @module
  */
 
+import { shapeList } from "../model/graph.ts";
 import { isNdArray, type NdArray } from "../array.ts";
 import { kindOf, nearestOf } from "../errors.ts";
 import type { Model } from "../model/model.ts";
@@ -288,7 +289,7 @@ function channelsOf(model: Model, layer: string): number {
   const { outputShape } = model.layer(layer);
   if (outputShape.length !== 1 && outputShape.length !== 3) {
     throw new TypeError(
-      `Layer ${JSON.stringify(layer)} puts out [${outputShape.map((n) => n ?? "?").join(", ")}]; ` +
+      `Layer ${JSON.stringify(layer)} puts out [${shapeList(outputShape)}]; ` +
         `a target is found in feature maps [h, w, c] or a vector [n].`,
     );
   }

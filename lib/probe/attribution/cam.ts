@@ -4,6 +4,7 @@
  * @module
  */
 
+import { shapeList } from "../../model/graph.ts";
 import type { LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, ndarray, softmax } from "../../array.ts";
 import { type Model, outputOf } from "../../model/model.ts";
@@ -55,7 +56,7 @@ export function requireMaps(model: Model, layer: string): void {
   const { outputShape } = model.layer(layer);
   if (outputShape.length === 3) return;
   throw new TypeError(
-    `Layer ${JSON.stringify(layer)} puts out [${outputShape.map((n) => n ?? "?").join(", ")}]; ` +
+    `Layer ${JSON.stringify(layer)} puts out [${shapeList(outputShape)}]; ` +
       `a class activation map is made of maps [h, w, c].`,
   );
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { shapeList } from "../../model/graph.ts";
 import { type NdArray, ndarray } from "../../array.ts";
 import type { OcclusionMap } from "../../data/records.ts";
 import type { Box, Interval } from "../../model/geometry.ts";
@@ -291,7 +292,7 @@ export function checkMaps(model: Model, name: string): string {
   const layer = model.layer(name);
   if (isMap(layer)) return name;
   throw new RangeError(
-    `Layer ${JSON.stringify(name)} puts out [${layer.outputShape.map((n) => n ?? "?").join(", ")}]; ` +
+    `Layer ${JSON.stringify(name)} puts out [${shapeList(layer.outputShape)}]; ` +
       "wanted a layer with maps, [h, w, c].",
   );
 }
