@@ -30,3 +30,9 @@ export function checkMachineMemory(what: string, bytes: number, remedy: string):
   if (bytes <= left) return;
   throw new MemoryError(`${what} takes ${bytesText(bytes)}; this machine has ${bytesText(left)} free. ${remedy}`);
 }
+
+/** Numbers of 32 bits, all 0, if the machine's memory holds them; arguments and errors as {@linkcode checkMachineMemory}. */
+export function floatsFor(what: string, count: number, remedy: string): Float32Array<ArrayBuffer> {
+  checkMachineMemory(what, 4 * count, remedy);
+  return new Float32Array(count);
+}

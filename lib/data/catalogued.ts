@@ -67,7 +67,8 @@ export function splitDataset<Class extends string>(
     name,
     labels: names.filter((label) => !classes || classes.includes(label)),
     rows,
-    async *walk(wanted) {
+    async *walk(chosen) {
+      const wanted = [...chosen];
       let at = 0;
       for await (const pixels of read(wanted.map((index) => places[index]))) {
         const { id, label } = rows[wanted[at++]];

@@ -90,7 +90,7 @@ export interface DatasetParts {
   /** What is known of each image; only how many there are where nothing is known before they are read. */
   readonly rows: readonly DatasetRow[] | number;
   /** Walks the images at these places, in this order. */
-  readonly walk: (places: readonly number[]) => AsyncIterable<UnreadItem>;
+  readonly walk: (places: Iterable<number>) => AsyncIterable<UnreadItem>;
 }
 
 /** An image of a data set before it is read. */
@@ -120,6 +120,11 @@ export async function* unreadItems(dataset: Dataset): AsyncGenerator<UnreadItem,
   for await (const item of dataset) yield unread(item, place++);
 }
 
+/** The numbers from 0 on; not as an array, because a data set may say that it is of any size. */
+function* everyPlace(count: number): Generator<number, undefined> {
+  for (let place = 0; place < count; place++) yield place;
+}
+
 /** A {@linkcode Dataset} that can be cut, filtered and shuffled. None of this reads an image. */
 export class ImageDataset implements Dataset {
   /** What captions call it, as `"CIFAR-10 test"`. */
@@ -129,15 +134,16 @@ export class ImageDataset implements Dataset {
   /** The labels that occur, each once, where the data set has labels. */
   declare readonly labels?: readonly string[];
   readonly #parts: DatasetParts;
-  readonly #places: readonly number[];
+  /** Its images among those of the parts; all where it is undefined. */
+  readonly #some: readonly number[] | undefined;
 
   /** @internal */
   constructor(parts: DatasetParts, places?: readonly number[]) {
     const { name, labels, rows } = parts;
     this.name = name;
     this.#parts = parts;
-    this.#places = places ?? Array.from({ length: typeof rows === "number" ? rows : rows.length }, (_, i) => i);
-    this.size = this.#places.length;
+    this.#some = places;
+    this.size = places?.length ?? (typeof rows === "number" ? rows : rows.length);
     if (labels) this.labels = labels;
   }
 
@@ -148,7 +154,11 @@ export class ImageDataset implements Dataset {
 
   /** @internal Walks the images in their order without reading them. */
   async *unread(): AsyncGenerator<UnreadItem, undefined> {
-    yield* this.#parts.walk(this.#places);
+    yield* this.#parts.walk(this.#some ?? everyPlace(this.size));
+  }
+
+  #places(): readonly number[] {
+    return this.#some ?? [...everyPlace(this.size)];
   }
 
   /**
@@ -158,7 +168,7 @@ export class ImageDataset implements Dataset {
    */
   take(count: number): ImageDataset {
     checkWhole("take's count", count, 1);
-    return this.#with(this.#places.slice(0, count));
+    return this.#with(this.#some?.slice(0, count) ?? [...everyPlace(Math.min(count, this.size))]);
   }
 
   /**
@@ -180,11 +190,12 @@ export class ImageDataset implements Dataset {
       throw new TypeError(`filter wants a function of { id, label, … }: received ${kindOf(condition)}.`);
     }
     const rows = this.#known("filter");
-    const places = this.#places.filter((place) => condition(rows[place] as DatasetRow & Record<string, unknown>));
+    const own = this.#places();
+    const places = own.filter((place) => condition(rows[place] as DatasetRow & Record<string, unknown>));
     if (places.length === 0) {
       throw new RangeError(
         `filter leaves none of the ${this.size} images of ${JSON.stringify(this.name)}: the first is ` +
-          `${JSON.stringify(rows[this.#places[0]])}.`,
+          `${JSON.stringify(rows[own[0]])}.`,
       );
     }
     const left = new Set(places.map((place) => rows[place].label));
@@ -210,8 +221,9 @@ export class ImageDataset implements Dataset {
           `hold at least one image.`,
       );
     }
+    const places = this.#places();
     const order = shuffled(this.size, randomStream(seed));
-    const part = (chosen: Uint32Array) => this.#with(Array.from(chosen.sort(), (index) => this.#places[index]));
+    const part = (chosen: Uint32Array) => this.#with(Array.from(chosen.sort(), (index) => places[index]));
     return [part(order.slice(0, count)), part(order.slice(count))];
   }
 
@@ -224,7 +236,8 @@ export class ImageDataset implements Dataset {
   shuffle(options: { seed?: number } = {}): ImageDataset {
     const { seed } = readOptions("shuffle", SeedOptions, options);
     this.#known("shuffle");
-    return this.#with(Array.from(shuffled(this.size, randomStream(seed)), (index) => this.#places[index]));
+    const places = this.#places();
+    return this.#with(Array.from(shuffled(this.size, randomStream(seed)), (index) => places[index]));
   }
 
   #with(places: readonly number[], labels = this.labels): ImageDataset {
@@ -370,17 +383,18 @@ function fromStream(
     rows: size,
     // Places are in their order: what changes it asks for rows.
     async *walk(places) {
-      let at = 0;
+      const wanted = places[Symbol.iterator]();
+      let next = wanted.next();
       let place = 0;
       for await (const item of items) {
-        if (at === places.length) return;
-        if (place === places[at]) {
+        if (next.done) return;
+        if (place === next.value) {
           yield unread(item, place);
-          at++;
+          next = wanted.next();
         }
         place++;
       }
-      if (at === places.length) return;
+      if (next.done) return;
       throw new RangeError(
         `The data set ${JSON.stringify(name)} says that it holds ${size} images, and gave ${place}. An iterable is ` +
           `walked more than once: it must begin anew each time.`,

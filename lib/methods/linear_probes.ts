@@ -12,6 +12,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { classify, fitLogistic, wilson } from "../embed/logistic.ts";
 import { principalComponents } from "../embed/pca.ts";
 import { embed } from "../embed/tsne/tsne.ts";
+import { floatsFor } from "../memory.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, type Model } from "../model/model.ts";
 import { arrayOf, oneOf, readOptions, WalkOptions, whole } from "../options.ts";
@@ -116,7 +117,7 @@ async function readLayers(
   const stores: Stores = [];
   const keep = (store: number, array: NdArray, at: number) => {
     const each = sizeOf(coarseShape(array.shape));
-    stores[store] ??= { data: new Float32Array(size * each), each };
+    stores[store] ??= { data: floatsFor(`What a layer makes of ${size} images`, size * each, "Take fewer."), each };
     coarse(array, stores[store].data.subarray(at * each, (at + 1) * each));
   };
   const inputs = reader.inputs(({ label, view, place }) => {

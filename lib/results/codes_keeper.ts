@@ -6,6 +6,7 @@
 
 import { checkReplaceable, type CodesPart, CodesWriter } from "../data/codes_file.ts";
 import type { SkippedImage } from "../data/dataset.ts";
+import { floatsFor } from "../memory.ts";
 import { Codes, CodesFile, CodesSample, zerosIn } from "./codes.ts";
 
 /** Takes codes part by part, in their order, and makes a result of them. */
@@ -29,7 +30,8 @@ export function keepInMemory(size: number, { layer, about }: { layer: string; ab
     add({ codes, ids: names, pictures: some, ...part }, start) {
       if (start === 0) {
         length = codes.shape[1];
-        data = new Float32Array(size * length);
+        const remedy = "Write them to a file, with the option file, or take fewer images.";
+        data = floatsFor(`An array of ${size} codes of ${length} numbers`, size * length, remedy);
         pictures = new Uint8Array(some ? some.length / names.length * size : 0);
       }
       data.set(codes.data, start * length);

@@ -319,6 +319,18 @@ describe("checks of data sets", () => {
     expect(() => dataset(own({ size }))).toThrow(/a whole number ≥ 1 of how many there are/);
   });
 
+  it("a size that is far too large takes no memory", async () => {
+    const image = { data: new Float32Array(12), shape: [2, 2, 3] };
+    const three = {
+      async *[Symbol.asyncIterator]() {
+        for (let i = 0; i < 3; i++) yield { image };
+      },
+    };
+    const images = dataset({ ...three, size: 1e12 });
+    expect([images.size, images.take(2).size, (await walk(images.take(2))).length]).toEqual([1e12, 2, 2]);
+    await expect(walk(images)).rejects.toThrow("says that it holds 1000000000000 images, and gave 3");
+  });
+
   it("labels are strings, each once", () => {
     const check = (labels: unknown) => () => checkDataset("train", own({ labels }));
     expect(check([0, 1])).toThrow('The labels of the data set "own" must be strings: received 0 at 0. Write them as');

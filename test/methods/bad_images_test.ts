@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Dataset, dataset, type SkippedImage } from "../../lib/data/dataset.ts";
+import { Image } from "../../lib/data/image.ts";
 import { imageFolder } from "../../lib/data/image_folder.ts";
 import type { NdArray } from "../../lib/array.ts";
 import { sha256Of } from "../../lib/checksum.ts";
@@ -272,6 +273,34 @@ describe("few images", () => {
       await expect(codes(model, wrong)).rejects.toThrow(
         /The image "second" of "images" cannot be read: An image is what loadImage/,
       );
+    }
+  });
+
+  test("a size that memory cannot hold is told before, and one that is too large or too small after", async () => {
+    const told = (size: number): Dataset => ({
+      name: "told",
+      size,
+      async *[Symbol.asyncIterator]() {
+        for (let i = 0; i < 40; i++) {
+          yield { id: `${i}`, image: new Image(pixels, { name: "x", source: "x" }), label: "ab"[i % 2] };
+        }
+      },
+    });
+    const huge = told(1e12);
+    await expect(codes(model, huge, { layer: "flat" })).rejects.toThrow(
+      /An array of 1e\+?12 codes|1000000000000 codes.*free/,
+    );
+    await expect(linearProbes(model, huge, { embedding: "pca" })).rejects.toThrow(
+      /of 1000000000000 images takes.*free/,
+    );
+    for (const size of [39, 41]) {
+      const message = size === 39
+        ? "says that it holds 39 images, and gave more"
+        : "says that it holds 41 images, and gave 40";
+      await expect(codes(model, told(size))).rejects.toThrow(message);
+      await expect(predict(model, told(size))).rejects.toThrow(message);
+      await expect(deadFilters(model, told(size))).rejects.toThrow(message);
+      await expect(linearProbes(model, told(size), { embedding: "pca" })).rejects.toThrow(message);
     }
   });
 
