@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pathToFileURL } from "node:url";
+import { readCodes } from "../lib/data/codes_file.ts";
+import { loadImage } from "../lib/data/image.ts";
+import { loadModel } from "../lib/model/load.ts";
+import { readCheckpoint } from "../lib/probe/training/checkpoint.ts";
 import { FileError, fileNamedBy, placeOf, readFile } from "../lib/files.ts";
 
 /** Names that lead elsewhere, or are none, with what the error says of them. */
@@ -125,9 +129,16 @@ describe("reading", () => {
 
   test("devices and pipes are never opened", async () => {
     await expect(readFile(pathToFileURL("/dev/zero"), { room: { bytes: 1e9 } })).rejects.toThrow("a device or pipe");
-    const pipe = `${root}/m/pipe.bin`;
+    const pipe = `${root}/m/pipe`;
     await new Deno.Command("mkfifo", { args: [pipe] }).output();
-    await expect(read("pipe.bin")).rejects.toThrow("a device or pipe");
+    await expect(read("pipe")).rejects.toThrow("a device or pipe");
+    for (const path of [pipe, "/dev/zero"]) {
+      await expect(readCheckpoint(path)).rejects.toThrow(/checkpoint .* cannot be read: it is a device or pipe/);
+      await expect(readCodes(path)).rejects.toThrow("is a device or pipe; wanted a Parquet file");
+      await expect(loadModel(path)).rejects.toThrow("a device or pipe");
+      await expect(loadImage(path)).rejects.toThrow("not a regular file");
+    }
+    expect(await readCheckpoint(`${root}/none`)).toBe(null);
   });
 
   test("no more than there is room for, all files together", async () => {

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { isNdArray, type NdArray, ndarray } from "../array.ts";
 import { decode, ImageError, resize } from "../codec.ts";
 import { kindOf, messageOf, nearest } from "../errors.ts";
+import { decoded } from "../files.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
 import { IMAGE_NAME } from "../image_file.ts";
@@ -294,16 +295,8 @@ async function hint(path: string, absolute: string): Promise<string> {
 
 async function fromWeb(url: URL, timeout: number): Promise<Image> {
   const bytes = await download(url, timeout);
-  const name = decodeName(url.pathname.split("/").at(-1) ?? "") || url.host;
+  const name = decoded(url.pathname.split("/").at(-1) ?? "") || url.host;
   return new Image(await decode(bytes, { name: url.href }), { name, source: url.href });
-}
-
-function decodeName(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 /** Fetches an address whole, and gives up when it sends nothing for `timeout` milliseconds. */

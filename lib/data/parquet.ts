@@ -239,6 +239,10 @@ export class ParquetFile {
     const info = await Deno.stat(path).catch((error: Error) => error);
     if (info instanceof Deno.errors.NotFound) return null;
     if (info instanceof Error) throw info;
+    // Opening a pipe would wait for whoever writes into it.
+    if (!info.isFile) {
+      throw new RangeError(`${path} is ${info.isDirectory ? "a folder" : "a device or pipe"}; wanted a Parquet file.`);
+    }
     const specifier = "npm:hyparquet@1.31.5";
     const library = await import(specifier) as Hyparquet;
     try {

@@ -6,9 +6,11 @@
  */
 
 import { dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { type NdArray, sizeOf } from "../../array.ts";
 import { Checksum, sha256Of } from "../../checksum.ts";
 import { messageOf } from "../../errors.ts";
+import { type FileError, readFile } from "../../files.ts";
 
 /** A checkpoint that cannot be used or written, with the reason and the remedy. */
 export class CheckpointError extends Error {
@@ -110,9 +112,10 @@ export async function writeCheckpoint(path: string, { run, state, arrays }: Chec
 export async function readCheckpoint(path: string): Promise<Checkpoint | null> {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = await Deno.readFile(path);
-  } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return null;
+    bytes = await readFile(pathToFileURL(resolve(path)), { room: { bytes: Infinity } });
+  } catch (error) {
+    const cause = error as FileError;
+    if (cause.cause instanceof Deno.errors.NotFound) return null;
     throw new CheckpointError(`The checkpoint ${path} cannot be read: ${messageOf(cause)}.`, { cause });
   }
   const text = (from: number, to: number) => new TextDecoder().decode(bytes.subarray(from, to));
