@@ -25,11 +25,11 @@ const REMEDY = "Take fewer points, fewer dimensions (see pca), or a smaller perp
  */
 export function checkSearch({ count, others = 0, dimensions, k }: Search): void {
   const asking = others || count;
-  // Points as they come and in panels; for each query its numbers and its neighbours.
+  // Points as they come and in panels; for each query its numbers, its neighbours and some to spare.
   const shared = new Layout();
-  shared.take(4 * dimensions * (2 * count + others) + 8 * k * asking);
+  shared.take(4 * dimensions * (2 * count + others) + 9 * k * asking);
   shared.check();
-  const own = 4 * dimensions * (count + others) + 8 * k * asking;
+  const own = 8 * k * asking;
   const what = `A search for ${k} neighbours among ${count} points`;
   checkMachineMemory(what, shared.bytes - CONTROL_BYTES + own, REMEDY);
 }

@@ -4,7 +4,8 @@
  * Up to 20,000 points are all compared with one another. More are put into cells around centres (Lloyd's algorithm on a
  * sample), and each looks only into the cells nearest to it, as in an inverted file (Jégou, Douze and Schmid 2011,
  * "Product quantization for nearest neighbor search", §IV). Unlike with a graph, the result does not depend on which
- * thread comes first.
+ * thread comes first. Of all that are compared, the nearest are those that 64 bits find, however far some points lie
+ * from the others (`search.ts`).
  *
  * @module
  */
@@ -15,8 +16,7 @@ import { randomStream } from "../random.ts";
 import { type Address, Layout } from "../workers/layout.ts";
 import { type KernelGroup, startGroup } from "./kernels/kernels.ts";
 import { checkSearch } from "./memory.ts";
-import { meanOf } from "./points.ts";
-import { roomFor, SEARCH, type SearchJob } from "./search.ts";
+import { HOMES, NEXT, roomFor, SEARCH, type SearchJob } from "./search.ts";
 
 /** How a search goes. */
 export interface SearchOptions {
@@ -62,6 +62,13 @@ const PROBES = 72;
 /** Points of the sample for each cell, and rounds of Lloyd's algorithm. */
 const SAMPLE = 16;
 const ROUNDS = 6;
+/** Where all are compared, they stand in up to so many cells, of this many points at least. */
+const FRAMES = 32;
+const FRAME = 256;
+/** The sample that the centres of these are chosen from. */
+const FRAME_SAMPLE = 256;
+/** How many more than k are kept by their scores, beside an eighth of k. */
+const SPARE = 8;
 /** The own place of queries that are no candidates. */
 const ELSEWHERE = -(2 ** 30);
 
@@ -102,31 +109,24 @@ export async function nearestIn(
   }
   checkSearch({ count, others: others ? queries.shape[0] : 0, dimensions, k });
 
-  // Around their mean the numbers are small, so that little is lost in rounding. Divided by a power of 2, which changes no
-  // digit, their squares are neither too large nor too small for 32 bits.
-  const mean = meanOf(points);
-  const size = 2 ** Math.ceil(Math.log2(Math.max(reachOf(points, mean), others ? reachOf(queries, mean) : 0) || 1));
-  const centred = (from: NdArray): Rows => {
-    const data = new Float32Array(from.data.length);
-    for (let i = 0, at = 0; at < data.length; i++) {
-      for (let j = 0; j < dimensions; j++, at++) data[at] = (from.data[at] - mean[j]) / size;
-    }
-    return { data, count: from.shape[0], dimensions };
-  };
-  const candidates = centred(points);
-  const asking = others ? centred(queries) : candidates;
-  const all = exact ?? count <= EXACT;
-  const cells = all ? undefined : await cellsOf(group, candidates, asking, { k, seed, probes });
-  const found = await searchAll(group, candidates, asking, k, { onProgress, cells });
-  for (let e = 0; e < found.distances.length; e++) found.distances[e] *= size;
-  return found;
+  const rowsOf = ({ data, shape }: NdArray): Rows => ({ data, count: shape[0], dimensions });
+  const candidates = rowsOf(points);
+  const asking = others ? rowsOf(queries) : candidates;
+  // A power of 2, which changes no digit, by which the squares of differences fit into 32 bits.
+  const reach = Math.max(reachOf(candidates, points.data), others ? reachOf(asking, points.data) : 0);
+  const scale = 2 ** Math.min(127, -Math.ceil(Math.log2(reach || 1)));
+  const search = { scale, seed };
+  const cells = exact ?? count <= EXACT
+    ? undefined
+    : await cellsOf(group, candidates, asking, k, { ...search, probes });
+  return searchAll(group, candidates, asking, k, { ...search, onProgress, cells });
 }
 
-/** How far from the mean a number of the points lies at most. */
-function reachOf({ data }: NdArray, mean: Float64Array): number {
+/** How far a number lies from that of another point at most. */
+function reachOf({ data, dimensions }: Rows, from: Float32Array): number {
   let most = 0;
   for (let at = 0; at < data.length;) {
-    for (let j = 0; j < mean.length; j++, at++) most = Math.max(most, Math.abs(data[at] - mean[j]));
+    for (let j = 0; j < dimensions; j++, at++) most = Math.max(most, Math.abs(data[at] - from[j]));
   }
   return most;
 }
@@ -136,14 +136,15 @@ async function cellsOf(
   group: KernelGroup,
   candidates: Rows,
   asking: Rows,
-  { k, seed, probes }: { k: number; seed: number; probes: number },
+  k: number,
+  { probes, ...search }: { probes: number; seed: number; scale: number },
 ): Promise<Cells> {
   const others = asking !== candidates;
   const { distinct, kept } = thin(candidates, others ? k : k + 1);
   const cellCount = Math.min(distinct.length, Math.ceil(2 * Math.sqrt(distinct.length)));
-  const centres = await centresOf(group, candidates, distinct, cellCount, seed);
+  const centres = await centresOf(group, candidates, distinct, cellCount, search);
   let probeCount = Math.min(probes, cellCount);
-  let nearest = await searchAll(group, centres, candidates, probeCount, { ordered: false });
+  let nearest = await searchAll(group, centres, candidates, probeCount, { ...search, ordered: false });
   const members = Array.from({ length: cellCount }, (): number[] => []);
   for (const i of kept) {
     let home = i * probeCount;
@@ -156,12 +157,12 @@ async function cellsOf(
   const enough = sizes.findIndex((_, i) => sure(i + 1)) + 1;
   if (others || enough > probeCount) {
     probeCount = Math.max(probeCount, enough);
-    nearest = await searchAll(group, centres, asking, probeCount, { ordered: false });
+    nearest = await searchAll(group, centres, asking, probeCount, { ...search, ordered: false });
   }
-  return { members, probes: nearest.indices, probeCount };
+  return { members, centres: centres.data, probes: { count: probeCount, cells: nearest.indices } };
 }
 
-/** Points around 0, row by row. */
+/** Points, row by row. */
 interface Rows {
   data: Float32Array;
   count: number;
@@ -169,18 +170,22 @@ interface Rows {
 }
 
 interface BlockOptions {
+  scale: number;
+  seed: number;
   /** @default true */
   ordered?: boolean;
   onProgress?: (done: number, total: number) => void;
+  /** @default some around points that are far apart, all of which are searched */
   cells?: Cells;
 }
 
 interface Cells {
   /** The candidates in each. */
-  members: readonly number[][];
-  /** How many cells are searched for each query. */
-  probes: Int32Array;
-  probeCount: number;
+  members: readonly (readonly number[])[];
+  /** Row by row, not far from the members. */
+  centres: Float32Array;
+  /** How many cells are searched for each query, and which. */
+  probes?: { count: number; cells: Int32Array };
 }
 
 /**
@@ -191,6 +196,8 @@ interface Cells {
  */
 function thin({ data, count, dimensions }: Rows, most: number): { distinct: Int32Array; kept: Int32Array } {
   const bits = new Int32Array(data.buffer, data.byteOffset, data.length);
+  // −0 is 0.
+  const bitsAt = (at: number) => bits[at] === -(2 ** 31) ? 0 : bits[at];
   // A hash table with open addresses: the first point of each heap, and how many there are of it.
   const mask = 2 ** Math.ceil(Math.log2(2 * count + 1)) - 1;
   const first = new Int32Array(mask + 1).fill(-1);
@@ -199,13 +206,13 @@ function thin({ data, count, dimensions }: Rows, most: number): { distinct: Int3
   const kept = new Int32Array(count);
   let [heaps, candidates] = [0, 0];
   const same = (a: number, b: number) => {
-    for (let j = 0; j < dimensions; j++) if (bits[a * dimensions + j] !== bits[b * dimensions + j]) return false;
+    for (let j = 0; j < dimensions; j++) if (data[a * dimensions + j] !== data[b * dimensions + j]) return false;
     return true;
   };
   for (let i = 0; i < count; i++) {
     let hash = 0;
     for (let at = i * dimensions; at < (i + 1) * dimensions; at++) {
-      hash = Math.imul(hash ^ bits[at], 0x01000193) ^ hash >>> 15;
+      hash = Math.imul(hash ^ bitsAt(at), 0x01000193) ^ hash >>> 15;
     }
     let place = (hash ^ hash >>> 13) & mask;
     while (first[place] >= 0 && !same(first[place], i)) place = (place + 1) & mask;
@@ -218,32 +225,37 @@ function thin({ data, count, dimensions }: Rows, most: number): { distinct: Int3
   return { distinct: distinct.slice(0, heaps), kept: kept.slice(0, candidates) };
 }
 
-/** Candidates one behind the other in panels of 8, each cell in panels of its own. */
-function pack({ data, dimensions }: Rows, cells: readonly (readonly number[])[], to: {
+/** Where candidates are laid out in cells. */
+interface Panels {
   panels: Float32Array;
   halves: Float32Array;
   ids: Int32Array;
-}): number[] {
+  starts: Int32Array;
+  radii: Float64Array;
+}
+
+/** Candidates one behind the other in panels of 8, each cell in panels of its own, as seen from its centre. */
+function pack({ data, dimensions }: Rows, { members, centres }: Cells, scale: number, to: Panels): void {
   to.halves.fill(Infinity);
-  const starts = [0];
-  for (const members of cells) {
-    const first = 8 * starts.at(-1)!;
-    members.forEach((member, i) => {
+  members.forEach((cell, c) => {
+    const first = 8 * to.starts[c];
+    let farthest = 0;
+    cell.forEach((member, i) => {
       const place = first + i;
-      const row = member * dimensions;
       let at = (place >> 3) * 8 * dimensions + (place & 7);
       let square = 0;
-      for (let j = 0; j < dimensions; j++, at += 8) {
-        const value = data[row + j];
+      for (let j = 0, row = member * dimensions, centre = c * dimensions; j < dimensions; j++, at += 8) {
+        const value = (data[row + j] - centres[centre + j]) * scale;
         to.panels[at] = value;
         square += value * value;
       }
       to.halves[place] = square / 2;
       to.ids[place] = member;
+      farthest = Math.max(farthest, square);
     });
-    starts.push(starts.at(-1)! + Math.ceil(members.length / 8));
-  }
-  return starts;
+    to.radii[c] = Math.sqrt(farthest) / scale;
+    to.starts[c + 1] = to.starts[c] + Math.ceil(cell.length / 8);
+  });
 }
 
 async function searchAll(
@@ -251,60 +263,106 @@ async function searchAll(
   candidates: Rows,
   asking: Rows,
   k: number,
-  { ordered = true, onProgress, cells }: BlockOptions = {},
+  { scale, seed, ordered = true, onProgress, cells }: BlockOptions,
 ): Promise<Neighbors> {
   const { dimensions } = candidates;
   const queryCount = asking.count;
   const itself = asking === candidates;
-  const groups = cells?.members ?? [Array.from({ length: candidates.count }, (_, i) => i)];
-  const panelCount = groups.reduce((sum, { length }) => sum + Math.ceil(length / 8), 0);
+  const kept = ordered ? k + SPARE + Math.floor(k / 8) : k;
+  const centres = cells?.centres ?? farApart(candidates, seed);
+  const count = centres.length / dimensions;
+  const panelCount = Math.floor(candidates.count / 8) + count;
   const layout = new Layout();
   const row = 4 * dimensions;
   const queries: Address = layout.take(row * (queryCount + 4));
-  const inCells = cells && {
-    count: cells.members.length,
-    starts: layout.take(4 * (groups.length + 1)),
-    probes: layout.take(4 * cells.probes.length),
-    probeCount: cells.probeCount,
+  const inCells: SearchJob["cells"] = {
+    count,
+    starts: layout.take(4 * (count + 1)),
+    centres: layout.take(row * count),
+    radii: layout.take(8 * count),
+    probes: cells?.probes && { count: cells.probes.count, cells: layout.take(4 * cells.probes.cells.length) },
   };
   const job: SearchJob = {
     dimensions,
     k,
+    kept,
     queries,
     queryCount,
     own: itself ? 0 : ELSEWHERE,
     candidates: itself ? queries : layout.take(row * candidates.count),
+    candidateCount: candidates.count,
+    scale,
     panels: layout.take(8 * row * panelCount),
     halves: layout.take(32 * panelCount),
     ids: layout.take(32 * panelCount),
     panelCount,
     cells: inCells,
     ordered,
-    scores: layout.take(4 * k * (queryCount + 4)),
-    indices: layout.take(4 * k * (queryCount + 4)),
-    room: layout.take((roomFor(inCells) + 128) * group.threads),
+    scores: layout.take(4 * kept * (queryCount + 4)),
+    indices: layout.take(4 * kept * (queryCount + 4)),
+    room: layout.take(roomFor({ dimensions, kept, cells: inCells }) * group.threads),
   };
   const buffer = await group.memory(layout);
   new Float32Array(buffer, queries).set(asking.data);
   if (!itself) new Float32Array(buffer, job.candidates).set(candidates.data);
-  const starts = pack(candidates, groups, {
+  new Float32Array(buffer, inCells.centres).set(centres);
+  if (cells?.probes) new Int32Array(buffer, inCells.probes!.cells).set(cells.probes.cells);
+  const ids = new Int32Array(buffer, job.ids, 8 * panelCount);
+  let members = cells?.members;
+  if (!members) {
+    await group.run(HOMES, job);
+    members = membersOf(ids.slice(0, candidates.count), count);
+    new Int32Array(buffer, 0, NEXT + 1)[NEXT] = 0;
+    ids.fill(0);
+  }
+  pack(candidates, { members, centres }, scale, {
     panels: new Float32Array(buffer, job.panels, 8 * panelCount * dimensions),
     halves: new Float32Array(buffer, job.halves, 8 * panelCount),
-    ids: new Int32Array(buffer, job.ids, 8 * panelCount),
+    ids,
+    starts: new Int32Array(buffer, inCells.starts, count + 1),
+    radii: new Float64Array(buffer, inCells.radii, count),
   });
-  if (cells && inCells) {
-    new Int32Array(buffer, inCells.starts).set(starts);
-    new Int32Array(buffer, inCells.probes).set(cells.probes);
-  }
-  new Float32Array(buffer, job.scores, (queryCount + 4) * k).fill(Infinity);
+  new Float32Array(buffer, job.scores, (queryCount + 4) * kept).fill(Infinity);
   let done = 0;
   await group.run(SEARCH, job, (count) => onProgress?.(done += count, queryCount));
-  return {
-    count: queryCount,
-    k,
-    indices: new Int32Array(buffer, job.indices, queryCount * k).slice(),
-    distances: new Float32Array(buffer, job.scores, queryCount * k).slice(),
-  };
+  // Of those that were kept the nearest come first.
+  const indices = new Int32Array(queryCount * k);
+  const distances = new Float32Array(queryCount * k);
+  for (let i = 0; i < queryCount; i++) {
+    indices.set(new Int32Array(buffer, job.indices + 4 * kept * i, k), k * i);
+    distances.set(new Float32Array(buffer, job.scores + 4 * kept * i, k), k * i);
+  }
+  return { count: queryCount, k, indices, distances };
+}
+
+/** Who is in each cell, where it is known of each in which it is. */
+function membersOf(homes: Int32Array, count: number): number[][] {
+  const members = Array.from({ length: count }, (): number[] => []);
+  homes.forEach((home, i) => members[home].push(i));
+  return members;
+}
+
+/**
+ * Some of the points, near which the others are: half of them drawn, so that there are more where more points are, and
+ * half as far as can be from those before, so that groups and points that lie apart have one of their own.
+ */
+function farApart({ data, count, dimensions }: Rows, seed: number): Float32Array {
+  const random = randomStream(seed);
+  const frames = Math.min(FRAMES, Math.ceil(count / FRAME));
+  const sample = Array.from({ length: Math.min(count, FRAME_SAMPLE) }, () => Math.floor(random() * count));
+  const centres = new Float32Array(frames * dimensions);
+  const nearest = sample.map(() => Infinity);
+  for (let c = 0; c < frames; c++) {
+    const place = c < frames / 2 ? c : nearest.reduce((far, square, i) => square > nearest[far] ? i : far, 0);
+    const row = data.subarray(sample[place] * dimensions, (sample[place] + 1) * dimensions);
+    centres.set(row, c * dimensions);
+    sample.forEach((point, i) => {
+      let square = 0;
+      for (let j = 0, at = point * dimensions; j < dimensions; j++, at++) square += (data[at] - row[j]) ** 2;
+      nearest[i] = Math.min(nearest[i], square);
+    });
+  }
+  return centres;
 }
 
 /** Centres of cells, by Lloyd's algorithm on a sample of the points that are `among` these. */
@@ -313,10 +371,10 @@ async function centresOf(
   points: Rows,
   among: Int32Array,
   count: number,
-  seed: number,
+  search: { seed: number; scale: number },
 ): Promise<Rows> {
   const { dimensions } = points;
-  const random = randomStream(seed);
+  const random = randomStream(search.seed);
   const size = Math.min(among.length, SAMPLE * count);
   // The first ones of a shuffle.
   const order = among.slice();
@@ -328,7 +386,7 @@ async function centresOf(
   }
   const centres = { data: sample.data.slice(0, count * dimensions), count, dimensions };
   for (let round = 0; round < ROUNDS; round++) {
-    const { indices } = await searchAll(group, centres, sample, 1);
+    const { indices } = await searchAll(group, centres, sample, 1, { ...search, ordered: false });
     const sums = new Float64Array(count * dimensions);
     const sizes = new Int32Array(count);
     indices.forEach((cell, i) => {

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { NdArray } from "../../lib/array.ts";
 import { nearestNeighbors } from "../../lib/embed/neighbors.ts";
 import { neighbors } from "../../lib/methods/neighbors.ts";
-import { normalStream } from "../../lib/random.ts";
+import { normalStream, randomStream } from "../../lib/random.ts";
+import { longTest } from "../long.ts";
 import { digits, maxDifference } from "./digits.ts";
 
 function noise(count: number, dimensions: number, seed = 1): NdArray {
@@ -58,6 +59,55 @@ describe("nearest neighbours", () => {
     expect([...indices.subarray(0, 10)]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     expect(Math.max(...distances.subarray(0, 10))).toBe(0);
     expect(distances[110]).toBeCloseTo(1000 * Math.sqrt(3), 2);
+  });
+
+  /** Points that 32 bits of distances by products of lengths cannot tell apart. */
+  const hard: [name: string, count: number, dimensions: number, at: (i: number, u: number) => number][] = [
+    ["one far out", 300, 16, (i, u) => i === 0 ? 1e6 : u],
+    ["some far out in all directions", 300, 16, (i, u) => i % 30 === 0 ? 1e5 * (u - 0.5) : u],
+    ["a tight group far out", 300, 8, (i, u) => i % 20 === 0 ? 1e6 + u : u],
+    ["one so far out that squares of the others are 0", 100, 4, (i, u) => i === 0 ? 1e36 : u],
+    ["two groups far apart, in 1 dimension", 300, 1, (i, u) => (i % 2) * 1000 + u],
+    ["two groups far apart", 300, 512, (i, u) => (i % 2) * 1000 + u],
+    ["a hundred groups", 1000, 3, (i, u) => (i % 100) ** 2 * 1000 + u],
+    ["groups in groups", 600, 2, (i, u) => (i % 5) * 1e6 + (i % 3) * 1e3 + u],
+    ["far from 0", 300, 16, (_, u) => 1e6 + 100 * u],
+    ["of all sizes, in 1 dimension", 400, 1, (_, u) => 10 ** (12 * u - 6)],
+    ["on a grid", 400, 2, (_, u) => Math.floor(15 * u)],
+  ];
+
+  test.each(hard)("are those that 64 bits find: points %s", async (_, count, dimensions, at) => {
+    const random = randomStream(7);
+    const data = Float32Array.from({ length: count * dimensions }, (_, e) => at(Math.floor(e / dimensions), random()));
+    const points = { data, shape: [count, dimensions] };
+    // The same ones as other queries too, with themselves as the nearest.
+    const found = await nearestNeighbors(points, 6);
+    const asked = await nearestNeighbors(points, 7, { queries: { data: data.slice(), shape: [count, dimensions] } });
+    let right = 0;
+    for (let i = 0; i < count; i++) {
+      const query = data.subarray(i * dimensions, (i + 1) * dimensions);
+      const wanted = naive(points, query, i, 6);
+      wanted.forEach(({ distance }, j) => {
+        if (found.distances[6 * i + j] === Math.fround(distance)) right++;
+        if (asked.distances[7 * i + j + 1] === Math.fround(distance)) right++;
+      });
+      // The distances are those of the points that are named.
+      const other = found.indices[6 * i + 5] * dimensions;
+      const square = query.reduce((sum, value, j) => sum + (value - data[other + j]) ** 2, 0);
+      expect(found.distances[6 * i + 5]).toBe(Math.fround(Math.sqrt(square)));
+    }
+    expect(right / (12 * count)).toBeGreaterThanOrEqual(0.9999);
+  });
+
+  longTest("in cells are as many right with a point far out as without", async () => {
+    const plain = noise(6000, 8);
+    const far = { data: plain.data.slice(), shape: plain.shape };
+    far.data.fill(1e6, 8 * 17, 8 * 18);
+    const share = async (points: NdArray) => {
+      const [whole, cells] = [await nearestNeighbors(points, 5), await nearestNeighbors(points, 5, { exact: false })];
+      return whole.distances.filter((distance, e) => cells.distances[e] === distance).length / whole.distances.length;
+    };
+    expect(await share(far)).toBeGreaterThan(await share(plain) - 0.001);
   });
 
   test("in cells are nearly all of them, the same with every number of threads and each time", async () => {

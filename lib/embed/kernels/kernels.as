@@ -21,4 +21,4 @@ export {
 } from "./mesh_3d";
 export { attract, logDistances, move, repelExact } from "./descent";
 export { attract3, logDistances3, move3, repelExact3 } from "./descent_3d";
-export { nearest, sort, squares } from "./nearest";
+export { frame, nearest, sort, squares } from "./nearest";

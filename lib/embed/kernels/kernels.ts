@@ -60,10 +60,11 @@ export interface Kernels {
   // deno-fmt-ignore
   logDistances3(points: number, from: number, to: number, starts: number, neighbors: number, affinities: number): number;
   // deno-fmt-ignore
-  nearest(queries: number, dimensions: number, list: number, listed: number, own: number, panels: number, halves: number, ids: number, first: number, last: number, k: number, scores: number, indices: number, room: number): void;
-  sort(scores: number, indices: number, k: number): void;
+  frame(queries: number, dimensions: number, list: number, listed: number, centre: number, scale: number, rows: number, halves: number): void;
   // deno-fmt-ignore
-  squares(query: number, candidates: number, dimensions: number, scores: number, indices: number, k: number): void;
+  nearest(rows: number, squares: number, dimensions: number, list: number, listed: number, own: number, panels: number, halves: number, ids: number, first: number, last: number, k: number, scores: number, indices: number, room: number): void;
+  sort(scores: number, indices: number, k: number): void;
+  squares(query: number, candidates: number, dimensions: number, list: number, listed: number, out: number): void;
 }
 
 /** The compiled kernels. */
