@@ -116,13 +116,14 @@ function resultOf(
  * it. Its size and stride count in pixels of the image as the model sees it. The network computes only what the square
  * can change, and full passes only where that is no more work; the result is that of full passes up to rounding.
  *
- * @param model any model that reads images and puts out one number a class
+ * @param model any model that reads images; with a target that is a class, a label or a number, one that puts out a vector
  * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these, shown in rows
- * @returns arrays `[rows, columns]` of probability, score, activity and most probable class, one value a position
+ * @returns arrays `[rows, columns]`, one value a position: the score, the activity and, of a model that has them, the probability
+ *   and the most probable class
  * @throws {RangeError} if the square is larger than the image, `size` or `stride` is no whole number ≥ 1, or the target,
  *   the layer or the baseline does not exist
- * @throws {TypeError} if the model does not read images, has no layer with maps, or does not put out one number a class,
- *   or if the target is none
+ * @throws {TypeError} if the model does not read images, has no layer with maps, or puts out maps and the target is to be
+ *   one of its outputs, or if the target is none
  * @throws {MemoryError} if a batch does not fit: use a smaller `batchSize`
  * @throws what `signal` was aborted with; the map in the cell, filled from coarse to fine so far, stays there
  *

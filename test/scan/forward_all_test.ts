@@ -274,6 +274,22 @@ describe("forwardAll", () => {
     net.dispose();
   });
 
+  test("takes one of several outputs by its index, nested models among them", async () => {
+    const network = netOf(nested("first", "a"), nested("out", "b"));
+    network.build();
+    const both = tf.model({
+      inputs: network.inputs,
+      outputs: [network.getLayer("first").getOutputAt(0) as SymbolicTensor, network.outputs[0]],
+    });
+    const net = await loadModel(both, { preprocess: "none", output: 1 });
+    const found = await forwardAll(net, patient(someInputs(5)), [1, 0], { batchSize: 1, workers: 2 });
+    expect(given).toBeGreaterThan(0);
+    expectSame(found, await forward(net, someInputs(5), [1, 0]));
+    const plain = await loadModel(network, { preprocess: "none" });
+    expectSame(found, await forward(plain, someInputs(5), ["out", "first"]));
+    net.dispose();
+  });
+
   test("starts no Worker for passes that are over sooner, and does where they last", async () => {
     await forwardAll(model, someInputs(40), ["out"], { batchSize: 2 });
     expect(started).toHaveLength(0);
