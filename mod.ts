@@ -36,7 +36,7 @@ export {
   type SkippedImage,
 } from "./lib/data/dataset.ts";
 export { fashionMnist, type FashionMnistClass } from "./lib/data/fashion_mnist.ts";
-export type { FilterDiagnostics, OcclusionMap } from "./lib/data/records.ts";
+export type { FilterDiagnostics, Likeness, OcclusionMap } from "./lib/data/records.ts";
 export {
   type FolderSummary,
   type ImageFolder,

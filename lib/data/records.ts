@@ -56,3 +56,29 @@ export interface OcclusionMap {
   /** What replaces the pixels in the square, as an image `[h, w, c]`. */
   readonly baseline: NdArray;
 }
+
+/** How a target's score changes from one image to another. */
+export interface Curve {
+  /** Whose map set the order. */
+  readonly method: string;
+  /** The baseline's name, `"custom"` for an image of one's own. */
+  readonly baseline: string;
+  /** `"insertion"`: from the baseline to the image; `"deletion"`: from the image to the baseline. */
+  readonly kind: "insertion" | "deletion";
+  /** Share of the pixels that have changed, 0…1. */
+  readonly share: readonly number[];
+  /** The class's or label's probability; the score of any other target as a share of that for the whole image. */
+  readonly score: readonly number[];
+  /** The area under the curve by the trapezoidal rule: for probabilities 0…1. */
+  readonly area: number;
+}
+
+/** How alike two maps are. */
+export interface Likeness {
+  /** Rank correlation of the maps' magnitudes, −1 … 1. */
+  readonly spearman: number;
+  /** Rank correlation of the values with their signs. */
+  readonly spearmanSigned: number;
+  /** Structural similarity of the maps' magnitudes, 0…1 after clipping at the 99th percentile, as figures paint them. */
+  readonly ssim: number;
+}

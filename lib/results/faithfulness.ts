@@ -5,27 +5,14 @@
  */
 
 import type { NdArray } from "../array.ts";
+import type { Curve } from "../data/records.ts";
 import type { Block, Chart } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { fixed } from "../format.ts";
 import { type AttributionTarget, oddityOf, targetText } from "./attribution.ts";
 import { Result } from "./result.ts";
 
-/** How a target's score changes from one image to another. */
-export interface Curve {
-  /** Whose map set the order. */
-  readonly method: string;
-  /** The baseline's name, `"custom"` for an image of one's own. */
-  readonly baseline: string;
-  /** `"insertion"`: from the baseline to the image; `"deletion"`: from the image to the baseline. */
-  readonly kind: "insertion" | "deletion";
-  /** Share of the pixels that have changed, 0…1. */
-  readonly share: readonly number[];
-  /** The class's or label's probability; the score of any other target as a share of that for the whole image. */
-  readonly score: readonly number[];
-  /** The area under the curve by the trapezoidal rule: for probabilities 0…1. */
-  readonly area: number;
-}
+export type { Curve };
 
 /** What a map has to beat: pixels in a random order. */
 export const CONTROL = "random order";

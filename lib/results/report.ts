@@ -4,12 +4,13 @@
  * @module
  */
 
+import type { Curve } from "../data/records.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { inRows } from "../figure/parts.ts";
 import { briefPercent, fixed } from "../format.ts";
 import type { Attribution } from "./attribution.ts";
-import { baselineWarning, CONTROL, type Curve, remarksOn } from "./faithfulness.ts";
+import { baselineWarning, CONTROL, remarksOn } from "./faithfulness.ts";
 import { Result } from "./result.ts";
 import { FAILS_FROM, passes, type SanityRow, sanityScore } from "./sanity_check.ts";
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Likeness } from "../data/records.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { inRows } from "../figure/parts.ts";
@@ -12,15 +13,9 @@ import { type Attribution, oddityOf } from "./attribution.ts";
 import { Result } from "./result.ts";
 
 /** How alike the trained model's map and a randomised model's are. */
-export interface SanityRow {
+export interface SanityRow extends Likeness {
   /** The layer that was randomised last (with `"independent"`: alone), or `"random labels"`. */
   layer: string;
-  /** Rank correlation of the maps' magnitudes, −1 … 1. */
-  spearman: number;
-  /** Rank correlation of the values with their signs. */
-  spearmanSigned: number;
-  /** Structural similarity of the maps' magnitudes. */
-  ssim: number;
 }
 
 const fixed2 = (value: number) => fixed(value, 2);

@@ -6,6 +6,7 @@
  */
 
 import { type NdArray, ndarray } from "../array.ts";
+import type { Curve } from "../data/records.ts";
 import type { Model } from "../model/model.ts";
 import type { MadeBaseline } from "../probe/attribution/baseline.ts";
 import { brief } from "../format.ts";
@@ -14,16 +15,6 @@ import { eachScore } from "../probe/attribution/gradients.ts";
 import { isOutput, type OutputTarget, type ResolvedTarget, type UnitTarget } from "../probe/target.ts";
 import type { LayerWanted } from "../probe/forward.ts";
 import { forwardEach } from "./forward_all.ts";
-
-/** How a target's score changes from one image to another: `share` of the pixels changed, and the score then. */
-interface Curve {
-  method: string;
-  baseline: string;
-  kind: "insertion" | "deletion";
-  share: number[];
-  score: number[];
-  area: number;
-}
 
 interface CurvesOptions {
   baselines: readonly MadeBaseline[];

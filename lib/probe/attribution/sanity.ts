@@ -8,6 +8,7 @@
 
 import type { NdArray } from "../../array.ts";
 import type { ImageLike } from "../../data/image.ts";
+import type { Likeness } from "../../data/records.ts";
 import { layersTo, outputOf } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
@@ -21,16 +22,6 @@ export interface Comparable {
   readonly map: NdArray;
   /** `[h, w, 3]` or `[h, w]`, with signs where the method has them. */
   readonly values: NdArray;
-}
-
-/** How alike two maps are. */
-export interface Likeness {
-  /** Rank correlation of the maps' magnitudes, −1 … 1. */
-  readonly spearman: number;
-  /** Rank correlation of the values with their signs. */
-  readonly spearmanSigned: number;
-  /** Structural similarity of the maps' magnitudes, 0…1 after clipping at the 99th percentile, as figures paint them. */
-  readonly ssim: number;
 }
 
 /** A method's map at one stage of the network. */
