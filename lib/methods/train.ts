@@ -36,7 +36,8 @@ export class TrainOptions extends TrainingSpec {
  *
  * Images are brought to the model's size, once, and rounded to bytes. Up to 1 GB of them stays in memory; more goes to
  * a temporary file. What the model puts out (`model.output`) says what the loss is: the cross-entropy over classes, or the
- * binary one of a single unit. Several linear outputs, as many as the data set has labels, are taken for logits. Layers
+ * binary one of a single unit. Several linear outputs, as many as the data set has labels, are taken for logits (load the
+ * model with `output: "classes"`, and `predict` takes them so, too). Layers
  * inside of models and wrappers train as all others.
  *
  * @param model what to train, as from `loadModel` or `catsVsDogsConvnet`

@@ -50,14 +50,14 @@ function mirrored(position: number, length: number): number {
  * A batch of images, changed at random. What happens to an image depends on the key and its index only.
  *
  * @param indexes which images
- * @param key as `[seed, epoch]`; null for the images as they are
+ * @param key as `[seed, epoch]`
  * @returns `[n, h, w, 3]`, RGB of 0…255
  */
 export function batchOf(
   samples: Samples,
   indexes: ArrayLike<number>,
   { flip, crop, pad }: Augment,
-  key: readonly number[] | null,
+  key: readonly number[],
 ): NdArray {
   const { height, width } = samples;
   const each = height * width * 3;
@@ -67,7 +67,7 @@ export function batchOf(
   for (let i = 0; i < indexes.length; i++) {
     samples.read(indexes[i], image);
     const start = i * each;
-    if (!key || (!flip && crop === 0)) {
+    if (!flip && crop === 0) {
       data.set(image, start);
       continue;
     }

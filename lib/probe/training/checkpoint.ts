@@ -45,16 +45,17 @@ const unfinished = (path: string) => `${path}.new`;
  * @returns its path from the root
  * @throws {CheckpointError} if it cannot
  */
-export async function prepareCheckpoint(path: string): Promise<string> {
+export async function prepareCheckpoint(given: string): Promise<string> {
+  const path = resolve(given);
   try {
     const { isDirectory } = await Deno.stat(path).catch(() => ({ isDirectory: false }));
     if (isDirectory) throw new Error("it is a folder");
     await Deno.mkdir(dirname(path), { recursive: true });
     (await Deno.open(unfinished(path), { write: true, create: true })).close();
     await Deno.remove(unfinished(path));
-    return resolve(path);
+    return path;
   } catch (error) {
-    throw unwritable(path, error);
+    throw unwritable(given, error);
   }
 }
 

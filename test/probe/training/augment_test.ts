@@ -26,11 +26,10 @@ function plane(data: Float32Array, image: number, color: number): number[][] {
   );
 }
 
-test("without a key, or with nothing asked for, images are as they are", () => {
+test("with nothing asked for, images are as they are", () => {
   const none = augmentation({}, samples);
   expect([...batchOf(samples, [4], none, [1, 2]).data]).toEqual(plain);
-  expect([...batchOf(samples, [4], { flip: true, crop: 2, pad: "black" }, null).data]).toEqual(plain);
-  expect(batchOf(samples, [4, 5], none, null).shape).toEqual([2, 3, 4, 3]);
+  expect(batchOf(samples, [4, 5], none, [1, 2]).shape).toEqual([2, 3, 4, 3]);
 });
 
 test("half of the images are mirrored, whole", () => {

@@ -247,6 +247,12 @@ describe("a checkpoint that cannot be written is told before an image is read:",
       () => Promise.resolve("/proc/nowhere/run"),
       /\/proc\/nowhere\/run cannot be written: /,
     ],
+    [
+      "its folder is there, and nothing is named in it",
+      () => Promise.resolve(`${folder}/`),
+      /cannot be written: it is a fo/,
+    ],
+    ["it has no name", () => Promise.resolve(""), /cannot be written: it is a folder/],
     ["its name is too long", (path) => Promise.resolve(path + "x".repeat(300)), /cannot be written: /],
   ])("%s", async (_, make, message) => {
     const checkpoint = await make(fresh());
