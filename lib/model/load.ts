@@ -66,15 +66,17 @@ const INCLUDED: Record<string, URL> = {
 /**
  * Loads a model to look into.
  *
- * A `model.json` may hold `labels`, `preprocess` and `output` in its `userDefinedMetadata`.
+ * A `model.json` may hold `labels`, `preprocess` and `output` in its `userDefinedMetadata`. It may be of Keras 2, of
+ * Keras 3 (converted from an HDF5 file) or of TensorFlow.js. Its weights are read from its own folder or below, of the
+ * web from the same host and with the same query; no more bytes are read than its manifest says.
  *
  * @param source a name of the catalogue (`"resnet50"`, `"cifar-convnet"`); a path or address of the `model.json` of a
- *   TensorFlow.js layers model, its weights beside it; or a `tf.LayersModel`
- * @throws {ModelError} if there is no such model, a file is missing or damaged, a weight is no number, or the format is
- *   another one
+ *   TensorFlow.js layers model, or the path of its folder; or a `tf.LayersModel`
+ * @throws {ModelError} if there is no such model, a file is missing, damaged or elsewhere, a weight is NaN or infinite,
+ *   or the format is another one
  * @throws {MemoryError} if it does not fit into the backend's memory
  * @throws {RangeError} if the labels, the preprocessing or the kind of output do not fit
- * @throws {TypeError} if the source is none of these, or an option is unknown
+ * @throws {TypeError} if the source is none of these or a network that has been disposed of, or an option is unknown
  *
  * @example
  * ```ts
