@@ -114,6 +114,17 @@ describe("reading", () => {
     expect((await readFile(fileNamedBy(linked, "w.bin"), { room: { bytes: 9 }, owner: linked })).length).toBe(7);
   });
 
+  test("files that are all links into one folder, as in a cache", async () => {
+    await Deno.mkdir(`${root}/cache`);
+    await Deno.symlink("../m/model.json", `${root}/cache/model.json`);
+    await Deno.symlink("../m/w.bin", `${root}/cache/w.bin`);
+    await Deno.symlink("../secret.bin", `${root}/cache/out.bin`);
+    const linked = pathToFileURL(`${root}/cache/model.json`);
+    const readLinked = (name: string) => readFile(fileNamedBy(linked, name), { room: { bytes: 9 }, owner: linked });
+    expect((await readLinked("w.bin")).length).toBe(7);
+    await expect(readLinked("out.bin")).rejects.toThrow("leads out of the folder");
+  });
+
   test.each([
     ["out.bin", /a symbolic link that leads out of the folder, to .*secret\.bin/],
     ["out/w.bin", /leads out of the folder/],
