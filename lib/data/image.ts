@@ -314,7 +314,7 @@ async function download(url: URL, timeout: number): Promise<Uint8Array> {
           `Open the address in a browser to see whether it is right and public.`,
       );
     }
-    const chunks: Uint8Array[] = [];
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
     let length = 0;
     for await (const chunk of response.body) {
       clearTimeout(timer);
@@ -325,13 +325,7 @@ async function download(url: URL, timeout: number): Promise<Uint8Array> {
         throw new ImageError(`${quoted} sends more than ${MAX_BYTES} bytes, the limit for an image.`);
       }
     }
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return bytes;
+    return await new Blob(chunks).bytes();
   } catch (error) {
     if (error instanceof ImageError) throw error;
     const reason = silence.signal.aborted ? `it sent nothing for ${timeout / 1000} s` : (error as Error).message;

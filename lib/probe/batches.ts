@@ -7,6 +7,7 @@
 import { type NdArray, sizeOf } from "../array.ts";
 import type { StreamedInputs } from "../model/inputs.ts";
 import type { Model } from "../model/model.ts";
+import { checkWhole } from "../options.ts";
 
 /**
  * Inputs of one shape, as `model.input` returns them: an array, or an iterable that knows its size; one of images that
@@ -47,9 +48,7 @@ export function checkInputs(
 ): number {
   layers.forEach((name) => typeof name === "string" && model.layer(name));
   for (const [name, value] of Object.entries(counts)) {
-    if (!Number.isInteger(value) || value < 1) {
-      throw new RangeError(`${name} must be a whole number ≥ 1: received ${value}.`);
-    }
+    checkWhole(name, value, 1);
   }
   const size = "length" in inputs ? inputs.length : inputs.size;
   if (size === 0) throw new RangeError("There is no input to run through the model; wanted at least one.");
@@ -103,6 +102,14 @@ export async function* batchesOf(
   }
   const found = start + place + missingOf(inputs);
   if (found < size) throw new RangeError(`The inputs said that they are ${size}: there are only ${found}.`);
+}
+
+/** What gives one batch after the other, null after the last. */
+export function reading(batches: AsyncGenerator<PlacedBatch, undefined>, signal?: AbortSignal) {
+  return async (): Promise<PlacedBatch | null> => {
+    signal?.throwIfAborted();
+    return (await batches.next()).value ?? null;
+  };
 }
 
 /** How many inputs have been left out so far. */

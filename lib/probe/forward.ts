@@ -9,7 +9,7 @@ import { type NdArray, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { bytesText } from "../format.ts";
-import { type Batch, batchesOf, checkInputs, Gathered } from "./batches.ts";
+import { type Batch, batchesOf, checkInputs, Gathered, reading } from "./batches.ts";
 import { checkMemory, explainMemory } from "./memory.ts";
 import { execute, makePlan, type Plan } from "./plan.ts";
 
@@ -74,12 +74,7 @@ export async function forward(
   checkMemory(tf, { model: model.name, plan: planTo(model.network, layers, pass.fold), count: size, batchSize });
   const gathered = new Gathered(size);
   const batches = batchesOf(inputs, size, () => batchSize);
-  const read = async () => {
-    signal?.throwIfAborted();
-    const { value } = await batches.next();
-    return value ?? null;
-  };
-  await runHere(tf, model, pass, read, (outputs, { start, shape: [count] }) => {
+  await runHere(tf, model, pass, reading(batches, signal), (outputs, { start, shape: [count] }) => {
     gathered.add(outputs, start);
     onProgress?.(start + count, size);
   });

@@ -16,7 +16,15 @@
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../array.ts";
 import type { Model } from "../model/model.ts";
-import { batchesOf, checkInputs, Gathered, type Inputs, missingOf, type PlacedBatch } from "../probe/batches.ts";
+import {
+  batchesOf,
+  checkInputs,
+  Gathered,
+  type Inputs,
+  missingOf,
+  type PlacedBatch,
+  reading,
+} from "../probe/batches.ts";
 import { FOLD_FROM, type LayerWanted, type PassOptions, planTo, runHere } from "../probe/forward.ts";
 import { checkMemory } from "../probe/memory.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
@@ -130,12 +138,7 @@ export async function forwardEach(
     if (threads > 1) {
       await spread(tf, model, pass, { batches, threads, size, largest, receive: hand, signal });
     } else {
-      const read = async () => {
-        signal?.throwIfAborted();
-        const { value } = await batches.next();
-        return value ?? null;
-      };
-      await runHere(tf, model, pass, read, (outputs, { start }) => hand(outputs, start));
+      await runHere(tf, model, pass, reading(batches, signal), (outputs, { start }) => hand(outputs, start));
     }
   } finally {
     // Not awaited: whoever gives the inputs may still be busy with the next one.
