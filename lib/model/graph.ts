@@ -31,7 +31,7 @@ export function graphOf(layer: layers.Layer): LayersModel | null {
   return "containerNodes" in graph ? graph as LayersModel : null;
 }
 
-/** The places of a layer's uses in this network: a nested model, or a layer shared with another network, has others too. */
+/** The places of a layer's uses in this network: a nested model, or one shared with another network, has others too. */
 export function usesIn(network: LayersModel, layer: layers.Layer): number[] {
   const { containerNodes } = graphOf(network)!;
   return layer.inboundNodes.flatMap((_, i) => containerNodes.has(`${layer.name}_ib-${i}`) ? [i] : []);
@@ -157,7 +157,7 @@ function traceLayers(network: LayersModel, inputShape?: Shape): TracedLayers {
 /**
  * The layers of a network, whatever the size of its image: null for a side that depends on it.
  *
- * tfjs computes with unknown sides as if they were numbers (of cropping, it makes −2), so they are found by two sizes.
+ * tfjs computes with unknown sides as if they were 0 (of cropping, it makes −2), so they are found by two sizes.
  */
 export function traceAnySize(network: LayersModel): TracedLayers {
   const [height, width, ...channels] = network.inputs[0].shape.slice(1);
@@ -182,7 +182,8 @@ const MUCH_LARGER = 1024;
  * @param name the network's name, for the error
  * @param inputShape `[h, w, c]` of the image
  * @returns by layer name, without the batch; of a layer that is used several times, for its first use
- * @throws {RangeError} if a layer cannot work on what reaches it: names the layer, the size found and the least that works
+ * @throws {RangeError} if a layer cannot work on what reaches it: names the layer, the size found and the least that
+ *   works
  */
 export function checkShapes(network: LayersModel, name: string, inputShape: readonly number[]): Map<string, number[]> {
   const { uses, own } = traceLayers(network, inputShape);

@@ -102,9 +102,11 @@ export function preprocessing(wanted: PreprocessMode | Partial<Preprocess>): Pre
   };
 }
 
-/** Layers before which pixels are still what they were. */
-const KEEPS_PIXELS =
-  /^(InputLayer|ZeroPadding2D|Cropping2D|Resizing|CenterCrop|Random\w+|Rescaling|Normalization|\w*Dropout|GaussianNoise|Reshape)$/;
+/** Layers behind which pixels are still what they were. */
+const KEEPS_PIXELS = new RegExp(
+  "^(InputLayer|ZeroPadding2D|Cropping2D|Resizing|CenterCrop|Random\\w+|Rescaling|Normalization|\\w*Dropout|" +
+    "GaussianNoise|Reshape)$",
+);
 
 /** A layer by which a network scales its pixels itself, and what it wants them to be. */
 export interface OwnScaling {

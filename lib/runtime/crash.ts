@@ -1,9 +1,11 @@
 /**
  * WASM code that traps, as it does on an address outside its memory. What the module does afterwards means nothing: so it
- * is not asked again, says that it has crashed, and is replaced by a new one at the next call, with the weights of all models.
+ * is not asked again, says that it has crashed, and is replaced by a new one at the next call, with the weights of all
+ * models.
  *
- * Before a trap, code may have written where it should not: a pooling of maps that are too small goes on to the end of the
- * memory. So weights are kept outside it, up to a limit, and beyond that their checksums: a damaged one is not used again.
+ * Before a trap, code may have written where it should not: a pooling of maps that are too small goes on to the end of
+ * the memory. So weights are kept outside it, up to a limit, and beyond that their checksums: a damaged one is not used
+ * again.
  *
  * @module
  */
@@ -48,17 +50,22 @@ export class CrashGuard {
   readonly #live = new Set<object>();
   /** Of weights a copy, or where there is no room for that the checksum. */
   readonly #kept = new WeakMap<object, Uint8Array | number>();
-  /** What was computed on a module that crashed, but for weights. */
+  /** What was computed on a module that crashed; weights until they are on the new one. */
   readonly #lost = new Set<object>();
+  readonly #placeOf: (id: object) => Place;
   #crash?: BackendError;
+  /** The module that crashed. */
+  #dead?: Module;
 
   /** @param makeModule makes another module; @param connect what else must know of a new one */
   constructor(readonly tf: TF, readonly makeModule: () => Promise<Module>, readonly connect: () => Promise<unknown>) {
     this.#backend = tf.findBackend("wasm") as unknown as WasmBackend;
     const { dataIdMap, disposeData } = this.#backend;
     const { get, set, delete: remove } = dataIdMap;
+    this.#placeOf = (id) => get.call(dataIdMap, id);
     dataIdMap.get = (id) => {
-      if (!this.#lost.has(id)) return get.call(dataIdMap, id);
+      if (!this.#lost.has(id)) return this.#placeOf(id);
+      if (this.#crash) throw this.#crash;
       throw new BackendError("wasm", "it crashed, and this tensor was lost", "Compute it again: it was made anew.");
     };
     dataIdMap.set = (id, place) => {
@@ -99,7 +106,9 @@ export class CrashGuard {
       cause,
     });
     this.#crash = crash;
-    const { wasm } = this.#backend;
+    // Whoever else computes at this time must not read what the crash may have damaged.
+    for (const id of this.#live) this.#lost.add(id);
+    const wasm = this.#dead = this.#backend.wasm;
     // What is disposed of on the way out of the call must not meet the next trap.
     Object.assign(wasm, {
       _free() {},
@@ -118,24 +127,23 @@ export class CrashGuard {
    */
   async renew(): Promise<void> {
     if (!this.#crash) return this.#keepWeights();
-    const old = this.#backend.wasm;
-    const weights = this.#weights();
-    const damaged = weights.filter(({ id }) =>
-      typeof this.#kept.get(id) === "number" && this.#kept.get(id) !== this.#sumOf(id)
-    );
-    const unknown = weights.filter(({ id }) => !this.#kept.has(id));
     this.#backend.wasm = await this.makeModule();
     for (const kernel of this.tf.getKernelsForBackend("wasm")) kernel.setupFunc?.(this.#backend as never);
-    this.#crash = undefined;
     await this.connect();
-    for (const id of this.#live) this.#lost.add(id);
-    for (const { id } of weights) this.#move(id, old);
+    const dead = this.#dead!;
+    const weights = this.#weights().filter(({ id }) => this.#lost.has(id));
+    const damaged = weights.filter(({ id }) =>
+      typeof this.#kept.get(id) === "number" && this.#kept.get(id) !== this.#sumOf(id, dead)
+    );
+    const unknown = weights.filter(({ id }) => !this.#kept.has(id));
+    for (const { id } of weights) this.#move(id, dead);
+    this.#crash = this.#dead = undefined;
     damaged.forEach(({ id }) => this.#bytes(id).fill(255));
     const names = (weights: { name: string }[]) => weights.map(({ name }) => JSON.stringify(name)).join(", ");
     if (unknown.length) {
       console.log(
-        `convlens's backend "wasm" crashed and was made anew. Whether it damaged these weights, which had changed since ` +
-          `the last call, is not known: ${names(unknown)}. Load their model again to be sure.`,
+        `convlens's backend "wasm" crashed and was made anew. Whether it damaged these weights, which had changed ` +
+          `since the last call, is not known: ${names(unknown)}. Load their model again to be sure.`,
       );
     }
     if (damaged.length === 0) return;
@@ -161,14 +169,14 @@ export class CrashGuard {
   }
 
   #bytes(id: object, { HEAPU8 } = this.#backend.wasm): Uint8Array {
-    const { memoryOffset, shape, dtype } = this.#backend.dataIdMap.get(id);
+    const { memoryOffset, shape, dtype } = this.#placeOf(id);
     const { util } = this.tf;
     return HEAPU8.subarray(memoryOffset, memoryOffset + util.sizeFromShape(shape) * util.bytesPerElement(dtype));
   }
 
   /** FNV-1a over words of four bytes, and the bytes that are left. */
-  #sumOf(id: object): number {
-    const bytes = this.#bytes(id);
+  #sumOf(id: object, module?: Module): number {
+    const bytes = this.#bytes(id, module);
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
     let sum = 0x811c9dc5;
     for (let i = 0; i < words.length; i++) sum = Math.imul(sum ^ words[i], 0x01000193);
@@ -176,15 +184,16 @@ export class CrashGuard {
     return sum;
   }
 
-  #move(id: object, old: Module): void {
-    this.#lost.delete(id);
-    const place = this.#backend.dataIdMap.get(id);
+  /** Brings a weight to the new module: its copy, or what the one that crashed holds. */
+  #move(id: object, dead: Module): void {
+    const place = this.#placeOf(id);
     const kept = this.#kept.get(id);
-    const bytes = kept instanceof Uint8Array ? kept : this.#bytes(id, old);
+    const bytes = kept instanceof Uint8Array ? kept : this.#bytes(id, dead);
     const { wasm } = this.#backend;
     // tfjs reads addresses as signed numbers, which those above 2 GB are not.
     place.memoryOffset = wasm._malloc(bytes.length) >>> 0;
     wasm.tfjs.registerTensor(place.id, this.tf.util.sizeFromShape(place.shape), place.memoryOffset);
     this.#bytes(id).set(bytes);
+    this.#lost.delete(id);
   }
 }

@@ -34,6 +34,16 @@ test("a crashed backend says so, and the next call makes it anew with the models
   expect(() => mine.dataSync(), "a tensor that is no weight").toThrow("this tensor was lost");
   mine.dispose();
   expect(tf.memory().numTensors).toBe(tensors - 1);
+  // What others had computed may be damaged: it cannot be read any more, neither before nor after the next call.
+  const others = tf.tensor1d([4, 5, 6]);
+  expect(() => tf.tidy(crash)).toThrow("crashed");
+  await expect(others.data()).rejects.toThrow("it crashed as it computed MaxPool");
+  const call = answers(model);
+  await expect(others.data()).rejects.toThrow("crashed");
+  await call;
+  await expect(others.data()).rejects.toThrow("this tensor was lost");
+  others.dispose();
+  expect(tf.memory().numTensors).toBe(tensors - 1);
   // A model that is loaded afterwards, and calls at the same time.
   expect(() => tf.tidy(crash)).toThrow("crashed");
   const [again, old] = await Promise.all([loadModel("cifar-convnet").then(answers), answers(model)]);
