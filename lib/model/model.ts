@@ -255,6 +255,7 @@ export class Model extends Shown {
     const title = `${this.name} · ${this.layers.length} layers, ${count(this.params)} parameters`;
     const caption = `Input ${shapeText(this.inputShape)}: ${describePreprocess(this.preprocess)}. ` +
       (this.#scaledBy ? `The network scales them itself, by its layer ${JSON.stringify(this.#scaledBy)}. ` : "") +
+      (this.network.inputs.length > 1 ? `This is the first of ${this.network.inputs.length} inputs. ` : "") +
       `Output: ${this.output.text}${this.labels ? "" : ", no labels"}. ` +
       `Receptive field: side of the square of pixels that one cell sees, and its step from cell to cell.`;
     const columns = [

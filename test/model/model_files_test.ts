@@ -404,6 +404,7 @@ describe("a model that cannot be asked", () => {
     const net = tf.model({ inputs: [a, b], outputs: tf.layers.dense({ units: 2 }).apply(both) as SymbolicTensor });
     const model = await loadModel(net, { name: "two" });
     expect(model.layers.map(({ name }) => name)).toContain("facts");
+    expect(Deno.inspect(model)).toContain("This is the first of 2 inputs.");
     for (const [name, message] of Object.entries(await said(model))) {
       expect(message).toMatch(
         `TypeError: ${name} wants a network that takes one image and nothing else: "two" takes "photo" (4×4×3) and ` +
