@@ -153,7 +153,8 @@ const transposed: Replacement = {
   when: (layer) =>
     optionOf(layer, "outputPadding") !== null ||
     perAxis(optionOf(layer, "dilationRate"), layer.rank).some((rate) => rate !== 1) ||
-    (layer.rank === 3 && layer.strides.some((stride, i) => stride > layer.kernelSize[i])),
+    // TensorFlow.js is wrong in three dimensions, and TensorFlow itself about the gradient to the kernel.
+    layer.strides.some((stride, i) => stride > layer.kernelSize[i]),
   call: (tf, layer, x) =>
     finish(
       tf,
