@@ -4,7 +4,7 @@
  * @module
  */
 
-import { refuseMasks } from "../runtime/layers/layers.ts";
+import { checkLayers, isReplaced } from "../runtime/layers/layers.ts";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { type NdArray, ndarray } from "../array.ts";
 import { resize } from "../codec.ts";
@@ -115,7 +115,7 @@ export class Model extends Shown {
    * @internal
    * @throws {RangeError} if the number of labels is not the number of outputs, or the output is of another kind
    * @throws {TypeError} if the network does not know the shape of its input
-   * @throws {LayerError} if a layer hides steps from those behind it
+   * @throws {LayerError} if a layer hides steps from those behind it, or is called as in training
    */
   constructor(network: LayersModel, { name, labels, preprocess, output, scaledBy = null }: ModelOptions) {
     super();
@@ -126,7 +126,7 @@ export class Model extends Shown {
     }
     // A Sequential that has not run yet knows its layers, but not how they are connected.
     if (!network.built) network.build(network.inputs[0].shape);
-    refuseMasks(network);
+    checkLayers(network);
     this.network = network;
     this.name = name;
     this.preprocess = preprocess;
@@ -258,6 +258,11 @@ export class Model extends Shown {
       (this.network.inputs.length > 1 ? `This is the first of ${this.network.inputs.length} inputs. ` : "") +
       `Output: ${this.output.text}${this.labels ? "" : ", no labels"}. ` +
       `Receptive field: side of the square of pixels that one cell sees, and its step from cell to cell.`;
+    const replaced = this.network.layers.filter(isReplaced).map(({ name }) => name);
+    const otherwise = replaced.length
+      ? ` Otherwise than TensorFlow.js, and as Keras does, convlens computes ${replaced.slice(0, 5).join(", ")}` +
+        `${replaced.length > 5 ? ` and ${replaced.length - 5} more` : ""}.`
+      : "";
     const columns = [
       { title: "layer" },
       { title: "kind" },
@@ -276,7 +281,7 @@ export class Model extends Shown {
     ]);
     return new Figure({
       title,
-      caption,
+      caption: caption + otherwise,
       blocks: [
         {
           kind: "picture",

@@ -40,9 +40,10 @@ export function completeLayers(tf: TF): void {
   const classes = registry(tf);
   registerActivations(tf, classes);
   convolveCellsLast(tf, classes.ConvLSTM2DCell[0] as never);
+  // Classes that others have registered are theirs.
+  const own = new Set(Object.keys(tf.layers).map((name) => name.toLowerCase()));
   for (const [name, [layerClass, fromConfig]] of Object.entries(classes)) {
-    const { prototype } = layerClass as unknown as { prototype: unknown };
-    if (!(prototype instanceof tf.layers.Layer) || prototype instanceof tf.LayersModel) continue;
+    if (!own.has(name.toLowerCase()) || !(layerClass.prototype as unknown instanceof tf.layers.Layer)) continue;
     replaceMethods(tf, layerClass, REPLACEMENTS[name] ?? {});
     classes[name] = [layerClass, (cls, config, ...rest) => make(cls, fromConfig, config, rest)];
   }
@@ -99,7 +100,8 @@ const HARMLESS = new RegExp(
   "(Initializer|Regularizer|Constraint)$|" +
     "^(name|trainable|dtype|seed|batchInputShape|batchShape|inputShape|inputDim|inputLength|inputDtype|sparse|ragged|" +
     "optional|dynamic|autocast|customObjects|module|registeredName|buildConfig|implementation|unroll|momentum|" +
-    "noiseShape|rate|stddev|dropout|recurrentDropout|unitForgetBias|renormMomentum|useCudnn|fillMode|fillValue|zeroOutputForMask)$",
+    "noiseShape|rate|stddev|dropout|recurrentDropout|unitForgetBias|renormMomentum|useCudnn|fillMode|fillValue|" +
+    "zeroOutputForMask)$",
 );
 
 /** What an option is when it asks for nothing. */
@@ -127,20 +129,27 @@ function refuseValues(title: string, className: string, config: Config): void {
 }
 
 /**
- * Layers that hide steps from those behind them, which none of the ways through a network here hands on.
+ * Checks what the ways through a network here leave out: masks, and layers that are told to behave as in training.
  *
  * @throws {LayerError} if the network has one
  */
-export function refuseMasks(network: LayersModel): void {
+export function checkLayers(network: LayersModel): void {
   for (const layer of network.layers) {
+    if ("layers" in layer) checkLayers(layer as unknown as LayersModel);
+    const title = `The layer ${JSON.stringify(layer.name)} (${layer.getClassName()})`;
     const masks = layer.getClassName() === "Masking" || (layer as unknown as { maskZero?: boolean }).maskZero;
-    if (!masks || layer.outboundNodes.length === 0) continue;
-    throw new LayerError(
-      `The layer ${
-        JSON.stringify(layer.name)
-      } (${layer.getClassName()}) hides steps from the layers behind it, which ` +
-        `convlens does not compute. Leave masks out (mask_zero=False), or cut the inputs to one length.`,
-    );
+    if (masks && layer.outboundNodes.length > 0) {
+      throw new LayerError(
+        `${title} hides steps from the layers behind it, which convlens does not compute. Leave masks out ` +
+          "(mask_zero=False), or cut the inputs to one length.",
+      );
+    }
+    if (layer.inboundNodes.some(({ callArgs }) => callArgs?.["training"])) {
+      throw new LayerError(
+        `${title} is called with training = true, which convlens does not compute: it looks at networks as they ` +
+          "predict. Call it without, and save the model anew.",
+      );
+    }
   }
 }
 

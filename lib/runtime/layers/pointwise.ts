@@ -112,7 +112,8 @@ const concatenate: Replacement = {
 /** tfjs's own has no kernel on native TensorFlow, and reads back in the middle, which WebGPU cannot. */
 const categoryEncoding: Replacement = {
   call(tf, { numTokens, outputMode }, x) {
-    const each = tf.cast(tf.oneHot(tf.cast(x, "int32"), numTokens), "float32");
+    const tokens = tf.floor(tf.expandDims(tf.cast(x, "float32"), -1));
+    const each = tf.cast(tf.equal(tokens, tf.range(0, numTokens)), "float32");
     if (outputMode === "oneHot") return x.shape.at(-1) === 1 ? tf.squeeze(each, [x.rank - 1]) : each;
     return outputMode === "count" ? tf.sum(each, x.rank - 1) : tf.max(each, x.rank - 1);
   },

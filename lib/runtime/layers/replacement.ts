@@ -153,7 +153,13 @@ export function replaceMethods(tf: TF, layerClass: LayerClass, replacement: Repl
     };
   }
   prototype.getConfig = function (this: AnyLayer) {
-    return { ...getConfig.call(this), ...kept.get(this) } as ReturnType<typeof getConfig>;
+    const config = { ...getConfig.call(this), ...kept.get(this) };
+    const { activation } = this as { activation: unknown };
+    // A layer for an activation; TensorFlow.js writes its class without its options.
+    if (activation instanceof tf.layers.Layer) {
+      config.activation = { className: activation.getClassName(), config: activation.getConfig() };
+    }
+    return config as ReturnType<typeof getConfig>;
   };
 }
 
