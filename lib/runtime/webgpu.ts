@@ -4,6 +4,7 @@ import { BackendError, type Candidate } from "./candidate.ts";
 import { allowEmptyMaps } from "./empty_maps.ts";
 import { makeReady } from "./core/engine.ts";
 import { guardWebgpu } from "./core/memory.ts";
+import { padAndReverseAnyRank } from "./high_ranks.ts";
 import { messageOf } from "../errors.ts";
 import { selfCheck } from "./self_check.ts";
 import { loadBeforeGraphics } from "./tensorflow.ts";
@@ -49,6 +50,7 @@ export const webgpu: Candidate = {
       throw new BackendError("webgpu", messageOf(error), remedy, { cause: error });
     }
     guardWebgpu(tf);
+    padAndReverseAnyRank(tf);
     allowEmptyMaps(tf, "webgpu");
     explainSyncReads(tf.findBackend("webgpu"));
     return {
