@@ -38,8 +38,9 @@ export function knownClasses(tf: TF) {
 
 /** Makes a layer, or a network, of its configuration. It has no weights before it knows its input. */
 export function makeLayer<T = layers.Layer>(tf: TF, className: string, config: object): T {
-  const [Class] = knownClasses(tf)[className];
-  return (Class as unknown as LayerClass<T>).fromConfig(Class, config, {}, true);
+  // What makes it stands beside its class: layers are made so that they compute what Keras does.
+  const [Class, fromConfig] = knownClasses(tf)[className];
+  return (fromConfig as unknown as LayerClass<T>["fromConfig"])(Class, config, {}, true);
 }
 
 /**

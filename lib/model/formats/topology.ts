@@ -167,7 +167,7 @@ class Translation {
       : "layers" in config
       ? this.#network(config, at)
       : this.#fields(this.#options(type, value, config, at), at);
-    if (this.unknown.has(type)) return { className: type, config: {} };
+    if (this.unknown.has(type)) return { ...this.#fields(rest, field), className: type, config: {} };
     const isModel = this.#classes[type][0].prototype instanceof this.#tf.LayersModel || type === "Model";
     if (isNetwork(config) !== isModel) refuse(`${field}.class_name`, type, `what ${at} describes`);
     if (!isModel) this.#checkMakes(type, inner as Json, at);
