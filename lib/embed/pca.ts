@@ -17,6 +17,8 @@ export interface Principal {
   readonly components: NdArray;
   /** What was taken off each column first, `[d]`. */
   readonly mean: NdArray;
+  /** The same in 64 bits: far from 0, the digits that 32 bits lose are as large as the differences of points. */
+  readonly centre: Float64Array;
   /** The variance along each component (with n − 1). */
   readonly explainedVariance: readonly number[];
   /** Its share of the whole variance; 0 where there is none. */
@@ -98,6 +100,7 @@ export function principalComponents(
     points: ndarray(projected, [count, components]),
     components: ndarray(directions, [components, dimensions]),
     mean: ndarray(Float32Array.from(mean), [dimensions]),
+    centre: mean,
     explainedVariance: kept.map((value) => value / (count - 1)),
     explainedVarianceRatio: kept.map((value) => total > 0 ? value / total : 0),
   };
@@ -110,7 +113,7 @@ export function principalComponents(
  * @returns `[m, components]`
  * @throws {RangeError} if the points have other dimensions
  */
-export function projectOn({ components, mean }: Pick<Principal, "components" | "mean">, points: NdArray): NdArray {
+export function projectOn({ components, centre }: Pick<Principal, "components" | "centre">, points: NdArray): NdArray {
   const [kept, wanted] = components.shape;
   const [count, dimensions] = points.shape;
   if (dimensions !== wanted) {
@@ -121,7 +124,7 @@ export function projectOn({ components, mean }: Pick<Principal, "components" | "
   const projected = new Float32Array(count * kept);
   const centred = new Float64Array(dimensions);
   for (let i = 0; i < count; i++) {
-    for (let j = 0; j < dimensions; j++) centred[j] = points.data[i * dimensions + j] - mean.data[j];
+    for (let j = 0; j < dimensions; j++) centred[j] = points.data[i * dimensions + j] - centre[j];
     for (let c = 0, at = 0; c < kept; c++) {
       let sum = 0;
       for (let j = 0; j < dimensions; j++, at++) sum += centred[j] * components.data[at];

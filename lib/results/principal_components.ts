@@ -39,6 +39,8 @@ export class PrincipalComponents extends Shown {
   readonly components: NdArray;
   /** What was taken off each column first, `[d]`. */
   readonly mean: NdArray;
+  /** The same in 64 bits. @internal */
+  readonly centre: Float64Array;
   /** The variance along each component (with n − 1). */
   readonly explainedVariance: readonly number[];
   /** Its share of the whole variance; 0 where there is none. */
@@ -48,11 +50,15 @@ export class PrincipalComponents extends Shown {
   readonly #made = new WeakSet<object>();
 
   /** @internal */
-  constructor(from: Points, { points, components, mean, explainedVariance, explainedVarianceRatio }: Principal) {
+  constructor(
+    from: Points,
+    { points, components, mean, centre, explainedVariance, explainedVarianceRatio }: Principal,
+  ) {
     super();
     this.points = sameAs(from, points);
     this.components = components;
     this.mean = mean;
+    this.centre = centre;
     this.explainedVariance = explainedVariance;
     this.explainedVarianceRatio = explainedVarianceRatio;
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { NdArray } from "../../lib/array.ts";
 import { eigenSymmetric } from "../../lib/embed/eigen.ts";
-import { principalComponents } from "../../lib/embed/pca.ts";
+import { principalComponents, projectOn } from "../../lib/embed/pca.ts";
 import { pca } from "../../lib/methods/pca.ts";
 import { normalStream } from "../../lib/random.ts";
 import { digits, maxDifference, oracle } from "./digits.ts";
@@ -12,6 +12,21 @@ function cigar(count: number, dimensions: number): NdArray {
   const data = Float32Array.from({ length: count * dimensions }, (_, i) => normal() * 2 ** (-(i % dimensions) / 2));
   return { data, shape: [count, dimensions] };
 }
+
+describe("far from 0", () => {
+  test.each([[1e6, 300, 5], [1e7, 40, 100], [-3e6, 700, 600]])(
+    "at %d, components are those of the same points around 0, and projecting gives the points again",
+    (offset, count, dimensions) => {
+      // Whole numbers, which 32 bits hold exactly at these offsets.
+      const near = cigar(count, dimensions);
+      near.data.forEach((value, i) => near.data[i] = Math.round(64 * value));
+      const far = { data: near.data.map((value) => value + offset), shape: near.shape };
+      const [wanted, found] = [principalComponents(near), principalComponents(far)];
+      expect(maxDifference(found.points.data, wanted.points.data)).toBeLessThan(1e-3);
+      expect(maxDifference(projectOn(found, far).data, found.points.data)).toBeLessThan(1e-4);
+    },
+  );
+});
 
 describe("eigenvectors", () => {
   test("of a matrix by hand", () => {
