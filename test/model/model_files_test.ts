@@ -182,7 +182,7 @@ describe("a model.json that says it wrongly", () => {
     [
       "an activation",
       (json) => layers(json)[0].config.activation = "wobble",
-      /where activation is "wobble" \(Unknown activation/,
+      /where activation is "wobble" \(.*Unknown activation/,
     ],
     [
       "an input shape",

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import type { LayersModel, Scalar, Tensor, Variable } from "@tensorflow/tfjs";
+import type { LayersModel, Scalar, SymbolicTensor, Tensor, Variable } from "@tensorflow/tfjs";
 import { afterAll, expect, test } from "vitest";
 import { sizeOf } from "../../lib/array.ts";
 import { ModelError } from "../../lib/model/formats/format.ts";
@@ -277,4 +277,23 @@ test("each layer computes what Keras does, or is refused", async () => {
     ...counts.map(({ kind, equal, replaced, refused }) => line([kind, equal, replaced, refused])),
   ].join("\n"));
   expect(wrong).toEqual([]);
+});
+
+test("what a network is told to do as in training, or hides, is refused and named", async () => {
+  const input = tf.input({ shape: [6, 3] });
+  const masked = tf.layers.lstm({ units: 2, name: "memory" }).apply(
+    tf.layers.masking({ maskValue: 0, name: "hiding" }).apply(input),
+  ) as SymbolicTensor;
+  const drawn = tf.layers.dropout({ rate: 0.5, name: "drawn" }).apply(input, { training: true }) as SymbolicTensor;
+  const inner = tf.model({ inputs: input, outputs: drawn, name: "inner" });
+  const outer = tf.input({ shape: [6, 3] });
+  for (
+    const [outputs, inputs, message] of [
+      [masked, input, /"hiding" \(Masking\) hides steps/],
+      [drawn, input, /"drawn" \(Dropout\) is called with training = true/],
+      [inner.apply(outer) as SymbolicTensor, outer, /"drawn" \(Dropout\) is called with training = true/],
+    ] as const
+  ) {
+    await expect(loadModel(tf.model({ inputs, outputs }))).rejects.toThrow(message);
+  }
 });
