@@ -277,6 +277,7 @@ test("each layer computes what Keras does, or is refused", async () => {
     ...counts.map(({ kind, equal, replaced, refused }) => line([kind, equal, replaced, refused])),
   ].join("\n"));
   expect(wrong).toEqual([]);
+  if (EVERY > 1) return;
   // Nothing else is refused whole.
   const whole = counts.filter(({ equal, replaced }) => equal + replaced === 0).map(({ kind }) => kind);
   expect(whole).toEqual(["RandomWidth", "RandomHeight"]);
