@@ -163,6 +163,30 @@ describe("pca", () => {
   });
 });
 
+describe("names that JavaScript has too", () => {
+  test.each([
+    [["constructor", "__proto__", "toString"], ["constructor", "__proto__", "toString"]],
+    [[0, 1, 2], ["0", "1", "2"]],
+    [[null, "valueOf", 7], [undefined, "valueOf", "7"]],
+  ])("as %j are labels like any other, in the table, the map and its legend", async (given, wanted) => {
+    const points = {
+      data: Float32Array.from({ length: 60 }, (_, i) => Math.sin(i * i)),
+      shape: [30, 2],
+      labels: Array.from({ length: 30 }, (_, i) => given[i % 3]) as string[],
+      ids: Array.from({ length: 30 }, (_, i) => i === 0 ? "__proto__" : i === 1 ? "constructor" : `${i}`),
+    };
+    const found = pca(points);
+    expect(found.points.labels!.slice(0, 3)).toEqual(wanted);
+    const html = await found.figure().html();
+    const { columns } = JSON.parse(html.match(/<script type="application\/json">([\s\S]*?)<\/script>/)![1]);
+    for (const name of wanted) if (name !== undefined) expect(JSON.stringify(columns)).toContain(JSON.stringify(name));
+    const { rows, sameLabel } = await neighbors(points, { k: 1 });
+    expect(rows.slice(0, 3).map(({ label }) => label ?? undefined)).toEqual(wanted);
+    expect(rows.slice(0, 2).map(({ id }) => id)).toEqual(["__proto__", "constructor"]);
+    expect(sameLabel).toBeLessThan(1);
+  });
+});
+
 describe("neighbors", () => {
   test("of points without pictures are a table", async () => {
     const points = await some(80);
