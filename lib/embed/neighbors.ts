@@ -63,8 +63,8 @@ const PROBES = 72;
 const SAMPLE = 16;
 const ROUNDS = 6;
 /** Where all are compared, they stand in up to so many cells, of this many points at least. */
-const FRAMES = 32;
-const FRAME = 256;
+const FRAMES = 64;
+const FRAME = 192;
 /** The sample that the centres of these are chosen from. */
 const FRAME_SAMPLE = 256;
 /** How many more than k are kept by their scores, beside an eighth of k. */
