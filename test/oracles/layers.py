@@ -425,6 +425,9 @@ class Case:
                 value = np.abs(value) + 0.5
             weight.assign(value)
         variables = [weight if self.version == 2 else weight.value for weight in weights]
+        for layer in self.running:
+            if getattr(layer, "stateful", False):
+                layer.reset_states()
         taught = [i for i, weight in enumerate(weights) if weight.trainable and "renorm" not in weight.name]
         with tf.GradientTape() as tape:
             for x in tensors:
@@ -493,6 +496,8 @@ class Case:
         value = inputs if len(inputs) > 1 else inputs[0]
         mask = None
         for layer in self.layers:
+            if layer.__class__.__name__.startswith("Random"):
+                return layer(value, training=False)
             takes = mask is not None and layer.supports_masking
             value, before = (layer(value, mask=mask) if takes and layer.__class__.__name__ in MASKED
                              else layer(value)), value
