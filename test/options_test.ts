@@ -113,7 +113,7 @@ test.each(all.filter(([, before]) => before[0] === model))("%s tells of what is 
     [Promise.resolve(model), PROMISE],
     [{ predict() {}, layers: [] }, "a tf.LayersModel, which loadModel makes one of"],
     ["resnet50", '"resnet50"'],
-    [image, "an object"],
+    [image, "{ data: Float32Array of 12, shape: [2, 2, 3] }"],
   ];
   for (const [value, kind] of wrong) {
     expect(await told(name, value, ...before.slice(1))).toBe(
@@ -213,7 +213,7 @@ describe("images", () => {
     [7, "7"],
     [undefined, "undefined"],
     [[image], "an array"],
-    [{ data: [1, 2, 3], shape: [1, 1, 3] }, "an object"],
+    [{ data: [1, 2, 3], shape: [1, 1, 3] }, "{ data: Array of 3, shape: [1, 1, 3] }"],
   ])("%o is none", async (wrong, kind) => {
     const message = await toImage(wrong as never).catch((error) => `${error}`);
     expect(message).toMatch(/^TypeError: An image is what loadImage or photo gives/);

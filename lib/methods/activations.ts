@@ -10,7 +10,7 @@
 import { shapeList } from "../model/graph.ts";
 import type { NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
-import { checkModel, type Model } from "../model/model.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { abortSignal, arrayOf, readOptions, text } from "../options.ts";
 import { forward, item } from "../probe/forward.ts";
 import { Activations } from "../results/activations.ts";
@@ -74,8 +74,9 @@ export async function activations(
   image: ImageLike,
   options: Partial<ActivationsOptions> = {},
 ): Promise<Activations> {
-  await checkModel("activations", model);
+  checkModel("activations", model);
   const { layer, layers, channels, signal } = readOptions("activations", ActivationsOptions, options);
+  await checkReady("activations", model);
   if (layer !== undefined && layers !== undefined) {
     throw new TypeError("activations takes either layer or layers: received both.");
   }

@@ -14,7 +14,7 @@ import { type CodesPart, readCodes } from "../data/codes_file.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { kindOf } from "../errors.ts";
 import { InputReader } from "../model/inputs.ts";
-import { checkModel, type Model } from "../model/model.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { readOptions, text, WalkOptions, whole } from "../options.ts";
 import { Codes, type CodesFile } from "../results/codes.ts";
 import { type CodesKeeper, keepInFile, keepInMemory } from "../results/codes_keeper.ts";
@@ -112,10 +112,11 @@ export async function codes(
   dataset: Dataset,
   options: Partial<CodesOptions> = {},
 ): Promise<Codes | CodesFile> {
-  await checkModel("codes", model);
+  checkModel("codes", model);
   const { thumbnail, file, ...run } = readOptions("codes", CodesOptions, options);
   const { batchSize, signal, onProgress } = run;
   const reader = new InputReader("codes", model, dataset, run);
+  await checkReady("codes", model);
   const { layer = beforeLast(model) } = run;
   model.layer(layer);
   const { size } = reader;

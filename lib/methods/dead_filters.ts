@@ -11,7 +11,7 @@
 import { type NdArray, sizeOf } from "../array.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { InputReader } from "../model/inputs.ts";
-import { checkModel, type Model, outputOf } from "../model/model.ts";
+import { checkModel, checkReady, type Model, outputOf } from "../model/model.ts";
 import { arrayOf, readOptions, WalkOptions, within } from "../options.ts";
 import { type DeadFilterRow, DeadFilters } from "../results/dead_filters.ts";
 import { withProgress } from "../results/progress.ts";
@@ -138,10 +138,11 @@ export async function deadFilters(
   dataset: Dataset,
   options: Partial<DeadFiltersOptions> = {},
 ): Promise<DeadFilters> {
-  await checkModel("deadFilters", model);
+  checkModel("deadFilters", model);
   const { layers, hardly, ...run } = readOptions("deadFilters", DeadFiltersOptions, options);
   const { batchSize, signal, onProgress } = run;
   const reader = new InputReader("deadFilters", model, dataset, run);
+  await checkReady("deadFilters", model);
   const names = [...new Set(layers ?? rectified(model))];
   names.forEach((name) => model.layer(name));
   if (names.length === 0) {

@@ -9,7 +9,7 @@
 import { isNdArray, type NdArray, ndarray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
-import { checkModel, type Model } from "../model/model.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { readOptions, RunOptions, whole } from "../options.ts";
 import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
@@ -124,12 +124,13 @@ export async function faithfulness(
   attribution: MapToTest | readonly MapToTest[],
   options: Partial<FaithfulnessOptions> = {},
 ): Promise<Faithfulness> {
-  await checkModel("faithfulness", model);
+  checkModel("faithfulness", model);
   const { target: asked, baseline, steps, seed, onProgress, ...run } = readOptions(
     "faithfulness",
     FaithfulnessOptions,
     options,
   );
+  await checkReady("faithfulness", model);
   const maps = (Array.isArray(attribution) ? attribution : [attribution]) as readonly MapToTest[];
   for (const map of maps) {
     if (isNdArray(map?.map)) {

@@ -10,7 +10,7 @@
 import type { layers as tfLayers } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { headOf } from "../model/ending.ts";
-import { checkModel, type LayerInfo, type Model } from "../model/model.ts";
+import { checkModel, checkReady, type LayerInfo, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, text } from "../options.ts";
 import { diagnoseFilter, noiseThreshold } from "../probe/filter_diagnostics.ts";
 import { type FilterRow, Filters } from "../results/filters.ts";
@@ -120,8 +120,9 @@ export async function filters(
   model: Model,
   options: Partial<FiltersOptions> & Pick<FiltersOptions, "layer">,
 ): Promise<Filters> {
-  await checkModel("filters", model);
+  checkModel("filters", model);
   const { layer, channels } = readOptions("filters", FiltersOptions, options);
+  await checkReady("filters", model);
   const info = model.layer(layer);
   const all = await weightsOf(model, info);
   const total = all.shape[3];

@@ -14,7 +14,7 @@ import { principalComponents } from "../embed/pca.ts";
 import { embed } from "../embed/tsne/tsne.ts";
 import { floatsFor } from "../memory.ts";
 import { InputReader } from "../model/inputs.ts";
-import { checkModel, type Model } from "../model/model.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, oneOf, readOptions, WalkOptions, whole } from "../options.ts";
 import { randomStream, shuffled } from "../random.ts";
 import { firstOf } from "../probe/batches.ts";
@@ -197,9 +197,10 @@ export async function linearProbes(
   dataset: Dataset,
   options: Partial<LinearProbesOptions> = {},
 ): Promise<LinearProbes> {
-  await checkModel("linearProbes", model);
+  checkModel("linearProbes", model);
   const all = readOptions("linearProbes", LinearProbesOptions, options);
   const reader = new InputReader("linearProbes", model, dataset, { labelled: true, ...all });
+  await checkReady("linearProbes", model);
   const { layers = defaultLayers(model), embedding, seed, signal, onProgress } = all;
   const order = model.layers.map(({ name }) => name);
   layers.forEach((name) => model.layer(name));

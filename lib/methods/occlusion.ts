@@ -9,7 +9,7 @@
 
 import type { NdArray } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
-import { checkModel, type Model } from "../model/model.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { readOptions, RunOptions, text, whole } from "../options.ts";
 import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { type Baseline, checkBaseline, makeBaseline } from "../probe/attribution/baseline.ts";
@@ -152,8 +152,9 @@ export async function occlusion(
   images: ImageLike | readonly ImageLike[],
   options: Partial<OcclusionOptions> = {},
 ): Promise<Occlusion | Occlusions> {
-  await checkModel("occlusion", model);
+  checkModel("occlusion", model);
   const given = readOptions("occlusion", OcclusionOptions, options);
+  await checkReady("occlusion", model);
   const { target, baseline, seed, onProgress } = given;
   checkBaseline(baseline);
   const many = Array.isArray(images);

@@ -9,7 +9,7 @@ import { resize } from "../codec.ts";
 import { type Dataset, dataset, isDataset } from "../data/dataset.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type ImageView, InputReader } from "../model/inputs.ts";
-import { checkModel, type Model } from "../model/model.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { readOptions, WalkOptions, whole } from "../options.ts";
 import { item } from "../probe/forward.ts";
 import { forwardAll, forwardEach } from "../scan/forward_all.ts";
@@ -72,8 +72,9 @@ export async function predict(
   images: ImageLike | readonly ImageLike[] | Dataset,
   options: Partial<PredictOptions> = {},
 ): Promise<Prediction | Collection<Prediction>> {
-  await checkModel("predict", model);
+  checkModel("predict", model);
   const { top, ...run } = readOptions("predict", PredictOptions, options);
+  await checkReady("predict", model);
   const { output } = model;
   output.checkVector(`For maps use activations(model, image, { layer: ${JSON.stringify(output.layer)} }).`);
   const isNumbers = output.kind === "numbers";

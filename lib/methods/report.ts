@@ -6,7 +6,7 @@
 
 import { type ImageLike, toImage } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
-import { checkModel, type Model } from "../model/model.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, RunOptions, whole } from "../options.ts";
 import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
@@ -85,12 +85,13 @@ export async function report(
   methods: Methods,
   options: Partial<ReportOptions> = {},
 ): Promise<Report> {
-  await checkModel("report", model);
+  checkModel("report", model);
   const { target, baseline, steps, seed, batchSize, signal, onProgress, ...read } = readOptions(
     "report",
     ReportOptions,
     options,
   );
+  await checkReady("report", model);
   const entries = entriesOf(methods);
   const chosen = read.layers && topDown(model, read.layers);
   const source = await toImage(image);

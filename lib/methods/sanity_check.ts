@@ -8,7 +8,7 @@
 
 import { type ImageLike, toImage } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
-import { checkModel, type Model } from "../model/model.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { abortSignal, arrayOf, callback, oneOf, readOptions, whole } from "../options.ts";
 import { attributionInputs } from "../probe/attribution/inputs.ts";
 import {
@@ -99,12 +99,13 @@ export async function sanityCheck(
   method: AttributionMethod,
   options: Partial<SanityCheckOptions> = {},
 ): Promise<SanityCheck> {
-  await checkModel("sanityCheck", model);
+  checkModel("sanityCheck", model);
   const { target, mode, randomLabels, seed, signal, onProgress, ...read } = readOptions(
     "sanityCheck",
     SanityCheckOptions,
     options,
   );
+  await checkReady("sanityCheck", model);
   if (typeof method !== "function") {
     throw new TypeError(`sanityCheck wants an attribution method, as saliency: received ${kindOf(method)}.`);
   }

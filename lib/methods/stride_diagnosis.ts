@@ -12,7 +12,7 @@
 import { checkDataset, type Dataset, type SkippedImage } from "../data/dataset.ts";
 import { kindOf } from "../errors.ts";
 import { InputReader } from "../model/inputs.ts";
-import { checkModel, type Model } from "../model/model.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, type OnBadImage, readOptions, WalkOptions, whole } from "../options.ts";
 import { BAND_EDGES, filterSpectrum, measureAliasing } from "../probe/spectrum.ts";
 import { withProgress } from "../results/progress.ts";
@@ -159,13 +159,14 @@ export async function strideDiagnosis(
   if (!Array.isArray(models)) {
     throw new TypeError(`strideDiagnosis compares models: wanted an array, as [model]; received ${kindOf(models)}.`);
   }
-  for (const model of models) await checkModel("strideDiagnosis", model);
+  for (const model of models) checkModel("strideDiagnosis", model);
   checkDataset("strideDiagnosis", dataset);
   const { layers, images, onProgress, ...run } = readOptions(
     "strideDiagnosis",
     StrideDiagnosisOptions,
     options,
   );
+  for (const model of models) await checkReady("strideDiagnosis", model);
   if (models.length === 0) throw new RangeError("There is no model to diagnose; wanted at least one.");
   const chosen = models.map((model) => layersOf(model, layers));
   models.forEach((model, i) => {

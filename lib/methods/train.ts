@@ -5,7 +5,7 @@
  */
 
 import { checkDataset, type Dataset } from "../data/dataset.ts";
-import { checkModel, type Model } from "../model/model.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { flag, readOptions } from "../options.ts";
 import { TrainingSpec } from "../probe/training/options.ts";
 import { trainAsRead } from "../probe/training/train.ts";
@@ -66,9 +66,10 @@ export async function train(
   dataset: Dataset,
   options: Partial<TrainOptions> = {},
 ): Promise<History> {
-  await checkModel("train", model);
+  checkModel("train", model);
   checkDataset("train", dataset);
   const { live, ...spec } = readOptions("train", TrainOptions, options);
+  await checkReady("train", model);
   const { order } = model.preprocess;
   if (!live) return new History(await trainAsRead(model, dataset, spec), { order });
   const { validation, epochs } = spec;

@@ -57,20 +57,26 @@ export interface ModelOptions {
 }
 
 /**
- * Whether a model can be asked: the one check of all methods.
- *
  * @param asker the function that wants a model, as `"saliency"`
- * @throws {TypeError} if it is none, has been disposed of, or takes more than one image
+ * @throws {TypeError} if it is none
+ */
+export function checkModel(asker: string, model: unknown): asserts model is Model {
+  if (model instanceof Model) return;
+  const { predict, layers } = (model ?? {}) as Partial<LayersModel>;
+  const found = typeof predict === "function" && Array.isArray(layers)
+    ? "a tf.LayersModel, which loadModel makes one of"
+    : kindOf(model);
+  throw new TypeError(`${asker} wants a model, as await loadModel("resnet50") gives one: received ${found}.`);
+}
+
+/**
+ * Whether a model can be asked: the one check of all methods, once their options are read.
+ *
+ * @param asker the function that asks it, as `"saliency"`
+ * @throws {TypeError} if it has been disposed of, or takes more than one image
  * @throws {ModelError} if a weight is no number
  */
-export async function checkModel(asker: string, model: Model): Promise<void> {
-  if (!(model instanceof Model)) {
-    const { predict, layers } = (model ?? {}) as Partial<LayersModel>;
-    const found = typeof predict === "function" && Array.isArray(layers)
-      ? "a tf.LayersModel, which loadModel makes one of"
-      : kindOf(model);
-    throw new TypeError(`${asker} wants a model, as await loadModel("resnet50") gives one: received ${found}.`);
-  }
+export async function checkReady(asker: string, model: Model): Promise<void> {
   const { network } = model;
   const name = JSON.stringify(model.name);
   if (model.disposed) {

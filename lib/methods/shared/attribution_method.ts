@@ -6,7 +6,7 @@
  */
 
 import type { ImageLike } from "../../data/image.ts";
-import { checkModel, type Model } from "../../model/model.ts";
+import { checkModel, checkReady, type Model } from "../../model/model.ts";
 import { readOptions, RunOptions } from "../../options.ts";
 import { type AttributionInput, type Pair, pairsOf, resolveForImages } from "../../probe/attribution/inputs.ts";
 import { isOutput, type Target } from "../../probe/target.ts";
@@ -90,8 +90,9 @@ export function attributionMethod<
     images: ImageLike | readonly ImageLike[],
     given: Partial<Options> = {},
   ): Promise<Item | Collection<Item>> => {
-    await checkModel(name, model);
+    checkModel(name, model);
     const options = readOptions(name, type, given);
+    await checkReady(name, model);
     const { pairs, many } = await pairsOf(model, images, options.target);
     const found = await attribute({
       model,

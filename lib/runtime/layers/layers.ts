@@ -68,8 +68,12 @@ function make(cls: LayerClass, fromConfig: Entry[1], config: Config, rest: unkno
     layer = fromConfig(cls, shown, ...rest);
   } catch (error) {
     if (error instanceof LayerError) throw error;
+    // TensorFlow.js looks into a configuration without a check: what JavaScript says of that helps nobody.
+    const why = error instanceof TypeError
+      ? "a value of its configuration is of another type than Keras writes"
+      : messageOf(error).split(/[.\n]/)[0];
     throw new LayerError(
-      `${title} cannot be made: ${messageOf(error).split(/[.\n]/)[0]}. ${REMEDY}`,
+      `${title} cannot be made: ${why}. ${REMEDY}`,
       { cause: error },
     );
   }
