@@ -82,7 +82,7 @@ describe("words", () => {
     expect(html).toContain("class 5000");
   });
 
-  test("a chart of 10,000 names and one of 10,000 series", async () => {
+  longTest("a chart of 10,000 names and one of 10,000 series", async () => {
     const axis = { x: { title: "" }, y: { title: "share" } };
     const x = names(10_000).map((_, i) => i);
     const many = names(10_000).map((label, i) => ({ label, x: [0, 1], y: [0, i] }));

@@ -37,7 +37,7 @@ async function measure(backend: BackendName, calls: number): Promise<Taken[]> {
 }
 
 // A call takes 40 ms on software WebGPU, and its buffers are counted one by one.
-test.each(backends.map((backend) => [backend, backend === "webgpu" ? long(50, 12) : long(1000, 60)] as const))(
+test.each(backends.map((backend) => [backend, backend === "webgpu" ? long(50, 6) : long(1000, 30)] as const))(
   "on %s, %i calls of each probe, failed and aborted ones too, leave memory where it was",
   async (backend, calls) => {
     const all = await measure(backend, calls);

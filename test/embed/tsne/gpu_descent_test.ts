@@ -8,7 +8,7 @@ import { normalStream } from "../../../lib/random.ts";
 import { embed, type TsneOptions } from "../../../lib/embed/tsne/tsne.ts";
 import { graphicsDevice } from "../../../lib/runtime/webgpu.ts";
 import { digits, maxDifference } from "../digits.ts";
-import { long, skipFor } from "../../long.ts";
+import { longTest, skipFor } from "../../long.ts";
 
 const graphics = await graphicsDevice({ software: true }).catch((error) =>
   skipFor(`tests on a graphics device: ${error.message}`, error)
@@ -228,7 +228,7 @@ describe.skipIf(!graphics)("t-SNE on a graphics device", () => {
     }
   });
 
-  test.each(long<Components[]>([2, 3], [2]))(
+  longTest.each<Components>([2, 3])(
     "maps digits in %i dimensions as the processor does",
     async (components) => {
       const { points } = await digits();

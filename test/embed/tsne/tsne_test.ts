@@ -5,6 +5,7 @@ import { nearestAccuracy, trustworthiness } from "../../../lib/embed/quality.ts"
 import { tsne } from "../../../lib/methods/tsne.ts";
 import { normalStream } from "../../../lib/random.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
+import { long } from "../../long.ts";
 import { digits, maxDifference, oracle } from "../digits.ts";
 
 async function someDigits(count: number): Promise<NdArray> {
@@ -27,24 +28,27 @@ function divergence({ count, starts, neighbors, values }: Affinities, map: Array
 }
 
 describe("t-SNE of the digits", () => {
-  test.each(["exact", "mesh"] as const)("is as good as openTSNE's, with repulsion %s", async (repulsion) => {
-    const wanted = (await oracle()).digits;
-    const { points, labels } = await digits();
-    // The divergence of single maps differs by 2 % from seed to seed.
-    const seeds = [0, 1];
-    const mean = { klDivergence: 0, trustworthiness: 0, accuracy: 0 };
-    for (const seed of seeds) {
-      const { points: map, klDivergence, affinities } = await embed(points, { repulsion, seed });
-      expect(map.shape).toEqual([1797, 2]);
-      expect(klDivergence).toBeCloseTo(divergence(affinities, map.data), 3);
-      mean.klDivergence += klDivergence / seeds.length;
-      mean.trustworthiness += trustworthiness(points, map) / seeds.length;
-      mean.accuracy += await nearestAccuracy(map, labels) / seeds.length;
-    }
-    expect(mean.klDivergence).toBeLessThan(1.01 * wanted.klDivergence);
-    expect(mean.trustworthiness).toBeGreaterThan(wanted.trustworthiness - 0.002);
-    expect(mean.accuracy).toBeGreaterThan(wanted.accuracy - 0.003);
-  });
+  test.each(long<("exact" | "mesh")[]>(["exact", "mesh"], ["mesh"]))(
+    "is as good as openTSNE's, with repulsion %s",
+    async (repulsion) => {
+      const wanted = (await oracle()).digits;
+      const { points, labels } = await digits();
+      // The divergence of single maps differs by 2 % from seed to seed.
+      const seeds = [0, 1];
+      const mean = { klDivergence: 0, trustworthiness: 0, accuracy: 0 };
+      for (const seed of seeds) {
+        const { points: map, klDivergence, affinities } = await embed(points, { repulsion, seed });
+        expect(map.shape).toEqual([1797, 2]);
+        expect(klDivergence).toBeCloseTo(divergence(affinities, map.data), 3);
+        mean.klDivergence += klDivergence / seeds.length;
+        mean.trustworthiness += trustworthiness(points, map) / seeds.length;
+        mean.accuracy += await nearestAccuracy(map, labels) / seeds.length;
+      }
+      expect(mean.klDivergence).toBeLessThan(1.01 * wanted.klDivergence);
+      expect(mean.trustworthiness).toBeGreaterThan(wanted.trustworthiness - 0.002);
+      expect(mean.accuracy).toBeGreaterThan(wanted.accuracy - 0.003);
+    },
+  );
 
   test("steps along the gradient of the divergence", async () => {
     const points = await someDigits(120);
