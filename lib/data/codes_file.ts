@@ -29,6 +29,9 @@ export interface CodesPart {
   readonly codes: NdArray;
 }
 
+/** Under this name a file says how many images its data set had: more than there are rows, where some were left out. */
+const IMAGES = "convlens.images";
+
 /** This many bytes of codes make a group of rows, which is held in memory, encoded and written together. */
 const GROUP = 2e6;
 /** Pictures are written as they are; codes are encoded number by number, and take many times their bytes meanwhile. */
@@ -49,12 +52,14 @@ export class CodesWriter {
   /**
    * Begins a file.
    *
+   * @param size how many images the data set has
    * @param has whether the codes come with predictions and pictures
    * @throws {RangeError} if the folder does not exist
    */
   static async create(
     path: string,
     about: CodesAbout,
+    size: number,
     has: { predictions: boolean; pictures: boolean },
   ): Promise<CodesWriter> {
     const text = (name: string): ParquetColumn => ({ name, kind: "text" });
@@ -68,7 +73,7 @@ export class CodesWriter {
       { name: "code", kind: "vectors" },
     ];
     try {
-      return new CodesWriter(await ParquetWriter.create(path, columns), about);
+      return new CodesWriter(await ParquetWriter.create(path, columns, new Map([[IMAGES, String(size)]])), about);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       throw new RangeError(`The folder of ${JSON.stringify(path)} does not exist. Make it first, or name another.`, {
@@ -148,21 +153,22 @@ async function distinct(path: string, table: ParquetFile, column: string): Promi
 }
 
 /**
- * Checks that a file may be written: there is none, or one of as many codes that are about the same, as when a cell is
- * run again.
+ * Checks that a file may be written: there is none, or one of codes of as many images that are about the same, as when a
+ * cell is run again.
  *
  * @throws {RangeError} if there is a file with anything else
  */
-export async function checkReplaceable(path: string, about: string, count: number): Promise<void> {
+export async function checkReplaceable(path: string, about: string, size: number): Promise<void> {
   const remedy = "Remove it, or name another file.";
   const table = await open(path).catch((error) => {
     throw new RangeError(`${path} exists already, and is no file of codes. ${remedy}`, { cause: error });
   });
   if (!table) return;
   const found = (await distinct(path, table, "about")).join(" + ");
-  if (found !== about || table.count !== count) {
+  const images = Number(table.notes.get(IMAGES) ?? table.count);
+  if (found !== about || images !== size) {
     throw new RangeError(
-      `${path} exists already, with ${table.count} codes of ${JSON.stringify(found)}; now it would hold ${count} of ` +
+      `${path} exists already, with ${images} codes of ${JSON.stringify(found)}; now it would hold ${size} of ` +
         `${JSON.stringify(about)}. ${remedy}`,
     );
   }

@@ -117,6 +117,7 @@ export class ParquetWriter {
     path: string,
     partial: string,
     columns: readonly ParquetColumn[],
+    notes: ReadonlyMap<string, string>,
     file: Deno.FsFile,
   ) {
     this.#path = path;
@@ -130,7 +131,7 @@ export class ParquetWriter {
       codec: "UNCOMPRESSED",
       statistics: false,
       createdBy: "convlens",
-      kvMetadata: [SUM_KEY],
+      kvMetadata: [SUM_KEY, ...notes.entries().map(([key, value]) => ({ key, value }))],
     });
     this.#bytes.appendBytes(utf8(SUM_MARK + NO_SUM));
   }
@@ -138,16 +139,21 @@ export class ParquetWriter {
   /**
    * Begins a file. What writers that were killed have left of it is removed.
    *
+   * @param notes what the file says of itself, by name
    * @throws {Deno.errors.NotFound} if its folder does not exist
    */
-  static async create(path: string, columns: readonly ParquetColumn[]): Promise<ParquetWriter> {
+  static async create(
+    path: string,
+    columns: readonly ParquetColumn[],
+    notes: ReadonlyMap<string, string> = new Map(),
+  ): Promise<ParquetWriter> {
     const specifier = "npm:hyparquet-writer@0.17.0";
     const library = await import(specifier) as Writing;
     await removeAbandoned(path);
     const partial = partialName(path);
     writing.add(join(partial));
     const file = await Deno.open(partial, { write: true, createNew: true });
-    return new ParquetWriter(library, path, partial, columns, file);
+    return new ParquetWriter(library, path, partial, columns, notes, file);
   }
 
   /**
@@ -217,6 +223,8 @@ export class ParquetFile {
   readonly columns: readonly string[];
   /** How many rows there are. */
   readonly count: number;
+  /** What the file says of itself, by name. */
+  readonly notes: ReadonlyMap<string, string>;
   readonly #path: string;
   readonly #library: Hyparquet;
   readonly #metadata: Metadata;
@@ -227,6 +235,7 @@ export class ParquetFile {
     this.#metadata = metadata;
     this.columns = library.parquetSchema(metadata).children.map(({ element }) => element.name);
     this.count = Number(metadata.num_rows);
+    this.notes = new Map(metadata.key_value_metadata?.map(({ key, value = "" }) => [key, value]));
   }
 
   /**

@@ -68,7 +68,7 @@ export async function keepInFile(
   has: { predictions: boolean; pictures: boolean },
 ): Promise<CodesKeeper<CodesFile>> {
   await checkReplaceable(path, about.about, size);
-  const writer = await CodesWriter.create(path, about, has);
+  const writer = await CodesWriter.create(path, about, size, has);
   const sample = new CodesSample(size);
   let length = 0;
   let zeros = 0;
