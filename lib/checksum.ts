@@ -1,5 +1,5 @@
 /**
- * SHA-256 of what is written, so that a file that was damaged later is told from a whole one.
+ * SHA-256 of what is written, so that a file that was damaged later is noticed.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Reading files, from disk and from the web: a file that another file names stands in that one's folder or below, and no
+ * Reading files, from disk and from the web: a file that another file names is in that one's folder or below, and no
  * more is read than was promised.
  *
  * @module
@@ -15,7 +15,7 @@ export class FileError extends Error {
   override name = "FileError";
 }
 
-/** The path in a `file:` address; a `%` that stands for nothing stays. */
+/** The path in a `file:` address; a `%` that encodes nothing stays. */
 export function pathOf(url: URL): string {
   try {
     return fileURLToPath(url);
@@ -28,7 +28,7 @@ export function pathOf(url: URL): string {
 /** A path of this machine, or an address, as errors show it: without its query, which may hold a password. */
 export const placeOf = (url: URL): string => url.protocol === "file:" ? pathOf(url) : `${url.origin}${url.pathname}`;
 
-/** A part of an address as people read it; a `%` that stands for nothing stays. */
+/** A part of an address as people read it; a `%` that encodes nothing stays. */
 export function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
@@ -43,7 +43,7 @@ function uncovered(name: string): string {
   return plain === name ? name : uncovered(plain);
 }
 
-/** What is wrong with the name of a file that stands in another file, if anything is. */
+/** What is wrong with the name of a file that another file gives, if anything is. */
 function faultOf(name: unknown): string | undefined {
   if (typeof name !== "string") return `it is ${kindOf(name)}`;
   const plain = uncovered(name);
@@ -57,11 +57,11 @@ function faultOf(name: unknown): string | undefined {
 }
 
 /**
- * The address of a file that another file names, as a manifest its weights. It stands in the same folder or below: of
+ * The address of a file that another file names, as a manifest its weights. It is in the same folder or below: of
  * the web, on the same host, asked with the same query (a token) besides its own; on disk, under just this name.
  *
  * @param owner the file that names it
- * @param name what stands there
+ * @param name the name as the other file gives it
  * @throws {FileError} if the name is none, or leads anywhere else
  */
 export function fileNamedBy(owner: URL, name: unknown): URL {
@@ -116,7 +116,7 @@ function take(room: { bytes: number }, bytes: number): void {
   room.bytes -= bytes;
 }
 
-/** The folders in which a file's own files may stand: where it stands, and where it does if it is a symbolic link. */
+/** The folders in which a file's own files may be: its own, and that of its target if it is a symbolic link. */
 const foldersOf = async (path: string) => [await Deno.realPath(dirname(path)), dirname(await Deno.realPath(path))];
 
 async function fromDisk(path: string, { room, owner }: ReadLimits): Promise<Uint8Array<ArrayBuffer>> {
@@ -124,7 +124,7 @@ async function fromDisk(path: string, { room, owner }: ReadLimits): Promise<Uint
   if (owner && !(await foldersOf(pathOf(owner))).some((folder) => real.startsWith(folder + sep))) {
     throw new FileError(`it is a symbolic link that leads out of the folder, to ${real}; copy the file itself there`);
   }
-  // Asked before it is opened: opening a pipe waits for whoever writes into it, and a device never ends.
+  // Asked before it is opened: opening a pipe waits for its writer, and a device never ends.
   const info = await Deno.stat(real);
   if (!info.isFile) throw new FileError(`it is ${info.isDirectory ? "a folder" : "a device or pipe"}; wanted a file`);
   take(room, info.size);

@@ -217,7 +217,7 @@ function isSource(value: unknown): value is ImageSource {
   return typeof value === "string" || [URL, Uint8Array, ArrayBuffer, Blob].some((type) => value instanceof type);
 }
 
-/** @throws {TypeError} if a `file:` address names no file of this machine, or holds a `%` that stands for nothing */
+/** @throws {TypeError} if a `file:` address names no file of this machine, or holds a `%` that encodes nothing */
 function pathOf(url: URL): string {
   try {
     return fileURLToPath(url);

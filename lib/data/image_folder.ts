@@ -125,7 +125,7 @@ class Walker {
   constructor(readonly root: string) {}
 
   /**
-   * The images and sub-folders that stand directly in a folder.
+   * The images and sub-folders directly in a folder.
    *
    * @param inside its path inside the root, "" for the root itself
    */
@@ -194,7 +194,7 @@ function passedOverNote(passedOver: readonly PassedOver[]): string {
  *
  * Read are files that end in `.jpg`, `.jpeg`, `.jfif`, `.png`, `.webp`, `.gif`, `.tif`, `.tiff` or `.avif`, in the order
  * of their names, those deeper in a sub-folder too. BMP, HEIC and SVG are not read: convert them to PNG. What is passed
- * over stands in `summary` with the reason; a sub-folder without images stays a label, with 0 images, so that the
+ * over is in `summary` with the reason; a sub-folder without images stays a label, with 0 images, so that the
  * numbers of the classes do not move. Ids are paths inside the folder, as `"cat/01.jpg"`.
  *
  * @param path the folder; a relative one is meant from the working directory of now, also when that changes later

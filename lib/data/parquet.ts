@@ -57,7 +57,7 @@ function rowsOf(values: ParquetValues): (string | null | Uint8Array | number[])[
 }
 
 const PARQUET = "PAR1";
-/** What stands before the checksum, and as many letters as it has, which stand for it while it is computed. */
+/** What comes before the checksum, and the placeholder of the checksum while it is computed. */
 const SUM_MARK = "\nsha256 of this file with zeros here: ";
 const NO_SUM = "0".repeat(64);
 const SUM_AT = PARQUET.length + SUM_MARK.length;
@@ -70,7 +70,7 @@ const utf8 = (text: string) => new TextEncoder().encode(text);
 /** The parts that this process is writing. */
 const writing = new Set<string>();
 
-/** The name of a part that is being written: who writes it can be told from it. */
+/** The name of a part that is being written: it says which process writes it. */
 function partialName(path: string): string {
   const host = Deno.hostname().replace(/[^\w-]/g, "_");
   return `${path}.${host}.${Deno.pid}.${crypto.randomUUID().slice(0, 8)}.partial`;
@@ -248,7 +248,7 @@ export class ParquetFile {
     const info = await Deno.stat(path).catch((error: Error) => error);
     if (info instanceof Deno.errors.NotFound) return null;
     if (info instanceof Error) throw info;
-    // Opening a pipe would wait for whoever writes into it.
+    // Opening a pipe would wait for its writer.
     if (!info.isFile) {
       throw new RangeError(`${path} is ${info.isDirectory ? "a folder" : "a device or pipe"}; wanted a Parquet file.`);
     }

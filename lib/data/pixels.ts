@@ -10,10 +10,10 @@ import { extent, type NdArray } from "../array.ts";
 const brief = (value: number) => String(Number(value.toPrecision(3))).replace("-", "−");
 
 /**
- * What is odd about an image's pixels, in a sentence; empty where nothing is.
+ * What is unusual about an image's pixels, in a sentence; empty where nothing is.
  *
  * @param image `[h, w, c]`
- * @param ranged whether they should be 0…255; else only pixels that are all alike are odd
+ * @param ranged whether they should be 0…255; else only pixels that are all alike are unusual
  */
 export function oddPixels({ data, shape }: NdArray, ranged: boolean): string {
   const channels = shape[2];
@@ -36,7 +36,7 @@ export function oddPixels({ data, shape }: NdArray, ranged: boolean): string {
 
 const remarks = new WeakMap<NdArray, string>();
 
-/** Notes what is odd about the image that was made into a view. */
+/** Notes what is unusual about the image that was made into a view. */
 export function setPixelRemark(view: NdArray, remark: string): void {
   if (remark) remarks.set(view, remark);
 }

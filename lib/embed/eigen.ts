@@ -16,7 +16,7 @@ export interface Eigen {
 
 /**
  * @param matrix symmetric, `[n, n]`, row by row; it is not changed
- * @throws {Error} if the steps do not settle, which finite numbers do not make happen
+ * @throws {Error} if the steps do not converge, which finite numbers do not make happen
  */
 export function eigenSymmetric(matrix: Float64Array, n: number): Eigen {
   const v = matrix.slice();
@@ -104,7 +104,7 @@ export function eigenSymmetric(matrix: Float64Array, n: number): Eigen {
         if (Math.abs(e[m]) <= Number.EPSILON * size) break;
       }
       if (m === l) break;
-      if (round === 60) throw new Error(`The eigenvalues of a ${n}×${n} matrix did not settle.`);
+      if (round === 60) throw new Error(`The eigenvalues of a ${n}×${n} matrix did not converge.`);
       let g = (d[l + 1] - d[l]) / (2 * e[l]);
       let r = Math.hypot(g, 1);
       g = d[m] - d[l] + e[l] / (g + (g >= 0 ? r : -r));

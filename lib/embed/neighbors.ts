@@ -62,7 +62,7 @@ const PROBES = 72;
 /** Points of the sample for each cell, and rounds of Lloyd's algorithm. */
 const SAMPLE = 16;
 const ROUNDS = 6;
-/** Where all are compared, they stand in up to so many cells, of this many points at least. */
+/** Where all are compared, they are put into at most this many cells, of at least this many points. */
 const FRAMES = 64;
 const FRAME = 192;
 /** The sample that the centres of these are chosen from. */

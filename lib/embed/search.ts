@@ -165,7 +165,7 @@ export function search(member: KernelMember, job: SearchJob, report: Report<numb
       : desk.who.slice(from, to).filter((_, i) => desk.halfSquares[from + i] < Infinity);
     if (desk.probes) offerProbed(desk, from, to);
     else offerAll(desk, queries, home);
-    if (job.ordered) { for (const query of queries) settle(desk, query); }
+    if (job.ordered) { for (const query of queries) chooseNearest(desk, query); }
     report(queries.length);
   });
 }
@@ -235,7 +235,7 @@ function fill({ list, queryCount }: Desk, end: number): number {
   return end;
 }
 
-/** Offers the candidates of a cell to the queries that stand in the list from one place to another. */
+/** Offers the candidates of a cell to the queries at the places of the list from one to another. */
 function offerCell(desk: Desk, cell: number, from: number, to: number): void {
   const { kernels, dimensions, queries, own, panels, halves, ids, kept, scores, indices, room, seenAt, lengthsAt } =
     desk;
@@ -255,7 +255,7 @@ function offerCell(desk: Desk, cell: number, from: number, to: number): void {
 }
 
 /** Puts the neighbours of a query in their order, with their distances in 64 bits. */
-function settle(desk: Desk, query: number): void {
+function chooseNearest(desk: Desk, query: number): void {
   const { kernels, k, kept, scores, indices, scored, found } = desk;
   const first = query * kept;
   kernels.sort(scores + 4 * first, indices + 4 * first, kept);

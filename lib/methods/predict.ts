@@ -47,7 +47,7 @@ const KEPT = 32;
  * @returns rows `{ label, index, probability }`, the likeliest first, or `{ label, index, value }` where the outputs are no
  *   probabilities; for an array or a data set a {@linkcode Collection} with one
  *   {@linkcode Prediction} an image, which shows itself as one figure; images of a data set that cannot be read are left
- *   out and stand in its `skipped`
+ *   out and are listed in its `skipped`
  * @throws {RangeError} if `top` is not a whole number ≥ 1, or the network puts out a number that is not finite
  * @throws {TypeError} if the model puts out maps, or does not read images
  *

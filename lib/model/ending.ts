@@ -180,7 +180,7 @@ export function endingOf(place: Place): Ending {
   return activation === "sigmoid" && parts.every(({ exact }) => exact) ? through() : plain(activation);
 }
 
-/** Which scores of a network are wanted: what a Worker is told. */
+/** Which scores of a network are wanted: sent to a Worker. */
 export interface HeadOptions {
   /** The index of the output. */
   readonly index: number;
@@ -201,7 +201,7 @@ export interface Head {
 /** The layer that makes a tensor, also inside a nested model. */
 export const makerOf = (tensor: SymbolicTensor): layers.Layer => inward({ tensor }).tensor.sourceLayer;
 
-/** Finds where the scores of an output are made, through nested models and whatever stands behind the activation. */
+/** Finds where the scores of an output are made, through nested models and whatever follows the activation. */
 export function headOf(network: LayersModel, { index, bare }: HeadOptions): Head {
   const output = network.outputs[index];
   const ending = bare ? endingOf({ tensor: output }) : null;

@@ -53,7 +53,7 @@ export function layersTo(network: LayersModel, tensors: readonly SymbolicTensor[
   };
   tensors.forEach(visit);
   const found = new Set(seen.values());
-  // A Sequential takes over the tensors of a model that stands first in it.
+  // A Sequential takes over the tensors of a model that is its first layer.
   return network.layers.filter((layer) => found.has(layer) || graphOf(layer)?.outputs.some(({ id }) => seen.has(id)));
 }
 

@@ -75,7 +75,7 @@ export class InputReader implements AsyncIterable<ImageView> {
     const { labelled, signal } = this.#options;
     const named = JSON.stringify(this.#dataset.name);
     const skipped: SkippedImage[] = this.#skipped = [];
-    const odd: { id: string; remark: string }[] = [];
+    const unusual: { id: string; remark: string }[] = [];
     let walked = 0;
     for await (const { known, read } of unreadItems(this.#dataset)) {
       signal?.throwIfAborted();
@@ -95,7 +95,7 @@ export class InputReader implements AsyncIterable<ImageView> {
         skipped.push({ id: known.id, reason: this.#reasonToSkip(known.id, error) });
       }
       const remark = image && pixelRemark(image.view);
-      if (remark) odd.push({ id: known.id, remark });
+      if (remark) unusual.push({ id: known.id, remark });
       if (image) yield { ...known, ...image, place: walked - skipped.length };
       walked++;
       if (walked === this.size && this.size < this.#dataset.size) break;
@@ -105,9 +105,9 @@ export class InputReader implements AsyncIterable<ImageView> {
         `The data set ${named} says that it holds ${this.#dataset.size} images, and gave ${walked}.`,
       );
     }
-    if (odd.length) {
-      const [{ id, remark }] = odd;
-      const which = odd.length === 1 ? "one image" : `${odd.length} of ${walked} images`;
+    if (unusual.length) {
+      const [{ id, remark }] = unusual;
+      const which = unusual.length === 1 ? "one image" : `${unusual.length} of ${walked} images`;
       console.log(`convlens: ${which} of ${named} may not hold what was meant, as ${JSON.stringify(id)}. ${remark}`);
     }
     if (skipped.length === walked) {

@@ -155,7 +155,7 @@ function noted(network: LayersModel, url: URL) {
   }
 }
 
-/** How a network wants its pixels: as asked or known, else as its own layers tell. */
+/** How a network wants its pixels: as asked or known, else as its own layers say. */
 async function pixelsFor(
   network: LayersModel,
   known?: Preprocess,

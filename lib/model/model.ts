@@ -242,7 +242,7 @@ export class Model extends Shown {
     return ndarray(preprocess(view, this.preprocess, channels), [view.shape[0], view.shape[1], channels]);
   }
 
-  /** Whether the weights have been freed, here or by whoever made the network. */
+  /** Whether the weights have been freed, here or by the code that made the network. */
   get disposed(): boolean {
     const { _refCount: uses, weights } = this.network as unknown as {
       _refCount: number;

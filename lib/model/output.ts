@@ -156,7 +156,7 @@ export class ModelOutput {
   readonly #of: number;
   /** What makes logits into probabilities; null where there are none. */
   readonly #link: "softmax" | "sigmoid" | null;
-  /** Whether what it ends with cannot be seen, and was told. */
+  /** Whether what it ends with cannot be seen, and was given by the user. */
   readonly #isHidden: boolean;
   /** Whether the network itself puts out logits. */
   readonly #raw: boolean;

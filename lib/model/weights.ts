@@ -27,7 +27,7 @@ export async function firstInvalid(
   }
 }
 
-/** What the weights hold that were found to be numbers; training, and whoever sets weights, puts new data there. */
+/** What the weights hold that were found to be numbers; training, and setting weights, puts new data there. */
 const sound = new WeakSet<object>();
 
 /**

@@ -89,7 +89,7 @@ export function percentileOfMagnitudes(values: ArrayLike<number>, percentile: nu
   return magnitudes[Math.max(0, Math.ceil((percentile / 100) * magnitudes.length) - 1)];
 }
 
-/** What is odd about a map as the end of a sentence, as `"is 0 everywhere"`; empty where it has a peak. */
+/** What is unusual about a map as the end of a sentence, as `"is 0 everywhere"`; empty where it has a peak. */
 export function oddityOf({ data }: NdArray): string {
   const [min, max] = extent(data);
   const numbers = data.reduce((count, value) => count + Number(Number.isFinite(value)), 0);
@@ -179,7 +179,7 @@ export class Attribution extends Shown {
   }
 
   /**
-   * What is odd about the map, and why: that it is 0 everywhere, nowhere above 0, the same everywhere or not finite; empty
+   * What is unusual about the map, and why: that it is 0 everywhere, nowhere above 0, the same everywhere or not finite; empty
    * for a map with a peak.
    */
   get remark(): string {
@@ -260,7 +260,7 @@ export class Attribution extends Shown {
   }
 
   /**
-   * The photo, the map and the map over the photo, under the image's name and the target; the scale stands above them.
+   * The photo, the map and the map over the photo, under the image's name and the target; the scale is above them.
    *
    * @internal
    */
@@ -275,7 +275,7 @@ export class Attribution extends Shown {
   }
 
   /**
-   * What the last colour stands for, in a few words, and what is odd about the map.
+   * What the last colour means, in a few words, and what is unusual about the map.
    *
    * @internal
    */

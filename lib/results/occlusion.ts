@@ -281,7 +281,7 @@ export class Occlusion extends Result<OcclusionRow> {
     }, ${where}`;
   }
 
-  /** What is odd about a map: that the square changes nothing, or lowers it nowhere; empty where it lowers it somewhere. */
+  /** What is unusual about a map: that the square changes nothing, or lowers it nowhere; empty where it lowers it somewhere. */
   #remark(map: OcclusionMap): string {
     const { data } = map[this.#watched]!;
     const [low, high] = extent(data);

@@ -40,7 +40,7 @@ export class Collection<Item extends Shown> extends Array<Item> {
     return Array;
   }
 
-  /** A sheet: one row for each result, under its name; how to read them stands below, where it is the same for all. */
+  /** A sheet: one row for each result, under its name; how to read them is said once below, where it is the same for all. */
   figure(): Figure {
     const rows = this.map((item) => item.sheetRow());
     const title = `${this.#title} (${this.length})`;

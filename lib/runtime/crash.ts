@@ -106,7 +106,7 @@ export class CrashGuard {
       cause,
     });
     this.#crash = crash;
-    // Whoever else computes at this time must not read what the crash may have damaged.
+    // Other computations at this time must not read what the crash may have damaged.
     for (const id of this.#live) this.#lost.add(id);
     const wasm = this.#dead = this.#backend.wasm;
     // What is disposed of on the way out of the call must not meet the next trap.

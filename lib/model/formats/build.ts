@@ -38,7 +38,7 @@ export function knownClasses(tf: TF) {
 
 /** Makes a layer, or a network, of its configuration. It has no weights before it knows its input. */
 export function makeLayer<T = layers.Layer>(tf: TF, className: string, config: object): T {
-  // What makes it stands beside its class: layers are made so that they compute what Keras does.
+  // What makes it is registered beside its class: layers are made so that they compute what Keras does.
   const [Class, fromConfig] = knownClasses(tf)[className];
   return (fromConfig as unknown as LayerClass<T>["fromConfig"])(Class, config, {}, true);
 }

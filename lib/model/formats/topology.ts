@@ -26,7 +26,7 @@ export const arrayAt = (value: unknown, field: string): unknown[] =>
 export const textAt = (value: unknown, field: string): string =>
   typeof value === "string" && value !== "" ? value : refuse(field, value, "a text");
 
-/** One use of one output of a layer: its name, which use, which output, and what the layer that takes it is told. */
+/** One use of one output of a layer: its name, which use, which output, and the arguments of the layer that takes it. */
 type Use = [layer: string, use: number, output: number, told?: unknown];
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;

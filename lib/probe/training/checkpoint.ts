@@ -36,7 +36,7 @@ const SUM = 32;
 
 const ANEW = "Remove it to start anew, or name another file.";
 
-/** Where a checkpoint stands until it is whole. */
+/** The path of a checkpoint until it is whole. */
 const unfinished = (path: string) => `${path}.new`;
 
 /**

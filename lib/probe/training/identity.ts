@@ -23,7 +23,7 @@ import { partsOf } from "./weights.ts";
 type Layer = layers.Layer;
 type Plain = Record<string, unknown>;
 
-/** What of a layer's configuration is named, repeats what is told elsewhere, or matters before training only. */
+/** What of a layer's configuration is named, repeats what is said elsewhere, or matters before training only. */
 const LEFT_OUT = /^(name|trainable|dtype|layers?|cells?|(batch_?)?input_?shape|.*initializer)$/i;
 
 const isPlain = (value: unknown): value is Plain =>

@@ -28,7 +28,7 @@ export interface Samples {
   close(): void;
 }
 
-/** What tells one data set from another: how many images, and checksums over their ids, labels and pixels. */
+/** What distinguishes one data set from another: how many images, and checksums over their ids, labels and pixels. */
 export type DataSums = Readonly<Record<"images" | "ids" | "labels" | "pixels", number | string>>;
 
 /** A checksum's first digits, as errors show it. */

@@ -171,7 +171,7 @@ class Passes {
     return { from: [tensor.id], pass: (inputs) => [...inputs] };
   }
 
-  /** What stands before the last activation. */
+  /** What comes before the last activation. */
   #ofLogits(tensor: SymbolicTensor, loss: Loss, visit: Visit): End {
     const layer = tensor.sourceLayer;
     const kind = layer.getClassName();

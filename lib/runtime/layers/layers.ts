@@ -133,7 +133,7 @@ function refuseValues(title: string, className: string, config: Config): void {
 }
 
 /**
- * Checks what the ways through a network here leave out: masks, and layers that are told to behave as in training.
+ * Checks what our own passes through a network leave out: masks, and layers that are called as in training.
  *
  * @throws {LayerError} if the network has one
  */
