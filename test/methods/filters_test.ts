@@ -135,8 +135,9 @@ describe("layouts", () => {
     expect(deep.weights.data).toEqual(await net.getLayer("deep").getWeights()[0].data());
     const up = await filters(model, { layer: "up" });
     expect(up.weights.shape).toEqual([2, 2, 6, 5]);
-    const own = tf.tidy(() => net.getLayer("up").getWeights()[0].transpose([0, 1, 3, 2]).dataSync());
-    expect(up.weights.data).toEqual(own);
+    const turned = net.getLayer("up").getWeights()[0].transpose([0, 1, 3, 2]);
+    expect(up.weights.data).toEqual(await turned.data());
+    turned.dispose();
     model.dispose();
   });
 
