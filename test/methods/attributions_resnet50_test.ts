@@ -52,7 +52,7 @@ describe("ResNet-50's dog", () => {
     });
   }, 60_000);
 
-  test("the maps gather on the dog's head", async () => {
+  longTest("the maps gather on the dog's head", async () => {
     const target = "French bulldog";
     const plain = await saliency(model, dog, { target });
     expect(plain.target.index).toBe(BULLDOG);

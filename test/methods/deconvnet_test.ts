@@ -9,6 +9,7 @@ import { smallZfnet } from "../../lib/model/architectures/zfnet.ts";
 import { doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { buildCaptumNet, captumNets, imageOf, inRgb } from "./captum_nets.ts";
 import { landscape, redImage, tinyNet, wavesNet } from "../nets.ts";
+import { longTest } from "../long.ts";
 
 const backends = (await doctor()).rows.filter((row) => row.available).map(({ name }) => name);
 const { name: chosen } = await useBackend((Deno.env.get("CONVLENS_BACKEND") ?? "auto") as "auto");
@@ -146,7 +147,7 @@ test("colours come back in RGB order from a network that reads BGR", async () =>
   net.dispose();
 });
 
-test("ResNet-50: a unit's picture stays in its receptive field, a class's covers the dog", async () => {
+longTest("ResNet-50: a unit's picture stays in its receptive field, a class's covers the dog", async () => {
   const model = await loadModel("resnet50");
   const dog = await loadImage(new URL("../oracles/fixtures/dog_224.png", import.meta.url));
   const unit = await deconvnet(model, dog, { target: { layer: "activation_3", channel: 7 } });

@@ -15,6 +15,7 @@ import { smallZfnet } from "../../lib/model/architectures/zfnet.ts";
 import { runTraining } from "../../lib/probe/training/train.ts";
 import runs from "./fixtures/training.json" with { type: "json" };
 import { type Frozen, thaw } from "./fixtures/training.ts";
+import { longTest } from "../long.ts";
 
 let images: Dataset;
 beforeAll(async () => {
@@ -118,7 +119,7 @@ describe("a first layer of 7×7 and stride 2 instead of 11×11 and stride 4", ()
     models.push(await trained("coarse"), await trained("fine"));
   });
 
-  test("covers more of the middle frequencies, and its second layer aliases less", async () => {
+  longTest("covers more of the middle frequencies, and its second layer aliases less", async () => {
     const { rows: [coarse, fine] } = await strideDiagnosis(models, await cifar10({ split: "test", limit: 20 }), {
       images: 2,
     });

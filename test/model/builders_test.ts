@@ -115,7 +115,7 @@ describe("ZFNet", () => {
 });
 
 describe("other networks", () => {
-  test("AlexNet has the paper's geometry and as many weights as without groups", async () => {
+  longTest("AlexNet has the paper's geometry and as many weights as without groups", async () => {
     await using(alexnet, async (model) => {
       expect(model.params).toBe(62_378_344);
       const wanted = {

@@ -92,7 +92,7 @@ async function memoryErrorOf(run: Promise<unknown>): Promise<string> {
   return error.message;
 }
 
-describe.each(backends)("on %s", (backend) => {
+describe.each(long(backends, backends.filter((backend) => backend === "wasm")))("on %s", (backend) => {
   let model: Model;
   beforeAll(async () => {
     await useBackend(backend);

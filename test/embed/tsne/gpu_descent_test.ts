@@ -136,7 +136,7 @@ describe.skipIf(!graphics)("t-SNE on a graphics device", () => {
     });
   });
 
-  test("the same bytes each time, also in other portions", async () => {
+  longTest("the same bytes each time, also in other portions", async () => {
     const affinities = someAffinities(700, 1);
     const start = cloud(700, 2, 1e-4);
     const maps: DescentProgress[][] = [];

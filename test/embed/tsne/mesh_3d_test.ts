@@ -5,6 +5,7 @@ import { embed } from "../../../lib/embed/tsne/tsne.ts";
 import { digits } from "../digits.ts";
 import { alone } from "../kernels/kernels_on_main.ts";
 import { clusters, error } from "./forces.ts";
+import { longTest } from "../../long.ts";
 
 /** The sums over all pairs, in double precision, with Student's t of two degrees of freedom. */
 function exact(map: Float32Array): { forces: Float64Array; z: number } {
@@ -50,7 +51,7 @@ async function byMesh(map: Float32Array, length = lengthFor(map.length / 3)) {
 }
 
 describe("repulsion in three dimensions", () => {
-  test("is the exact one within 0.5 % while a map of 1,797 digits forms, early, midway and late", async () => {
+  longTest("is the exact one within 0.5 % while a map of 1,797 digits forms, early, midway and late", async () => {
     const { points } = await digits();
     const stages: [number, Float32Array][] = [];
     await embed(points, {

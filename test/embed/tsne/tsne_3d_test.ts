@@ -11,7 +11,7 @@ import { normalStream } from "../../../lib/random.ts";
 import { embed, type TsneOptions } from "../../../lib/embed/tsne/tsne.ts";
 import { digits, maxDifference } from "../digits.ts";
 import { alone } from "../kernels/kernels_on_main.ts";
-import { long } from "../../long.ts";
+import { longTest } from "../../long.ts";
 
 /** In space, on the processor. */
 const space: Partial<TsneOptions> = { components: 3, engine: "wasm" };
@@ -48,7 +48,7 @@ function spans({ data, shape: [, columns] }: NdArray): number[] {
 }
 
 describe("t-SNE in three dimensions", () => {
-  test.each(long<("exact" | "mesh")[]>(["exact", "mesh"], ["mesh"]))(
+  longTest.each<"exact" | "mesh">(["exact", "mesh"])(
     "of the digits is as good as openTSNE's and scikit-learn's, with repulsion %s",
     async (repulsion) => {
       const url = new URL("../../oracles/fixtures/tsne_space.json", import.meta.url);
