@@ -89,14 +89,30 @@ export function percentileOfMagnitudes(values: ArrayLike<number>, percentile: nu
   return magnitudes[Math.max(0, Math.ceil((percentile / 100) * magnitudes.length) - 1)];
 }
 
-/** What is unusual about a map as the end of a sentence, as `"is 0 everywhere"`; empty where it has a peak. */
-export function oddityOf({ data }: NdArray): string {
-  const [min, max] = extent(data);
-  const numbers = data.reduce((count, value) => count + Number(Number.isFinite(value)), 0);
-  if (numbers < data.length) return `has ${data.length - numbers} values of ${data.length} that are not finite`;
-  if (min === max) return `is ${min === 0 ? "0" : `the same, ${brief(min)},`} everywhere`;
-  return max <= 0 ? "is nowhere above 0" : "";
+/** A map without a peak. */
+export interface FlatMap {
+  /** Why it has none: it is 0 everywhere, the same everywhere, nowhere above 0, or some of it is no number. */
+  readonly kind: "zero" | "constant" | "negative" | "not finite";
+  /** The same as the end of a sentence, as `"is 0 everywhere"`. */
+  readonly text: string;
 }
+
+/** Whether a map has no peak; null where it has one. */
+export function flatMapOf({ data }: NdArray): FlatMap | null {
+  const [min, max] = extent(data);
+  const bad = data.reduce((count, value) => count + Number(!Number.isFinite(value)), 0);
+  if (bad > 0) return { kind: "not finite", text: `has ${bad} values of ${data.length} that are not finite` };
+  if (min === 0 && max === 0) return { kind: "zero", text: "is 0 everywhere" };
+  if (min === max) return { kind: "constant", text: `is the same, ${brief(min)}, everywhere` };
+  return max <= 0 ? { kind: "negative", text: "is nowhere above 0" } : null;
+}
+
+/** Why a map has no peak; why it is 0 depends on the method. */
+const WHY: Record<Exclude<FlatMap["kind"], "zero">, string> = {
+  "constant": "No pixel counts more than another.",
+  "negative": "Nothing speaks for the target, some pixels speak against it.",
+  "not finite": "The score or what it is made of is beyond 32-bit numbers, or a weight is no number.",
+};
 
 /** Why a gradient is 0. */
 const NO_GRADIENT =
@@ -183,16 +199,8 @@ export class Attribution extends Shown {
    * for a map with a peak.
    */
   get remark(): string {
-    const oddity = oddityOf(this.map);
-    if (!oddity) return "";
-    const why = /is 0/.test(oddity)
-      ? this.#whyZero
-      : /nowhere/.test(oddity)
-      ? "Nothing speaks for the target, some pixels speak against it."
-      : /finite/.test(oddity)
-      ? "The score or what it is made of is beyond 32-bit numbers, or a weight is no number."
-      : "No pixel counts more than another.";
-    return `The map ${oddity}. ${why}`;
+    const flat = flatMapOf(this.map);
+    return flat ? `The map ${flat.text}. ${flat.kind === "zero" ? this.#whyZero : WHY[flat.kind]}` : "";
   }
 
   /**
@@ -336,7 +344,7 @@ export class Attribution extends Shown {
     const [min, max] = extent(this.map.data);
     const at = this.map.data.indexOf(max);
     const [height, width] = this.map.shape;
-    const peak = oddityOf(this.map).replace(/^is /, "") ||
+    const peak = flatMapOf(this.map)?.text.replace(/^is /, "") ??
       `greatest at row ${Math.floor(at / width)}, column ${at % width}`;
     return `score ${brief(this.score)} · map ${height}×${width}, ${brief(min)} … ${brief(max)}, ${peak}`;
   }

@@ -9,7 +9,7 @@ import type { Curve } from "../data/records.ts";
 import type { Block, Chart } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { fixed } from "../format.ts";
-import { type AttributionTarget, oddityOf, targetText } from "./attribution.ts";
+import { type AttributionTarget, flatMapOf, targetText } from "./attribution.ts";
 import { Result } from "./result.ts";
 
 export type { Curve };
@@ -139,9 +139,10 @@ const named = (baseline: string) => baseline === "custom" ? "an image of one's o
 /** A sentence on each map without a peak: the order of equal pixels is random, as the control's. */
 export function remarksOn(maps: readonly { method: string; map: NdArray }[]): string {
   return maps.flatMap(({ method, map }) => {
-    const oddity = oddityOf(map);
-    const random = /everywhere/.test(oddity) ? ": its pixels are in a random order" : "";
-    return oddity ? [`The map of ${method} ${oddity}${random}.`] : [];
+    const flat = flatMapOf(map);
+    if (!flat) return [];
+    const isRandom = flat.kind === "zero" || flat.kind === "constant";
+    return [`The map of ${method} ${flat.text}${isRandom ? ": its pixels are in a random order" : ""}.`];
   }).join(" ");
 }
 

@@ -9,7 +9,7 @@ import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { inRows } from "../figure/parts.ts";
 import { fixed } from "../format.ts";
-import { type Attribution, oddityOf } from "./attribution.ts";
+import { type Attribution, flatMapOf } from "./attribution.ts";
 import { Result } from "./result.ts";
 
 /** How alike the trained model's map and a randomised model's are. */
@@ -58,13 +58,13 @@ export class SanityCheck extends Result<SanityRow> {
     const { model, method, name, targetText } = this.trained;
     const { kind = "" } = this.trained.target;
     const noun = ["class", "label"].includes(kind) ? kind : "target";
-    const oddity = oddityOf(this.trained.map);
+    const flat = flatMapOf(this.trained.map);
     const empty = !this.passed && this.score < FAILS_FROM;
     const outcome = empty
-      ? `fails: the trained model's map ${oddity}`
+      ? `fails: the trained model's map ${flat?.text}`
       : `${this.passed ? "passes" : "fails"}: ${fixed2(this.score)} of the map is left`;
     const title = `${model} · sanity check of ${method} · ${outcome} · ${targetText} · ${name}`;
-    const caption = (oddity && `As trained: ${this.trained.remark} `) +
+    const caption = (flat ? `As trained: ${this.trained.remark} ` : "") +
       `${
         this.#mode === "cascading"
           ? "All layers from the top down to the one named have random weights"
@@ -110,7 +110,7 @@ export class SanityCheck extends Result<SanityRow> {
 
 /** Whether a map is lost as it should be; one that is the same everywhere had nothing to lose. */
 export const passes = (left: number, { map }: Attribution): boolean =>
-  left < FAILS_FROM && !/everywhere|finite/.test(oddityOf(map));
+  left < FAILS_FROM && ["negative", undefined].includes(flatMapOf(map)?.kind);
 
 /** A method fails if so much of its map is left. */
 export const FAILS_FROM = 0.5;
