@@ -1,0 +1,118 @@
+/**
+ * A day in the notebook: 1,399 photos of one's own are read.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import process from "node:process";
+import sharp from "npm:sharp@0.35.5";
+import type { NdArray } from "../../lib/array.ts";
+import { type ImageFolder, imageFolder } from "../../lib/data/image_folder.ts";
+import { photo } from "../../lib/data/photo.ts";
+import { catsVsDogsConvnet } from "../../lib/model/architectures/builders.ts";
+import { InputReader } from "../../lib/model/inputs.ts";
+import { randomStream } from "../../lib/random.ts";
+import { plainResize } from "../lanczos.ts";
+import type { Benchmark, Line } from "./harness.ts";
+
+/** As many as the lecture's photos of cats and dogs. */
+const PHOTOS = 1399;
+
+/**
+ * Photos as a camera's, reduced to a few hundred pixels' side: parts of the catalogue's photos, as JPEG files in two
+ * folders, cat and dog. They are made anew each time, and the same each time.
+ */
+export async function withPhotos<T>(
+  use: (photos: ImageFolder, path: string) => Promise<T>,
+  count = PHOTOS,
+): Promise<T> {
+  const folder = await Deno.makeTempDir({ prefix: "convlens-photos-" });
+  const random = randomStream(1);
+  const names = ["cat", "dog", "tabby", "beagles"] as const;
+  try {
+    for (const label of ["cat", "dog"]) await Deno.mkdir(join(folder, label));
+    const sources = await Promise.all(names.map(async (name) => {
+      const { data, shape: [height, width] } = await photo(name);
+      return { pixels: Uint8Array.from(data), height, width };
+    }));
+    for (let i = 0; i < count; i++) {
+      const { pixels, height, width } = sources[i % names.length];
+      const part = 0.7 + 0.3 * random();
+      const [partHeight, partWidth] = [Math.floor(part * height), Math.floor(part * width)];
+      const at = {
+        left: Math.floor(random() * (width - partWidth)),
+        top: Math.floor(random() * (height - partHeight)),
+      };
+      const label = i % 2 ? "dog" : "cat";
+      await sharp(pixels, { raw: { height, width, channels: 3 } })
+        .extract({ ...at, width: partWidth, height: partHeight })
+        .resize({ width: 320 + Math.floor(180 * random()) })
+        .jpeg({ quality: 90 })
+        .toFile(join(folder, label, `${String(i).padStart(4, "0")}.jpg`));
+    }
+    return await use(await imageFolder(folder), folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Milliseconds on the clock and of all cores together that some work takes for each of some images. */
+async function costOf(
+  name: string,
+  images: number,
+  work: () => Promise<unknown>,
+): Promise<{ name: string; wall: number; cpu: number }> {
+  const before = process.cpuUsage();
+  const start = performance.now();
+  await work();
+  const wall = (performance.now() - start) / images;
+  const { user, system } = process.cpuUsage(before);
+  return { name, wall, cpu: (user + system) / 1000 / images };
+}
+
+/** How photos were read before: one after the other, checked and resized in plain JavaScript. */
+async function readPlainly(path: string, side: number): Promise<NdArray> {
+  const { data, info: { height, width } } = await sharp(await Deno.readFile(path)).raw().toBuffer({
+    resolveWithObject: true,
+  });
+  const pixels = Float32Array.from(data);
+  if (pixels.findIndex((value) => !(Math.abs(value) <= 65_535)) >= 0) throw new RangeError(path);
+  return plainResize({ data: pixels, shape: [height, width, 3] }, [side, side], "crop");
+}
+
+async function reading(): Promise<Line[]> {
+  const side = 64;
+  const model = await catsVsDogsConvnet({ size: side, seed: 1 });
+  try {
+    return await withPhotos(async (photos, path) => {
+      const paths: string[] = [];
+      for await (const { known: { id } } of photos.unread()) paths.push(join(path, id));
+      const some = paths.filter((_, i) => i % 10 === 0);
+      const walk = async () => {
+        for await (const { view } of new InputReader("bench", model, photos)) if (view.data.length === 0) throw view;
+      };
+      const costs = [
+        await costOf("bare sharp, decoding only, one by one", some.length, async () => {
+          for (const path of some) await sharp(path).raw().toBuffer();
+        }),
+        await costOf("before: one by one, in JavaScript", some.length, async () => {
+          for (const path of some) await readPlainly(path, side);
+        }),
+        await costOf("now: 1,399 photos the first time", PHOTOS, walk),
+        await costOf("now: 1,399 photos again", PHOTOS, walk),
+      ];
+      const [, before] = costs;
+      return costs.flatMap(({ name, wall, cpu }, i): Line[] => [
+        { name, median: wall, unit: "ms", ...(i > 1 && { ratio: wall / before.wall }) },
+        { name: "  of all cores together", median: cpu, unit: "ms", ...(i === 2 && { goal: 4 }) },
+      ]);
+    });
+  } finally {
+    model.dispose();
+  }
+}
+
+export default [
+  { name: "1,399 photos read at 64 × 64, a photo", run: reading },
+] satisfies Benchmark[];
