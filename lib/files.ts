@@ -1,11 +1,12 @@
 /**
  * Reading files, from disk and from the web: a file that another file names is in that one's folder or below, and no
- * more is read than was promised.
+ * more is read than was promised. Writing them, so that a reader finds a whole file or none.
  *
  * @module
  */
 
-import { dirname, normalize, sep } from "node:path";
+import { basename, dirname, join, normalize, sep } from "node:path";
+import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { kindOf, messageOf } from "./errors.ts";
 
@@ -178,5 +179,86 @@ async function fromWeb(url: URL, { room, owner, timeout = 60_000 }: ReadLimits):
   } finally {
     clearTimeout(timer);
     silence.abort();
+  }
+}
+
+/** The parts that this process is writing. */
+const writing = new Set<string>();
+
+/** The name of a part that is being written: it says which process writes it. */
+function partialName(path: string): string {
+  const host = Deno.hostname().replace(/[^\w-]/g, "_");
+  return `${path}.${host}.${Deno.pid}.${crypto.randomUUID().slice(0, 8)}.partial`;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // The process of another user is alive too.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Removes what killed writers on this machine have left of a file or folder. */
+async function removeAbandoned(path: string): Promise<void> {
+  const [folder, name] = [dirname(path), basename(path)];
+  const [, host] = partialName("").split(".");
+  for await (const { name: found } of Deno.readDir(folder)) {
+    if (!found.startsWith(`${name}.${host}.`) || !found.endsWith(".partial")) continue;
+    const pid = Number(found.slice(name.length + host.length + 2).split(".")[0]);
+    const partial = join(folder, found);
+    if (!Number.isInteger(pid) || (pid === Deno.pid ? writing.has(partial) : isAlive(pid))) continue;
+    await Deno.remove(partial, { recursive: true }).catch(() => {}); // Another new writer was faster.
+  }
+}
+
+/**
+ * The name that a file or folder has until it is whole: in the same folder as its own. What writers that were killed have
+ * left of it is removed.
+ *
+ * @throws {Deno.errors.NotFound} if its folder does not exist
+ */
+export async function partialOf(path: string): Promise<string> {
+  await removeAbandoned(path);
+  const partial = partialName(path);
+  writing.add(join(partial));
+  return partial;
+}
+
+/** Says that nothing is written under this name any more. */
+export function releasePartial(partial: string): void {
+  writing.delete(join(partial));
+}
+
+/** Writes a file and waits until it is on the disk. */
+export async function writeChunks(
+  path: string,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<void> {
+  using file = await Deno.open(path, { write: true, createNew: true });
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length;) at += await file.write(chunk.subarray(at));
+  }
+  // On the disk before its name is: else a power cut could leave the name without the content.
+  await file.sync();
+}
+
+/**
+ * Makes a file or folder under another name, and puts it into its place when it is whole. If that fails, nothing is left
+ * of it, and what stood there still does.
+ *
+ * @param make writes what is to stand at `path` to the name that it is given
+ */
+export async function replaceWhole(path: string, make: (partial: string) => Promise<void>): Promise<void> {
+  const partial = await partialOf(path);
+  try {
+    await make(partial);
+    await Deno.rename(partial, path);
+  } catch (error) {
+    await Deno.remove(partial, { recursive: true }).catch(() => {});
+    throw error;
+  } finally {
+    releasePartial(partial);
   }
 }

@@ -2,7 +2,18 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 /** Small things in `lib/` itself that every room may import. */
-const EVERYONES = ["array", "errors", "options", "random", "format", "memory", "files", "checksum", "image_file"];
+const EVERYONES = [
+  "array",
+  "errors",
+  "options",
+  "random",
+  "format",
+  "memory",
+  "files",
+  "checksum",
+  "image_file",
+  "zip",
+];
 
 /** Which room may import which, beside itself and what is everyone's. */
 const ARROWS: Record<string, string[]> = {
@@ -15,6 +26,7 @@ const ARROWS: Record<string, string[]> = {
   files: [],
   checksum: [],
   image_file: [],
+  zip: [],
   codec: [],
   runtime: [],
   workers: [],
@@ -137,6 +149,7 @@ describe("the import graph", () => {
       "lib/codec.ts": /npm:sharp@/,
       "lib/data/table.ts": /npm:nodejs-polars@/,
       "lib/data/parquet.ts": /npm:hyparquet/,
+      "lib/zip.ts": /npm:fflate@/,
       "lib/figure/text.ts": /npm:opentype\.js@/,
       "lib/runtime/wasm.ts": /npm:@tensorflow\/tfjs-backend-wasm@/,
     };

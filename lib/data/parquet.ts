@@ -8,11 +8,10 @@
  * @module
  */
 
-import { basename, dirname, join } from "node:path";
-import process from "node:process";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import { Checksum } from "../checksum.ts";
 import { kindOf, messageOf } from "../errors.ts";
+import { partialOf, releasePartial } from "../files.ts";
 
 type Writing = typeof import("npm:hyparquet-writer@0.17.0");
 type Hyparquet = typeof import("npm:hyparquet@1.31.5");
@@ -67,37 +66,6 @@ const SUM_KEY = { key: "convlens.checksum", value: "sha256" };
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
-/** The parts that this process is writing. */
-const writing = new Set<string>();
-
-/** The name of a part that is being written: it says which process writes it. */
-function partialName(path: string): string {
-  const host = Deno.hostname().replace(/[^\w-]/g, "_");
-  return `${path}.${host}.${Deno.pid}.${crypto.randomUUID().slice(0, 8)}.partial`;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    // The process of another user is alive too.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-/** Removes what killed writers on this machine have left of a file. */
-async function removeAbandoned(path: string): Promise<void> {
-  const [folder, name] = [dirname(path), basename(path)];
-  const [, host] = partialName("").split(".");
-  for await (const { name: found } of Deno.readDir(folder)) {
-    if (!found.startsWith(`${name}.${host}.`) || !found.endsWith(".partial")) continue;
-    const pid = Number(found.slice(name.length + host.length + 2).split(".")[0]);
-    const partial = join(folder, found);
-    if (!Number.isInteger(pid) || (pid === Deno.pid ? writing.has(partial) : isAlive(pid))) continue;
-    await Deno.remove(partial).catch(() => {}); // Another new writer was faster.
-  }
-}
-
 /**
  * A Parquet file that is being written. Until it is finished it has another name, in the same folder, so that a
  * reader finds the whole file or none.
@@ -149,9 +117,7 @@ export class ParquetWriter {
   ): Promise<ParquetWriter> {
     const specifier = "npm:hyparquet-writer@0.17.0";
     const library = await import(specifier) as Writing;
-    await removeAbandoned(path);
-    const partial = partialName(path);
-    writing.add(join(partial));
+    const partial = await partialOf(path);
     const file = await Deno.open(partial, { write: true, createNew: true });
     return new ParquetWriter(library, path, partial, columns, notes, file);
   }
@@ -192,7 +158,7 @@ export class ParquetWriter {
   #close(): void {
     if (this.#open) this.#file.close();
     this.#open = false;
-    writing.delete(join(this.#partial));
+    releasePartial(this.#partial);
   }
 
   /** Writes what has been encoded, and uses its memory anew. */
