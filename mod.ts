@@ -73,7 +73,8 @@ export type {
   ActivationsFigureOptions,
   LayerActivations,
 } from "./lib/results/activations.ts";
-export { codes, type CodesOptions, loadCodes } from "./lib/methods/codes.ts";
+export { codes, type CodesOptions } from "./lib/methods/codes.ts";
+export { loadCodes, type LoadCodesOptions } from "./lib/methods/load_codes.ts";
 export type { CodeRow, Codes, CodesFile } from "./lib/results/codes.ts";
 export { compare } from "./lib/methods/compare.ts";
 export { deadFilters, type DeadFiltersOptions } from "./lib/methods/dead_filters.ts";

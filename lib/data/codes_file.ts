@@ -3,7 +3,8 @@
  *
  * Columns: `id`; `label` and `prediction`, null where there is none; `layer`, that put the codes out, and `about`, what
  * they are in a few words, the same in each row; `thumbnail`, the RGB bytes of a small square picture, row by row, if
- * there are pictures; `code`, a list of 32-bit floats.
+ * there are pictures; `code`, a list of 32-bit floats. In a file of several layers a column `code_NAME` for each of them
+ * stands in the place of `layer` and `code`.
  *
  * @module
  */
@@ -18,6 +19,26 @@ export interface CodesAbout {
   readonly about: string;
 }
 
+/** What a file holds. */
+export interface CodesFileParts {
+  /** Several layers, or the one that was asked for by its name alone. */
+  readonly layers: readonly string[] | string;
+  /** What the codes are in a few words, {@linkcode layersText} among them. */
+  readonly about: string;
+  /** How many images the data set has. */
+  readonly size: number;
+  /** Whether the codes come with predictions. */
+  readonly predictions: boolean;
+  /** Whether the codes come with pictures. */
+  readonly pictures: boolean;
+}
+
+/** What `about` calls several layers. */
+export const layersText = (layers: readonly string[]): string => layers.join(", ");
+
+/** What the column of a layer is called where there are several. */
+const PREFIX = "code_";
+
 /** Codes of some images. */
 export interface CodesPart {
   readonly ids: readonly string[];
@@ -25,8 +46,8 @@ export interface CodesPart {
   readonly predictions?: readonly string[];
   /** `[n, side, side, 3]` */
   readonly pictures?: Uint8Array;
-  /** `[n, d]` */
-  readonly codes: NdArray;
+  /** Of each layer `[n, d]`. */
+  readonly codes: readonly NdArray[];
 }
 
 /** Under this name a file says how many images its data set had: more than there are rows, where some were left out. */
@@ -40,11 +61,11 @@ const PICTURE_SHARE = 1 / 16;
 /** Writes codes to a file, part by part. */
 export class CodesWriter {
   readonly #file: ParquetWriter;
-  readonly #about: CodesAbout;
+  readonly #about: CodesFileParts;
   #parts: CodesPart[] = [];
   #bytes = 0;
 
-  private constructor(file: ParquetWriter, about: CodesAbout) {
+  private constructor(file: ParquetWriter, about: CodesFileParts) {
     this.#file = file;
     this.#about = about;
   }
@@ -52,25 +73,22 @@ export class CodesWriter {
   /**
    * Begins a file.
    *
-   * @param size how many images the data set has
-   * @param has whether the codes come with predictions and pictures
    * @throws {RangeError} if the folder does not exist
    */
-  static async create(
-    path: string,
-    about: CodesAbout,
-    size: number,
-    has: { predictions: boolean; pictures: boolean },
-  ): Promise<CodesWriter> {
+  static async create(path: string, about: CodesFileParts): Promise<CodesWriter> {
+    const { layers, size, predictions, pictures } = about;
+    const single = typeof layers === "string";
     const text = (name: string): ParquetColumn => ({ name, kind: "text" });
     const columns: ParquetColumn[] = [
       text("id"),
       text("label"),
-      ...(has.predictions ? [text("prediction")] : []),
-      text("layer"),
+      ...(predictions ? [text("prediction")] : []),
+      ...(single ? [text("layer")] : []),
       text("about"),
-      ...(has.pictures ? [{ name: "thumbnail", kind: "bytes" } as const] : []),
-      { name: "code", kind: "vectors" },
+      ...(pictures ? [{ name: "thumbnail", kind: "bytes" } as const] : []),
+      ...(single ? ["code"] : layers.map((layer) => PREFIX + layer)).map((
+        name,
+      ) => ({ name, kind: "vectors" } as const)),
     ];
     try {
       return new CodesWriter(await ParquetWriter.create(path, columns, new Map([[IMAGES, String(size)]])), about);
@@ -84,7 +102,8 @@ export class CodesWriter {
 
   async add(part: CodesPart): Promise<void> {
     this.#parts.push(part);
-    this.#bytes += part.codes.data.byteLength + PICTURE_SHARE * (part.pictures?.length ?? 0);
+    this.#bytes += part.codes.reduce((sum, { data }) => sum + data.byteLength, 0) +
+      PICTURE_SHARE * (part.pictures?.length ?? 0);
     if (this.#bytes >= GROUP) await this.#write();
   }
 
@@ -94,13 +113,13 @@ export class CodesWriter {
     this.#bytes = 0;
     const ids = parts.flatMap((part) => part.ids);
     const [first] = parts;
-    const length = first.codes.shape[1];
-    const codes = new Float32Array(ids.length * length);
+    const { layers, about } = this.#about;
     const side = first.pictures && first.pictures.length / first.ids.length;
     const pictures = side && new Uint8Array(ids.length * side);
+    const codes = first.codes.map(({ shape: [, length] }) => ({ data: new Float32Array(ids.length * length), length }));
     let row = 0;
     for (const part of parts) {
-      codes.set(part.codes.data, row * length);
+      part.codes.forEach(({ data }, i) => codes[i].data.set(data, row * codes[i].length));
       if (pictures) pictures.set(part.pictures!, row * side);
       row += part.ids.length;
     }
@@ -109,10 +128,10 @@ export class CodesWriter {
       ids,
       parts.flatMap((part) => part.labels),
       ...(first.predictions ? [parts.flatMap((part) => part.predictions!)] : []),
-      same(this.#about.layer),
-      same(this.#about.about),
+      ...(typeof layers === "string" ? [same(layers)] : []),
+      same(about),
       ...(pictures ? [{ data: pictures, length: side }] : []),
-      { data: codes, length },
+      ...codes,
     ];
     await this.#file.write(ids.length, values);
   }
@@ -129,12 +148,15 @@ export class CodesWriter {
   }
 }
 
-const WANTED = ["id", "layer", "about", "code"];
+/** The layers of a file of several; none where it holds one. */
+const severalIn = ({ columns }: ParquetFile): string[] =>
+  columns.filter((name) => name.startsWith(PREFIX)).map((name) => name.slice(PREFIX.length));
 
 /** Opens a file of codes; null if there is no such file. */
 async function open(path: string): Promise<ParquetFile | null> {
   const table = await ParquetFile.open(path);
-  const missing = table && WANTED.filter((column) => !table.columns.includes(column));
+  const wanted = table && severalIn(table).length > 0 ? ["id", "about"] : ["id", "layer", "about", "code"];
+  const missing = table && wanted.filter((column) => !table.columns.includes(column));
   if (missing?.length) {
     throw new RangeError(
       `${path} holds no codes: it has no column ${missing.map((name) => JSON.stringify(name)).join(", ")}. ` +
@@ -174,26 +196,32 @@ export async function checkReplaceable(path: string, about: string, size: number
   }
 }
 
+/** Codes that were read from a file. */
+export type ReadCodes = Points & Required<Pick<Points, "ids" | "labels">> & CodesAbout;
+
 /**
  * Reads a file of codes.
  *
- * @throws {RangeError} if there is no such file, it holds no codes, or codes of several lengths or layers, or it does not
- *   say of what layer, of what images they are
+ * @param choose picks layers, by their names, from those that the file holds; @default all
+ * @throws {RangeError} if there is no such file, it holds no codes, or codes of several lengths, or of several layers in
+ *   one column, or it does not say of what layer, of what images they are
  */
 export async function readCodes(
   path: string,
-): Promise<Points & Required<Pick<Points, "ids" | "labels">> & CodesAbout> {
+  choose: (layers: readonly string[]) => readonly string[] = (layers) => layers,
+): Promise<ReadCodes[]> {
   const table = await open(path);
   if (!table) throw new RangeError(`There is no file ${JSON.stringify(path)}.`);
   const { count, columns } = table;
   if (count === 0) throw new RangeError(`${path} holds no row.`);
-  const layers = await distinct(path, table, "layer");
-  if (layers.length > 1) {
+  const several = severalIn(table);
+  const layers = several.length > 0 ? several : await distinct(path, table, "layer");
+  if (several.length === 0 && layers.length > 1) {
     throw new RangeError(`${path} holds codes of several layers, which cannot be compared: ${layers.join(", ")}.`);
   }
+  const chosen = choose(layers);
   const texts = (column: string) => columns.includes(column) ? table.texts(column) : undefined;
   const predictions = await texts("prediction");
-  const { data, length } = await table.vectors("code");
   const pictures = columns.includes("thumbnail") ? await table.bytes("thumbnail") : undefined;
   const side = pictures && Math.sqrt(pictures.length / 3);
   if (side && !Number.isInteger(side)) {
@@ -201,14 +229,23 @@ export async function readCodes(
       `The thumbnails of ${path} should be squares of RGB bytes: they have ${pictures.length} bytes.`,
     );
   }
-  return {
-    data,
-    shape: [count, length],
+  const about = (await distinct(path, table, "about")).join(" + ");
+  const shared = {
     ids: (await table.texts("id")).map((id, i) => id ?? String(i)),
     labels: await texts("label") ?? new Array(count).fill(undefined),
     ...(predictions?.every((value) => value !== undefined) && { predictions }),
     ...(side && { thumbnails: { data: pictures.data, side } }),
-    layer: layers[0],
-    about: (await distinct(path, table, "about")).join(" + "),
   };
+  const found: ReadCodes[] = [];
+  for (const layer of chosen) {
+    const { data, length } = await table.vectors(several.length > 0 ? PREFIX + layer : "code");
+    found.push({
+      data,
+      shape: [count, length],
+      ...shared,
+      layer,
+      about: about.replace(layersText(layers), () => layer),
+    });
+  }
+  return found;
 }

@@ -10,25 +10,37 @@
 import type { SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
 import { resize } from "../codec.ts";
-import { type CodesPart, readCodes } from "../data/codes_file.ts";
+import { type CodesPart, layersText } from "../data/codes_file.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { kindOf } from "../errors.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
-import { readOptions, text, WalkOptions, whole } from "../options.ts";
+import { arrayOf, oneOf, readOptions, text, WalkOptions, whole } from "../options.ts";
+import type { LayerWanted } from "../probe/forward.ts";
 import { Codes, type CodesFile } from "../results/codes.ts";
 import { type CodesKeeper, keepInFile, keepInMemory } from "../results/codes_keeper.ts";
 import { withProgress } from "../results/progress.ts";
+import { collect, type Collection } from "../results/result.ts";
 import { forwardEach } from "../scan/forward_all.ts";
+import { layersAsked } from "./shared/layers.ts";
 
 /** The options of `codes`. */
 export class CodesOptions extends WalkOptions {
   /**
-   * The layer that puts the codes out; feature maps are laid out as one vector.
+   * The layer that puts the codes out; or `layers`, for several.
    * @default what the classifier, the last layer with weights, reads
    */
   @text()
   layer?: string;
+  /** Several layers, in the order wanted: the images run once for all of them, and codes of each come back. */
+  @arrayOf("layers' names")
+  layers?: readonly string[];
+  /**
+   * What becomes of feature maps `[h, w, c]`: `"none"` lays them out as one vector of h · w · c numbers; `"mean"` and
+   * `"max"` take the mean or the largest value of each map, c numbers. Vectors stay as they are.
+   * @default "none"
+   */
+  @oneOf("none", "mean", "max")
+  pool: "none" | "mean" | "max" = "none";
   /**
    * The side of the small pictures that are kept to show the images; 0 keeps none.
    * @default 32
@@ -38,9 +50,9 @@ export class CodesOptions extends WalkOptions {
   /**
    * A Parquet file to write the codes to, batch by batch, so that they may be more than memory holds: `"codes.parquet"`.
    * {@linkcode loadCodes} reads it, and so do pandas, Polars and DuckDB: columns `id`, `label`, `prediction`, `layer`,
-   * `about`, `thumbnail` (the RGB bytes of the small picture) and `code` (a list of 32-bit floats). It appears when it is
-   * complete. A file that is there already is replaced only if it holds as many codes of the same model, layer and data
-   * set.
+   * `about`, `thumbnail` (the RGB bytes of the small picture) and `code` (a list of 32-bit floats); with `layers` a column
+   * `code_NAME` for each of them, in the place of `layer` and `code`. It appears when it is complete. A file that is there
+   * already is replaced only if it holds as many codes of the same model, layers and data set.
    * @default none: they are kept in memory
    */
   @text()
@@ -72,21 +84,32 @@ function beforeLast({ network, output, name, layers }: Model): string {
 }
 
 /**
- * Runs all images of a data set through a model and keeps what one layer puts out, as one vector an image. Images are
- * read and run in batches: memory holds the codes and the small pictures; with `file` only some batches of them.
+ * Runs all images of a data set through a model and keeps what one layer puts out, or several, as one vector an image.
+ * Images are read and run in batches, once for all layers: memory holds the codes and the small pictures; with `file` only
+ * some batches of them.
  *
  * @param model the model; nothing on it changes
  * @param dataset the images
- * @returns `data` and `shape` `[n, d]`, `ids`, `labels`: an array that `pca`, `tsne` and `neighbors` take; with `file`
- *   what is in the file, without the codes
- * @throws {TypeError} if the model or the data set is none
- * @throws {RangeError} if the layer does not exist, there is no image, or the file exists and holds something else
+ * @returns `data` and `shape` `[n, d]`, `ids`, `labels`: an array that `pca`, `tsne` and `neighbors` take; with `layers` a
+ *   collection of these, one a layer; with `file` what is in the file, without the codes
+ * @throws {TypeError} if the model or the data set is none, or both `layer` and `layers` are given
+ * @throws {RangeError} if a layer does not exist, there is no image, or the file exists and holds something else
+ * @throws {MemoryError} if memory does not hold the codes: use `pool`, `file` or fewer images
  *
  * @example
  * ```ts
  * import { cifar10, codes, loadModel, pca, tsne } from "@convlens/convlens";
  * const images = await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 2000 }));
  * await tsne(pca(images, { components: 50 }));
+ * ```
+ *
+ * @example Several layers in one pass, the mean of each feature map
+ * ```ts
+ * import { cifar10, codes, loadModel } from "@convlens/convlens";
+ * const model = await loadModel("cifar-convnet");
+ * const images = await cifar10({ split: "test", limit: 200 });
+ * const [early, late] = await codes(model, images, { layers: ["conv2", "conv6"], pool: "mean" });
+ * console.log(early.shape, late.shape);
  * ```
  *
  * @example More than fits into memory
@@ -99,61 +122,81 @@ function beforeLast({ network, output, name, layers }: Model): string {
 export function codes(
   model: Model,
   dataset: Dataset,
-  options: Partial<CodesOptions> & { file: string },
-): Promise<CodesFile>;
-/** As above, but the codes are kept in memory. */
+  options: Partial<CodesOptions> & { file: string; layers: readonly string[] },
+): Promise<Collection<CodesFile>>;
+/** As above, but the codes of several layers are kept in memory. */
 export function codes(
   model: Model,
   dataset: Dataset,
-  options?: Partial<CodesOptions> & { file?: undefined },
+  options: Partial<CodesOptions> & { file?: undefined; layers: readonly string[] },
+): Promise<Collection<Codes>>;
+/** As above, but of one layer in a file. */
+export function codes(
+  model: Model,
+  dataset: Dataset,
+  options: Partial<CodesOptions> & { file: string; layers?: undefined },
+): Promise<CodesFile>;
+/** As above, but of one layer in memory. */
+export function codes(
+  model: Model,
+  dataset: Dataset,
+  options?: Partial<CodesOptions> & { file?: undefined; layers?: undefined },
 ): Promise<Codes>;
 export async function codes(
   model: Model,
   dataset: Dataset,
   options: Partial<CodesOptions> = {},
-): Promise<Codes | CodesFile> {
+): Promise<Codes | CodesFile | Collection<Codes> | Collection<CodesFile>> {
   checkModel("codes", model);
-  const { thumbnail, file, ...run } = readOptions("codes", CodesOptions, options);
+  const { thumbnail, file, pool, ...run } = readOptions("codes", CodesOptions, options);
   const { batchSize, signal, onProgress } = run;
   const reader = new InputReader("codes", model, dataset, run);
   await checkReady("codes", model);
-  const { layer = beforeLast(model) } = run;
-  model.layer(layer);
+  const layers = layersAsked("codes", model, run, () => [beforeLast(model)]);
   const { size } = reader;
-  const isClassifier = isClassifierBehind(model, layer);
-  const about = { layer, about: `${model.name} · ${layer} · ${dataset.name}` };
+  const isClassifier = layers.some((layer) => isClassifierBehind(model, layer));
+  const aboutText = (text: string) => `${model.name} · ${text}${pool === "none" ? "" : ` (${pool})`} · ${dataset.name}`;
+  const each = layers.map((layer) => ({ layer, about: aboutText(layer) }));
   const keeper: CodesKeeper<Codes | CodesFile> = file === undefined
-    ? keepInMemory(size, about)
-    : await keepInFile(file, size, about, { predictions: isClassifier, pictures: thumbnail > 0 });
+    ? keepInMemory(size, each)
+    : await keepInFile(file, each, {
+      layers: run.layers ? layers : layers[0],
+      about: aboutText(layersText(layers)),
+      size,
+      predictions: isClassifier,
+      pictures: thumbnail > 0,
+    });
   /** Images that are on their way through the model, in their order. */
   const waiting: { id: string; label?: string; picture: Float32Array }[] = [];
   const inputs = reader.inputs(({ id, label, view }) => {
     waiting.push({ id, label, picture: pictureOf(view, thumbnail) });
   });
-  const receive = async ([output, scores = output]: NdArray[], start: number) => {
-    const count = output.shape[0];
+  const receive = async (outputs: NdArray[], start: number) => {
+    const [{ shape: [count] }] = outputs;
     const images = waiting.splice(0, count);
     const part: CodesPart = {
       ids: images.map(({ id }) => id),
       labels: images.map(({ label }) => label),
-      codes: { data: output.data, shape: [count, sizeOf(output.shape.slice(1))] },
-      ...(isClassifier && { predictions: likeliest(scores, model) }),
+      codes: layers.map((_, i) => ({ data: outputs[i].data, shape: [count, sizeOf(outputs[i].shape.slice(1))] })),
+      ...(isClassifier && { predictions: likeliest(outputs.at(-1)!, model) }),
       ...(thumbnail > 0 && { pictures: joined(images.map(({ picture }) => picture)) }),
     };
     await keeper.add(part, start);
   };
   try {
-    const layers = isClassifier ? [layer, model.output.index] : [layer];
-    return await withProgress(
-      `Codes of ${model.name} · ${layer}`,
+    const wanted: LayerWanted[] = layers.map((layer) => pool === "none" ? layer : { layer, pool });
+    if (isClassifier) wanted.push(model.output.index);
+    const results = await withProgress(
+      `Codes of ${model.name} · ${layers.length > 3 ? `${layers.length} layers` : layersText(layers)}`,
       size,
       async (update) => {
-        await forwardEach(model, inputs, layers, receive, { batchSize, signal, onProgress: update });
+        await forwardEach(model, inputs, wanted, receive, { batchSize, signal, onProgress: update });
         return await keeper.finish(reader.skipped);
       },
       onProgress,
       reader,
     );
+    return run.layers ? collect(results, aboutText("codes")) as Collection<Codes> : results[0];
   } catch (error) {
     await keeper.abandon?.();
     throw error;
@@ -181,25 +224,4 @@ function likeliest({ data, shape: [count] }: NdArray, { output }: Model): string
     const values = output.values(data.subarray(i * each, (i + 1) * each));
     return output.labels[output.predicted(values)];
   });
-}
-
-/**
- * Reads codes from a Parquet file that `codes` wrote, or another program that kept its columns `id`, `layer`, `about` and
- * `code` (and `label`, `prediction`, `thumbnail`, if they are there), as when rows have been picked with DuckDB.
- *
- * @param path the file
- * @returns the codes, equal to the bit
- * @throws {RangeError} if there is no such file, it holds no codes, or codes of several layers or lengths
- *
- * @example
- * ```ts
- * import { loadCodes, pca, tsne } from "@convlens/convlens";
- * const photos = await loadCodes("photos.parquet");
- * await tsne(pca(photos, { components: 50 }));
- * ```
- */
-export async function loadCodes(path: string): Promise<Codes> {
-  if (typeof path !== "string") throw new TypeError(`loadCodes wants a path: received ${kindOf(path)}.`);
-  const found = await readCodes(path);
-  return new Codes(found, found);
 }

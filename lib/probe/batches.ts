@@ -43,10 +43,12 @@ export interface PlacedBatch extends Batch {
 export function checkInputs(
   model: Model,
   inputs: Inputs,
-  layers: readonly (string | number)[],
+  layers: readonly (string | number | { readonly layer: string })[],
   counts: Record<string, number>,
 ): number {
-  layers.forEach((name) => typeof name === "string" && model.layer(name));
+  for (const wanted of layers) {
+    if (typeof wanted !== "number") model.layer(typeof wanted === "string" ? wanted : wanted.layer);
+  }
   for (const [name, value] of Object.entries(counts)) {
     checkWhole(name, value, 1);
   }

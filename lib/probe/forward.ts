@@ -11,7 +11,7 @@ import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { bytesText } from "../format.ts";
 import { type Batch, batchesOf, checkInputs, Gathered, reading } from "./batches.ts";
 import { checkMemory, explainMemory } from "./memory.ts";
-import { execute, makePlan, type Plan } from "./plan.ts";
+import { execute, makePlan, type Plan, type Pooling } from "./plan.ts";
 
 /** How a forward pass runs. */
 export interface ForwardOptions {
@@ -32,12 +32,20 @@ export const FOLD_FROM = 4;
 /** Plans by the layers whose outputs they compute. They hold no tensors. */
 const plans = new WeakMap<LayersModel, Map<string, Plan>>();
 
-/** A layer by its name, or one of the network's outputs by its index: not every output is one of a layer's first use. */
-export type LayerWanted = string | number;
+/** A layer whose feature maps are taken together over all cells; a vector stays as it is. */
+export interface PooledLayer {
+  readonly layer: string;
+  readonly pool: Pooling;
+}
 
-/** What a layer puts out, or the network at one of its outputs. */
-export const tensorOf = (network: LayersModel, layer: LayerWanted): SymbolicTensor =>
-  typeof layer === "number" ? network.outputs[layer] : outputOf(network, network.getLayer(layer));
+/** A layer by its name, or one of the network's outputs by its index: not every output is one of a layer's first use. */
+export type LayerWanted = string | number | PooledLayer;
+
+/** What a layer puts out, or the network at one of its outputs; of one that is pooled, before that. */
+export const tensorOf = (network: LayersModel, wanted: LayerWanted): SymbolicTensor => {
+  if (typeof wanted === "number") return network.outputs[wanted];
+  return outputOf(network, network.getLayer(typeof wanted === "string" ? wanted : wanted.layer));
+};
 
 /** The plan to some layers, made once. */
 export function planTo(network: LayersModel, layers: readonly LayerWanted[], fold: boolean): Plan {
@@ -45,7 +53,11 @@ export function planTo(network: LayersModel, layers: readonly LayerWanted[], fol
   plans.set(network, known);
   const key = JSON.stringify([fold, ...layers]);
   const plan = known.get(key) ??
-    makePlan(network, layers.map((layer) => tensorOf(network, layer)), { fold, sums: true });
+    makePlan(network, layers.map((layer) => tensorOf(network, layer)), {
+      fold,
+      sums: true,
+      pools: layers.map((wanted) => typeof wanted === "object" ? wanted.pool : undefined),
+    });
   known.set(key, plan);
   return plan;
 }
@@ -58,7 +70,7 @@ export function planTo(network: LayersModel, layers: readonly LayerWanted[], fol
  * @param inputs what `model.input` returned, all of one shape
  * @param layers names of layers, or the index of one of the network's outputs; the output of a layer that is used several
  *   times is that of its first use
- * @returns for each layer one array, `[n, …output shape]`
+ * @returns for each layer one array, `[n, …output shape]`; of one that is pooled `[n, c]`
  * @throws {RangeError} if a layer does not exist, there is no input, or the inputs differ in shape
  * @throws {MemoryError} if a batch, or what is asked for in all, does not fit into memory: says what would
  */

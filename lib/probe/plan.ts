@@ -107,11 +107,13 @@ function single(result: Tensor | Tensor[]): Tensor {
  *   pays from a few inputs on
  * @param options.sums whether a convolution also takes over an addition behind it, and reads what is added as its second
  *   input; @default false
+ * @param options.pools what is taken over all cells of each output, so that the maps themselves need not last; @default
+ *   nothing
  */
 export function makePlan(
   network: LayersModel,
   outputs: readonly SymbolicTensor[],
-  { fold, sums = false }: { fold: boolean; sums?: boolean },
+  { fold, sums = false, pools = [] }: { fold: boolean; sums?: boolean; pools?: readonly (Pooling | undefined)[] },
 ): Plan {
   const node = (tensor: SymbolicTensor) => tensor.sourceLayer.inboundNodes[tensor.nodeIndex];
   const isInput = (tensor: SymbolicTensor) => network.inputs.some(({ id }) => id === tensor.id);
@@ -187,12 +189,41 @@ export function makePlan(
         { unpadded: unpaddedConvolution(layer) },
     });
   }
+  const floats = new Map(needed.map((tensor) => [tensor.id, floatsOf(tensor)]));
+  const taps = outputs.map(({ id, sourceLayer: layer, shape }, i) => {
+    const pooling = pools[i];
+    if (!pooling || shape.length < 3) return id;
+    // Symbolic tensors count from 0 on.
+    const output = -1 - i;
+    const run: Step["run"] = (tf, [maps]) => poolCells(tf, maps, pooling);
+    steps.splice(steps.findIndex((step) => step.output === id) + 1, 0, {
+      layer,
+      inputs: [id],
+      output,
+      spent: [],
+      run,
+    });
+    floats.set(output, shape.at(-1) ?? 0);
+    return output;
+  });
   const last = new Map<number, Step>();
   for (const step of steps) for (const id of step.inputs) last.set(id, step);
   const input = network.inputs[0].id;
-  for (const [id, step] of last) if (!tapped.has(id) && id !== input) step.spent.push(id);
-  const floats = new Map(needed.map((tensor) => [tensor.id, floatsOf(tensor)]));
-  return { steps, input, taps: outputs.map(({ id }) => id), floats };
+  for (const [id, step] of last) if (!taps.includes(id) && id !== input) step.spent.push(id);
+  return { steps, input, taps, floats };
+}
+
+/** What is taken over all cells of a feature map. */
+export type Pooling = "mean" | "max";
+
+/** `[n, …cells, c]` to `[n, c]`. As a window as large as the map, which no backend has to transpose first. */
+function poolCells(tf: TF, maps: Tensor, pooling: Pooling): Tensor {
+  const [count, rows, ...rest] = maps.shape;
+  const channels = rest.pop()!;
+  const columns = sizeOf(rest);
+  const flat = tf.reshape(maps, [count, rows, columns, channels]) as Tensor4D;
+  const pool = pooling === "mean" ? tf.avgPool : tf.maxPool;
+  return tf.reshape(pool(flat, [rows, columns], 1, "valid"), [count, channels]);
 }
 
 /** A convolution with what follows it, as one operation where that is possible. */

@@ -3,7 +3,8 @@ import type { Dataset, DatasetItem } from "../../lib/data/dataset.ts";
 import { Image } from "../../lib/data/image.ts";
 import { activations } from "../../lib/methods/activations.ts";
 import { ParquetFile, ParquetWriter } from "../../lib/data/parquet.ts";
-import { codes, loadCodes } from "../../lib/methods/codes.ts";
+import { codes } from "../../lib/methods/codes.ts";
+import { loadCodes } from "../../lib/methods/load_codes.ts";
 import { neighbors } from "../../lib/methods/neighbors.ts";
 import { predict } from "../../lib/methods/predict.ts";
 import { loadModel } from "../../lib/model/load.ts";
@@ -33,6 +34,10 @@ function noisy(count: number): Dataset {
     return { data: data.map((value) => Math.min(255, value * (0.5 + random()))), shape };
   }));
 }
+
+/** The largest difference of numbers at one place. */
+const largestDifference = (a: Float32Array, b: Float32Array): number =>
+  a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), a.length === b.length ? 0 : Infinity);
 
 describe("codes", () => {
   test("are what the classifier reads, worked out on paper", async () => {
@@ -87,6 +92,78 @@ describe("codes", () => {
     expect(early.rows[0]).toEqual({ id: "image 0", label: "even" });
     const last = model.layers.at(-1)!.name;
     expect((await codes(model, images, { layer: last })).predictions).toEqual(predictions);
+    model.dispose();
+  });
+
+  test("of several layers come in one pass, the same as one by one", async () => {
+    const model = await loadModel(await wavesNet(), { name: "waves" });
+    const images = noisy(7);
+    const layers = ["pool2", "conv1", "pool2"];
+    let walks = 0;
+    const counted: Dataset = {
+      ...images,
+      async *[Symbol.asyncIterator]() {
+        walks++;
+        yield* images;
+      },
+    };
+    const last = model.layers.at(-1)!.name;
+    const many = await codes(model, counted, { layers: [...layers, last], batchSize: 3 });
+    expect(walks).toBe(1);
+    expect(many.map(({ layer }) => layer)).toEqual(["pool2", "conv1", last]);
+    for (const found of many) {
+      const { layer } = found;
+      const alone = await codes(model, images, { layer, batchSize: 3 });
+      const { data, shape, ids, labels, about, thumbnails } = found;
+      expect({ shape, ids, labels, about, thumbnails }).toEqual({
+        shape: alone.shape,
+        ids: alone.ids,
+        labels: alone.labels,
+        about: alone.about,
+        thumbnails: alone.thumbnails,
+      });
+      expect(largestDifference(data, alone.data)).toBeLessThan(1e-4);
+      // They cost little here, where the last layer is asked for.
+      expect(found.predictions).toHaveLength(7);
+    }
+    expect((await many.table()).shape).toEqual({ height: 21, width: 4 });
+    expect(many.figure().text).toContain("waves · conv1 · some images");
+    const one = await codes(model, images, { layers: ["conv1"] });
+    expect(one.map(({ shape }) => shape[0])).toEqual([7]);
+    await expect(codes(model, images, { layer: "conv1", layers: ["pool2"] } as never)).rejects.toThrow(
+      "either layer or",
+    );
+    await expect(codes(model, images, { layers: [] })).rejects.toThrow("layers is empty");
+    await expect(codes(model, images, { layers: ["conv1", "conv9"] })).rejects.toThrow('There is no layer "conv9"');
+    model.dispose();
+  });
+
+  test("take the mean or the largest value of each feature map, and leave vectors as they are", async () => {
+    const model = await loadModel(await wavesNet(), { name: "waves" });
+    const images = noisy(6);
+    const last = model.layers.at(-1)!.name;
+    const layers = ["conv1", "pool2", last];
+    const whole = await codes(model, images, { layers });
+    for (const pool of ["mean", "max"] as const) {
+      const pooled = await codes(model, images, { layers, pool, batchSize: 4 });
+      expect(pooled[0].about).toBe(`waves · conv1 (${pool}) · some images`);
+      pooled.slice(0, 2).forEach(({ data, shape: [count, channels], layer }, i) => {
+        const [height, width, c] = model.layer(layer).outputShape as number[];
+        expect([count, channels]).toEqual([6, c]);
+        const wanted = Float32Array.from({ length: count * channels }, (_, e) => {
+          const [image, channel] = [Math.floor(e / channels), e % channels];
+          const map = Array.from(
+            { length: height * width },
+            (_, cell) => whole[i].data[(image * height * width + cell) * channels + channel],
+          );
+          return pool === "max" ? Math.max(...map) : map.reduce((sum, value) => sum + value, 0) / map.length;
+        });
+        expect(largestDifference(data, wanted)).toBeLessThan(1e-3);
+      });
+      expect(pooled[2].shape).toEqual(whole[2].shape);
+      expect(largestDifference(pooled[2].data, whole[2].data)).toBeLessThan(1e-4);
+    }
+    await expect(codes(model, images, { pool: "median" as never })).rejects.toThrow('"none", "mean" or "max"');
     model.dispose();
   });
 
@@ -170,6 +247,44 @@ describe("codes in a file", async () => {
     }
     expect(found.thumbnails!.side).toBe(32);
     expect(found.thumbnails!.data.findIndex((byte, i) => byte !== wanted.thumbnails!.data[i])).toBe(-1);
+    model.dispose();
+  });
+
+  test("of several layers come back all or some, equal to the bit", async () => {
+    const model = await loadModel(await wavesNet(), { name: "waves" });
+    const images = noisy(9);
+    const file = `${folder}/layers.parquet`;
+    const layers = ["pool2", "conv1"];
+    const wanted = await codes(model, images, { layers, pool: "mean", batchSize: 4 });
+    const written = await codes(model, images, { layers, pool: "mean", batchSize: 4, file });
+    expect(written.map(({ path, shape, layer, sparsity }) => ({ path, shape, layer, sparsity }))).toEqual(
+      wanted.map(({ shape, layer, sparsity }) => ({ path: file, shape, layer, sparsity })),
+    );
+    expect((await ParquetFile.open(file))!.columns).toEqual([
+      "id",
+      "label",
+      "prediction",
+      "about",
+      "thumbnail",
+      "code_pool2",
+      "code_conv1",
+    ]);
+    const all = await loadCodes(file, { layers });
+    for (const [i, found] of all.entries()) {
+      expect(found.rows).toEqual(wanted[i].rows);
+      expect([found.layer, found.about, found.shape]).toEqual([wanted[i].layer, wanted[i].about, wanted[i].shape]);
+      expect(bitsOf(found.data)).toEqual(bitsOf(wanted[i].data));
+    }
+    const { layer, data } = await loadCodes(file, { layer: "conv1" });
+    expect([layer, bitsOf(data)]).toEqual(["conv1", bitsOf(wanted[1].data)]);
+    await expect(loadCodes(file)).rejects.toThrow(
+      'codes of 2 layers: pool2, conv1. Name one, as loadCodes(path, { layer: "conv1" })',
+    );
+    await expect(loadCodes(file, { layer: "conv2" })).rejects.toThrow('There is no layer "conv2" in');
+    // A cell that runs again; then other layers.
+    await codes(model, images, { layers, pool: "mean", file });
+    await expect(codes(model, images, { layers: ["conv1"], pool: "mean", file })).rejects.toThrow("exists already");
+    await expect(codes(model, images, { layers, file })).rejects.toThrow("exists already");
     model.dispose();
   });
 

@@ -6,7 +6,7 @@ import type { CodeCell } from "../../lib/tools/notebook.ts";
 import { runNotebook } from "../../lib/tools/kernel.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
-import { forward } from "../../lib/probe/forward.ts";
+import { forward, type LayerWanted } from "../../lib/probe/forward.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { forwardAll, forwardEach } from "../../lib/scan/forward_all.ts";
 import { workersFor } from "../../lib/scan/network_pool.ts";
@@ -115,7 +115,14 @@ beforeAll(async () => {
   model = await residual();
 });
 
-const LAYERS = ["norm", "block", "sum", "out"];
+const LAYERS: LayerWanted[] = [
+  "norm",
+  "block",
+  "sum",
+  { layer: "sum", pool: "mean" },
+  { layer: "norm", pool: "max" },
+  "out",
+];
 const input = (seed: number) => {
   const next = uniforms(seed);
   return ndarray(Array.from({ length: 108 }, () => 2 * next() - 1), [6, 6, 3]);
