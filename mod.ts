@@ -33,8 +33,10 @@ export {
   type DatasetRow,
   type ImageDataset,
   type ItemLike,
+  type Seed,
   type SkippedImage,
 } from "./lib/data/dataset.ts";
+export type { LabelCount } from "./lib/data/sample.ts";
 export { fashionMnist, type FashionMnistClass } from "./lib/data/fashion_mnist.ts";
 export type { FilterDiagnostics, Likeness, OcclusionMap } from "./lib/data/records.ts";
 export {

@@ -5,9 +5,12 @@
  */
 
 import { kindOf } from "../errors.ts";
+import { displaySymbol, type MimeBundle } from "../figure/cell.ts";
+import type { Figure } from "../figure/figure.ts";
 import { checkArray, checkWhole, checkWithin, readOptions, rule, text, whole } from "../options.ts";
 import { randomStream, shuffled } from "../random.ts";
 import { type Image, type ImageLike, toImage } from "./image.ts";
+import { type LabelCount, sampleFigure, samplePlaces, sizeText } from "./sample.ts";
 
 /** What is known of an image before it is read. Other columns may stand beside these. */
 export interface DatasetRow {
@@ -81,6 +84,12 @@ class SeedOptions {
   seed = 0;
 }
 
+/** A seed by itself or among options, as `7` or `{ seed: 7 }`. */
+export type Seed = number | { readonly seed?: number };
+
+const seedOf = (asker: string, seed: Seed): number =>
+  readOptions(asker, SeedOptions, typeof seed === "number" ? { seed } : seed).seed;
+
 /** What {@linkcode ImageDataset} is made of. */
 export interface DatasetParts {
   /** What captions call it. */
@@ -125,7 +134,19 @@ function* everyPlace(count: number): Generator<number, undefined> {
   for (let place = 0; place < count; place++) yield place;
 }
 
-/** A {@linkcode Dataset} that can be cut, filtered and shuffled. None of this reads an image. */
+/** At most this many lines are printed of a list. */
+const MOST_LINES = 20;
+
+/** A list, cut where it is long; `where` names what holds all of it. */
+export const shortened = (lines: readonly string[], where: string): string[] =>
+  lines.length <= MOST_LINES
+    ? [...lines]
+    : [...lines.slice(0, MOST_LINES), `  and ${lines.length - MOST_LINES} more (see ${where})`];
+
+/**
+ * A {@linkcode Dataset} that can be cut, filtered and shuffled; none of this reads an image. In a cell it shows how many
+ * images each label has, and a sample of them.
+ */
 export class ImageDataset implements Dataset {
   /** What captions call it, as `"CIFAR-10 test"`. */
   readonly name: string;
@@ -155,6 +176,59 @@ export class ImageDataset implements Dataset {
   /** @internal Walks the images in their order without reading them. */
   async *unread(): AsyncGenerator<UnreadItem, undefined> {
     yield* this.#parts.walk(this.#some ?? everyPlace(this.size));
+  }
+
+  /** How many images each label has, in the order of the labels; empty without labels, and where they are not known before. */
+  get counts(): readonly LabelCount[] {
+    const { rows } = this.#parts;
+    if (typeof rows === "number") return [];
+    const counts = new Map(this.labels?.map((label) => [label, 0]));
+    for (const place of this.#places()) {
+      const { label } = rows[place];
+      if (label !== undefined) counts.set(label, (counts.get(label) ?? 0) + 1);
+    }
+    return Array.from(counts, ([label, images]) => ({ label, images }));
+  }
+
+  /** Bars of the labels' counts, and a sample of the images, which are read for it: the same each time. */
+  figure(): Promise<Figure> {
+    const { rows } = this.#parts;
+    const own = this.#places();
+    // Where nothing is known of the images, they come in their order.
+    const chosen = typeof rows === "number"
+      ? own.slice(0, 16)
+      : samplePlaces(own.map((at) => rows[at].label), this.labels).map((i) => own[i]);
+    const { name, size, counts } = this;
+    return sampleFigure({ name, size, counts, sample: this.#parts.walk(chosen), note: this.note });
+  }
+
+  /** What its figure says besides. */
+  protected get note(): string {
+    return "";
+  }
+
+  /** Shows it here and now, also from the middle of a cell; prints text outside Jupyter. */
+  async show(): Promise<void> {
+    await (await this.figure()).show();
+  }
+
+  /** What Jupyter asks the last expression of a cell for. */
+  async [displaySymbol](): Promise<MimeBundle> {
+    return { ...await (await this.figure()).bundle(), "text/plain": this.text };
+  }
+
+  /** What `console.log` prints. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.text;
+  }
+
+  /** The data set in words: its name, how many images it has, and how many of each label. */
+  protected get text(): string {
+    const { counts } = this;
+    return [
+      `${JSON.stringify(this.name)}: ${sizeText(this.size, counts.length)}`,
+      ...shortened(counts.map(({ label, images }) => `  ${JSON.stringify(label)}: ${images}`), ".counts"),
+    ].join("\n");
   }
 
   #places(): readonly number[] {
@@ -206,11 +280,11 @@ export class ImageDataset implements Dataset {
    * Two data sets: a share of the images, chosen at random, and the others. Both keep the order.
    *
    * @param share of the first, above 0 and below 1
-   * @param options.seed the choice depends on it @default 0
+   * @param seed the choice depends on it: a whole number, or `{ seed }` @default 0
    * @throws {RangeError} if one of the two would be empty
    */
-  split(share: number, options: { seed?: number } = {}): [ImageDataset, ImageDataset] {
-    const { seed } = readOptions("split", SeedOptions, options);
+  split(share: number, seed: Seed = {}): [ImageDataset, ImageDataset] {
+    const given = seedOf("split", seed);
     checkWithin("split's share", share, 0, 1);
     const count = Math.round(share * this.size);
     if (count === 0 || count === this.size) {
@@ -222,7 +296,7 @@ export class ImageDataset implements Dataset {
       );
     }
     const places = this.#places();
-    const order = shuffled(this.size, randomStream(seed));
+    const order = shuffled(this.size, randomStream(given));
     const part = (chosen: Uint32Array) => this.#with(Array.from(chosen.sort(), (index) => places[index]));
     return [part(order.slice(0, count)), part(order.slice(count))];
   }
@@ -230,14 +304,14 @@ export class ImageDataset implements Dataset {
   /**
    * The same images in a random order.
    *
-   * @param options.seed the order depends on it @default 0
+   * @param seed the order depends on it: a whole number, or `{ seed }` @default 0
    * @throws {TypeError} if the images can only be read in their order
    */
-  shuffle(options: { seed?: number } = {}): ImageDataset {
-    const { seed } = readOptions("shuffle", SeedOptions, options);
+  shuffle(seed: Seed = {}): ImageDataset {
+    const order = shuffled(this.size, randomStream(seedOf("shuffle", seed)));
     this.#known("shuffle");
     const places = this.#places();
-    return this.#with(Array.from(shuffled(this.size, randomStream(seed)), (index) => places[index]));
+    return this.#with(Array.from(order, (index) => places[index]));
   }
 
   #with(places: readonly number[], labels = this.labels): ImageDataset {

@@ -8,10 +8,11 @@ import { basename, join, resolve } from "node:path";
 import { ImageError } from "../codec.ts";
 import { kindOf, messageOf, unknownName } from "../errors.ts";
 import { IMAGE_NAMES, reasonByName } from "../image_file.ts";
-import { arrayOf, readOptions, whole } from "../options.ts";
+import { arrayOf, flag, readOptions, whole } from "../options.ts";
 import { randomStream, shuffled } from "../random.ts";
-import { byCodeUnit, type DatasetRow, ImageDataset } from "./dataset.ts";
+import { byCodeUnit, type DatasetRow, ImageDataset, shortened } from "./dataset.ts";
 import { imageFile, unopened } from "./image.ts";
+import type { LabelCount } from "./sample.ts";
 
 /** Which images of a folder are wanted. */
 export class ImageFolderOptions {
@@ -33,6 +34,14 @@ export class ImageFolderOptions {
    */
   @whole()
   seed = 0;
+  /**
+   * How deep images are looked for. `false`: only those that are directly in the folder or, where there are none or
+   * `classes` are asked for, directly in its sub-folders. `true`: all of them; in a folder that holds images both directly
+   * and in sub-folders, the former have no label.
+   * @default all, but a folder that holds images both directly and in sub-folders is refused
+   */
+  @flag()
+  recursive?: boolean;
 }
 
 /** A file or folder that is no image of a data set. */
@@ -48,7 +57,7 @@ export interface FolderSummary {
   /** How many images the data set has. */
   readonly images: number;
   /** How many of them each class has: one row a label, 0 where there is none; empty without labels. */
-  readonly counts: readonly { readonly label: string; readonly images: number }[];
+  readonly counts: readonly LabelCount[];
   /** What was passed over: other files, links that lead nowhere, folders that cannot be opened, hidden names. */
   readonly passedOver: readonly PassedOver[];
 }
@@ -79,35 +88,21 @@ export class ImageFolder extends ImageDataset {
         }
       },
     });
-    const counts = new Map(labels?.map((label) => [label, 0]));
-    for (const { label } of rows) if (label !== undefined) counts.set(label, counts.get(label)! + 1);
-    this.summary = {
-      images: rows.length,
-      counts: Array.from(counts, ([label, images]) => ({ label, images })),
-      passedOver,
-    };
+    this.summary = { images: rows.length, counts: this.counts, passedOver };
   }
 
-  /** @internal What `console.log` prints, and a cell shows. */
-  [Symbol.for("Deno.customInspect")](): string {
-    const { images, counts, passedOver } = this.summary;
-    const classes = counts.map(({ label, images }) => `  ${JSON.stringify(label)}: ${images}`);
-    const over = passedOver.map(({ path, reason }) => `  ${JSON.stringify(path)}: ${reason}`);
-    return [
-      `${JSON.stringify(this.name)}: ${images} images${counts.length ? ` of ${counts.length} classes` : ""}`,
-      ...shortened(classes),
-      ...(over.length ? ["Passed over:", ...shortened(over)] : []),
-    ].join("\n");
+  /** @internal */
+  protected override get text(): string {
+    const over = this.summary.passedOver.map(({ path, reason }) => `  ${JSON.stringify(path)}: ${reason}`);
+    return [super.text, ...(over.length ? ["Passed over:", ...shortened(over, ".summary")] : [])].join("\n");
+  }
+
+  /** @internal */
+  protected override get note(): string {
+    const { passedOver } = this.summary;
+    return passedOverNote(passedOver).trim();
   }
 }
-
-/** At most this many lines are printed of each list. */
-const MOST_LINES = 20;
-
-const shortened = (lines: readonly string[]): string[] =>
-  lines.length <= MOST_LINES
-    ? [...lines]
-    : [...lines.slice(0, MOST_LINES), `  and ${lines.length - MOST_LINES} more (see .summary)`];
 
 /** What is in a folder. */
 interface Found {
@@ -158,16 +153,22 @@ class Walker {
     return found;
   }
 
-  /** All images in a folder, however deep. A link back to a folder on the way to it is passed over. */
-  async all(inside: string, above: readonly string[]): Promise<string[]> {
+  /** All images in a folder, however `deep`. A link back to a folder on the way to it is passed over. */
+  async all(inside: string, above: readonly string[], deep: boolean): Promise<string[]> {
     const real = await Deno.realPath(join(this.root, inside));
     if (above.includes(real)) {
       this.#pass(inside, "a link to a folder that it is in");
       return [];
     }
     const { images, folders } = await this.list(inside);
-    for (const name of folders) images.push(...await this.all(`${inside}/${name}`, [...above, real]));
+    if (!deep) this.leave(folders.map((name) => `${inside}/${name}`));
+    else for (const name of folders) images.push(...await this.all(`${inside}/${name}`, [...above, real], deep));
     return images.sort(byCodeUnit);
+  }
+
+  /** Notes sub-folders that are not looked into. */
+  leave(folders: readonly string[]): void {
+    for (const path of folders) this.#pass(path, "a sub-folder, and recursive is false");
   }
 
   async #whyLost(path: string, error: Error): Promise<string> {
@@ -197,6 +198,8 @@ function passedOverNote(passedOver: readonly PassedOver[]): string {
  * over is in `summary` with the reason; a sub-folder without images stays a label, with 0 images, so that the
  * numbers of the classes do not move. Ids are paths inside the folder, as `"cat/01.jpg"`.
  *
+ * In a cell it shows how many images each label has, and a sample of them.
+ *
  * @param path the folder; a relative one is meant from the working directory of now, also when that changes later
  * @throws {ImageError} if there is no such folder, it holds no image, or it holds images both directly and in
  * sub-folders; while it is walked, if an image cannot be read
@@ -212,7 +215,7 @@ function passedOverNote(passedOver: readonly PassedOver[]): string {
  * ```
  */
 export async function imageFolder(path: string, options: Partial<ImageFolderOptions> = {}): Promise<ImageFolder> {
-  const { limit, classes, seed } = readOptions("imageFolder", ImageFolderOptions, options);
+  const { limit, classes, seed, recursive } = readOptions("imageFolder", ImageFolderOptions, options);
   if (typeof path !== "string") throw new TypeError(`imageFolder wants a path: received ${kindOf(path)}.`);
   const from = resolve();
   const quoted = JSON.stringify(path);
@@ -227,25 +230,30 @@ export async function imageFolder(path: string, options: Partial<ImageFolderOpti
   const { images, folders } = await walker.list("");
   const unknown = classes?.find((name) => !folders.includes(name));
   if (unknown !== undefined) throw unknownName("sub-folder", String(unknown), folders, `the folder ${quoted}`);
-  const labels = folders.filter((name) => !classes || classes.includes(name));
+  const direct: DatasetRow[] = classes ? [] : images.map((id) => ({ id }));
+  const flat = recursive === false && direct.length > 0;
+  if (flat) walker.leave(folders);
+  const labels = flat ? [] : folders.filter((name) => !classes || classes.includes(name));
   const root = await Deno.realPath(walker.root);
   const labelled: DatasetRow[] = [];
-  for (const label of labels) for (const id of await walker.all(label, [root])) labelled.push({ id, label });
-  const direct = classes ? [] : images.map((id) => ({ id }));
+  for (const label of labels) {
+    for (const id of await walker.all(label, [root], recursive !== false)) labelled.push({ id, label });
+  }
   if (direct.length === 0 && labelled.length === 0) {
     throw new ImageError(
       `The folder ${quoted} holds no image: wanted files that end in ${IMAGE_NAMES}, ` +
         `in it or in sub-folders named after their labels.${passedOverNote(passedOver)}`,
     );
   }
-  if (direct.length > 0 && labelled.length > 0) {
+  if (direct.length > 0 && labelled.length > 0 && !recursive) {
     throw new ImageError(
       `The folder ${quoted} holds images directly (${JSON.stringify(direct[0].id)}) and in sub-folders ` +
         `(${JSON.stringify(labelled[0].label)}), so that some would have labels and some not. ` +
-        `Put all of them in sub-folders, or none.`,
+        `Put all of them in sub-folders, or none; or leave out the sub-folders by recursive: false, or take all by ` +
+        `recursive: true.`,
     );
   }
-  const all = labelled.length > 0 ? labelled : direct;
+  const all = [...direct, ...labelled];
   const rows = limit === undefined || limit >= all.length
     ? all
     : Array.from(shuffled(all.length, randomStream(seed)).slice(0, limit).sort(), (index) => all[index]);

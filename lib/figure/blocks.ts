@@ -167,4 +167,29 @@ export interface Live extends BlockText {
   plotly?: () => unknown;
 }
 
-export type Block = Picture | Bars | Table | Row | Chart | Slides | Blend | Live;
+/** One picture of a {@linkcode Sheet}. */
+export interface SheetTile {
+  /** At most as large as the sheet's `side`; smaller ones are shown enlarged by a whole factor. */
+  pixels: Pixels;
+  /** What stands below it, the first line in bold; what is too long is cut. */
+  lines: readonly string[];
+  /** All that is known of it, for the hover and for terminals. */
+  words: string;
+  alt: string;
+  /** @default false */
+  outlined?: boolean;
+}
+
+/** A contact sheet: pictures on a grid, each with its words below. */
+export interface Sheet extends BlockText {
+  kind: "sheet";
+  tiles: readonly SheetTile[];
+  /** The side of the square that each picture is shown in, in pixels. */
+  side: number;
+  /** Orders that the reader can choose among: the tiles' places, first to last; those of the first as they stand. */
+  orders?: readonly { name: string; places: readonly number[] }[];
+  /** How many more there are than have tiles. @default 0 */
+  left?: number;
+}
+
+export type Block = Picture | Bars | Table | Row | Chart | Slides | Blend | Live | Sheet;

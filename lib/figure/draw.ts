@@ -8,6 +8,7 @@ import type { Bars, Block, Drawing, Live, Row, Slides, Table } from "./blocks.ts
 import { drawChart } from "./chart.ts";
 import type { Pixels } from "./mosaic.ts";
 import { composite, leftText, startOf, whereText } from "./parts.ts";
+import { drawSheet } from "./sheet.ts";
 import type { Typesetter, Weight } from "./text.ts";
 
 const MARGIN = 12;
@@ -220,6 +221,10 @@ function innerPiece(type: Typesetter, block: Block, encoded: Encoded): Piece {
       return placed(drawChart(type, block));
     case "live":
       return placed(encoded.live.get(block)!);
+    case "sheet":
+      return placed(
+        drawSheet(type, block, (pixels) => `data:image/png;base64,${encoded.pixels.get(pixels)!.toBase64()}`),
+      );
     case "slides":
       return slides(type, block, encoded);
     case "row":

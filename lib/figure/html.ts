@@ -11,6 +11,7 @@ import scripts from "../page/bundle.json" with { type: "json" };
 import type { BlendData, ChartHover, PictureHover, SlidesData } from "../page/data.ts";
 import type { Pixels } from "./mosaic.ts";
 import { composite, DEFAULT_OPACITY, leftText, startOf, whereText, within } from "./parts.ts";
+import { sheetHtml } from "./sheet.ts";
 import { packValues } from "./values.ts";
 
 /** Colours that are readable on a light and on a dark page. */
@@ -71,7 +72,7 @@ export function figureHtml(
   }
   parts.push("</figure>");
   if (blocks.some(hasHover)) parts.push(`<script>${scripts.hover}</script>`);
-  if (blocks.some(({ kind }) => kind === "slides" || kind === "blend")) {
+  if (blocks.some(isControlled)) {
     parts.push(`<script>${scripts.controls}</script>`);
   }
   return parts.join("\n");
@@ -80,6 +81,12 @@ export function figureHtml(
 function hasHover(block: Block): boolean {
   if (block.kind === "picture") return block.grid !== undefined || block.values !== undefined;
   return block.kind === "chart" || (block.kind === "blend" && block.values !== undefined);
+}
+
+/** Whether the reader can move something in it. */
+function isControlled(block: Block): boolean {
+  if (block.kind === "sheet") return (block.orders?.length ?? 0) > 1;
+  return block.kind === "slides" || block.kind === "blend";
 }
 
 function innerHtml(block: Block, context: Context): string {
@@ -98,6 +105,8 @@ function innerHtml(block: Block, context: Context): string {
       return blendHtml(block, context);
     case "live":
       return liveHtml(block, context);
+    case "sheet":
+      return sheetHtml(block, (pixels) => dataUri(context.pixels.get(pixels)!));
     case "row":
       return `<div style="display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start">${
         block.blocks.map((child) => blockHtml(child, context)).join("\n")

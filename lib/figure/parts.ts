@@ -83,6 +83,7 @@ export function pixelsWithin(blocks: Iterable<Block>, still: boolean): Set<Pixel
       found.add(block.pixels);
       if (!still) Object.values(block.marked ?? {}).forEach((pixels) => found.add(pixels));
     }
+    if (block.kind === "sheet") block.tiles.forEach(({ pixels }) => found.add(pixels));
     if (block.kind !== "blend") continue;
     found.add(composite(block));
     if (!still) found.add(block.below).add(block.above);

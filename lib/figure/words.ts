@@ -31,6 +31,8 @@ function linesOf(blocks: readonly Block[]): string[] {
       ? tableLines(block)
       : block.kind === "bars"
       ? block.rows.map(({ label, text }) => `${text.padStart(7)}  ${label}`)
+      : block.kind === "sheet" && !tabled
+      ? block.tiles.map(({ words }) => words.replaceAll("\n", "  "))
       : block.kind === "chart" && !tabled
       ? [block.alt]
       : [],

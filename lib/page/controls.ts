@@ -8,7 +8,7 @@
  */
 /// <reference lib="dom" />
 
-import type { BlendData, SlidesData } from "./data.ts";
+import type { BlendData, SheetData, SlidesData } from "./data.ts";
 import { button, element, enliven, figureOf, KEEP_KEYS, oncePerPage, takeJson } from "./dom.ts";
 
 const childOf = (root: Element, name: string) => root.querySelector<HTMLElement>(`:scope > .${name}`)!;
@@ -140,11 +140,39 @@ class Blend {
   }
 }
 
-/** Starts the sliders; those of one figure that set the same move together. */
+/** A contact sheet whose order the reader chooses. */
+class Sheet {
+  readonly #grid: HTMLElement;
+  readonly #tiles: readonly Element[];
+  readonly #buttons: readonly HTMLElement[];
+
+  constructor(root: HTMLElement, readonly orders: SheetData["orders"]) {
+    this.#grid = root.firstElementChild as HTMLElement;
+    this.#tiles = [...this.#grid.children];
+    this.#buttons = orders.map(({ name }, i) => button(name, { "data-order": String(i) }));
+    const words = element("span", "font-size:85%;opacity:.8", {}, "sort:");
+    const control = controlBar(words, ...this.#buttons);
+    control.style.cssText += ";flex-wrap:wrap;max-width:none";
+    root.prepend(control);
+    this.sort(0);
+  }
+
+  /** Puts the tiles in one of the orders. */
+  sort(order: number): void {
+    this.#grid.replaceChildren(...this.orders[order].places.map((place) => this.#tiles[place]));
+    this.#buttons.forEach((one, i) => {
+      one.setAttribute("aria-pressed", String(i === order));
+      one.style.background = i === order ? "rgba(128,128,128,.35)" : "transparent";
+    });
+  }
+}
+
+/** Starts the sliders and the orders of contact sheets; sliders of one figure that set the same move together. */
 export function startControls(): void {
   oncePerPage("convlensControls", () => {
     const slides = new WeakMap<Element, Slides>();
     const blends = new WeakMap<Element, Blend>();
+    const sheets = new WeakMap<Element, Sheet>();
     const showAll = (root: HTMLElement, index: number) => {
       for (const other of figureOf(root).querySelectorAll<HTMLElement>(".convlens-slides")) {
         if (other.dataset.label === root.dataset.label) slides.get(other)?.show(index);
@@ -162,6 +190,9 @@ export function startControls(): void {
       } else for (const other of figureOf(root).querySelectorAll(".convlens-blend")) blends.get(other)?.mix(value);
     });
     document.addEventListener("click", (event) => {
+      const order = closest(event, ".convlens-control [data-order]");
+      const sheet = order?.closest(".convlens-sheet");
+      if (sheet) return sheets.get(sheet)?.sort(Number(order!.dataset.order));
       const pressed = closest(event, ".convlens-control [data-action]");
       const root = pressed?.closest(".convlens-control")?.parentElement;
       const own = root && slides.get(root);
@@ -173,8 +204,11 @@ export function startControls(): void {
     });
     // Frames hold further sliders, which come into the page as these are made.
     return () =>
-      enliven(":is(.convlens-slides,.convlens-blend)", (root) => {
-        if (root.classList.contains("convlens-blend")) {
+      enliven(":is(.convlens-slides,.convlens-blend,.convlens-sheet)", (root) => {
+        if (root.classList.contains("convlens-sheet")) {
+          const data = takeJson<SheetData>(root);
+          if (data) sheets.set(root, new Sheet(root, data.orders));
+        } else if (root.classList.contains("convlens-blend")) {
           const data = takeJson<BlendData>(root);
           if (data) blends.set(root, new Blend(root, data));
         } else {

@@ -71,6 +71,11 @@ export interface SlidesData {
   frames: (string | null)[];
 }
 
+/** The orders of the tiles of a contact sheet: their places, first to last. */
+export interface SheetData {
+  orders: readonly { name: string; places: readonly number[] }[];
+}
+
 /** Two pictures, one over the other, as addresses. */
 export interface BlendData {
   below: string;

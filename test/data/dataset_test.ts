@@ -13,6 +13,8 @@ import { FASHION_MNIST_CLASSES, fashionMnist } from "../../lib/data/fashion_mnis
 import { Image } from "../../lib/data/image.ts";
 import { imageFolder } from "../../lib/data/image_folder.ts";
 import { mnist } from "../../lib/data/mnist.ts";
+import type { Bars, Sheet } from "../../lib/figure/blocks.ts";
+import { displaySymbol } from "../../lib/figure/cell.ts";
 import { GREY, png } from "./png.ts";
 
 const onProgress = () => {};
@@ -250,6 +252,10 @@ describe("dataset", () => {
     expect(mixed).not.toEqual([...mixed].sort((a, b) => a - b));
     expect(new Set(mixed).size).toBe(30);
     expect(await ids(images.shuffle({ seed: 3 }))).toEqual(mixed);
+    expect(await ids(images.shuffle(3))).toEqual(mixed);
+    expect(await ids(images.split(0.7, 1)[0])).toEqual(first);
+    expect(() => images.shuffle("3" as never)).toThrow("shuffle takes its options as one object, as { seed: … }");
+    expect(() => images.split(0.5, 1.5)).toThrow("seed must be a whole number: received 1.5");
     // A cut of what was shuffled, and what was filtered of a cut.
     expect(await ids(images.shuffle({ seed: 3 }).take(4))).toEqual(mixed.slice(0, 4));
     expect(await ids(images.take(10).filter(({ label }) => label === "third"))).toEqual([0, 3, 6, 9]);
@@ -266,6 +272,41 @@ describe("dataset", () => {
       expect(straight.get(id)!.label).toBe(label);
       expect(straight.get(id)!.image.data).toEqual(image.data);
     }
+  });
+
+  it("shows how many images each label has, and a sample of all of them", async () => {
+    const images = dataset(items(300), { name: "lamps", labels: ["third", "other", "none"] });
+    expect(images.counts).toEqual([
+      { label: "third", images: 100 },
+      { label: "other", images: 200 },
+      { label: "none", images: 0 },
+    ]);
+    expect(images.filter(({ label }) => label === "third").take(7).counts).toEqual([{ label: "third", images: 7 }]);
+    expect(Deno.inspect(images)).toBe('"lamps": 300 images of 3 classes\n  "third": 100\n  "other": 200\n  "none": 0');
+    const figure = await images.figure();
+    expect(figure.title).toBe("lamps: 300 images of 3 classes");
+    expect(figure.caption).toBe("Shown are 16 of the images, spread over the labels.");
+    const [bars, sheet] = figure.blocks as [Bars, Sheet];
+    expect(bars.rows.map(({ label, value, text }) => [label, value, text])).toEqual([
+      ["third", 0.5, "100 (33.3 %)"],
+      ["other", 1, "200 (66.7 %)"],
+      ["none", 0, "0 (0.0 %)"],
+    ]);
+    const shown = sheet.tiles.map(({ words }) => Number(words.match(/\d+/)![0]));
+    // Eight of each, the first label's first, from the first to the last.
+    expect(shown.slice(0, 8)).toEqual([0, 36, 75, 111, 150, 186, 225, 261]);
+    expect(shown.slice(8).every((id) => id % 3)).toBe(true);
+    expect(sheet.tiles[0].lines).toEqual(["third"]);
+    expect(Object.keys(await images[displaySymbol]()).sort()).toEqual(["image/png", "text/html", "text/plain"]);
+  });
+
+  it("shows what it can of images that cannot be read, and of a stream", async () => {
+    const figure = await dataset([{ image: grey(5), id: "<b>" }, { image: "none.png", id: "gone" }]).figure();
+    expect((figure.blocks as Sheet[]).map(({ tiles }) => tiles.length)).toEqual([1]);
+    expect(figure.caption).toMatch(/^Shown are 1 of the images\. "gone" cannot be read: There is no file/);
+    expect(await figure.html()).not.toContain("<b>");
+    const streamed = await dataset(stream(20), { name: "stream" }).figure();
+    expect([streamed.title, (streamed.blocks[0] as Sheet).tiles.length]).toEqual(["stream: 20 images", 16]);
   });
 
   it("takes a stream that knows its size, in its order", async () => {
@@ -448,6 +489,27 @@ describe("imageFolder", () => {
     expect(await message("none")).toContain("holds no image: wanted files that end in .jpg");
     expect(await message("mixed")).toMatch(
       /directly \("x\.png"\) and in sub-folders \("dog"\).*all of them in sub-folders/,
+    );
+  });
+
+  it("looks as deep as it is told to", async () => {
+    await put("deep/cat/1.png", 1);
+    await put("deep/cat/old/2.png", 2);
+    const found = async (path: string, options: Parameters<typeof imageFolder>[1]) =>
+      (await walk(await imageFolder(`${root}/${path}`, options))).map(({ id, label }) => [id, label]);
+    for (const options of [{}, { recursive: true }]) {
+      expect(await found("deep", options)).toEqual([["cat/1.png", "cat"], ["cat/old/2.png", "cat"]]);
+    }
+    expect(await found("deep", { recursive: false })).toEqual([["cat/1.png", "cat"]]);
+    expect((await imageFolder(`${root}/deep`, { recursive: false })).summary.passedOver).toEqual([
+      { path: "cat/old", reason: "a sub-folder, and recursive is false" },
+    ]);
+    // Of a folder with both, one of the two, or both.
+    expect(await found("mixed", { recursive: false })).toEqual([["x.png", undefined]]);
+    expect(await found("mixed", { recursive: true })).toEqual([["x.png", undefined], ["dog/y.png", "dog"]]);
+    expect(await found("mixed", { recursive: false, classes: ["dog"] })).toEqual([["dog/y.png", "dog"]]);
+    await expect(imageFolder(`${root}/mixed`, { recursive: 1 as never })).rejects.toThrow(
+      "recursive must be true or false: received 1",
     );
   });
 
