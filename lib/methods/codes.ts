@@ -16,7 +16,7 @@ import { InputReader } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, oneOf, readOptions, text, WalkOptions, whole } from "../options.ts";
 import type { LayerWanted } from "../probe/forward.ts";
-import { Codes, type CodesFile } from "../results/codes.ts";
+import type { Codes, CodesFile } from "../results/codes.ts";
 import { type CodesKeeper, keepInFile, keepInMemory } from "../results/codes_keeper.ts";
 import { withProgress } from "../results/progress.ts";
 import { collect, type Collection } from "../results/result.ts";

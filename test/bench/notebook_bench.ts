@@ -1,5 +1,5 @@
 /**
- * A day in the notebook: 1,399 photos of one's own are read.
+ * A day in the notebook: 1,399 photos of one's own are read; codes of four layers are taken.
  *
  * @module
  */
@@ -8,13 +8,17 @@ import { join } from "node:path";
 import process from "node:process";
 import sharp from "npm:sharp@0.35.5";
 import type { NdArray } from "../../lib/array.ts";
+import { dataset } from "../../lib/data/dataset.ts";
 import { type ImageFolder, imageFolder } from "../../lib/data/image_folder.ts";
 import { photo } from "../../lib/data/photo.ts";
+import { codes } from "../../lib/methods/codes.ts";
+import { predict } from "../../lib/methods/predict.ts";
 import { catsVsDogsConvnet } from "../../lib/model/architectures/builders.ts";
 import { InputReader } from "../../lib/model/inputs.ts";
+import { loadModel } from "../../lib/model/load.ts";
 import { randomStream } from "../../lib/random.ts";
 import { plainResize } from "../lanczos.ts";
-import type { Benchmark, Line } from "./harness.ts";
+import { type Benchmark, interleave, type Line, median, timing } from "./harness.ts";
 
 /** As many as the lecture's photos of cats and dogs. */
 const PHOTOS = 1399;
@@ -113,6 +117,36 @@ async function reading(): Promise<Line[]> {
   }
 }
 
+/** The stages' ends of ResNet-50. */
+const STAGES = ["activation_9", "activation_21", "activation_39", "activation_48"];
+const IMAGES = 200;
+
+/** Codes of four layers in one pass and one by one, beside predictions of the same images. */
+async function codesOfLayers(): Promise<Line[]> {
+  const model = await loadModel("resnet50");
+  try {
+    const names = ["cat", "dog", "tabby", "beagles"] as const;
+    // Reading is another benchmark: photos of the model's own size.
+    const views = await Promise.all(names.map(async (name) => await model.view(await photo(name))));
+    const images = dataset(Array.from({ length: IMAGES }, (_, i) => ({ image: views[i % names.length] })));
+    const tasks: [name: string, task: () => Promise<unknown>][] = [
+      [`predict, ${IMAGES} images`, () => predict(model, images)],
+      ["codes of four layers, their means", () => codes(model, images, { layers: STAGES, pool: "mean" })],
+      ["before: layer by layer, whole maps", async () => {
+        for (const layer of STAGES) await codes(model, images, { layer });
+      }],
+    ];
+    const times = await interleave(tasks.map(([, task]) => task), { runs: 2, warmUp: 0 });
+    return tasks.map(([name], t): Line => ({
+      ...timing(name, times[t], t === 1 ? { goal: 1.2 } : {}),
+      ...t > 0 && { ratio: median(times[t].map((time, i) => time / times[0][i])) },
+    }));
+  } finally {
+    model.dispose();
+  }
+}
+
 export default [
   { name: "1,399 photos read at 64 × 64, a photo", run: reading },
+  { name: "codes of four layers of ResNet-50", run: codesOfLayers },
 ] satisfies Benchmark[];
