@@ -4,7 +4,7 @@
  * @module
  */
 
-import { extent, type NdArray, ndarray } from "./array.ts";
+import { type NdArray, ndarray } from "./array.ts";
 import { flawOf, isAnimatedPng, isRead, kindOfFile } from "./image_file.ts";
 
 /** The most pixels that {@linkcode decode} takes on: 100 megapixels, which are 1.2 GB as floats. */
@@ -163,95 +163,6 @@ export async function encodeWebp(
   const sharp = await loadSharp();
   const webp = await sharp(pixels, { raw: { width, height, channels: 3 } }).webp({ quality, effort: 2 }).toBuffer();
   return new Uint8Array(webp.buffer, webp.byteOffset, webp.byteLength);
-}
-
-/** Lobes of the Lanczos kernel on each side. */
-const LOBES = 3;
-
-function lanczos(x: number): number {
-  if (x === 0) return 1;
-  if (Math.abs(x) >= LOBES) return 0;
-  const angle = Math.PI * x;
-  return (LOBES * Math.sin(angle) * Math.sin(angle / LOBES)) / (angle * angle);
-}
-
-/** For each output cell of one axis: the first source cell it reads and the weights of that cell and the next ones. */
-function resampling(from: number, start: number, length: number, to: number): { first: number; weights: number[] }[] {
-  const scale = length / to;
-  const stretch = Math.max(1, scale);
-  const support = LOBES * stretch;
-  return Array.from({ length: to }, (_, i) => {
-    const centre = start + (i + 0.5) * scale;
-    const first = Math.max(0, Math.floor(centre - support + 0.5));
-    const end = Math.min(from, Math.floor(centre + support + 0.5));
-    const weights: number[] = [];
-    for (let x = first; x < end; x++) weights.push(lanczos((x + 0.5 - centre) / stretch));
-    const sum = weights.reduce((a, b) => a + b, 0);
-    return { first, weights: weights.map((weight) => weight / sum) };
-  });
-}
-
-/**
- * Resizes an image with the Lanczos kernel of three lobes, widened by the scale when the image shrinks, so that it is
- * antialiased; cut at the image's edge and normalised. This is Pillow's `LANCZOS` in floats. The kernel overshoots at
- * sharp edges: what leaves the range of the image's own values is clipped to it.
- *
- * @param image `[height, width, channels]`
- * @param size the `[height, width]` wanted
- * @param options.fit `"crop"` scales the short side to fit and cuts what the long side has too much, half on each side;
- * `"squash"` takes the whole image and changes its proportions @default "crop"
- * @returns `[size[0], size[1], channels]`, the same range of values
- * @throws {RangeError} if the image has not three axes or is empty, or the size is not two whole numbers ≥ 1
- */
-export function resize(
-  image: NdArray,
-  size: readonly [height: number, width: number],
-  { fit = "crop" }: { fit?: "crop" | "squash" } = {},
-): NdArray {
-  const [height, width, channels] = image.shape;
-  const [toHeight, toWidth] = size;
-  if (image.shape.length !== 3 || image.data.length === 0) {
-    throw new RangeError(`resize wants an image [height, width, channels]: received [${image.shape.join(", ")}].`);
-  }
-  if (size.length !== 2 || !size.every((length) => Number.isInteger(length) && length >= 1)) {
-    throw new RangeError(`resize wants a size [height, width] of whole numbers ≥ 1: received [${size.join(", ")}].`);
-  }
-  if (fit !== "crop" && fit !== "squash") {
-    throw new RangeError(`resize knows the fits "crop" and "squash": received ${JSON.stringify(fit)}.`);
-  }
-  const scale = Math.min(height / toHeight, width / toWidth);
-  const usedHeight = fit === "crop" ? toHeight * scale : height;
-  const usedWidth = fit === "crop" ? toWidth * scale : width;
-  const columns = resampling(width, (width - usedWidth) / 2, usedWidth, toWidth);
-  const rows = resampling(height, (height - usedHeight) / 2, usedHeight, toHeight);
-
-  const narrow = new Float32Array(height * toWidth * channels);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < toWidth; x++) {
-      const { first, weights } = columns[x];
-      for (let c = 0; c < channels; c++) {
-        let sum = 0;
-        for (let k = 0; k < weights.length; k++) {
-          sum += weights[k] * image.data[(y * width + first + k) * channels + c];
-        }
-        narrow[(y * toWidth + x) * channels + c] = sum;
-      }
-    }
-  }
-  const [min, max] = extent(image.data);
-  const line = toWidth * channels;
-  const out = new Float32Array(toHeight * line);
-  const sums = new Float64Array(line);
-  for (let y = 0; y < toHeight; y++) {
-    const { first, weights } = rows[y];
-    sums.fill(0);
-    for (let k = 0; k < weights.length; k++) {
-      const start = (first + k) * line;
-      for (let i = 0; i < line; i++) sums[i] += weights[k] * narrow[start + i];
-    }
-    for (let i = 0; i < line; i++) out[y * line + i] = Math.min(max, Math.max(min, sums[i]));
-  }
-  return ndarray(out, [toHeight, toWidth, channels]);
 }
 
 /**

@@ -13,6 +13,7 @@ const EVERYONES = [
   "checksum",
   "image_file",
   "zip",
+  "resize",
 ];
 
 /** Which room may import which, beside itself and what is everyone's. */
@@ -27,6 +28,7 @@ const ARROWS: Record<string, string[]> = {
   checksum: [],
   image_file: [],
   zip: [],
+  resize: [],
   codec: [],
   runtime: [],
   workers: [],

@@ -1,8 +1,7 @@
-import { readFileSync } from "node:fs";
 import { deflateSync } from "node:zlib";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { decode, encodePng, ImageError, renderSvg, resize } from "../lib/codec.ts";
+import { decode, encodePng, ImageError, renderSvg } from "../lib/codec.ts";
 import {
   chunk,
   concat,
@@ -226,39 +225,6 @@ describe("encodePng", () => {
   it("refuses pixels that do not fill the size", async () => {
     await expect(encodePng(new Uint8Array(11), 2, 2, 3)).rejects.toThrow(/takes 12 bytes.*received 11/);
     await expect(encodePng(new Uint8Array(0), 0, 0, 3)).rejects.toThrow(RangeError);
-  });
-});
-
-describe("resize", () => {
-  const cases: { from: number[]; to: [number, number]; fit: "crop" | "squash"; image: number[]; expected: number[] }[] =
-    JSON.parse(readFileSync(new URL("./data/fixtures/resize.json", import.meta.url), "utf8"));
-
-  it.each(cases)("agrees with Pillow: $from to $to, $fit", ({ from, to, fit, image, expected }) => {
-    const { data, shape } = resize({ data: Float32Array.from(image), shape: [...from, 1] }, to, { fit });
-    expect(shape).toEqual([...to, 1]);
-    expected.forEach((value, i) => expect(Math.abs(data[i] - value)).toBeLessThan(1e-3));
-  });
-
-  it("keeps channels apart and leaves the input as it was", () => {
-    const data = Float32Array.of(0, 100, 255, 0, 100, 255, 0, 100, 255, 0, 100, 255);
-    const before = Array.from(data);
-    const out = resize({ data, shape: [2, 2, 3] }, [3, 5]);
-    for (let i = 0; i < 15; i++) {
-      [0, 100, 255].forEach((value, c) => expect(out.data[i * 3 + c]).toBeCloseTo(value, 4));
-    }
-    expect(Array.from(data)).toEqual(before);
-  });
-
-  it("returns the same pixels for the same size", () => {
-    const data = Float32Array.from({ length: 48 }, (_, i) => i * 5);
-    expect(Array.from(resize({ data, shape: [4, 4, 3] }, [4, 4]).data)).toEqual(Array.from(data));
-  });
-
-  it("refuses what it cannot resize", () => {
-    const image = { data: new Float32Array(12), shape: [2, 2, 3] };
-    expect(() => resize(image, [0, 2])).toThrow(/whole numbers ≥ 1: received \[0, 2\]/);
-    expect(() => resize({ data: new Float32Array(4), shape: [2, 2] }, [1, 1])).toThrow(/received \[2, 2\]/);
-    expect(() => resize(image, [1, 1], { fit: "stretch" as "crop" })).toThrow(/received "stretch"/);
   });
 });
 

@@ -1,5 +1,5 @@
 /**
- * The resizing of `lib/codec.ts` as plain loops: what its kernel is held to, bit for bit.
+ * The resizing of `lib/resize/` as plain loops: what its kernel is held to, bit for bit.
  *
  * @module
  */
@@ -33,7 +33,11 @@ function resampling(from: number, start: number, length: number, to: number): { 
 }
 
 /** Resizes `[height, width, channels]` to `[height, width]`, first each row and then each column. */
-export function plainResize(image: NdArray, [toHeight, toWidth]: readonly number[], fit: "crop" | "squash"): NdArray {
+export function plainResize(
+  image: NdArray,
+  [toHeight, toWidth]: readonly number[],
+  fit: "crop" | "squash" = "crop",
+): NdArray {
   const [height, width, channels] = image.shape;
   const scale = Math.min(height / toHeight, width / toWidth);
   const usedHeight = fit === "crop" ? toHeight * scale : height;

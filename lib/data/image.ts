@@ -7,13 +7,14 @@
 import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isNdArray, type NdArray, ndarray } from "../array.ts";
-import { decode, ImageError, resize } from "../codec.ts";
+import { decode, ImageError } from "../codec.ts";
 import { kindOf, messageOf, nearest } from "../errors.ts";
 import { decoded } from "../files.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
 import { IMAGE_NAME } from "../image_file.ts";
 import { positive, readOptions } from "../options.ts";
+import { resize } from "../resize/resize.ts";
 import { catalogEntries } from "./catalog.ts";
 
 /** What an encoded image can be read from. */

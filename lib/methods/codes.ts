@@ -9,7 +9,6 @@
 
 import type { SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, sizeOf } from "../array.ts";
-import { resize } from "../codec.ts";
 import { type CodesPart, layersText } from "../data/codes_file.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { InputReader } from "../model/inputs.ts";
@@ -20,6 +19,7 @@ import type { Codes, CodesFile } from "../results/codes.ts";
 import { type CodesKeeper, keepInFile, keepInMemory } from "../results/codes_keeper.ts";
 import { withProgress } from "../results/progress.ts";
 import { collect, type Collection } from "../results/result.ts";
+import { resize } from "../resize/resize.ts";
 import { forwardEach } from "../scan/forward_all.ts";
 import { layersAsked } from "./shared/layers.ts";
 

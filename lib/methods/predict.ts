@@ -5,7 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { resize } from "../codec.ts";
+import { resize } from "../resize/resize.ts";
 import { type Dataset, dataset, isDataset } from "../data/dataset.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type ImageView, InputReader } from "../model/inputs.ts";

@@ -7,7 +7,7 @@
 import { checkLayers, isReplaced } from "../runtime/layers/layers.ts";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { type NdArray, ndarray } from "../array.ts";
-import { resize } from "../codec.ts";
+import { resize } from "../resize/resize.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { oddPixels, setPixelRemark } from "../data/pixels.ts";
 import { kindOf, unknownName } from "../errors.ts";

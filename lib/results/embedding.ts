@@ -4,7 +4,7 @@
  * @module
  */
 
-import { resize } from "../codec.ts";
+import { resize } from "../resize/resize.ts";
 import type { Neighbors } from "../embed/neighbors.ts";
 import type { Points, PointsLike } from "../embed/points.ts";
 import type { PlaceOptions } from "../embed/tsne/place.ts";

@@ -8,6 +8,7 @@
 /** A binary and the folder of its sources; `kernels.as` is the first that is read. */
 interface Kernels {
   sources: URL;
+  /** A `.wasm` file, or a `.ts` file that exports it as text, for what cannot wait until a file is read. */
   binary: URL;
   options: readonly string[];
 }
@@ -25,6 +26,12 @@ export const KERNELS = {
     binary: new URL("../embed/kernels/kernels.wasm", import.meta.url),
     options: ["--enable=simd,relaxed-simd,threads", "--sharedMemory", "--maximumMemory=65536"],
   },
+  /** Resizing of images, with the same bits on every processor. */
+  resizing: {
+    sources: new URL("../resize/", import.meta.url),
+    binary: new URL("../resize/kernels.ts", import.meta.url),
+    options: ["--enable=simd"],
+  },
 } as const satisfies Record<string, Kernels>;
 
 interface Compiler {
@@ -33,6 +40,16 @@ interface Compiler {
     writeFile(name: string, contents: Uint8Array): void;
     listFiles(): string[];
   }): Promise<{ error: Error | null; stderr: { toString(): string } }>;
+}
+
+/** The file of a binary, as it is committed. */
+export function fileOf({ binary }: Pick<Kernels, "binary">, made: Uint8Array): Uint8Array {
+  if (binary.pathname.endsWith(".wasm")) return made;
+  const lines = made.toBase64().match(/.{1,110}/g)!.map((line) => `  "${line}"`);
+  return new TextEncoder().encode(
+    `/**\n * The kernels of \`kernels.as\`, compiled by \`deno task kernels\`.\n *\n * @module\n */\n\n` +
+      `/** WebAssembly, in base 64. */\nexport const KERNELS = // deno-fmt-ignore\n${lines.join(" +\n")};\n`,
+  );
 }
 
 /**
@@ -72,7 +89,7 @@ export async function compile({ sources: folder, options }: Kernels): Promise<Ui
 
 if (import.meta.main) {
   for (const [name, kernels] of Object.entries<Kernels>(KERNELS)) {
-    const made = await compile(kernels);
+    const made = fileOf(kernels, await compile(kernels));
     if (!Deno.args.includes("--check")) {
       await Deno.writeFile(kernels.binary, made);
       console.log(`${name}: ${made.length} bytes`);
