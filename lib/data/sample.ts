@@ -5,7 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { resize } from "../codec.ts";
+import { resize } from "../resize/resize.ts";
 import { messageOf } from "../errors.ts";
 import type { Block, SheetTile } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
