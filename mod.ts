@@ -104,6 +104,7 @@ export { pca, type PcaOptions } from "./lib/methods/pca.ts";
 export type { PcaFigureOptions, PrincipalComponents } from "./lib/results/principal_components.ts";
 export { predict, type PredictOptions } from "./lib/methods/predict.ts";
 export { type Prediction, type PredictRow } from "./lib/results/prediction.ts";
+export type { PredictionOrder, Predictions, PredictionsFigureOptions } from "./lib/results/predictions.ts";
 export { type Methods, report, type ReportOptions } from "./lib/methods/report.ts";
 export { saliency, type SaliencyOptions } from "./lib/methods/saliency.ts";
 export { type AttributionMethod, sanityCheck, type SanityCheckOptions } from "./lib/methods/sanity_check.ts";

@@ -5,17 +5,18 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { resize } from "../resize/resize.ts";
 import { type Dataset, dataset, isDataset } from "../data/dataset.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
+import { tileOf } from "../data/sample.ts";
 import { type ImageView, InputReader } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
+import type { ModelOutput } from "../model/output.ts";
 import { readOptions, WalkOptions, whole } from "../options.ts";
 import { item } from "../probe/forward.ts";
 import { forwardAll, forwardEach } from "../scan/forward_all.ts";
-import { Prediction, type PredictRow } from "../results/prediction.ts";
+import { type Kept, Prediction, type PredictRow } from "../results/prediction.ts";
+import { collectPredictions, type Predictions } from "../results/predictions.ts";
 import { withProgress } from "../results/progress.ts";
-import { collect, type Collection } from "../results/result.ts";
 
 /** What `predict` can be asked for. */
 export class PredictOptions extends WalkOptions {
@@ -32,8 +33,10 @@ export class PredictOptions extends WalkOptions {
   override batchSize = 16;
 }
 
-/** Of a data set this is the longest side of the pictures that are kept, so that memory holds those of many images. */
-const KEPT = 32;
+/** Of a data set this is the longest side of the pictures that are kept; smaller ones of many images, so that all take about so many bytes. */
+const LARGEST_KEPT = 104;
+const LEAST_KEPT = 32;
+const KEPT_BYTES = 64e6;
 
 /**
  * Says what a model puts out for an image, or for many: the likeliest classes or labels, or the numbers of a regression.
@@ -45,8 +48,8 @@ const KEPT = 32;
  * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these, or a data set, which run in
  *   batches (on WASM over all cores) under a progress bar
  * @returns rows `{ label, index, probability }`, the likeliest first, or `{ label, index, value }` where the outputs are no
- *   probabilities; for an array or a data set a {@linkcode Collection} with one
- *   {@linkcode Prediction} an image, which shows itself as one figure; images of a data set that cannot be read are left
+ *   probabilities; for an array or a data set {@linkcode Predictions}, an
+ *   array with one {@linkcode Prediction} an image, which shows itself as one contact sheet; images of a data set that cannot be read are left
  *   out and are listed in its `skipped`
  * @throws {RangeError} if `top` is not a whole number ≥ 1, or the network puts out a number that is not finite
  * @throws {TypeError} if the model puts out maps, or does not read images
@@ -66,12 +69,12 @@ export async function predict(
   model: Model,
   images: readonly ImageLike[] | Dataset,
   options?: Partial<PredictOptions>,
-): Promise<Collection<Prediction>>;
+): Promise<Predictions>;
 export async function predict(
   model: Model,
   images: ImageLike | readonly ImageLike[] | Dataset,
   options: Partial<PredictOptions> = {},
-): Promise<Prediction | Collection<Prediction>> {
+): Promise<Prediction | Predictions> {
   checkModel("predict", model);
   const { top, ...run } = readOptions("predict", PredictOptions, options);
   await checkReady("predict", model);
@@ -81,7 +84,7 @@ export async function predict(
   const predicted = (
     values: Float32Array,
     { view, name, ...known }: Pick<ImageView, "view" | "name"> & Partial<ImageView>,
-    kept: NdArray,
+    kept: Kept,
   ) => {
     const rows = Array.from(output.finiteValues(values, name), (value, index): PredictRow => ({
       label: output.labels[index],
@@ -91,7 +94,8 @@ export async function predict(
     // The likeliest first; numbers stay in their order.
     if (!isNumbers) rows.sort((a, b) => b.probability! - a.probability! || a.index - b.index);
     const about = { kind: output.kind, activation: output.reading, which: output.which };
-    const names = { model: model.name, image: name, seen: view.shape, ...known };
+    const right = knowsLabel(output, known.label) ? rows[0].label === known.label : undefined;
+    const names = { model: model.name, image: name, seen: view.shape, right, ...known };
     return new Prediction(rows.slice(0, top ?? (isNumbers ? undefined : 5)), kept, about, names);
   };
   const isSet = isDataset(images);
@@ -112,13 +116,14 @@ export async function predict(
     ...run,
     onBadImage: run.onBadImage ?? (isSet ? "skip" : "stop"),
   });
+  const side = Math.min(LARGEST_KEPT, Math.max(LEAST_KEPT, Math.floor(Math.sqrt(KEPT_BYTES / (3 * reader.size)))));
   const waiting: ImageView[] = [];
   const predictions: Prediction[] = [];
   const receive = ([outputs]: NdArray[]) =>
     waiting.splice(0, outputs.shape[0]).forEach((image, i) => {
       const { id, label, name, view } = image;
       const known = isSet ? { id, label, name: id } : { name };
-      predictions.push(predicted(item(outputs, i).data, { ...known, view }, isSet ? small(view) : view));
+      predictions.push(predicted(item(outputs, i).data, { ...known, view }, isSet ? small(view, side) : view));
     });
   await withProgress(
     `Classifying with ${model.name}`,
@@ -131,13 +136,16 @@ export async function predict(
     run.onProgress,
     reader,
   );
-  return collect(predictions, `${model.name} · predictions`, reader.skipped);
+  return collectPredictions(predictions, `${model.name} · predictions`, reader.skipped);
 }
 
-/** A picture no larger than those that are kept of a data set. */
-function small(view: NdArray): NdArray {
-  const [height, width] = view.shape;
-  const scale = KEPT / Math.max(height, width);
-  const side = (length: number) => Math.max(1, Math.round(length * scale));
-  return scale < 1 ? resize(view, [side(height), side(width)], { fit: "squash" }) : view;
+/** Whether a label is one that the model can say of an image. */
+function knowsLabel({ kind, labels }: ModelOutput, label?: string): boolean {
+  return label !== undefined && (kind === "classes" || kind === "binary") && labels.includes(label);
+}
+
+/** A picture no larger than those that are kept of a data set, in bytes. */
+function small(view: NdArray, side: number): Kept {
+  const { data, width, height } = tileOf(view, side);
+  return { data: new Uint8ClampedArray(data.buffer), shape: [height, width, 3] };
 }

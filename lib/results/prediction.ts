@@ -5,7 +5,7 @@
  */
 
 import { pixelRemark } from "../data/pixels.ts";
-import type { NdArray } from "../array.ts";
+import { type NdArray, ndarray } from "../array.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, type SheetRow } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
@@ -41,6 +41,13 @@ interface PredictedNames {
   seen: readonly number[];
   id?: string;
   label?: string;
+  right?: boolean;
+}
+
+/** An image in floats, or, where many are kept, in bytes. */
+export interface Kept {
+  data: Float32Array | Uint8ClampedArray;
+  shape: readonly number[];
 }
 
 /** A smaller photo is shown enlarged by a whole factor, up to this size. */
@@ -52,8 +59,6 @@ const words = ({ probability, value }: PredictRow) => probability === undefined 
 export class Prediction extends Result<PredictRow> {
   /** The likeliest classes or labels, the likeliest first; numbers in the order of the outputs. */
   readonly rows: readonly PredictRow[];
-  /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255; of a data set, where it is larger, made smaller to 32 pixels. */
-  readonly image: NdArray;
   /** Of an image of a data set: its id there. */
   readonly id?: string;
   /** Of an image of a data set: the label that it has there. */
@@ -65,25 +70,46 @@ export class Prediction extends Result<PredictRow> {
    * `"softmax of logits"`.
    */
   readonly activation: string;
+  /**
+   * Whether the likeliest class is the label that the data set has; absent where the image has none there, where that is
+   * none of the model's classes, and where the outputs are no classes.
+   */
+  readonly right?: boolean;
   readonly #names: PredictedNames;
   readonly #which: string;
+  readonly #kept: Kept;
 
   /** @internal */
   constructor(
     rows: PredictRow[],
-    image: NdArray,
+    kept: Kept,
     { kind, activation, which }: Predicted,
     names: PredictedNames,
   ) {
     super();
     this.rows = rows;
-    this.image = image;
+    this.#kept = kept;
     if (names.id !== undefined) this.id = names.id;
     if (names.label !== undefined) this.label = names.label;
+    if (names.right !== undefined) this.right = names.right;
     this.kind = kind;
     this.activation = activation;
     this.#which = which;
     this.#names = names;
+  }
+
+  /**
+   * The image as the model saw it, `[h, w, 3]`, RGB, 0…255; of a data set made smaller where it is larger, to 104 pixels, or
+   * to fewer, down to 32, of thousands of images, and rounded.
+   */
+  get image(): NdArray {
+    const { data, shape } = this.#kept;
+    return data instanceof Float32Array ? this.#kept as NdArray : ndarray(data, shape);
+  }
+
+  /** What the image is called: its id in the data set, else its name. */
+  get name(): string {
+    return this.#names.image;
   }
 
   /** @internal */

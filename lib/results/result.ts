@@ -35,6 +35,11 @@ export class Collection<Item extends Shown> extends Array<Item> {
     return this.#skipped;
   }
 
+  /** What its figure is called. */
+  protected get title(): string {
+    return this.#title;
+  }
+
   /** @internal */
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
@@ -95,12 +100,13 @@ export class Collection<Item extends Shown> extends Array<Item> {
   }
 
   /** @internal Makes a collection of items under a title. */
-  static titled<Item extends Shown>(
+  static titled<Item extends Shown, Made extends Collection<Item>>(
+    this: new () => Made,
     items: readonly Item[],
     title: string,
     skipped: readonly SkippedImage[],
-  ): Collection<Item> {
-    const collection = new Collection<Item>();
+  ): Made {
+    const collection = new this();
     collection.#title = title;
     collection.#skipped = skipped;
     for (const item of items) collection.push(item);
@@ -119,5 +125,5 @@ export function collect<Item extends Shown>(
   title = "results",
   skipped: readonly SkippedImage[] = [],
 ): Collection<Item> {
-  return Collection.titled(items, title, skipped);
+  return Collection.titled<Item, Collection<Item>>(items, title, skipped);
 }
