@@ -9,6 +9,7 @@ import { basename, dirname, join, normalize, sep } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { kindOf, messageOf } from "./errors.ts";
+import { Interrupted, interruptible } from "./interrupt.ts";
 
 /** A file that cannot be read, or that may not be; the message is the reason, as the end of a sentence. */
 export class FileError extends Error {
@@ -96,12 +97,13 @@ export interface ReadLimits {
  *
  * @throws {FileError} says why it cannot be read: it is missing, no regular file, longer than allowed, not where it
  *   should be, or the web does not answer
+ * @throws {Interrupted} if the notebook's ■ is pressed meanwhile
  */
 export async function readFile(url: URL, limits: ReadLimits): Promise<Uint8Array<ArrayBuffer>> {
   try {
     return url.protocol === "file:" ? await fromDisk(pathOf(url), limits) : await fromWeb(url, limits);
   } catch (error) {
-    if (error instanceof FileError) throw error;
+    if (error instanceof FileError || error instanceof Interrupted) throw error;
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
       throw new FileError("there is no such file", { cause: error });
     }
@@ -155,7 +157,7 @@ async function fromWeb(url: URL, { room, owner, timeout = 60_000 }: ReadLimits):
   const giveUp = () => silence.abort(new FileError(`it sent nothing for ${timeout / 1000} s`));
   let timer = setTimeout(giveUp, timeout);
   try {
-    const response = await answer(url, owner, silence.signal);
+    const response = await answer(url, owner, interruptible(silence.signal));
     if (!response.ok || !response.body) {
       await response.body?.cancel();
       throw new FileError(`the answer was ${response.status} ${response.statusText}`.trimEnd());

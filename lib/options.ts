@@ -24,6 +24,7 @@
  */
 
 import { kindOf, nearestOf } from "./errors.ts";
+import { interruptible } from "./interrupt.ts";
 
 /** Throws if an option's value is not one that is wanted; `asker` is the function that takes it. */
 export type Check = (name: string, value: unknown, asker: string) => void;
@@ -151,7 +152,8 @@ const MOST_OPTIONS = 10;
  *
  * @param asker the function that takes them, as `"saliency"`
  * @param type the class that declares them
- * @returns all options, those that are not given (or undefined) by their defaults
+ * @returns all options, those that are not given (or undefined) by their defaults; a `signal` is the call's own, which is
+ *   aborted with the given one and by the notebook's ■
  * @throws {TypeError} if they are no plain object, or one is unknown (the message names the nearest) or of a wrong kind
  * @throws {RangeError} if a value does not fit
  */
@@ -177,6 +179,7 @@ export function readOptions<Options extends object>(
     checks.get(type)?.get(name)?.(name, value, asker);
     all[name] = value;
   }
+  if ("signal" in all) all.signal = interruptible(all.signal as AbortSignal | undefined);
   return { ...all } as Options;
 }
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 
 /** Small things in `lib/` itself that every room may import. */
 const EVERYONES = [
+  "interrupt",
   "array",
   "errors",
   "options",
@@ -20,6 +21,7 @@ const EVERYONES = [
 const ARROWS: Record<string, string[]> = {
   array: [],
   errors: [],
+  interrupt: [],
   options: [],
   random: [],
   format: [],

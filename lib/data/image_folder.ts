@@ -8,6 +8,7 @@ import { basename, join, resolve } from "node:path";
 import { ImageError } from "../codec.ts";
 import { kindOf, messageOf, unknownName } from "../errors.ts";
 import { IMAGE_NAMES, reasonByName } from "../image_file.ts";
+import { interruptible } from "../interrupt.ts";
 import { arrayOf, flag, readOptions, whole } from "../options.ts";
 import { randomStream, shuffled } from "../random.ts";
 import { byCodeUnit, type DatasetRow, ImageDataset, shortened } from "./dataset.ts";
@@ -115,6 +116,7 @@ interface Found {
 /** Looks into a folder and its sub-folders, and keeps what it passes over. */
 class Walker {
   readonly passedOver: PassedOver[] = [];
+  readonly #signal = interruptible();
 
   /** @param root the folder asked for, absolute */
   constructor(readonly root: string) {}
@@ -135,6 +137,7 @@ class Walker {
       return found;
     }
     for (const name of names) {
+      this.#signal.throwIfAborted();
       const path = inside === "" ? name : `${inside}/${name}`;
       if (name.startsWith(".")) {
         this.#pass(path, "hidden: its name starts with a dot");

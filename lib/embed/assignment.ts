@@ -5,6 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
+import { throwIfInterrupted } from "../interrupt.ts";
 
 /** A grid of cells, row by row from the top left. */
 export interface GridShape {
@@ -45,6 +46,7 @@ export function assign({ data, shape: [rows, columns] }: NdArray): Int32Array {
   // first, from the last one on.
   if (columns === rows) {
     for (let c = columns - 1; c >= 0; c--) {
+      throwIfInterrupted();
       let least = 0;
       for (let r = 1; r < rows; r++) if (data[r * columns + c] < data[least * columns + c]) least = r;
       potential[c] = data[least * columns + c];
@@ -61,6 +63,7 @@ export function assign({ data, shape: [rows, columns] }: NdArray): Int32Array {
   const order = new Int32Array(columns).map((_, c) => c);
   for (let free = 0; free < rows; free++) {
     if (columnOf[free] >= 0) continue;
+    throwIfInterrupted();
     for (let c = 0; c < columns; c++) {
       distance[c] = data[free * columns + c] - potential[c];
       from[c] = free;
@@ -135,6 +138,7 @@ function bid(
   for (let round = 0; round < 2; round++) {
     const waiting = free.splice(0).reverse();
     while (waiting.length > 0) {
+      throwIfInterrupted();
       const row = waiting.pop()!;
       if (left-- <= 0) {
         free.push(row);

@@ -8,6 +8,8 @@
  * @module
  */
 
+import { throwIfInterrupted } from "../interrupt.ts";
+
 /** The eigenvalues of a matrix, the largest first, and the eigenvectors as rows in the same order. */
 export interface Eigen {
   values: Float64Array;
@@ -25,6 +27,7 @@ export function eigenSymmetric(matrix: Float64Array, n: number): Eigen {
 
   // Rows from the last to the second are mirrored so that only their last number left of the diagonal remains.
   for (let i = n - 1; i > 0; i--) {
+    throwIfInterrupted();
     const last = i - 1;
     let scale = 0;
     for (let k = 0; k < i; k++) scale += Math.abs(v[i * n + k]);
@@ -72,6 +75,7 @@ export function eigenSymmetric(matrix: Float64Array, n: number): Eigen {
   // The mirrors, multiplied together.
   const sums = new Float64Array(n);
   for (let i = 0; i < n; i++) {
+    throwIfInterrupted();
     if (d[i] !== 0) {
       sums.fill(0, 0, i);
       for (let k = 0; k < i; k++) {
@@ -98,6 +102,7 @@ export function eigenSymmetric(matrix: Float64Array, n: number): Eigen {
   if (n > 0) e[n - 1] = 0;
   for (let l = 0; l < n; l++) {
     for (let round = 0;; round++) {
+      throwIfInterrupted();
       let m = l;
       for (; m < n - 1; m++) {
         const size = Math.abs(d[m]) + Math.abs(d[m + 1]);

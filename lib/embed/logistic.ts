@@ -5,6 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
+import { throwIfInterrupted } from "../interrupt.ts";
 
 export interface LogisticOptions {
   /**
@@ -61,6 +62,7 @@ export function fitLogistic(
   const scores = new Float64Array(count);
   /** The loss there; its slope goes into `slope`. */
   const lossAt = (w: Float64Array, slope: Float64Array): number => {
+    throwIfInterrupted();
     slope.fill(0);
     let loss = 0;
     for (let i = 0; i < n; i++) {

@@ -5,6 +5,7 @@
  */
 
 import { type NdArray, ndarray } from "../array.ts";
+import { throwIfInterrupted } from "../interrupt.ts";
 import { eigenSymmetric } from "./eigen.ts";
 import { normalStream } from "../random.ts";
 import { meanOf } from "./points.ts";
@@ -146,6 +147,7 @@ function byColumns(x: Float64Array, count: number, dimensions: number): Directio
   const products = new Float64Array(dimensions * dimensions);
   const point = pointsOf(x, count, dimensions);
   for (let i = 0; i < count; i += 4) {
+    throwIfInterrupted();
     const [p, q, r, s] = [point(i), point(i + 1), point(i + 2), point(i + 3)];
     for (let a = 0; a < dimensions; a++) {
       const [pa, qa, ra, sa] = [p[a], q[a], r[a], s[a]];
@@ -161,6 +163,7 @@ function byColumns(x: Float64Array, count: number, dimensions: number): Directio
 function byRows(x: Float64Array, count: number, dimensions: number, components: number): Directions {
   const products = new Float64Array(count * count);
   for (let a = 0; a < count; a++) {
+    throwIfInterrupted();
     for (let b = a; b < count; b++) {
       let sum = 0;
       for (let j = 0; j < dimensions; j++) sum += x[a * dimensions + j] * x[b * dimensions + j];
@@ -193,6 +196,7 @@ function mirror(matrix: Float64Array, n: number): void {
  */
 function orthonormalise(rows: Float64Array, count: number, length: number): void {
   for (let r = 0, axis = 0; r < count; r++) {
+    throwIfInterrupted();
     const row = rows.subarray(r * length, (r + 1) * length);
     while (!takeOff(row, rows, r)) {
       row.fill(0);
@@ -267,6 +271,7 @@ function applySquare(x: Float64Array, count: number, dimensions: number, rows: F
   const result = new Float64Array(rows.length);
   const point = pointsOf(x, count, dimensions);
   for (let i = 0; i < count; i += 4) {
+    throwIfInterrupted();
     const [a, b, c, d] = [point(i), point(i + 1), point(i + 2), point(i + 3)];
     for (let r = 0; r < width; r++) {
       const row = rows.subarray(r * dimensions, (r + 1) * dimensions);

@@ -5,6 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
+import { throwIfInterrupted } from "../interrupt.ts";
 import { randomStream } from "../random.ts";
 import { nearestNeighbors, type Neighbors, type WorkerOptions } from "./neighbors.ts";
 
@@ -93,6 +94,7 @@ export function trustworthiness(
   const [far, near] = [fourRows(), fourRows()];
   let penalty = 0;
   for (let first = 0; first < drawn.length; first += 4) {
+    throwIfInterrupted();
     // The last ones stand in for those that are missing.
     const four = [0, 1, 2, 3].map((t) => drawn[Math.min(first + t, drawn.length - 1)]);
     squaresFrom(points, four, far);

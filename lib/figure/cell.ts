@@ -13,6 +13,7 @@ export {
   keepOutputs,
   type MimeBundle,
 } from "../notebook/display.ts";
-export { type Progress, progressHtml, startProgress, withProgress } from "../notebook/progress.ts";
+export { listenForInterrupts } from "../notebook/interrupt.ts";
+export { endedWord, type Progress, progressHtml, startProgress, withProgress } from "../notebook/progress.ts";
 export { startStopButton, type StopButton } from "../notebook/stop_button.ts";
 export { Throttle } from "../notebook/throttle.ts";

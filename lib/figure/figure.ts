@@ -11,7 +11,7 @@ import { drawChart } from "./chart.ts";
 import { drawFigure, svgDocument } from "./draw.ts";
 import { type ChartImage, figureHtml, type LiveImage } from "./html.ts";
 import { escapeHtml } from "../format.ts";
-import { display, displaySymbol, inKernel, keepOutputs, type MimeBundle } from "./cell.ts";
+import { display, displaySymbol, inKernel, keepOutputs, listenForInterrupts, type MimeBundle } from "./cell.ts";
 import type { Pixels } from "./mosaic.ts";
 import { chartsWithin, liveWithin, pixelsWithin } from "./parts.ts";
 import { pdfOf } from "./pdf.ts";
@@ -20,6 +20,7 @@ import { wordsOf } from "./words.ts";
 
 // From here on the outputs of a cell reach Jupyter before the next cell starts; each stays under its own cell.
 keepOutputs();
+listenForInterrupts();
 
 /** What a figure is made of. */
 export interface FigureParts {

@@ -5,7 +5,9 @@
  */
 
 import { checkDataset, type Dataset } from "../data/dataset.ts";
+import type { HistoryData } from "../data/history.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
+import { Interrupted } from "../interrupt.ts";
 import { flag, readOptions } from "../options.ts";
 import { TrainingSpec } from "../probe/training/options.ts";
 import { trainAsRead } from "../probe/training/train.ts";
@@ -27,12 +29,13 @@ export class TrainOptions extends TrainingSpec {
  * image, and the sparsity of each layer.
  *
  * The weights of `model` change; nothing else of it does. A run that is aborted, by `signal` or by the button in the
- * cell, keeps what was learned by then. With `checkpoint` it can be taken up again later, also after the process was
+ * cell, keeps what was learned by then, and returns. Jupyter's ■ ends the cell with an `AbortError`; the model keeps what
+ * it has learned then, too. With `checkpoint` it can be taken up again later, also after the process was
  * killed, and then reaches the same weights as a run that was never stopped, bit by bit on the same backend and machine.
  * A checkpoint belongs to one run: to its images with their ids and labels (checksums over all of them), its network,
  * preprocessing and options. With anything else it is refused, but for more epochs: the run goes on to these.
  *
- * The button reaches a kernel on the browser's own machine; elsewhere, abort by `signal`.
+ * The button reaches a kernel on the browser's own machine; elsewhere use ■.
  *
  * Images are brought to the model's size, once, and rounded to bytes. Up to 1 GB of them stays in memory; more goes to
  * a temporary file. What the model puts out (`model.output`) says what the loss is: the cross-entropy over classes, or the
@@ -48,7 +51,7 @@ export class TrainOptions extends TrainingSpec {
  *   that cannot be trained so that a run repeats
  * @throws {RangeError} if an option or a label does not fit
  * @throws {TrainingError} if the loss or the weights are no longer numbers
- * @throws what `signal` was aborted with, if that happens while the images are still read
+ * @throws what `signal` was aborted with, if that happens while the images are still read; an `AbortError` at ■
  * @throws {CheckpointError} if the checkpoint belongs to another run, is damaged, or cannot be written
  *
  * @example
@@ -71,19 +74,28 @@ export async function train(
   const { live, ...spec } = readOptions("train", TrainOptions, options);
   await checkReady("train", model);
   const { order } = model.preprocess;
-  if (!live) return new History(await trainAsRead(model, dataset, spec), { order });
+  // A run that is stopped returns what it has; ■ ends the cell, too.
+  const interruptOf = ({ ending }: HistoryData) =>
+    ending === "aborted" && spec.signal?.reason instanceof Interrupted ? spec.signal.reason : undefined;
+  const ended = (data: HistoryData) => {
+    const interrupt = interruptOf(data);
+    if (interrupt) throw interrupt;
+    return new History(data, { order });
+  };
+  if (!live) return ended(await trainAsRead(model, dataset, spec));
   const { validation, epochs } = spec;
   const images = dataset.size + (typeof validation === "number" ? 0 : validation.size);
   const view = new LiveTraining({ model: model.name, dataset: dataset.name, images, epochs, order });
   const signals = [spec.signal, view.signal].filter((signal) => signal !== undefined);
+  let data: HistoryData;
   try {
-    const data = await trainAsRead(model, dataset, { ...spec, signal: AbortSignal.any(signals) }, view);
-    await view.finish(data);
-    return new History(data, { order });
+    data = await trainAsRead(model, dataset, { ...spec, signal: AbortSignal.any(signals) }, view);
+    await view.finish(data, interruptOf(data));
   } catch (error) {
-    await view.fail();
+    await view.fail(error);
     throw error;
   } finally {
     await view.close();
   }
+  return ended(data);
 }

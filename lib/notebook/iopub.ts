@@ -14,23 +14,38 @@ async function commandLine(): Promise<string[]> {
   return [before, "--conn", path];
 }
 
+/** What Jupyter told this kernel about its sockets, as far as it is needed here. */
+export interface Connection {
+  hostname: string;
+  iopub: number;
+  shell: number;
+  /** What messages are signed with. */
+  key: string;
+}
+
 /**
- * The address of the iopub socket, from the connection file that Jupyter gave to this kernel.
+ * The connection file that Jupyter gave to this kernel.
  *
  * @returns undefined where it cannot be known: on Windows, when the kernel does not speak TCP, and outside a kernel
  */
-export async function iopubEndpoint(): Promise<Endpoint | undefined> {
+export async function readConnection(): Promise<Connection | undefined> {
   try {
     const words = await commandLine();
     const option = words.indexOf("--conn");
     if (option < 0) return undefined;
     const path = words[option + 1];
-    const { transport, ip, iopub_port } = JSON.parse(await Deno.readTextFile(path));
+    const { transport, ip, iopub_port, shell_port, key } = JSON.parse(await Deno.readTextFile(path));
     if (transport !== "tcp") return undefined;
-    return { hostname: ip === "0.0.0.0" || ip === "*" ? "127.0.0.1" : ip, port: iopub_port };
+    return { hostname: ip === "0.0.0.0" || ip === "*" ? "127.0.0.1" : ip, iopub: iopub_port, shell: shell_port, key };
   } catch {
     return undefined;
   }
+}
+
+/** The address of the iopub socket, as {@linkcode readConnection} knows it. */
+export async function iopubEndpoint(): Promise<Endpoint | undefined> {
+  const connection = await readConnection();
+  return connection && { hostname: connection.hostname, port: connection.iopub };
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 
 import { duration, escapeHtml } from "../format.ts";
+import { Interrupted } from "../interrupt.ts";
 import { display, inKernel } from "./display.ts";
 import { Throttle } from "./throttle.ts";
 
@@ -20,8 +21,12 @@ export interface Progress {
   show(html: string): Promise<void>;
   /** Ends the bar; a line with the time it took stays, and what there is to note. */
   finish(note?: string): Promise<void>;
-  /** Ends the bar after a failure or an abort; a line that says how far it came stays. */
-  stop(): Promise<void>;
+  /**
+   * Ends the bar after a failure or an abort; a line that says how far it came stays.
+   *
+   * @param error what ended it
+   */
+  stop(error?: unknown): Promise<void>;
 }
 
 /** How much work under a bar is going on ({@linkcode withProgress}). */
@@ -35,6 +40,11 @@ export function progressText(label: string, done: number, total: number | undefi
   if (total === undefined) return `${label} · ${duration(elapsed)}`;
   const left = done > 0 && done < total ? ` · ${duration((elapsed / done) * (total - done))} left` : "";
   return `${label} · ${done} of ${total} · ${duration(elapsed)}${left}`;
+}
+
+/** What became of work that an error ended. */
+export function endedWord<Other extends string>(error: unknown, other: Other): "interrupted" | Other {
+  return error instanceof Interrupted ? "interrupted" : other;
 }
 
 /** The bar as HTML: the text, and under it the bar where the share of what is done is known. */
@@ -106,8 +116,12 @@ export function startProgress(label: string, total?: number): Progress {
       picture = "";
       return end(`${label} · done in ${duration(elapsed())}${note ? ` · ${note}` : ""}`);
     },
-    stop: () =>
-      end(`${label} · stopped after ${total === undefined ? "" : `${done} of ${total}, `}${duration(elapsed())}`),
+    stop(error) {
+      const ended = endedWord(error, "stopped");
+      return end(
+        `${label} · ${ended} after ${total === undefined ? "" : `${done} of ${total}, `}${duration(elapsed())}`,
+      );
+    },
   };
 }
 
@@ -130,7 +144,7 @@ export async function withProgress<T>(
     await bar.finish(note?.());
     return result;
   } catch (error) {
-    await bar.stop();
+    await bar.stop(error);
     throw error;
   } finally {
     working--;

@@ -8,6 +8,7 @@
 
 import type { NdArray } from "../array.ts";
 import type { FilterDiagnostics } from "../data/records.ts";
+import { throwIfInterrupted } from "../interrupt.ts";
 
 /** The spectrum is that of the kernel in the corner of a square of zeros with this side, each channel less its mean. */
 const SIZE = 64;
@@ -162,6 +163,7 @@ export function diagnoseFilter(kernel: NdArray): FilterDiagnostics {
   if (height > SIZE || width > SIZE) {
     throw new RangeError(`A filter of ${height}×${width} was to be diagnosed; wanted at most ${SIZE}×${SIZE}.`);
   }
+  throwIfInterrupted();
   return {
     totalVariation: totalVariation(kernel),
     ...spectral(powerSpectrum(kernel)),

@@ -153,18 +153,20 @@ export class LiveTraining implements TrainingWatcher {
     });
   }
 
-  /** Paints the end of the run, which stays. */
-  async finish(history: DrawnHistory): Promise<void> {
+  /** Paints the end of the run, which stays. @param error what interrupted the run, if anything did */
+  async finish(history: DrawnHistory, error?: unknown): Promise<void> {
     if (!inKernel()) return;
     const { epochs } = this.#run;
     this.#now = history.snapshots.at(-1) ?? this.#now;
-    await this.#paint(history, `${this.#label} · ${history.rows.length} of ${epochs} epochs${this.#times(epochs)}`);
+    const [before, after] = error ? ["interrupted after ", " · the model keeps what it has learned"] : ["", ""];
+    const done = `${this.#label} · ${before}${history.rows.length} of ${epochs} epochs`;
+    await this.#paint(history, done + this.#times(epochs) + after);
   }
 
   /** Ends the view after a failure: what was seen last stays, without the button. */
-  async fail(): Promise<void> {
+  async fail(error: unknown): Promise<void> {
     const { epochs } = this.#run;
-    if (this.#from === undefined) return await this.#reading.stop();
+    if (this.#from === undefined) return await this.#reading.stop(error);
     if (!this.#history) return;
     const failed = `${this.#label} · failed after ${this.#history.rows.length} of ${epochs} epochs`;
     await this.#paint(this.#history, failed + this.#times(epochs));

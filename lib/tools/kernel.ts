@@ -5,7 +5,7 @@
  */
 
 import { type CodeCell, joined, type Notebook, OutputFiler } from "./notebook.ts";
-import { DamagedError, decode, encode, type Message } from "./protocol.ts";
+import { DamagedError, decode, encode, type Message } from "../notebook/protocol.ts";
 import { Socket } from "../notebook/zmtp.ts";
 
 /** Why a notebook did not run as it should. */

@@ -9,6 +9,7 @@ import { sizeOf } from "../../array.ts";
 import { messageOf } from "../../errors.ts";
 import { decoded, fileNamedBy, placeOf, readFile } from "../../files.ts";
 import { bytesText } from "../../format.ts";
+import { Interrupted, interruptible } from "../../interrupt.ts";
 import { MemoryError } from "../../memory.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { memoryLeft } from "../../runtime/core/memory.ts";
@@ -79,6 +80,7 @@ async function read(file: URL, what: string, owner: URL, room: { bytes: number }
   try {
     return await readFile(file, file === owner ? { room } : { room, owner });
   } catch (error) {
+    if (error instanceof Interrupted) throw error;
     throw new ModelError(
       `The ${what} of the model ${placeOf(owner)} could not be read from ${placeOf(file)}: ${messageOf(error)}.` +
         (file === owner ? "" : " The files of weights belong beside model.json; copy or upload all of them."),
@@ -156,8 +158,10 @@ async function readGroup({ files, specs }: Group, owner: URL): Promise<Uint8Arra
 
 /** Gives a network the weights that the groups hold. */
 async function fill(tf: TF, variables: ReadonlyMap<Spec, Variable>, groups: readonly Group[], url: URL): Promise<void> {
+  const signal = interruptible();
   for (const group of groups) {
     const bytes = await readGroup(group, url);
+    signal.throwIfAborted();
     let at = 0;
     for (const spec of group.specs) {
       const part = bytes.slice(at, at += spec.bytes).buffer;

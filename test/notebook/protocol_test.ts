@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { DamagedError, decode, encode } from "../../lib/tools/protocol.ts";
+import { DamagedError, decode, encode } from "../../lib/notebook/protocol.ts";
 import { Socket } from "../../lib/notebook/zmtp.ts";
 
 const bytes = (frames: string[]) => frames.map((frame) => new TextEncoder().encode(frame));
