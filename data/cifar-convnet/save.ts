@@ -13,7 +13,7 @@ import type { io, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../../lib/array.ts";
 import { CIFAR10_CLASSES } from "../../lib/data/cifar10.ts";
 import { readCheckpoint } from "../../lib/probe/training/checkpoint.ts";
-import { namedWeights } from "../../lib/probe/training/weights.ts";
+import { namedWeights } from "../../lib/model/formats/named_weights.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { EPSILON, foldedNetwork, PREPROCESS, trainingNetwork } from "./network.ts";
 

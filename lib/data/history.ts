@@ -5,6 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
+import { percent } from "../format.ts";
 import type { SkippedImage } from "./dataset.ts";
 
 /** One epoch in numbers. */
@@ -52,6 +53,47 @@ export interface Snapshot {
 
 /** Why a run ended. */
 export type Ending = "done" | "stopped early" | "aborted";
+
+/** One training run of a model in a few numbers, as a saved model keeps them. */
+export interface TrainingSummary {
+  /** The data set's name. */
+  readonly dataset: string;
+  /** How many images were trained on, and how many the validation had. */
+  readonly images: number;
+  readonly validationImages: number;
+  /** How many epochs were done, with the share of one that was broken off. */
+  readonly epochs: number;
+  /** Why the run ended; `"failed"` by an error, as when the loss was no number any more. */
+  readonly ending: Ending | "failed";
+  /** Loss and accuracy of the last full epoch, as in {@linkcode EpochRow}; null where there was none. */
+  readonly loss: number | null;
+  readonly accuracy: number | null;
+  readonly validationLoss: number | null;
+  readonly validationAccuracy: number | null;
+  /** What the run was asked for. */
+  readonly optimizer: string;
+  readonly learningRate: number;
+  readonly batchSize: number;
+  readonly seed: number;
+}
+
+/** Epochs in words, as `3 epochs`. */
+const epochsText = (epochs: number): string => `${Number(epochs.toFixed(2))} epoch${epochs === 1 ? "" : "s"}`;
+
+/** The runs that a model has behind it in words, as `3 epochs on pets (8,000 images), validation accuracy 74.3 %`. */
+export function trainingText(runs: readonly TrainingSummary[]): string {
+  const last = runs.at(-1)!;
+  const { dataset, images, validationAccuracy, accuracy, ending } = last;
+  const all = epochsText(runs.reduce((sum, { epochs }) => sum + epochs, 0));
+  const count = images?.toLocaleString("en-US");
+  const score = validationAccuracy != null
+    ? `, validation accuracy ${percent(validationAccuracy)}`
+    : accuracy != null
+    ? `, accuracy ${percent(accuracy)}`
+    : "";
+  return `${all}${runs.length > 1 ? ` in ${runs.length} runs, the last` : ""} on ${dataset} (${count} images)${score}` +
+    (ending === "failed" ? ", where it failed" : "");
+}
 
 /** A training run as plain data: what its figures are drawn from. */
 export interface HistoryData {

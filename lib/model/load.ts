@@ -14,11 +14,14 @@ import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { arrayOf, readOptions, text } from "../options.ts";
 import { disposeNetwork } from "./formats/build.ts";
 import { ModelError, type ModelFormat, otherFormat } from "./formats/format.ts";
+import { freezeNetworks } from "./formats/named_weights.ts";
 import { tfjsFormat } from "./formats/tfjs.ts";
+import { zipFormat } from "./formats/zip.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { registerResponseNormalization } from "./normalization.ts";
 import { checkLabels, type OutputWanted } from "./output.ts";
 import { ownScaling, type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
+import { readFacts } from "./saved.ts";
 import { checkWeights } from "./weights.ts";
 
 /** The options of `loadModel`. */
@@ -44,14 +47,15 @@ export class LoadModelOptions {
   output?: OutputWanted;
   /**
    * The model's name in figures.
-   * @default the catalogue's name, or the last part of the path, or the network's own name
+   * @default the catalogue's name, or the name that it was saved with, or the last part of the path, or the network's own
+   *   name
    */
   @text()
   name?: string;
 }
 
 /** File formats that can be read: a reader of another is one file in `formats/` and one entry here. */
-const FORMATS: readonly ModelFormat[] = [tfjsFormat];
+const FORMATS: readonly ModelFormat[] = [zipFormat, tfjsFormat];
 
 /** Where the catalogue's packages keep their files, and the preprocessing of their models. */
 const CATALOGUE: Record<string, { topology: string; labels: string; preprocess: PreprocessMode }> = {
@@ -66,12 +70,14 @@ const INCLUDED: Record<string, URL> = {
 /**
  * Loads a model to look into.
  *
- * A `model.json` may hold `labels`, `preprocess` and `output` in its `userDefinedMetadata`. It may be of Keras 2, of
- * Keras 3 (converted from an HDF5 file) or of TensorFlow.js. Its weights are read from its own folder or below, of the
+ * What `model.save` has written, a folder or a `.zip`, comes back as it was. A `model.json` of another program may hold
+ * `labels`, `preprocess` and `output` in its `userDefinedMetadata`. It may be of Keras 2, of Keras 3 (converted from an
+ * HDF5 file) or of TensorFlow.js. Its weights are read from its own folder or below, of the
  * web from the same host and with the same query; no more bytes are read than its manifest says.
  *
  * @param source a name of the catalogue (`"resnet50"`, `"cifar-convnet"`); a path or address of the `model.json` of a
- *   TensorFlow.js layers model, or the path of its folder; or a `tf.LayersModel`
+ *   TensorFlow.js layers model, or the path of its folder; a path or address of a `.zip` of that folder; or a
+ *   `tf.LayersModel`
  * @throws {ModelError} if there is no such model, a file is missing, damaged or elsewhere, a weight is NaN or infinite,
  *   or the format is another one
  * @throws {MemoryError} if it does not fit into the backend's memory
@@ -115,6 +121,7 @@ export async function loadModel(
     const labels = JSON.parse(await Deno.readTextFile(paths[known.labels])) as Record<string, string> | string[];
     return await make(tf, network, async () => ({
       name: options.name ?? source,
+      source,
       output,
       labels: options.labels ?? Object.values(labels).map((label) => label.replaceAll("_", " ")),
       ...await pixelsFor(network, asked ?? preprocessing(known.preprocess)),
@@ -124,12 +131,15 @@ export async function loadModel(
   const url = included ?? await locate(source);
   const tf = await ensureBackend();
   const parts = (url.protocol === "file:" ? pathOf(url) : decoded(url.pathname)).split(/[/\\]/);
-  const name = options.name ?? (/^model\.json$/.test(parts.at(-1)!) ? parts.at(-2) || "model" : parts.at(-1)!);
+  const last = parts.at(-1) === "model.json" ? parts.at(-2) || "model" : parts.at(-1)!.replace(/\.zip$/i, "");
   const network = await readNetwork(tf, url);
   return await make(tf, network, async () => {
     const own = noted(network, url);
+    freezeNetworks(network, own.frozen);
     return {
-      name,
+      name: options.name ?? own.name ?? last,
+      training: own.training,
+      source: included ? String(source) : placeOf(url),
       output: output ?? own.output,
       labels: options.labels ?? own.labels ?? null,
       ...await pixelsFor(network, asked ?? own.preprocess),
@@ -144,10 +154,12 @@ export async function loadModel(
  */
 function noted(network: LayersModel, url: URL) {
   try {
-    const { labels, output, preprocess } = (network.getUserDefinedMetadata() ?? {}) as Partial<LoadModelOptions>;
+    const { labels, output, preprocess, convlens } = (network.getUserDefinedMetadata() ?? {}) as
+      & Partial<LoadModelOptions>
+      & { convlens?: unknown };
     const own = readOptions("userDefinedMetadata", LoadModelOptions, { labels, output, preprocess });
     if (own.labels) checkLabels("", own.labels);
-    return { ...own, preprocess: own.preprocess && preprocessing(own.preprocess) };
+    return { ...own, ...readFacts(convlens), preprocess: own.preprocess && preprocessing(own.preprocess) };
   } catch (error) {
     throw new ModelError(
       `The model ${placeOf(url)} could not be loaded: its userDefinedMetadata: ${messageOf(error)}.`,

@@ -9,6 +9,7 @@ import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { type NdArray, ndarray } from "../array.ts";
 import { resize } from "../resize/resize.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
+import { type TrainingSummary, trainingText } from "../data/history.ts";
 import { oddPixels, setPixelRemark } from "../data/pixels.ts";
 import { kindOf, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
@@ -19,6 +20,7 @@ import { disposeNetwork } from "./formats/build.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
 import { checkShapes, layersTo, shapeText, traceAnySize, usesIn } from "./graph.ts";
 import { type ReceptiveField, receptiveFields } from "./receptive_field.ts";
+import { saveModel } from "./saved.ts";
 import { checkWeights } from "./weights.ts";
 
 export { outputOf } from "./graph.ts";
@@ -54,6 +56,10 @@ export interface ModelOptions {
   scaledBy?: string | null;
   /** Which of its outputs is looked at, and what the numbers are. @default the first one, by the graph */
   output?: OutputWanted;
+  /** The runs of `train` that its weights come from. @default none */
+  training?: readonly TrainingSummary[];
+  /** The file or the catalogue's entry that its weights were read from. @default none */
+  source?: string | null;
 }
 
 /**
@@ -69,6 +75,14 @@ export function checkModel(asker: string, model: unknown): asserts model is Mode
   throw new TypeError(`${asker} wants a model, as await loadModel("resnet50") gives one: received ${found}.`);
 }
 
+/** @throws {TypeError} if a model has been disposed of */
+function checkThere(asker: string, { name, disposed }: Model): void {
+  if (!disposed) return;
+  throw new TypeError(
+    `${asker} wants a model that is there: ${JSON.stringify(name)} has been disposed of. Load it again.`,
+  );
+}
+
 /**
  * Whether a model can be asked: the one check of all methods, once their options are read.
  *
@@ -79,9 +93,7 @@ export function checkModel(asker: string, model: unknown): asserts model is Mode
 export async function checkReady(asker: string, model: Model): Promise<void> {
   const { network } = model;
   const name = JSON.stringify(model.name);
-  if (model.disposed) {
-    throw new TypeError(`${asker} wants a model that is there: ${name} has been disposed of. Load it again.`);
-  }
+  checkThere(asker, model);
   if (network.inputs.length > 1) {
     const inputs = network.inputs.map(({ name, shape }) => `${JSON.stringify(name)} (${shapeText(shape.slice(1))})`);
     throw new TypeError(
@@ -113,7 +125,10 @@ export class Model extends Shown {
   readonly inputShape: readonly (number | null)[];
   /** The TensorFlow.js model itself. convlens never changes it, but for its weights when it is trained. */
   readonly network: LayersModel;
+  /** @internal The file or the catalogue's entry that its weights were read from; null if it was built here. */
+  readonly source: string | null;
   readonly #scaledBy: string | null;
+  #training: readonly TrainingSummary[];
   /** Of each size of image that was checked, the shape of each layer. */
   readonly #shapes = new Map<string, ReadonlyMap<string, readonly number[]>>();
 
@@ -123,8 +138,9 @@ export class Model extends Shown {
    * @throws {TypeError} if the network does not know the shape of its input
    * @throws {LayerError} if a layer hides steps from those behind it, or is called as in training
    */
-  constructor(network: LayersModel, { name, labels, preprocess, output, scaledBy = null }: ModelOptions) {
+  constructor(network: LayersModel, options: ModelOptions) {
     super();
+    const { name, labels, preprocess, output, scaledBy = null, training = [], source = null } = options;
     if (!network.inputs?.length) {
       throw new TypeError(
         `The model ${JSON.stringify(name)} does not know the shape of its input. Give its first layer an inputShape.`,
@@ -137,6 +153,8 @@ export class Model extends Shown {
     this.name = name;
     this.preprocess = preprocess;
     this.#scaledBy = scaledBy;
+    this.#training = training;
+    this.source = source;
     this.inputShape = network.inputs[0].shape.slice(1);
     this.labels = labels && checkLabels(name, labels);
     this.output = new ModelOutput(network, name, this.labels, output);
@@ -155,6 +173,16 @@ export class Model extends Shown {
   /** How many weights the model has. */
   get params(): number {
     return this.layers.reduce((sum, layer) => sum + layer.params, 0);
+  }
+
+  /** The runs of `train` that its weights come from, in their order, also before it was saved; empty if there are none. */
+  get training(): readonly TrainingSummary[] {
+    return this.#training;
+  }
+
+  /** @internal Says which runs its weights come from now. */
+  noteTraining(runs: readonly TrainingSummary[]): void {
+    this.#training = runs;
   }
 
   /** @internal The layers on the way to the output that is looked at: of several outputs not those of the others. */
@@ -251,6 +279,36 @@ export class Model extends Shown {
     return uses === 0 || weights.some(({ val }) => val.isDisposed);
   }
 
+  /**
+   * Saves the model in a folder or, if the path ends in `.zip`, in one file: {@linkcode loadModel} makes the same of it again,
+   * to the same bits. It keeps layers, weights, labels, preprocessing, kind of output, name and the runs of `train`.
+   *
+   * What is written is a layers model of TensorFlow.js: a `model.json` and its weights, whose SHA-256 stands in the manifest.
+   * It takes its place when it is whole. A model that was saved there before is replaced; anything else is left alone,
+   * with an error. Layers of your own must be registered by `tf.serialization.registerClass` when it is saved and when it
+   * is loaded.
+   *
+   * @param path the folder or `.zip`; missing folders above it are made
+   * @throws {TypeError} if it is no path, or the model has been disposed of
+   * @throws {ModelError} if something else is there, it cannot be written, a weight is NaN or infinite, or TensorFlow.js
+   *   would not make the same network of it again
+   *
+   * @example
+   * ```ts
+   * import { catsVsDogsConvnet, cifar10, loadModel, train } from "@convlens/convlens";
+   *
+   * const model = await catsVsDogsConvnet();
+   * await train(model, await cifar10({ classes: ["cat", "dog"], limit: 600 }), { epochs: 1 });
+   * await model.save("out/cats-vs-dogs");
+   * const again = await loadModel("out/cats-vs-dogs");
+   * console.log(again.labels, again.training);
+   * ```
+   */
+  async save(path: string | URL): Promise<void> {
+    checkThere("model.save", this);
+    await saveModel(this, path);
+  }
+
   /** Frees the weights. The model cannot be used afterwards. */
   dispose(): void {
     if (!this.disposed) disposeNetwork(this.network);
@@ -263,6 +321,7 @@ export class Model extends Shown {
       (this.#scaledBy ? `The network scales them itself, by its layer ${JSON.stringify(this.#scaledBy)}. ` : "") +
       (this.network.inputs.length > 1 ? `This is the first of ${this.network.inputs.length} inputs. ` : "") +
       `Output: ${this.output.text}${this.labels ? "" : ", no labels"}. ` +
+      (this.training.length ? `Trained for ${trainingText(this.training)}. ` : "") +
       `Receptive field: side of the square of pixels that one cell sees, and its step from cell to cell.`;
     const replaced = this.network.layers.filter(isReplaced).map(({ name }) => name);
     const otherwise = replaced.length

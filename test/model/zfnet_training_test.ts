@@ -4,7 +4,7 @@ import { Image } from "../../lib/data/image.ts";
 import { smallZfnet, zfnet, zfnetRecipe } from "../../lib/model/architectures/zfnet.ts";
 import type { TrainingOptions } from "../../lib/probe/training/options.ts";
 import { runTraining } from "../../lib/probe/training/train.ts";
-import { namedWeights } from "../../lib/probe/training/weights.ts";
+import { namedWeights } from "../../lib/model/formats/named_weights.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { uniforms } from "../nets.ts";
 import { longTest } from "../long.ts";

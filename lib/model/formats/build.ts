@@ -36,6 +36,14 @@ export function knownClasses(tf: TF) {
   return tf.serialization.SerializationMap.getMap().classNameMap;
 }
 
+/** Whether a layer is one of TensorFlow.js's own, or a network of layers. */
+export function isStock(tf: TF, layer: layers.Layer): boolean {
+  return "layers" in layer || stockNames(tf).has(layer.getClassName().toLowerCase());
+}
+
+/** The types of TensorFlow.js's own layers, in small letters. */
+export const stockNames = (tf: TF): Set<string> => new Set(Object.keys(tf.layers).map((name) => name.toLowerCase()));
+
 /** Makes a layer, or a network, of its configuration. It has no weights before it knows its input. */
 export function makeLayer<T = layers.Layer>(tf: TF, className: string, config: object): T {
   // What makes it is registered beside its class: layers are made so that they compute what Keras does.

@@ -75,7 +75,9 @@ const OTHERS: { ends?: RegExp; begins?: RegExp; is: string; remedy: string }[] =
   {
     begins: /^PK\cC\cD/,
     is: "a zip archive (as .keras files and those of PyTorch are)",
-    remedy: "Name the file with its own ending (.keras, .pt) to be told how its model can be had.",
+    remedy:
+      "Name the file with its own ending: .zip where it holds a model.json; .keras or .pt to be told how its model " +
+      "can be had.",
   },
   {
     begins: /^\s*</,

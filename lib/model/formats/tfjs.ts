@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { io, LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
+import type { io, LayersModel, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
+import { sha256Of } from "../../checksum.ts";
 import { messageOf } from "../../errors.ts";
 import { decoded, fileNamedBy, placeOf, readFile } from "../../files.ts";
 import { bytesText } from "../../format.ts";
@@ -13,8 +14,10 @@ import { Interrupted, interruptible } from "../../interrupt.ts";
 import { MemoryError } from "../../memory.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { memoryLeft } from "../../runtime/core/memory.ts";
-import { buildNetwork, disposeNetwork, matchWeights, type Variable, type WeightSpec } from "./build.ts";
+import { ZipError } from "../../zip.ts";
+import { buildNetwork, disposeNetwork, matchWeights, type WeightSpec } from "./build.ts";
 import { ModelError, type ModelFormat, otherFormat } from "./format.ts";
+import { namedWeights } from "./named_weights.ts";
 import { arrayAt, isObject, readTopology, refuse, textAt } from "./topology.ts";
 
 /** More than this is no topology: ResNet-50's has 200 kB. */
@@ -28,21 +31,29 @@ const QUANTIZED: Record<string, number> = { float16: 2, uint16: 2, uint8: 1 };
 type Spec = io.WeightsManifestEntry & WeightSpec & {
   /** As stored. */
   bytes: number;
+  /** Where it is in the network, with the layers that its layer is inside of: in files that convlens has written. */
+  path?: string;
 };
 
 /** Some weights, and the files that hold them one behind the other. */
 interface Group {
   files: URL[];
   specs: Spec[];
+  /** The SHA-256 of the files together: in files that convlens has written. */
+  sha256?: string;
 }
+
+/** How a model's files are read: from where they are, or from an archive. */
+export type ReadFile = typeof readFile;
 
 const oneOf = (types: Record<string, unknown>) => `one of ${Object.keys(types).join(", ")}`;
 
 /** A weight of the manifest, checked. */
 function specAt(value: unknown, field: string): Spec {
   if (!isObject(value)) refuse(field, value, "an object that describes a weight");
-  const { name, shape, dtype, quantization } = value;
+  const { name, path, shape, dtype, quantization } = value;
   textAt(name, `${field}.name`);
+  if (path !== undefined) textAt(path, `${field}.path`);
   if (!Array.isArray(shape) || !shape.every((length) => Number.isSafeInteger(length) && length >= 0)) {
     refuse(`${field}.shape`, shape, "an array of whole numbers");
   }
@@ -65,34 +76,46 @@ function groupsOf(manifest: unknown, url: URL): Group[] {
   const names = new Set<string>();
   return arrayAt(manifest, "weightsManifest").map((group, g) => {
     const field = `weightsManifest[${g}]`;
-    const { paths, weights } = isObject(group) ? group : refuse(field, group, "an object with paths and weights");
+    const { paths, weights, sha256 } = isObject(group)
+      ? group
+      : refuse(field, group, "an object with paths and weights");
     const specs = arrayAt(weights, `${field}.weights`).map((spec, i) => specAt(spec, `${field}.weights[${i}]`));
     for (const { name } of specs) {
       if (names.has(name)) throw new ModelError(`${field} has two weights named ${JSON.stringify(name)}`);
       names.add(name);
     }
-    return { files: arrayAt(paths, `${field}.paths`).map((path) => fileNamedBy(url, path)), specs };
+    if (sha256 !== undefined) textAt(sha256, `${field}.sha256`);
+    const files = arrayAt(paths, `${field}.paths`).map((path) => fileNamedBy(url, path));
+    return { files, specs, sha256: sha256 as string | undefined };
   });
 }
 
 /** Reads a file; errors name it, and the `model.json` that it belongs to. */
-async function read(file: URL, what: string, owner: URL, room: { bytes: number }): Promise<Uint8Array<ArrayBuffer>> {
+async function read(
+  readFile: ReadFile,
+  file: URL,
+  what: string,
+  owner: URL,
+  room: { bytes: number },
+): Promise<Uint8Array<ArrayBuffer>> {
   try {
     return await readFile(file, file === owner ? { room } : { room, owner });
   } catch (error) {
     if (error instanceof Interrupted) throw error;
     throw new ModelError(
       `The ${what} of the model ${placeOf(owner)} could not be read from ${placeOf(file)}: ${messageOf(error)}.` +
-        (file === owner ? "" : " The files of weights belong beside model.json; copy or upload all of them."),
+        (file === owner || error instanceof ZipError
+          ? ""
+          : " The files of weights belong beside model.json; copy or upload all of them."),
       { cause: error },
     );
   }
 }
 
 /** Reads a `model.json` and checks that it is one of a layers model. */
-async function readJson(url: URL): Promise<Record<string, unknown>> {
+async function readJson(url: URL, readFile: ReadFile): Promise<Record<string, unknown>> {
   const where = placeOf(url);
-  const bytes = await read(url, "topology", url, { bytes: MOST_JSON });
+  const bytes = await read(readFile, url, "topology", url, { bytes: MOST_JSON });
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder().decode(bytes));
@@ -134,20 +157,10 @@ function checkRoom(tf: TF, specs: readonly Spec[], where: string): void {
   }
 }
 
-/** Reads the files of a group, one behind the other, and checks that they are whole. */
-async function readGroup({ files, specs }: Group, owner: URL): Promise<Uint8Array<ArrayBuffer>> {
-  const wanted = specs.reduce((sum, { bytes }) => sum + bytes, 0);
-  const room = { bytes: wanted };
-  const parts = await Promise.all(files.map((file) => read(file, "weights", owner, room)));
-  const found = parts.reduce((sum, { length }) => sum + length, 0);
-  if (found !== wanted) {
-    const names = files.map(({ pathname }) => decoded(pathname.split("/").at(-1)!)).join(", ");
-    throw new ModelError(
-      `The weights of ${placeOf(owner)} are not whole: ${names || "no files"} hold ${found} bytes; wanted ${wanted}.`,
-    );
-  }
+/** The files of a group, one behind the other. */
+function joined(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
   if (parts.length === 1) return parts[0];
-  const all = new Uint8Array(wanted);
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {
     all.set(part, at);
@@ -156,22 +169,80 @@ async function readGroup({ files, specs }: Group, owner: URL): Promise<Uint8Arra
   return all;
 }
 
+/** Reads the files of a group, and checks that they are whole. */
+async function readGroup(
+  { files, specs, sha256 }: Group,
+  owner: URL,
+  readFile: ReadFile,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const wanted = specs.reduce((sum, { bytes }) => sum + bytes, 0);
+  const room = { bytes: wanted };
+  const all = joined(await Promise.all(files.map((file) => read(readFile, file, "weights", owner, room))));
+  const names = files.map(({ pathname }) => decoded(pathname.split("/").at(-1)!)).join(", ") || "no files";
+  if (all.length !== wanted) {
+    throw new ModelError(
+      `The weights of ${placeOf(owner)} are not whole: ${names} hold ${all.length} bytes; wanted ${wanted}.`,
+    );
+  }
+  if (sha256 !== undefined && sha256Of(all) !== sha256) {
+    throw new ModelError(
+      `The weights of ${placeOf(owner)} are damaged: the checksum of ${names} is not the one that was saved. Copy or ` +
+        `download the model again.`,
+    );
+  }
+  return all;
+}
+
 /** Gives a network the weights that the groups hold. */
+<<<<<<< HEAD
 async function fill(tf: TF, variables: ReadonlyMap<Spec, Variable>, groups: readonly Group[], url: URL): Promise<void> {
   const signal = interruptible();
   for (const group of groups) {
     const bytes = await readGroup(group, url);
     signal.throwIfAborted();
+=======
+async function fill(
+  tf: TF,
+  variables: ReadonlyMap<Spec, Variable>,
+  groups: readonly Group[],
+  url: URL,
+  readFile: ReadFile,
+): Promise<void> {
+  for (const group of groups) {
+    const bytes = await readGroup(group, url, readFile);
+>>>>>>> 2de2dad (model.save: a network is kept in a folder or a zip, and comes back to the same bits)
     let at = 0;
     for (const spec of group.specs) {
       const part = bytes.slice(at, at += spec.bytes).buffer;
       const variable = variables.get(spec);
       if (!variable) continue;
       const { [spec.name]: tensor } = tf.io.decodeWeights(part, [spec]);
-      variable.write(tensor);
+      // As they are: a layer's own way would apply its constraint once more.
+      variable.assign(tensor);
       tensor.dispose();
     }
   }
+}
+
+/** Which weight of the network each of the file is: by its path where the file gives one, else by its name. */
+function variablesOf(network: LayersModel, specs: readonly Spec[]): Variable[] {
+  if (!specs.length || specs.some(({ path }) => path === undefined)) {
+    return matchWeights(network, specs).map((weight) => weight.read() as Variable);
+  }
+  const named = namedWeights(network);
+  const found = specs.map(({ path, shape, dtype }) => {
+    const variable = named.get(path!);
+    if (variable && `${variable.shape}` === `${shape}` && variable.dtype === dtype) return variable;
+    const wanted = variable ? `which is ${variable.dtype} of the shape [${variable.shape}]` : "which no layer has";
+    throw new ModelError(
+      `the file has the weight ${JSON.stringify(path)}, ${dtype} of the shape [${shape}], ${wanted}`,
+    );
+  });
+  if (new Set(found).size === named.size) return found;
+  const lacking = [...named].filter(([, variable]) => !found.includes(variable)).map(([name]) => JSON.stringify(name));
+  throw new ModelError(
+    `the file lacks the weights ${lacking.slice(0, 5).join(", ")}${lacking.length > 5 ? ", …" : ""}`,
+  );
 }
 
 /** Runs a task; what it throws names the model. */
@@ -183,9 +254,14 @@ function explained<T>(url: URL, task: () => T): T {
   }
 }
 
-/** Reads topology and weights, checks that they belong together, and builds the network. */
-async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
-  const json = await readJson(url);
+/**
+ * Reads topology and weights, checks that they belong together, and builds the network.
+ *
+ * @param url the `model.json`; of one in an archive, the archive's address with the path in it behind
+ * @param readFile how its files are read
+ */
+export async function readLayersModel(tf: TF, url: URL, readFile: ReadFile): Promise<LayersModel> {
+  const json = await readJson(url, readFile);
   const groups = explained(url, () => groupsOf(json.weightsManifest, url));
   const specs = groups.flatMap(({ specs }) => specs);
   checkRoom(tf, specs, placeOf(url));
@@ -199,8 +275,8 @@ async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
     network.setUserDefinedMetadata(metadata as object);
     // What an optimizer remembers is not the network's.
     const own = specs.filter(({ group }) => group !== "optimizer");
-    const variables = explained(url, () => matchWeights(network, own));
-    await fill(tf, new Map(own.map((spec, i) => [spec, variables[i]])), groups, url);
+    const variables = explained(url, () => variablesOf(network, own));
+    await fill(tf, new Map(own.map((spec, i) => [spec, variables[i]])), groups, url, readFile);
     return network;
   } catch (error) {
     disposeNetwork(network);
@@ -211,5 +287,5 @@ async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
 /** Reads layers models of TensorFlow.js. Layers of other types must have been registered before. */
 export const tfjsFormat: ModelFormat = {
   fits: (path) => otherFormat(path) === undefined,
-  read: readNetwork,
+  read: (tf, url) => readLayersModel(tf, url, readFile),
 };

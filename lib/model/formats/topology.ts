@@ -6,7 +6,7 @@
 
 import { kindOf, messageOf } from "../../errors.ts";
 import type { TF } from "../../runtime/core/types.ts";
-import { knownClasses, makeLayer, type NetworkConfig } from "./build.ts";
+import { knownClasses, makeLayer, type NetworkConfig, stockNames } from "./build.ts";
 import { ModelError } from "./format.ts";
 
 /** A part of the file, of which nothing is known yet. */
@@ -126,7 +126,7 @@ class Translation {
   constructor(tf: TF, readonly keras: unknown) {
     this.#tf = tf;
     this.#classes = knownClasses(tf);
-    this.#own = new Set(Object.keys(tf.layers).map((name) => name.toLowerCase()));
+    this.#own = stockNames(tf);
   }
 
   /** Any value, in camel case; names stay as they are. */

@@ -18,7 +18,7 @@ import type { TrainingImages } from "./images.ts";
 import type { Trained } from "./optimizer.ts";
 import type { Recipe } from "./options.ts";
 import { shortSum } from "./samples.ts";
-import { partsOf } from "./weights.ts";
+import { partsOf } from "../../model/formats/named_weights.ts";
 
 type Layer = layers.Layer;
 type Plain = Record<string, unknown>;

@@ -11,6 +11,7 @@ import type { Scalar, Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArray } from "../../array.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type { Ending, HistoryData, Snapshot, TrainingWatcher } from "../../data/history.ts";
+import { namedWeights } from "../../model/formats/named_weights.ts";
 import type { Model } from "../../model/model.ts";
 import { preprocess } from "../../model/preprocess.ts";
 import { firstInvalid } from "../../model/weights.ts";
@@ -37,7 +38,7 @@ import {
   type TrainingPass,
   trainingPass,
 } from "./training_pass.ts";
-import { download, namedWeights, penaltiesOf, trainedWeights } from "./weights.ts";
+import { download, penaltiesOf, trainedWeights } from "./weights.ts";
 
 /** A run that cannot go on, with the reason and the remedy. */
 export class TrainingError extends Error {

@@ -24,7 +24,7 @@ import { ModelOutput } from "../../model/output.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { weight } from "../plan.ts";
 import { normalizeBatch } from "./batch_normalization.ts";
-import { innerLayers, partsOf } from "./weights.ts";
+import { innerLayers, partsOf } from "../../model/formats/named_weights.ts";
 
 /** What a batch means to a moving average. */
 export interface Moving {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadModel } from "../../../lib/model/load.ts";
 import type { TrainingOptions } from "../../../lib/probe/training/options.ts";
 import { runTraining } from "../../../lib/probe/training/train.ts";
-import { namedWeights } from "../../../lib/probe/training/weights.ts";
+import { namedWeights } from "../../../lib/model/formats/named_weights.ts";
 import { ensureBackend, useBackend } from "../../../lib/runtime/backend.ts";
 import { datasetOf, maxDifference, stripes } from "./toys.ts";
 

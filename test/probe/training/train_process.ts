@@ -6,7 +6,7 @@
 
 import { loadModel } from "../../../lib/model/load.ts";
 import { runTraining } from "../../../lib/probe/training/train.ts";
-import { namedWeights } from "../../../lib/probe/training/weights.ts";
+import { namedWeights } from "../../../lib/model/formats/named_weights.ts";
 import { ensureBackend, useBackend } from "../../../lib/runtime/backend.ts";
 import { stripes, stripesNet } from "./toys.ts";
 

@@ -6,7 +6,7 @@ import { loadModel } from "../../../lib/model/load.ts";
 import type { Model } from "../../../lib/model/model.ts";
 import type { TrainingOptions } from "../../../lib/probe/training/options.ts";
 import { runTraining, TrainingError } from "../../../lib/probe/training/train.ts";
-import { namedWeights } from "../../../lib/probe/training/weights.ts";
+import { namedWeights } from "../../../lib/model/formats/named_weights.ts";
 import { doctor, ensureBackend, useBackend } from "../../../lib/runtime/backend.ts";
 import fixture from "../../oracles/fixtures/training.json" with { type: "json" };
 import { datasetOf, maxDifference, stripes, stripesNet } from "./toys.ts";
