@@ -58,22 +58,29 @@ export type Ending = "done" | "stopped early" | "aborted";
 export interface TrainingSummary {
   /** The data set's name. */
   readonly dataset: string;
-  /** How many images were trained on, and how many the validation had. */
+  /** How many images were trained on. */
   readonly images: number;
+  /** How many images the validation had. */
   readonly validationImages: number;
   /** How many epochs were done, with the share of one that was broken off. */
   readonly epochs: number;
   /** Why the run ended; `"failed"` by an error, as when the loss was no number any more. */
   readonly ending: Ending | "failed";
-  /** Loss and accuracy of the last full epoch, as in {@linkcode EpochRow}; null where there was none. */
+  /** Loss of the last full epoch, as in {@linkcode EpochRow}; null where there was none. */
   readonly loss: number | null;
+  /** Accuracy of the last full epoch; null where there was none. */
   readonly accuracy: number | null;
+  /** Validation loss after the last full epoch; null without validation. */
   readonly validationLoss: number | null;
+  /** Validation accuracy after the last full epoch; null without validation. */
   readonly validationAccuracy: number | null;
-  /** What the run was asked for. */
+  /** The kind of optimizer. */
   readonly optimizer: string;
+  /** The learning rate that the run was asked for. */
   readonly learningRate: number;
+  /** How many images made one step. */
   readonly batchSize: number;
+  /** The run's seed. */
   readonly seed: number;
 }
 
