@@ -194,13 +194,6 @@ async function readGroup(
 }
 
 /** Gives a network the weights that the groups hold. */
-<<<<<<< HEAD
-async function fill(tf: TF, variables: ReadonlyMap<Spec, Variable>, groups: readonly Group[], url: URL): Promise<void> {
-  const signal = interruptible();
-  for (const group of groups) {
-    const bytes = await readGroup(group, url);
-    signal.throwIfAborted();
-=======
 async function fill(
   tf: TF,
   variables: ReadonlyMap<Spec, Variable>,
@@ -208,9 +201,10 @@ async function fill(
   url: URL,
   readFile: ReadFile,
 ): Promise<void> {
+  const signal = interruptible();
   for (const group of groups) {
     const bytes = await readGroup(group, url, readFile);
->>>>>>> 2de2dad (model.save: a network is kept in a folder or a zip, and comes back to the same bits)
+    signal.throwIfAborted();
     let at = 0;
     for (const spec of group.specs) {
       const part = bytes.slice(at, at += spec.bytes).buffer;
