@@ -14,7 +14,7 @@
  * @module
  */
 
-export { type NdArray } from "./lib/array.ts";
+export { NdArray, type NdArrayLike, type NestedNumbers, type Slice, type Tensor } from "./lib/array.ts";
 export { ImageError } from "./lib/codec.ts";
 export {
   type Catalog,
@@ -129,7 +129,7 @@ export type {
 export { type PlaceOptions, tsne, type TsneOptions } from "./lib/methods/tsne.ts";
 export type { Embedding, EmbeddingQuality, EmbeddingRow, PlacedPoints, PlacedRow } from "./lib/results/embedding.ts";
 export type { PointsFigureOptions } from "./lib/results/points.ts";
-export type { Points, PointsLike } from "./lib/embed/points.ts";
+export type { PointArray, Points, PointsLike } from "./lib/embed/points.ts";
 export type { Neighbors, WorkerOptions } from "./lib/embed/neighbors.ts";
 export type { Components } from "./lib/embed/tsne/descent.ts";
 export type { Engine } from "./lib/embed/tsne/engine.ts";
@@ -170,4 +170,4 @@ export {
   useBackend,
 } from "./lib/runtime/backend.ts";
 export { MemoryError } from "./lib/memory.ts";
-export type { LayersModel, Tensor } from "./lib/runtime/tensorflow_types.ts";
+export type { LayersModel } from "./lib/runtime/tensorflow_types.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "./array.ts";
+import { ndarray, type NdArrayLike } from "./array.ts";
 import { flawOf, isAnimatedPng, isRead, kindOfFile } from "./image_file.ts";
 
 /** The most pixels that {@linkcode decode} takes on: 100 megapixels, which are 1.2 GB as floats. */
@@ -108,7 +108,7 @@ export async function decodeBytes(
  * @throws {ImageError} if the bytes are not such an image, are cut off or damaged, are animated or CMYK, or hold more
  * than {@linkcode MAX_PIXELS} pixels
  */
-export async function decode(bytes: Uint8Array, { name }: { name: string }): Promise<NdArray> {
+export async function decode(bytes: Uint8Array, { name }: { name: string }): Promise<NdArrayLike> {
   const { data, width, height } = await decodeBytes(bytes, { name });
   return ndarray(Float32Array.from(data), [height, width, 3]);
 }

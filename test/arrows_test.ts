@@ -15,6 +15,7 @@ const EVERYONES = [
   "image_file",
   "zip",
   "resize",
+  "npy",
 ];
 
 /** Which room may import which, beside itself and what is everyone's. */
@@ -31,6 +32,7 @@ const ARROWS: Record<string, string[]> = {
   image_file: [],
   zip: [],
   resize: [],
+  npy: [],
   codec: [],
   runtime: [],
   workers: [],

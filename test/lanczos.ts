@@ -4,7 +4,7 @@
  * @module
  */
 
-import { extent, type NdArray } from "../lib/array.ts";
+import { extent, type NdArrayLike } from "../lib/array.ts";
 
 /** Lobes of the Lanczos kernel on each side. */
 const LOBES = 3;
@@ -34,10 +34,10 @@ function resampling(from: number, start: number, length: number, to: number): { 
 
 /** Resizes `[height, width, channels]` to `[height, width]`, first each row and then each column. */
 export function plainResize(
-  image: NdArray,
+  image: NdArrayLike,
   [toHeight, toWidth]: readonly number[],
   fit: "crop" | "squash" = "crop",
-): NdArray {
+): NdArrayLike {
   const [height, width, channels] = image.shape;
   const scale = Math.min(height / toHeight, width / toWidth);
   const usedHeight = fit === "crop" ? toHeight * scale : height;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { unknownName } from "../errors.ts";
 import { arrayOf, whole } from "../options.ts";
 import { FetchOptions } from "./catalog.ts";
@@ -32,7 +32,7 @@ export interface Split<Class extends string> {
   /** The number of each image's class, in the original order. */
   readonly numbers: ArrayLike<number>;
   /** Reads the pixels of the images at these places of the original order, in the order of `places`. */
-  readonly read: (places: readonly number[]) => AsyncIterable<NdArray>;
+  readonly read: (places: readonly number[]) => AsyncIterable<NdArrayLike>;
 }
 
 /** @throws {RangeError} if the split or a class is unknown */

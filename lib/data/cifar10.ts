@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "../array.ts";
+import { ndarray, type NdArrayLike } from "../array.ts";
 import { decodeBytes } from "../codec.ts";
 import { readOptions } from "../options.ts";
 import { fetchEntry } from "./catalog.ts";
@@ -48,7 +48,7 @@ const FILES = {
 };
 
 /** Reads images out of the files; one stays in memory until the last image that is wanted of it. */
-async function* readImages(files: readonly string[], places: readonly number[]): AsyncGenerator<NdArray> {
+async function* readImages(files: readonly string[], places: readonly number[]): AsyncGenerator<NdArrayLike> {
   const fileOf = (place: number) => Math.floor(place / IN_FILE);
   const left = new Map<number, number>();
   for (const place of places) left.set(fileOf(place), (left.get(fileOf(place)) ?? 0) + 1);

@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import type { Points } from "../embed/points.ts";
 import { type ParquetColumn, ParquetFile, type ParquetValues, ParquetWriter } from "./parquet.ts";
 
@@ -47,7 +47,7 @@ export interface CodesPart {
   /** `[n, side, side, 3]` */
   readonly pictures?: Uint8Array;
   /** Of each layer `[n, d]`. */
-  readonly codes: readonly NdArray[];
+  readonly codes: readonly NdArrayLike[];
 }
 
 /** Under this name a file says how many images its data set had: more than there are rows, where some were left out. */

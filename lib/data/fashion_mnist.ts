@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "../array.ts";
+import { ndarray, type NdArrayLike } from "../array.ts";
 import { readOptions } from "../options.ts";
 import { CatalogError, fetchEntry } from "./catalog.ts";
 import { checkSplit, splitDataset, SplitOptions } from "./catalogued.ts";
@@ -85,7 +85,7 @@ async function* readImages(
   paths: readonly string[],
   split: "train" | "test",
   places: readonly number[],
-): AsyncGenerator<NdArray> {
+): AsyncGenerator<NdArrayLike> {
   const upTo = new Array<number>(CLASSES).fill(0);
   for (const place of places) {
     upTo[place % CLASSES] = Math.max(upTo[place % CLASSES], placeInClass(split, place) + 1);

@@ -6,7 +6,7 @@
 
 import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isNdArray, type NdArray, ndarray } from "../array.ts";
+import { isNdArray, NdArray, ndarray, type NdArrayLike } from "../array.ts";
 import { decode, ImageError } from "../codec.ts";
 import { kindOf, messageOf, nearest } from "../errors.ts";
 import { decoded } from "../files.ts";
@@ -22,7 +22,7 @@ import { catalogEntries } from "./catalog.ts";
 export type ImageSource = string | URL | Uint8Array | ArrayBuffer | Blob;
 
 /** What may stand wherever an image is asked for. */
-export type ImageLike = Image | NdArray | ImageSource;
+export type ImageLike = Image | NdArrayLike | ImageSource;
 
 /** The most bytes that an encoded image may have: 256 MB. */
 const MAX_BYTES = 256_000_000;
@@ -35,8 +35,8 @@ const LARGEST_SHOWN = 640;
 /** A smaller image is shown enlarged by a whole factor, up to this size. */
 const SMALLEST_SHOWN = 192;
 
-/** An image in colour or in grey. It is an {@linkcode NdArray}, and shows itself in a Jupyter cell. */
-export class Image extends Shown implements NdArray {
+/** An image in colour or in grey. Its pixels are an {@linkcode array}, and it shows itself in a Jupyter cell. */
+export class Image extends Shown implements NdArrayLike {
   /** Values 0…255, row by row: red, green and blue of each pixel, or its grey. */
   readonly data: Float32Array;
   /** `[height, width, 3]`, or `[height, width, 1]` of a grey image. */
@@ -54,7 +54,7 @@ export class Image extends Shown implements NdArray {
    * @param pixels `[height, width, 3]`, RGB, or `[height, width, 1]`, grey; 0…255
    * @throws {RangeError} if the shape is another one, or a value is not finite or beyond ±65,535
    */
-  constructor(pixels: NdArray, { name, source, about = "" }: { name: string; source: string; about?: string }) {
+  constructor(pixels: NdArrayLike, { name, source, about = "" }: { name: string; source: string; about?: string }) {
     super();
     const { data, shape } = ndarray(pixels.data, pixels.shape);
     const [height, width, channels] = shape;
@@ -82,6 +82,11 @@ export class Image extends Shown implements NdArray {
     this.name = name;
     this.source = source;
     this.about = about;
+  }
+
+  /** The pixels as an array, to compute with: `[height, width, 3]`, or `[height, width, 1]` of a grey image. */
+  get array(): NdArray {
+    return NdArray.from(this);
   }
 
   /**
@@ -126,7 +131,7 @@ export class Image extends Shown implements NdArray {
   }
 
   /** The pixels in colour, `[height, width, 3]`: of a grey image its values three times. */
-  rgb(): NdArray {
+  rgb(): NdArrayLike {
     const [height, width, channels] = this.shape;
     if (channels === 3) return { data: this.data, shape: this.shape };
     return ndarray(Float32Array.from({ length: 3 * this.data.length }, (_, i) => this.data[Math.floor(i / 3)]), [

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type NdArray, ndarray, sizeOf } from "../array.ts";
+import { ndarray, type NdArrayLike, sizeOf } from "../array.ts";
 import { readOptions } from "../options.ts";
 import { CatalogError, fetchEntry } from "./catalog.ts";
 import { checkSplit, splitDataset, SplitOptions } from "./catalogued.ts";
@@ -43,7 +43,7 @@ async function idx(path: string, each: readonly number[]): Promise<Uint8Array> {
   return data;
 }
 
-async function* readImages(path: string, places: readonly number[]): AsyncGenerator<NdArray> {
+async function* readImages(path: string, places: readonly number[]): AsyncGenerator<NdArrayLike> {
   const bytes = await idx(path, [SIDE, SIDE]);
   const each = SIDE * SIDE;
   for (const place of places) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { extent, type NdArray } from "../array.ts";
+import { extent, type NdArrayLike } from "../array.ts";
 
 /** Numbers of an image are rounded to what they mean. */
 const brief = (value: number) => String(Number(value.toPrecision(3))).replace("-", "−");
@@ -15,7 +15,7 @@ const brief = (value: number) => String(Number(value.toPrecision(3))).replace("-
  * @param image `[h, w, c]`
  * @param ranged whether they should be 0…255; else only pixels that are all alike are unusual
  */
-export function oddPixels({ data, shape }: NdArray, ranged: boolean): string {
+export function oddPixels({ data, shape }: NdArrayLike, ranged: boolean): string {
   const channels = shape[2];
   const alike = data.length > channels && data.every((value, i) => value === data[i % channels]);
   if (alike) {
@@ -34,12 +34,12 @@ export function oddPixels({ data, shape }: NdArray, ranged: boolean): string {
   return `The pixels of the image run from ${brief(least)} to ${brief(most)}, and 0 to 255 is expected${remedy}.`;
 }
 
-const remarks = new WeakMap<NdArray, string>();
+const remarks = new WeakMap<NdArrayLike, string>();
 
 /** Notes what is unusual about the image that was made into a view. */
-export function setPixelRemark(view: NdArray, remark: string): void {
+export function setPixelRemark(view: NdArrayLike, remark: string): void {
   if (remark) remarks.set(view, remark);
 }
 
 /** What was noted about the image that was made into a view, for captions; empty if it was nothing. */
-export const pixelRemark = (view: NdArray): string => remarks.get(view) ?? "";
+export const pixelRemark = (view: NdArrayLike): string => remarks.get(view) ?? "";

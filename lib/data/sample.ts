@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { resize } from "../resize/resize.ts";
 import { messageOf } from "../errors.ts";
 import type { Block, SheetTile } from "../figure/blocks.ts";
@@ -17,7 +17,7 @@ import type { Image } from "./image.ts";
 export const TILE = 104;
 
 /** An image made small enough for a contact sheet, its proportions kept. */
-export function tileOf(image: NdArray, side = TILE): Pixels {
+export function tileOf(image: NdArrayLike, side = TILE): Pixels {
   const [height, width] = image.shape;
   const scale = side / Math.max(height, width);
   if (scale >= 1) return pixelsOf(image);

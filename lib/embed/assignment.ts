@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { throwIfInterrupted } from "../interrupt.ts";
 
 /** A grid of cells, row by row from the top left. */
@@ -37,7 +37,7 @@ const ROUNDS = 6;
  * @param cost `[rows, columns]`, finite, at least as many columns as rows
  * @returns the column of each row
  */
-export function assign({ data, shape: [rows, columns] }: NdArray): Int32Array {
+export function assign({ data, shape: [rows, columns] }: NdArrayLike): Int32Array {
   if (columns < rows) throw new RangeError(`${rows} rows want at least as many columns: received ${columns}.`);
   const rowOf = new Int32Array(columns).fill(-1);
   const columnOf = new Int32Array(rows).fill(-1);
@@ -178,7 +178,7 @@ function bid(
 }
 
 /** Points moved and stretched onto a grid: the first two coordinates, in cells, y downwards. */
-function onto(points: NdArray, { rows, columns }: GridShape): { x: Float64Array; y: Float64Array } {
+function onto(points: NdArrayLike, { rows, columns }: GridShape): { x: Float64Array; y: Float64Array } {
   const [count, dimensions] = points.shape;
   const coordinate = (axis: number, length: number, sign: number) => {
     const values = Float64Array.from({ length: count }, (_, i) => sign * points.data[i * dimensions + axis]);
@@ -303,7 +303,7 @@ function gridFor(count: number, columns: number): GridShape {
  *
  * @param points `[n, 2]` or more, of which the first two coordinates count
  */
-export function assignToGrid(points: NdArray, { columns, optimal = OPTIMAL }: GridOptions = {}): Assignment {
+export function assignToGrid(points: NdArrayLike, { columns, optimal = OPTIMAL }: GridOptions = {}): Assignment {
   const [count] = points.shape;
   const grid = gridFor(count, columns ?? Math.ceil(Math.sqrt(count)));
   const layout = { ...grid, ...onto(points, grid) };
@@ -329,7 +329,7 @@ export function assignToGrid(points: NdArray, { columns, optimal = OPTIMAL }: Gr
  *
  * @param options.columns @default the number that gives as many cells as points
  */
-export function nearestOnGrid(points: NdArray, { columns }: Pick<GridOptions, "columns"> = {}): Assignment {
+export function nearestOnGrid(points: NdArrayLike, { columns }: Pick<GridOptions, "columns"> = {}): Assignment {
   const [count] = points.shape;
   const side = gridFor(count, columns ?? Math.ceil(Math.sqrt(count))).columns;
   const grid = { rows: side, columns: side };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { throwIfInterrupted } from "../interrupt.ts";
 
 export interface LogisticOptions {
@@ -44,7 +44,7 @@ const TOLERANCE = 1e-6;
  * @throws {RangeError} if there are not as many classes as points, or one is not a whole number below `count`
  */
 export function fitLogistic(
-  points: NdArray,
+  points: NdArrayLike,
   classes: ArrayLike<number>,
   count: number,
   { strength = 1, steps = 200 }: LogisticOptions = {},
@@ -147,7 +147,7 @@ export function fitLogistic(
 }
 
 /** The likeliest class of each point. */
-export function classify({ weights, bias }: Logistic, points: NdArray): Int32Array {
+export function classify({ weights, bias }: Logistic, points: NdArrayLike): Int32Array {
   const [n, d] = points.shape;
   return Int32Array.from({ length: n }, (_, i) => {
     let best = 0;

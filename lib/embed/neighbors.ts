@@ -10,7 +10,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { abortSignal, whole } from "../options.ts";
 import { randomStream } from "../random.ts";
 import { type Address, Layout } from "../workers/layout.ts";
@@ -21,7 +21,7 @@ import { HOMES, NEXT, roomFor, SEARCH, type SearchJob } from "./search.ts";
 /** How a search goes. */
 export interface SearchOptions {
   /** Points whose neighbours are wanted. @default the points themselves, none of them its own neighbour */
-  queries?: NdArray;
+  queries?: NdArrayLike;
   /** Whether all points are compared. @default true up to 20,000 points */
   exact?: boolean;
   /** Of the sample that the cells are made from. @default 0 */
@@ -82,7 +82,7 @@ const ELSEWHERE = -(2 ** 30);
  * @throws {MemoryError} if it does not fit into memory
  */
 export async function nearestNeighbors(
-  points: NdArray,
+  points: NdArrayLike,
   k: number,
   { threads, signal, ...options }: SearchOptions & WorkerOptions = {},
 ): Promise<Neighbors> {
@@ -97,7 +97,7 @@ export async function nearestNeighbors(
 /** As {@linkcode nearestNeighbors}, with Workers that are there already, and a choice of how many cells are looked into. */
 export async function nearestIn(
   group: KernelGroup,
-  points: NdArray,
+  points: NdArrayLike,
   k: number,
   { queries = points, exact, seed = 0, onProgress, probes = PROBES }: SearchOptions & { probes?: number },
 ): Promise<Neighbors> {
@@ -109,7 +109,7 @@ export async function nearestIn(
   }
   checkSearch({ count, others: others ? queries.shape[0] : 0, dimensions, k });
 
-  const rowsOf = ({ data, shape }: NdArray): Rows => ({ data, count: shape[0], dimensions });
+  const rowsOf = ({ data, shape }: NdArrayLike): Rows => ({ data, count: shape[0], dimensions });
   const candidates = rowsOf(points);
   const asking = others ? rowsOf(queries) : candidates;
   // A power of 2, which changes no digit, by which the squares of differences fit into 32 bits.

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "../array.ts";
+import { ndarray, type NdArrayLike } from "../array.ts";
 import { throwIfInterrupted } from "../interrupt.ts";
 import { eigenSymmetric } from "./eigen.ts";
 import { normalStream } from "../random.ts";
@@ -13,11 +13,11 @@ import { meanOf } from "./points.ts";
 /** Points in the coordinates of their principal components. */
 export interface Principal {
   /** `[n, components]`, around 0. */
-  readonly points: NdArray;
+  readonly points: NdArrayLike;
   /** The directions, of length 1, `[components, d]`. The number that is largest by size in each is positive. */
-  readonly components: NdArray;
+  readonly components: NdArrayLike;
   /** What was taken off each column first, `[d]`. */
-  readonly mean: NdArray;
+  readonly mean: NdArrayLike;
   /** The same in 64 bits: far from 0, the digits that 32 bits lose are as large as the differences of points. */
   readonly centre: Float64Array;
   /** The variance along each component (with n − 1). */
@@ -47,7 +47,7 @@ const ROUNDS = 4;
  * @throws {RangeError} if there are fewer components
  */
 export function principalComponents(
-  points: NdArray,
+  points: NdArrayLike,
   { components = 2, seed = 0 }: { components?: number; seed?: number } = {},
 ): Principal {
   const [count, dimensions] = points.shape;
@@ -114,7 +114,10 @@ export function principalComponents(
  * @returns `[m, components]`
  * @throws {RangeError} if the points have other dimensions
  */
-export function projectOn({ components, centre }: Pick<Principal, "components" | "centre">, points: NdArray): NdArray {
+export function projectOn(
+  { components, centre }: Pick<Principal, "components" | "centre">,
+  points: NdArrayLike,
+): NdArrayLike {
   const [kept, wanted] = components.shape;
   const [count, dimensions] = points.shape;
   if (dimensions !== wanted) {

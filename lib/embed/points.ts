@@ -4,14 +4,14 @@
  * @module
  */
 
-import { isNdArray, type NdArray, ndarray } from "../array.ts";
+import { isNdArray, type NdArray, ndarray, type NdArrayLike } from "../array.ts";
 import { kindOf } from "../errors.ts";
 
 /**
  * Points `[n, d]`, one a row, with what is known of each. Results that are made of points carry this on. Names that are
  * numbers, as data sets often number their classes, are taken as texts.
  */
-export interface Points extends NdArray {
+export interface Points extends NdArrayLike {
   /** The name of each point. */
   readonly ids?: readonly string[];
   /** What each point is; undefined where that is not known. */
@@ -23,6 +23,9 @@ export interface Points extends NdArray {
   /** What they are, in a few words, for titles. */
   readonly about?: string;
 }
+
+/** Points that a result holds: an {@linkcode NdArray}, with what is known of each point. */
+export type PointArray = NdArray & Points;
 
 /** What will do where points are asked for: an array `[n, d]`, codes, or a result that has points, as that of `pca`. */
 export type PointsLike = Points | { readonly points: Points };
@@ -78,7 +81,7 @@ export function readPoints(source: PointsLike, least = 1): Points {
 }
 
 /** The mean of each column. */
-export function meanOf({ data, shape: [count, dimensions] }: NdArray): Float64Array {
+export function meanOf({ data, shape: [count, dimensions] }: NdArrayLike): Float64Array {
   const mean = new Float64Array(dimensions);
   for (let i = 0, at = 0; i < count; i++) {
     for (let j = 0; j < dimensions; j++, at++) mean[j] += data[at];
@@ -87,17 +90,15 @@ export function meanOf({ data, shape: [count, dimensions] }: NdArray): Float64Ar
 }
 
 /** The same points, or other coordinates of them, with what is known of them as texts. */
-export function sameAs(points: Points, { data, shape }: NdArray = points): Points {
+export function sameAs(points: Points, { data, shape }: NdArrayLike = points): PointArray {
   const { ids, labels, predictions, thumbnails, about } = points;
-  return {
-    data,
-    shape,
+  return Object.assign(ndarray(data, shape), {
     ids: asTexts(ids) as readonly string[],
     labels: asTexts(labels),
     predictions: asTexts(predictions) as readonly string[],
     thumbnails,
     about,
-  };
+  });
 }
 
 /** Cells are not type-checked: there, numbers come too, also in typed arrays. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { throwIfInterrupted } from "../interrupt.ts";
 import { randomStream } from "../random.ts";
 import { nearestNeighbors, type Neighbors, type WorkerOptions } from "./neighbors.ts";
@@ -20,7 +20,7 @@ export interface TrustOptions {
 
 /** The squared distances from four points to all points: one sum after the other would wait for itself. */
 function squaresFrom(
-  { data, shape: [count, dimensions] }: NdArray,
+  { data, shape: [count, dimensions] }: NdArrayLike,
   four: readonly number[],
   into: readonly Float64Array[],
 ): void {
@@ -76,8 +76,8 @@ function rankOf(squares: Float64Array, neighbor: number, own: number): number {
  * @param embedding `[n, c]`
  */
 export function trustworthiness(
-  points: NdArray,
-  embedding: NdArray,
+  points: NdArrayLike,
+  embedding: NdArrayLike,
   { k = 5, sample = 2000, seed = 0 }: TrustOptions = {},
 ): number {
   const [count] = points.shape;
@@ -109,7 +109,7 @@ export function trustworthiness(
 }
 
 /** Continuity: {@linkcode trustworthiness} with the points and the embedding exchanged. */
-export function continuity(points: NdArray, embedding: NdArray, options: TrustOptions = {}): number {
+export function continuity(points: NdArrayLike, embedding: NdArrayLike, options: TrustOptions = {}): number {
   return trustworthiness(embedding, points, options);
 }
 
@@ -132,7 +132,7 @@ export function preservation(neighbors: Neighbors, embedded: Neighbors): Float32
 
 /** How often the nearest other point has the same label: at random one class gets its share, a perfect embedding 1. */
 export async function nearestAccuracy(
-  points: NdArray,
+  points: NdArrayLike,
   labels: readonly unknown[],
   options: WorkerOptions = {},
 ): Promise<number> {

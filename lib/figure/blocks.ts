@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import type { Pixels, TileGrid } from "./mosaic.ts";
 import type { Typesetter } from "./text.ts";
 
@@ -27,7 +27,7 @@ export interface Picture extends BlockText {
    * The numbers behind the pixels, `[h, w]` or `[h, w, c]`, stretched over the whole picture: the hover rings the cell
    * under the pointer and reads its numbers.
    */
-  values?: NdArray;
+  values?: NdArrayLike;
   /**
    * While another picture marks a box on this one: what is seen around the box instead of `pixels`, and what in it, if
    * that is no flat colour. Both are as large as this picture.
@@ -139,7 +139,7 @@ export interface Blend extends BlockText {
   /** From 0 (only the photo) to 1. @default 0.6 */
   opacity?: number;
   /** The numbers behind the upper picture, for the hover. */
-  values?: NdArray;
+  values?: NdArrayLike;
   alt: string;
 }
 

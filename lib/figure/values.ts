@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import type { PackedValues } from "../page/data.ts";
 
 /** Half floats end at 65504; numbers are scaled to stay below. */
@@ -16,7 +16,7 @@ const MOST = 32_768;
  * @param values `[h, w]` or `[h, w, c]`
  * @throws {RangeError} if the array has other axes, or one is empty
  */
-export function packValues({ data, shape }: NdArray): PackedValues {
+export function packValues({ data, shape }: NdArrayLike): PackedValues {
   if (shape.length < 2 || shape.length > 3 || data.length === 0) {
     throw new RangeError(
       `The numbers behind a picture are [height, width] or [height, width, channels]: received [${shape.join(", ")}].`,

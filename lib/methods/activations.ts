@@ -8,7 +8,7 @@
  */
 
 import { shapeList } from "../model/graph.ts";
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { abortSignal, arrayOf, readOptions, text } from "../options.ts";
@@ -115,7 +115,7 @@ export async function activations(
 }
 
 /** Some channels of `[h, w, c]`, in the order asked for. */
-function pick(maps: NdArray, channels: readonly number[]): NdArray {
+function pick(maps: NdArrayLike, channels: readonly number[]): NdArrayLike {
   const [height, width, count] = maps.shape;
   const data = new Float32Array(height * width * channels.length);
   for (let cell = 0; cell < height * width; cell++) {

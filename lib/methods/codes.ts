@@ -8,7 +8,7 @@
  */
 
 import type { SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, sizeOf } from "../array.ts";
+import { type NdArrayLike, sizeOf } from "../array.ts";
 import { type CodesPart, layersText } from "../data/codes_file.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { InputReader } from "../model/inputs.ts";
@@ -171,7 +171,7 @@ export async function codes(
   const inputs = reader.inputs(({ id, label, view }) => {
     waiting.push({ id, label, picture: pictureOf(view, thumbnail) });
   });
-  const receive = async (outputs: NdArray[], start: number) => {
+  const receive = async (outputs: NdArrayLike[], start: number) => {
     const [{ shape: [count] }] = outputs;
     const images = waiting.splice(0, count);
     const part: CodesPart = {
@@ -204,7 +204,7 @@ export async function codes(
 }
 
 /** A picture as small as is wanted; nothing where none is. */
-function pictureOf(view: NdArray, side: number): Float32Array {
+function pictureOf(view: NdArrayLike, side: number): Float32Array {
   const [height, width] = view.shape;
   if (side === 0) return new Float32Array();
   return height === side && width === side ? view.data : resize(view, [side, side]).data;
@@ -218,7 +218,7 @@ function joined(pictures: readonly Float32Array[]): Uint8Array {
 }
 
 /** The name of the likeliest class of each image. */
-function likeliest({ data, shape: [count] }: NdArray, { output }: Model): string[] {
+function likeliest({ data, shape: [count] }: NdArrayLike, { output }: Model): string[] {
   const each = data.length / count;
   return Array.from({ length: count }, (_, i) => {
     const values = output.values(data.subarray(i * each, (i + 1) * each));

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { type NdArray, sizeOf } from "../array.ts";
+import { type NdArrayLike, sizeOf } from "../array.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model, outputOf } from "../model/model.ts";
@@ -56,7 +56,7 @@ class Tally {
   }
 
   /** @param output `[n, h, w, c]` or `[n, c]` */
-  add({ data, shape }: NdArray): void {
+  add({ data, shape }: NdArrayLike): void {
     const { channels } = this;
     const images = shape[0];
     this.area = sizeOf(shape.slice(1, -1));

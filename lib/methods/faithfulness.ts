@@ -6,7 +6,7 @@
  * @module
  */
 
-import { isNdArray, type NdArray, ndarray } from "../array.ts";
+import { isNdArray, ndarray, type NdArrayLike } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
@@ -22,7 +22,7 @@ import { controlMap, walkCurves } from "../scan/faithfulness.ts";
 /** A map to put to the test: an `Attribution`, or anything like it. */
 export interface MapToTest {
   /** `[h, w]` in the grid that the model sees; greater is more important. */
-  readonly map: NdArray;
+  readonly map: NdArrayLike;
   /**
    * What it is called.
    * @default "map"
@@ -31,7 +31,7 @@ export interface MapToTest {
   /** What it explains. */
   readonly target?: Partial<AttributionTarget>;
   /** The image that it was made of, as the model saw it, `[h, w, 3]`; an `Attribution` has it. */
-  readonly image?: NdArray;
+  readonly image?: NdArrayLike;
 }
 
 /** What `faithfulness` can be asked for. */
@@ -68,7 +68,7 @@ export class FaithfulnessOptions extends RunOptions {
   override batchSize = 16;
 }
 
-const sameImage = (a: NdArray, b: NdArray) =>
+const sameImage = (a: NdArrayLike, b: NdArrayLike) =>
   a.shape.join() === b.shape.join() && a.data.every((value, i) => value === b.data[i]);
 
 /** The target that all maps explain. */

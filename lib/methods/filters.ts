@@ -8,7 +8,7 @@
  */
 
 import type { layers as tfLayers } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, sizeOf } from "../array.ts";
+import { type NdArrayLike, sizeOf } from "../array.ts";
 import { headOf } from "../model/ending.ts";
 import { checkModel, checkReady, type LayerInfo, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, text } from "../options.ts";
@@ -58,7 +58,7 @@ function readMap(layer: tfLayers.Layer): [number, number, number] {
 }
 
 /** The weights of a layer as `[kh, kw, cin, cout]`. */
-async function weightsOf(model: Model, info: LayerInfo): Promise<NdArray> {
+async function weightsOf(model: Model, info: LayerInfo): Promise<NdArrayLike> {
   await ensureBackend();
   const layer = model.network.getLayer(info.name);
   const kernel = layer.getWeights()[0];

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import type { Model } from "../model/model.ts";
 import { oneOf, text } from "../options.ts";
 import {
@@ -61,7 +61,7 @@ export class GradCamOptions extends AttributionOptions {
 function makeCam(model: Model, found: LayerGradient, { variant, onProgress, ...run }: GradCamOptions) {
   if (variant !== "scorecam") return camOf(variant, found);
   const channels = found.maps.shape[2];
-  const work = (update: (done: number) => void): Promise<NdArray> =>
+  const work = (update: (done: number) => void): Promise<NdArrayLike> =>
     scoreCam(model, found.of, found.maps, { ...run, onProgress: update });
   return withProgress(`Score-CAM of ${model.name}`, channels, work, onProgress);
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import type { Model } from "../model/model.ts";
 import { oneOf, rule, whole } from "../options.ts";
 import { eachScore } from "../probe/attribution/gradients.ts";
@@ -59,7 +59,7 @@ export class IntegratedGradientsOptions extends AttributionOptions {
 /** A baseline that was made: in words, and as what goes into the network. */
 interface Start {
   name: string;
-  input: NdArray;
+  input: NdArrayLike;
 }
 
 const brief = (value: number) => Number(value.toPrecision(4));

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type NdArray, ndarray, sizeOf } from "../array.ts";
+import { ndarray, type NdArrayLike, sizeOf } from "../array.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { classify, fitLogistic, wilson } from "../embed/logistic.ts";
 import { principalComponents } from "../embed/pca.ts";
@@ -60,7 +60,7 @@ const DEFAULT_LAYERS = 5;
 const NAMES = { tsne: "t-SNE", pca: "its two principal components" };
 
 /** The means of `[h, w, c]` over patches of equal size, so many that `h · w · c` numbers become few enough. */
-function coarse({ data, shape }: NdArray, into: Float32Array): void {
+function coarse({ data, shape }: NdArrayLike, into: Float32Array): void {
   if (shape.length !== 3) {
     into.set(data);
     return;
@@ -96,7 +96,7 @@ function defaultLayers(model: Model): string[] {
 }
 
 /** All columns around 0, and the whole of one size. */
-function scaled(points: NdArray): NdArray {
+function scaled(points: NdArrayLike): NdArrayLike {
   const squares = points.data.reduce((sum, value) => sum + value * value, 0);
   const size = Math.sqrt(squares / points.data.length) || 1;
   return ndarray(points.data.map((value) => value / size), points.shape);
@@ -115,7 +115,7 @@ async function readLayers(
   const { size } = reader;
   const labels: string[] = [];
   const stores: Stores = [];
-  const keep = (store: number, array: NdArray, at: number) => {
+  const keep = (store: number, array: NdArrayLike, at: number) => {
     const each = sizeOf(coarseShape(array.shape));
     stores[store] ??= { data: floatsFor(`What a layer makes of ${size} images`, size * each, "Take fewer."), each };
     coarse(array, stores[store].data.subarray(at * each, (at + 1) * each));
@@ -124,7 +124,7 @@ async function readLayers(
     keep(0, view, place);
     labels.push(label!);
   });
-  const receive = (outputs: NdArray[], start: number) =>
+  const receive = (outputs: NdArrayLike[], start: number) =>
     outputs.forEach(({ data, shape: [count, ...shape] }, i) => {
       const length = sizeOf(shape);
       for (let n = 0; n < count; n++) {
@@ -139,7 +139,7 @@ async function readLayers(
 
 /** Trains a classifier on some rows of points and tests it on the others. */
 function probe(
-  points: NdArray,
+  points: NdArrayLike,
   classes: readonly number[],
   count: number,
   { training, testing }: { training: Uint32Array; testing: Uint32Array },
@@ -160,7 +160,7 @@ function probe(
 }
 
 /** The first two columns; a missing one is 0. */
-function flat({ data, shape: [count, columns] }: NdArray): NdArray {
+function flat({ data, shape: [count, columns] }: NdArrayLike): NdArrayLike {
   return ndarray(
     Float32Array.from({ length: 2 * count }, (_, e) => e % 2 < columns ? data[(e >> 1) * columns + e % 2] : 0),
     [count, 2],
@@ -221,7 +221,7 @@ export async function linearProbes(
   const tested = Math.ceil(size / HELD_OUT);
   const parts = { testing: mixed.slice(0, tested), training: mixed.slice(tested) };
   const rows: ProbeRow[] = [];
-  const embeddings: NdArray[] = [];
+  const embeddings: NdArrayLike[] = [];
   await withProgress("Probes and maps", stores.length, async (update) => {
     for (const [i, { data, each }] of stores.entries()) {
       signal?.throwIfAborted();

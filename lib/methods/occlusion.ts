@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { readOptions, RunOptions, text, whole } from "../options.ts";
@@ -85,7 +85,7 @@ const WORDS: Record<string, string> = {
 /** The result for one image, of the runs with each size. */
 function resultOf(
   model: Model,
-  image: NdArray,
+  image: NdArrayLike,
   names: { model: string; name: string },
   runs: readonly Occluded[],
   baseline: string,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { type Dataset, dataset, isDataset } from "../data/dataset.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { tileOf } from "../data/sample.ts";
@@ -119,7 +119,7 @@ export async function predict(
   const side = Math.min(LARGEST_KEPT, Math.max(LEAST_KEPT, Math.floor(Math.sqrt(KEPT_BYTES / (3 * reader.size)))));
   const waiting: ImageView[] = [];
   const predictions: Prediction[] = [];
-  const receive = ([outputs]: NdArray[]) =>
+  const receive = ([outputs]: NdArrayLike[]) =>
     waiting.splice(0, outputs.shape[0]).forEach((image, i) => {
       const { id, label, name, view } = image;
       const known = isSet ? { id, label, name: id } : { name };
@@ -145,7 +145,7 @@ function knowsLabel({ kind, labels }: ModelOutput, label?: string): boolean {
 }
 
 /** A picture no larger than those that are kept of a data set, in bytes. */
-function small(view: NdArray, side: number): Kept {
+function small(view: NdArrayLike, side: number): Kept {
   const { data, width, height } = tileOf(view, side);
   return { data: new Uint8ClampedArray(data.buffer), shape: [height, width, 3] };
 }

@@ -9,6 +9,7 @@
  * @module
  */
 
+import { NdArray } from "../array.ts";
 import { checkDataset, type Dataset, type SkippedImage } from "../data/dataset.ts";
 import { kindOf } from "../errors.ts";
 import { InputReader } from "../model/inputs.ts";
@@ -100,7 +101,7 @@ async function diagnose(
   const views = (await Array.fromAsync(some)).map(({ view }) => view);
   const layer = model.network.getLayer(first);
   const kernel = layer.getWeights()[0];
-  const filters = { data: new Float32Array(await kernel.data()), shape: kernel.shape };
+  const filters = await NdArray.fromTensor(kernel);
   const { bands, power } = filterSpectrum(filters);
   const own = await measureAliasing(model, first, views, { signal, onProgress });
   const next = await measureAliasing(model, second, views, { signal, onProgress: (n) => onProgress(samples + n) });

@@ -5,7 +5,7 @@
  */
 
 import { pixelRemark } from "../data/pixels.ts";
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { ImageError } from "../codec.ts";
 import { checkDataset, type Dataset, type DatasetRow, type SkippedImage, unreadItems } from "../data/dataset.ts";
 import { messageOf } from "../errors.ts";
@@ -19,7 +19,7 @@ export interface ImageView extends DatasetRow {
   /** What the image itself is called, as `"dog.jpg"`. */
   readonly name: string;
   /** Brought to the model's size, `[h, w, 3]`, RGB, 0…255 ({@linkcode Model.view}). */
-  readonly view: NdArray;
+  readonly view: NdArrayLike;
 }
 
 /** What of a data set is read, and what it must have. */
@@ -159,7 +159,7 @@ export class InputReader implements AsyncIterable<ImageView> {
 }
 
 /** Inputs that are read one after the other. */
-export interface StreamedInputs extends AsyncIterable<NdArray> {
+export interface StreamedInputs extends AsyncIterable<NdArrayLike> {
   /** How many there are at most. */
   readonly size: number;
   /** How many of them have been left out so far. @default 0 */

@@ -6,7 +6,7 @@
 
 import { checkLayers, isReplaced } from "../runtime/layers/layers.ts";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
-import { type NdArray, ndarray } from "../array.ts";
+import { NdArray, ndarray, type NdArrayLike } from "../array.ts";
 import { resize } from "../resize/resize.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type TrainingSummary, trainingText } from "../data/history.ts";
@@ -251,9 +251,8 @@ export class Model extends Shown {
     const { shape } = pixels;
     const size: [number, number] = [height ?? shape[0], width ?? shape[1]];
     this.#shapesFor(size);
-    const view = size[0] === shape[0] && size[1] === shape[1]
-      ? pixels
-      : await resize(pixels, size, { fit: this.preprocess.fit });
+    const isSize = size[0] === shape[0] && size[1] === shape[1];
+    const view = NdArray.from(isSize ? pixels : await resize(pixels, size, { fit: this.preprocess.fit }));
     // A network that is given pixels as they are may have been trained on any.
     setPixelRemark(view, oddPixels(pixels, this.preprocess.mode !== "none" || this.#scaledBy !== null));
     return view;
@@ -265,7 +264,7 @@ export class Model extends Shown {
    * @param view what {@linkcode view} returned, `[h, w, 3]`
    * @returns `[h, w, channels of the input]`
    */
-  input(view: NdArray): NdArray {
+  input(view: NdArrayLike): NdArray {
     const channels = this.inputShape[2] as 1 | 3;
     return ndarray(preprocess(view, this.preprocess, channels), [view.shape[0], view.shape[1], channels]);
   }

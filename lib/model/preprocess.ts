@@ -5,7 +5,7 @@
  */
 
 import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { kindOf } from "../errors.ts";
 import { oneOf, readOptions, type Rule, rule } from "../options.ts";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
@@ -177,7 +177,7 @@ const LUMA = [0.299, 0.587, 0.114];
  * @param channels how many channels the network reads: 3, or 1 for grey (a weighted sum of the colours)
  * @returns `h · w · channels` values
  */
-export function preprocess(image: NdArray, how: Preprocess, channels: 1 | 3): Float32Array {
+export function preprocess(image: NdArrayLike, how: Preprocess, channels: 1 | 3): Float32Array {
   const { data } = image;
   const pixels = data.length / 3;
   const out = new Float32Array(pixels * channels);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type NdArray, sizeOf } from "../array.ts";
+import { type NdArrayLike, sizeOf } from "../array.ts";
 import type { StreamedInputs } from "../model/inputs.ts";
 import type { Model } from "../model/model.ts";
 import { checkWhole } from "../options.ts";
@@ -14,9 +14,9 @@ import { checkWhole } from "../options.ts";
  * are still to be read counts those that are `missing`.
  */
 export type Inputs =
-  | readonly NdArray[]
+  | readonly NdArrayLike[]
   | StreamedInputs
-  | (Iterable<NdArray> & { readonly size: number });
+  | (Iterable<NdArrayLike> & { readonly size: number });
 
 /** Some inputs, one behind the other. */
 export interface Batch {
@@ -58,7 +58,7 @@ export function checkInputs(
   return size;
 }
 
-function checkShape({ shape }: NdArray, wanted: readonly number[]): void {
+function checkShape({ shape }: NdArrayLike, wanted: readonly number[]): void {
   if (shape.join() !== wanted.join()) {
     throw new RangeError(`Inputs must share one shape: received [${wanted}] and [${shape}].`);
   }
@@ -118,21 +118,21 @@ export function reading(batches: AsyncGenerator<PlacedBatch, undefined>, signal?
 export const missingOf = (inputs: Inputs): number => "missing" in inputs ? inputs.missing ?? 0 : 0;
 
 /** The first rows of an array: itself where it has no more. */
-export function firstOf(array: NdArray, count: number): NdArray {
+export function firstOf(array: NdArrayLike, count: number): NdArrayLike {
   const [all, ...shape] = array.shape;
   return count === all ? array : { data: array.data.slice(0, count * sizeOf(shape)), shape: [count, ...shape] };
 }
 
 /** Puts the outputs of batches together. */
 export class Gathered {
-  readonly #arrays: NdArray[] = [];
+  readonly #arrays: NdArrayLike[] = [];
   #count = 0;
 
   /** @param size how many inputs there are at most */
   constructor(readonly size: number) {}
 
   /** @param start the place of the batch's first input among all */
-  add(outputs: readonly NdArray[], start: number): void {
+  add(outputs: readonly NdArrayLike[], start: number): void {
     for (const [i, { data, shape: [count, ...shape] }] of outputs.entries()) {
       const each = data.length / count;
       this.#arrays[i] ??= { data: new Float32Array(each * this.size), shape: [this.size, ...shape] };
@@ -142,7 +142,7 @@ export class Gathered {
   }
 
   /** For each layer one array, `[n, …output shape]`, of the inputs that came. */
-  get arrays(): NdArray[] {
+  get arrays(): NdArrayLike[] {
     return this.#arrays.map((array) => firstOf(array, this.#count));
   }
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import type { FilterDiagnostics } from "../data/records.ts";
 import { throwIfInterrupted } from "../interrupt.ts";
 
@@ -25,7 +25,7 @@ const FLAT_ENTROPY = Math.log(SIZE * SIZE - 1);
  *
  * @returns `power[v · 33 + u]`, v modulo 64; `null` for a kernel whose channels are all flat
  */
-function powerSpectrum({ data, shape: [height, width, channels] }: NdArray): Float64Array | null {
+function powerSpectrum({ data, shape: [height, width, channels] }: NdArrayLike): Float64Array | null {
   const cells = height * width;
   const residual = new Float64Array(data.length);
   let energy = 0;
@@ -114,7 +114,7 @@ function spectral(power: Float64Array | null): Omit<FilterDiagnostics, "totalVar
   };
 }
 
-function totalVariation({ data, shape: [height, width, channels] }: NdArray): number {
+function totalVariation({ data, shape: [height, width, channels] }: NdArrayLike): number {
   let min = Infinity;
   let max = -Infinity;
   for (const value of data) {
@@ -144,7 +144,7 @@ function deviation(values: ArrayLike<number>, start = 0, count = values.length):
   return Math.sqrt(squares / count);
 }
 
-function colorfulness({ data, shape: [height, width, channels] }: NdArray): number | null {
+function colorfulness({ data, shape: [height, width, channels] }: NdArrayLike): number | null {
   if (channels !== 3) return null;
   if (data.every((value) => value === data[0])) return 0;
   let sum = 0;
@@ -158,7 +158,7 @@ function colorfulness({ data, shape: [height, width, channels] }: NdArray): numb
  * @param kernel `[h, w, c]`, at most 64 cells a side
  * @throws {RangeError} if a side is longer than 64
  */
-export function diagnoseFilter(kernel: NdArray): FilterDiagnostics {
+export function diagnoseFilter(kernel: NdArrayLike): FilterDiagnostics {
   const [height, width] = kernel.shape;
   if (height > SIZE || width > SIZE) {
     throw new RangeError(`A filter of ${height}×${width} was to be diagnosed; wanted at most ${SIZE}×${SIZE}.`);

@@ -5,7 +5,7 @@
  */
 
 import type { LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, sizeOf } from "../array.ts";
+import { type NdArrayLike, sizeOf } from "../array.ts";
 import { type Model, outputOf } from "../model/model.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { bytesText } from "../format.ts";
@@ -76,10 +76,10 @@ export function planTo(network: LayersModel, layers: readonly LayerWanted[], fol
  */
 export async function forward(
   model: Model,
-  inputs: readonly NdArray[],
+  inputs: readonly NdArrayLike[],
   layers: readonly LayerWanted[],
   { batchSize = 16, signal, onProgress }: ForwardOptions = {},
-): Promise<NdArray[]> {
+): Promise<NdArrayLike[]> {
   const size = checkInputs(model, inputs, layers, { batchSize });
   const tf = await ensureBackend();
   const pass = { layers, fold: size >= FOLD_FROM };
@@ -112,7 +112,7 @@ export async function runBatches<Some extends Batch>(
   network: LayersModel,
   { layers, fold }: PassOptions,
   read: () => Promise<Some | null>,
-  receive: (outputs: NdArray[], batch: Some) => void | Promise<void>,
+  receive: (outputs: NdArrayLike[], batch: Some) => void | Promise<void>,
 ): Promise<void> {
   const plan = planTo(network, layers, fold);
   let batch = await read();
@@ -142,7 +142,7 @@ export async function runHere<Some extends Batch>(
   model: Model,
   pass: PassOptions,
   read: () => Promise<Some | null>,
-  receive: (outputs: NdArray[], batch: Some) => void | Promise<void>,
+  receive: (outputs: NdArrayLike[], batch: Some) => void | Promise<void>,
 ): Promise<void> {
   let last: Some | null = null;
   const note = async () => last = await read();
@@ -154,7 +154,7 @@ export async function runHere<Some extends Batch>(
 }
 
 /** One input's part of a batch: `array[index]`, without its first axis. It is a copy, unless there is no other input. */
-export function item(array: NdArray, index: number): NdArray {
+export function item(array: NdArrayLike, index: number): NdArrayLike {
   const shape = array.shape.slice(1);
   const size = sizeOf(shape);
   const data = size === array.data.length ? array.data : array.data.slice(index * size, (index + 1) * size);

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "../array.ts";
+import { type NdArray, ndarray, type NdArrayLike } from "../array.ts";
 import type { Model } from "../model/model.ts";
 import { forward } from "./forward.ts";
 
@@ -82,7 +82,7 @@ export interface FilterSpectrum {
  *
  * @param kernels `[kh, kw, cin, cout]`, at most 64 cells a side
  */
-export function filterSpectrum({ data, shape: [height, width, cin, cout] }: NdArray): FilterSpectrum {
+export function filterSpectrum({ data, shape: [height, width, cin, cout] }: NdArrayLike): FilterSpectrum {
   if (Math.max(height, width) > FILTER_SIDE) {
     throw new RangeError(`The spectrum of filters of ${height}×${width} was asked for; wanted at most 64×64.`);
   }
@@ -166,7 +166,7 @@ const powerOfTwo = (most: number) => 2 ** Math.floor(Math.log2(most));
 export async function measureAliasing(
   model: Model,
   layer: string,
-  views: readonly NdArray[],
+  views: readonly NdArrayLike[],
   { signal, onProgress }: AliasingOptions = {},
 ): Promise<Aliasing> {
   const { receptiveField: field, outputShape } = model.layer(layer);
@@ -195,7 +195,7 @@ export async function measureAliasing(
   const power = Array.from({ length: channels }, () => new Float64Array(period * period));
   for (const [done, view] of views.entries()) {
     signal?.throwIfAborted();
-    const inputs: NdArray[] = [];
+    const inputs: NdArrayLike[] = [];
     for (let dy = 0; dy < stride; dy++) {
       for (let dx = 0; dx < stride; dx++) inputs.push(model.input(mirrored(view, period / 2, side, dy, dx)));
     }
@@ -240,7 +240,7 @@ export async function measureAliasing(
 }
 
 /** The middle `half`×`half` pixels of an image mirrored and repeated over `side`×`side`, moved by some pixels. */
-function mirrored({ data, shape: [height, width] }: NdArray, half: number, side: number, dy: number, dx: number) {
+function mirrored({ data, shape: [height, width] }: NdArrayLike, half: number, side: number, dy: number, dx: number) {
   const [top, left] = [(height - half) >> 1, (width - half) >> 1];
   const fold = (at: number) => {
     const place = at % (2 * half);

@@ -6,7 +6,7 @@
  */
 
 import { shapeList } from "../model/graph.ts";
-import { isNdArray, type NdArray } from "../array.ts";
+import { isNdArray, type NdArrayLike } from "../array.ts";
 import { kindOf, nearestOf } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 import type { Tensor } from "../runtime/tensorflow_types.ts";
@@ -29,7 +29,7 @@ export interface Direction {
   /** The layer's name. */
   layer: string;
   /** One number a channel, `[c]`. */
-  direction: NdArray | readonly number[] | Float32Array;
+  direction: NdArrayLike | readonly number[] | Float32Array;
   /**
    * Row and column of the cell whose activations are taken.
    * @default the cell with the largest dot product for the image

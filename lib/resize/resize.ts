@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { KERNELS } from "./kernels.ts";
 
 /** Pixels to resize: floats, or bytes as they are decoded. */
@@ -140,7 +140,7 @@ export function resize(
   image: Pixels,
   size: readonly [height: number, width: number],
   { fit = "crop" }: { fit?: Fit } = {},
-): NdArray {
+): NdArrayLike {
   const { data, shape } = image;
   if (shape.length !== 3 || data.length === 0) {
     throw new RangeError(`resize wants an image [height, width, channels]: received [${shape.join(", ")}].`);
@@ -154,7 +154,7 @@ export function resize(
   return resample(image, size, fit);
 }
 
-function resample({ data, shape }: Pixels, [toHeight, toWidth]: readonly [number, number], fit: Fit): NdArray {
+function resample({ data, shape }: Pixels, [toHeight, toWidth]: readonly [number, number], fit: Fit): NdArrayLike {
   const [height, width, channels] = shape;
   const scale = Math.min(height / toHeight, width / toWidth);
   const usedHeight = fit === "crop" ? toHeight * scale : height;

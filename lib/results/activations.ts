@@ -5,7 +5,7 @@
  */
 
 import { pixelRemark } from "../data/pixels.ts";
-import { channelOf, extent, type NdArray } from "../array.ts";
+import { channelOf, extent, NdArray, type NdArrayLike } from "../array.ts";
 import type { Block } from "../figure/blocks.ts";
 import type { Palette } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
@@ -80,7 +80,7 @@ export interface ActivationRow {
 }
 
 /** One channel in numbers. */
-function summarize(layer: string, channel: number, maps: NdArray, index: number): ActivationRow {
+function summarize(layer: string, channel: number, maps: NdArrayLike, index: number): ActivationRow {
   const { data, shape: [height, width, count] } = maps;
   const cells = height * width;
   let min = Infinity;
@@ -124,8 +124,8 @@ export class Activations extends Result<ActivationRow> {
 
   /** @internal */
   constructor(
-    layers: Pick<LayerActivations, "name" | "shape" | "maps" | "channels">[],
-    image: NdArray,
+    layers: (Pick<LayerActivations, "name" | "shape" | "channels"> & { readonly maps: NdArrayLike })[],
+    image: NdArrayLike,
     names: { model: string; image: string },
   ) {
     super();
@@ -136,6 +136,7 @@ export class Activations extends Result<ActivationRow> {
       const alive = rows[i].filter(({ dead }) => !dead);
       return {
         ...layer,
+        maps: NdArray.from(layer.maps),
         sparsity: rows[i].reduce((sum, row) => sum + row.sparsity, 0) / rows[i].length,
         dead: rows[i].length - alive.length,
         spread: alive.length ? alive.reduce((sum, row) => sum + row.spread, 0) / alive.length : 0,
@@ -143,7 +144,7 @@ export class Activations extends Result<ActivationRow> {
       };
     });
     this.rows = rows.flat();
-    this.image = image;
+    this.image = NdArray.from(image);
     this.#names = names;
   }
 

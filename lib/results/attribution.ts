@@ -5,7 +5,7 @@
  */
 
 import { pixelRemark } from "../data/pixels.ts";
-import { extent, type NdArray } from "../array.ts";
+import { extent, NdArray, type NdArrayLike } from "../array.ts";
 import { kindOf } from "../errors.ts";
 import type { Blend, Block, Picture } from "../figure/blocks.ts";
 import { brief, percent } from "../format.ts";
@@ -98,7 +98,7 @@ export interface FlatMap {
 }
 
 /** Whether a map has no peak; null where it has one. */
-export function flatMapOf({ data }: NdArray): FlatMap | null {
+export function flatMapOf({ data }: NdArrayLike): FlatMap | null {
   const [min, max] = extent(data);
   const bad = data.reduce((count, value) => count + Number(!Number.isFinite(value)), 0);
   if (bad > 0) return { kind: "not finite", text: `has ${bad} values of ${data.length} that are not finite` };
@@ -135,10 +135,12 @@ export function colorsText(maps: readonly Attribution[]): string {
 export type AttributionParts =
   & Pick<
     Attribution,
-    "method" | "model" | "name" | "image" | "values" | "map" | "target" | "score" | "signed" | "paint"
+    "method" | "model" | "name" | "target" | "score" | "signed" | "paint"
   >
-  & Partial<Pick<Attribution, "convergenceDelta" | "cam" | "layer">>
+  & Record<"image" | "values" | "map", NdArrayLike>
+  & Partial<Pick<Attribution, "convergenceDelta" | "layer">>
   & {
+    cam?: NdArrayLike;
     /** How the map was made of the values, and what it was made with, in a sentence or several. */
     about: string;
     /** Why the map is 0 everywhere, if it is. @default as a gradient's is */
@@ -156,11 +158,11 @@ export class Attribution extends Shown {
   /** The image's name. */
   readonly name!: string;
   /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255. */
-  readonly image!: NdArray;
+  readonly image: NdArray;
   /** `[h, w, 3]` in RGB order; `[h, w]` for a model of grey images and for class activation maps. */
-  readonly values!: NdArray;
+  readonly values: NdArray;
   /** One number a pixel, `[h, w]`. */
-  readonly map!: NdArray;
+  readonly map: NdArray;
   /** What was explained. */
   readonly target!: AttributionTarget;
   /** The target's value for the image. */
@@ -182,8 +184,12 @@ export class Attribution extends Shown {
   /** @internal */
   constructor(parts: AttributionParts) {
     super();
-    const { about, clip = 99, whyZero = NO_GRADIENT, ...own } = parts;
+    const { about, clip = 99, whyZero = NO_GRADIENT, image, values, map, cam, ...own } = parts;
     Object.assign(this, own);
+    this.image = NdArray.from(image);
+    this.values = NdArray.from(values);
+    this.map = NdArray.from(map);
+    if (cam) this.cam = NdArray.from(cam);
     this.#about = about;
     this.#clip = clip;
     this.#whyZero = whyZero;

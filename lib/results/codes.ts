@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import { NdArray, type NdArrayLike } from "../array.ts";
 import type { Points } from "../embed/points.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import type { SkippedImage } from "../data/dataset.ts";
@@ -49,7 +49,7 @@ export class Codes extends Result<CodeRow> implements Points {
 
   /** @internal */
   constructor(
-    codes: NdArray,
+    codes: NdArrayLike,
     about: Pick<Codes, "ids" | "labels" | "predictions" | "layer" | "about" | "thumbnails"> & {
       readonly skipped?: readonly SkippedImage[];
     },
@@ -64,6 +64,11 @@ export class Codes extends Result<CodeRow> implements Points {
     this.about = about.about;
     this.thumbnails = about.thumbnails;
     this.skipped = about.skipped ?? [];
+  }
+
+  /** The codes as an array, to compute with. */
+  get array(): NdArray {
+    return NdArray.from(this);
   }
 
   /** Share of the numbers that are exactly 0. */
@@ -143,7 +148,7 @@ export class CodesSample {
   }
 
   /** Takes what it wants of some codes, the first of which is that of image `start`. */
-  add({ data, shape: [count, length] }: NdArray, start: number): void {
+  add({ data, shape: [count, length] }: NdArrayLike, start: number): void {
     const columns = Math.min(length, MOST_COLUMNS);
     this.#count = Math.max(this.#count, start + count);
     if (this.#values.length === 0) this.#values = new Float32Array(this.#images.length * columns);
@@ -155,7 +160,7 @@ export class CodesSample {
   }
 
   /** `[rows, columns]` */
-  get values(): NdArray {
+  get values(): NdArrayLike {
     const columns = this.#values.length / this.#images.length;
     const rows = this.#images.filter((image) => image < this.#count).length;
     return { data: this.#values.subarray(0, rows * columns), shape: [rows, columns] };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArray, NdArrayLike } from "../array.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
@@ -97,7 +97,7 @@ export class DeconvnetResult extends Attribution {
     const [rows, columns] = [bottom - top, right - left];
     const width = this.map.shape[1];
     const { largest } = this.scale(options);
-    const cut = ({ data, shape }: NdArray, paint: (value: number) => number): NdArray => {
+    const cut = ({ data, shape }: NdArrayLike, paint: (value: number) => number): NdArrayLike => {
       const [, , channels = 1] = shape;
       const part = new Float32Array(rows * columns * 3);
       for (let i = 0; i < part.length; i++) {
@@ -108,7 +108,7 @@ export class DeconvnetResult extends Attribution {
       return { data: part, shape: [rows, columns, 3] };
     };
     const factor = enlargement([rows, columns], ENLARGED);
-    const picture = (of: NdArray, note: string, alt: string): Picture => ({
+    const picture = (of: NdArrayLike, note: string, alt: string): Picture => ({
       kind: "picture",
       note,
       pixels: pixelsOf(of, factor),
@@ -180,7 +180,7 @@ function chosenSteps(steps: readonly DeconvStep[]): DeconvStep[] {
 }
 
 /** The part of `[h, w, c]` between shares of its sides, with one more cell around it. */
-function cropped({ data, shape: [height, width, channels] }: NdArray, part: readonly number[]): NdArray {
+function cropped({ data, shape: [height, width, channels] }: NdArrayLike, part: readonly number[]): NdArrayLike {
   const top = Math.max(0, Math.floor(part[0] * height) - 1);
   const left = Math.max(0, Math.floor(part[1] * width) - 1);
   const rows = Math.min(height, Math.ceil(part[2] * height) + 1) - top;
@@ -194,7 +194,7 @@ function cropped({ data, shape: [height, width, channels] }: NdArray, part: read
 }
 
 /** The largest magnitude over the channels, as a picture about {@linkcode STEP_WIDTH} wide. */
-function brightness({ data, shape: [height, width, channels] }: NdArray): Pixels {
+function brightness({ data, shape: [height, width, channels] }: NdArrayLike): Pixels {
   // Larger maps are made smaller by the maximum of each block, so that single points stay.
   const block = Math.max(1, Math.round(Math.max(height, width) / STEP_WIDTH));
   const [rows, columns] = [Math.ceil(height / block), Math.ceil(width / block)];

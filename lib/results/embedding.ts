@@ -6,7 +6,7 @@
 
 import { resize } from "../resize/resize.ts";
 import type { Neighbors } from "../embed/neighbors.ts";
-import type { Points, PointsLike } from "../embed/points.ts";
+import type { PointArray, Points, PointsLike } from "../embed/points.ts";
 import type { PlaceOptions } from "../embed/tsne/place.ts";
 import type { Engine } from "../embed/tsne/engine.ts";
 import type { Embedded } from "../embed/tsne/tsne.ts";
@@ -51,7 +51,7 @@ export interface EmbeddingRow {
 
 /** What an embedding is made of. */
 interface EmbeddingParts extends Omit<Embedded, "points" | "affinities"> {
-  points: Points;
+  points: PointArray;
   quality: EmbeddingQuality;
   perplexity: number;
   /** Places new points in the embedding. */
@@ -61,7 +61,7 @@ interface EmbeddingParts extends Omit<Embedded, "points" | "affinities"> {
 /** Points embedded by t-SNE, and how far they can be trusted; in a cell a map to walk in, with images under the pointer. */
 export class Embedding extends Result<EmbeddingRow> {
   /** `[n, 2]` or `[n, 3]`, around 0, with the ids and labels of the points. */
-  readonly points: Points;
+  readonly points: PointArray;
   /** How far the neighbourhoods of the embedding are from the true ones: Σ p ln(p/q) over affinities. */
   readonly klDivergence: number;
   /** How far it can be trusted. */
@@ -176,7 +176,7 @@ const UNLIKE = 2;
 /** What placed points are made of. */
 interface PlacedParts {
   embedding: Embedding;
-  points: Points;
+  points: PointArray;
   neighbors: Neighbors;
   klDivergence: number;
   preservation: Float32Array;
@@ -187,7 +187,7 @@ interface PlacedParts {
 /** New points in an embedding; in a cell its map, pale, with the new points upon it. */
 export class PlacedPoints extends Result<PlacedRow> {
   /** Where the new points are in the embedding, `[m, 2]` or `[m, 3]`, with their ids and labels. */
-  readonly points: Points;
+  readonly points: PointArray;
   /** The mean over the new points of Σ p ln(p/q) over the old ones: how far their neighbourhoods are from the true ones. */
   readonly klDivergence: number;
   /** How often the nearest old point in the embedding has the label of the new one; absent where a label is not known. */

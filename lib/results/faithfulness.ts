@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import type { Curve } from "../data/records.ts";
 import type { Block, Chart } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
@@ -45,7 +45,7 @@ export class Faithfulness extends Result<FaithfulnessRow> {
     curves: readonly Curve[],
     target: AttributionTarget,
     names: { model: string; image: string },
-    maps: readonly { method: string; map: NdArray }[],
+    maps: readonly { method: string; map: NdArrayLike }[],
   ) {
     super();
     this.#remarks = remarksOn(maps);
@@ -137,7 +137,7 @@ const scoredOf = ({ probability, layer }: AttributionTarget): string =>
 const named = (baseline: string) => baseline === "custom" ? "an image of one's own" : baseline;
 
 /** A sentence on each map without a peak: the order of equal pixels is random, as the control's. */
-export function remarksOn(maps: readonly { method: string; map: NdArray }[]): string {
+export function remarksOn(maps: readonly { method: string; map: NdArrayLike }[]): string {
   return maps.flatMap(({ method, map }) => {
     const flat = flatMapOf(map);
     if (!flat) return [];

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { channelOf, type NdArray } from "../array.ts";
+import { channelOf, NdArray, type NdArrayLike } from "../array.ts";
 import type { FilterDiagnostics } from "../data/records.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
@@ -92,13 +92,13 @@ export class Filters extends Result<FilterRow> {
   /** @internal */
   constructor(
     layer: string,
-    weights: NdArray,
+    weights: NdArrayLike,
     rows: FilterRow[],
     model: FiltersModel,
   ) {
     super();
     this.layer = layer;
-    this.weights = weights;
+    this.weights = NdArray.from(weights);
     this.rows = rows;
     this.#model = model;
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import { NdArray, type NdArrayLike } from "../array.ts";
 import type { Chart } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { mapLegend, smallMap } from "../figure/map/map.ts";
@@ -35,7 +35,7 @@ const SIDE = 260;
 /** What probes are made of. */
 interface ProbesParts {
   rows: ProbeRow[];
-  embeddings: NdArray[];
+  embeddings: NdArrayLike[];
   labels: string[];
   trained: number;
   tested: number;
@@ -63,7 +63,7 @@ export class LinearProbes extends Result<ProbeRow> {
   constructor({ rows, embeddings, labels, trained, tested, skipped, names }: ProbesParts) {
     super();
     this.rows = rows;
-    this.embeddings = embeddings;
+    this.embeddings = embeddings.map(NdArray.from);
     this.labels = labels;
     this.trained = trained;
     this.tested = tested;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import { renderSvg } from "../codec.ts";
 import type { Progress } from "../figure/cell.ts";
 import { columnOf, mapPoints, NO_LABEL } from "../figure/map/columns.ts";
@@ -16,7 +16,7 @@ import { startLiveView } from "./live_view.ts";
 /** A picture of points under way. Outside a cell it does nothing. */
 export interface LiveEmbedding {
   /** Paints these points, `[n, 2]` or `[n, 3]`, under some words, if it is time. It does not wait. */
-  update(points: NdArray, words: string): void;
+  update(points: NdArrayLike, words: string): void;
   /** Waits for the last painting. The bar takes the picture away when the work is done: the result shows itself. */
   end(): Promise<void>;
 }
@@ -33,7 +33,7 @@ export function startLiveEmbedding(
 ): LiveEmbedding {
   const live = startLiveView(show);
   const column = labels && columnOf("label", labels.map((label) => label ?? NO_LABEL), labels.length);
-  const html = async (points: NdArray, words: string) => {
+  const html = async (points: NdArrayLike, words: string) => {
     const style = { side: SIDE, legend: false, view: STEADY_VIEW };
     const { svg } = await drawMap(await typesetter(), mapPoints(points), column, style);
     const png = await renderSvg(

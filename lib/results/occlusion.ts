@@ -5,7 +5,7 @@
  */
 
 import { pixelRemark } from "../data/pixels.ts";
-import { extent, type NdArray, ndarray } from "../array.ts";
+import { extent, NdArray, ndarray, type NdArrayLike } from "../array.ts";
 import type { OcclusionMap } from "../data/records.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import type { Block, Marks, Picture } from "../figure/blocks.ts";
@@ -61,7 +61,8 @@ export interface OcclusionRow {
 }
 
 /** What an {@linkcode Occlusion} is made of. */
-export interface OcclusionParts extends Pick<Occlusion, "maps" | "target" | "image" | "name" | "model"> {
+export interface OcclusionParts extends Pick<Occlusion, "maps" | "target" | "name" | "model"> {
+  image: NdArrayLike;
   /** Without a square: the target's score, the sum over the strongest feature map and its channel. */
   unoccluded: { readonly score: number; readonly activity: number; readonly channel: number };
   /** Multiply-adds of full passes, and as many as were done. */
@@ -133,7 +134,7 @@ export class Occlusion extends Result<OcclusionRow> {
     super();
     const { unoccluded, work, baseline, layer, noun, note, labelOf, ...own } = parts;
     const [{ score, activity }] = own.maps;
-    Object.assign(this, own, { score, activity });
+    Object.assign(this, own, { score, activity, image: NdArray.from(own.image) });
     this.unoccluded = own.target.probability ?? unoccluded.score;
     this.unoccludedScore = unoccluded.score;
     this.unoccludedActivity = unoccluded.activity;
@@ -483,10 +484,10 @@ export function partialFigure(
 const flatBox = ({ box: [y0, x0, y1, x1], ...row }: OcclusionRow) => ({ ...row, y0, x0, y1, x1 });
 
 /** Whether all pixels have one colour. */
-const isFlat = ({ data, shape }: NdArray) => data.every((value, i) => value === data[i % shape[2]]);
+const isFlat = ({ data, shape }: NdArrayLike) => data.every((value, i) => value === data[i % shape[2]]);
 
 /** The first pixel's colour as CSS has it. */
-const hexOf = ({ data, shape: [, , channels] }: NdArray) =>
+const hexOf = ({ data, shape: [, , channels] }: NdArrayLike) =>
   "#" + [0, 1, 2].map((k) => Math.round(data[k % channels]).toString(16).padStart(2, "0")).join("");
 
 /** How much what is watched falls on average while a square covers each pixel. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { extent, type NdArray } from "../array.ts";
+import { extent, type NdArrayLike } from "../array.ts";
 import type { Picture } from "../figure/blocks.ts";
 import { colorize, type Palette } from "../figure/color.ts";
 import { mosaic, type MosaicOptions, type Pixels, pixelsOf } from "../figure/mosaic.ts";
@@ -16,7 +16,7 @@ export const enlargement = ([height, width]: readonly number[], shown: number): 
 
 /** Numbers `[h, w]` painted by a palette from `low` to `high`. */
 export const painted = (
-  { data, shape: [height, width] }: NdArray,
+  { data, shape: [height, width] }: NdArrayLike,
   { low, high, palette, factor }: { low: number; high: number; palette: Palette; factor?: number | [number, number] },
 ): Pixels => pixelsOf({ data: colorize(data, low, high, palette), shape: [height, width, 3] }, factor);
 
@@ -59,7 +59,7 @@ export function tilesPicture(
 }
 
 /** One filter of `[kh, kw, cin, cout]` as `[kh, kw, cin]`. */
-export function filterOf({ data, shape }: NdArray, index: number): NdArray {
+export function filterOf({ data, shape }: NdArrayLike, index: number): NdArrayLike {
   const filters = shape[3];
   const values = new Float32Array(data.length / filters);
   for (let i = 0; i < values.length; i++) values[i] = data[i * filters + index];

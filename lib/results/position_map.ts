@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import type { Marks, Picture, Row } from "../figure/blocks.ts";
 import { colorize, type Palette, paletteRow } from "../figure/color.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
@@ -29,8 +29,8 @@ export const photoFactor = (shape: readonly number[]) => enlargement(shape, SHOW
  * @param box `[y0, x0, y1, x1]` of the square; it may hang over the edges
  */
 export function photoWithSquare(
-  image: NdArray,
-  baseline: NdArray,
+  image: NdArrayLike,
+  baseline: NdArrayLike,
   box: readonly [number, number, number, number],
 ): Pixels {
   const [height, width] = image.shape;
@@ -115,7 +115,7 @@ export function positionColors(values: Float32Array, low: number, high: number, 
  *
  * @param values `[rows, columns]`, NaN where nothing is known
  */
-export function filledCoarsely({ data, shape: [, columns] }: NdArray): Float32Array {
+export function filledCoarsely({ data, shape: [, columns] }: NdArrayLike): Float32Array {
   return data.map((value, i) => {
     const [row, column] = [Math.floor(i / columns), i % columns];
     const known = [1, 2, 4].map((step) => data[(row - row % step) * columns + column - column % step]);

@@ -5,7 +5,7 @@
  */
 
 import { pixelRemark } from "../data/pixels.ts";
-import { type NdArray, ndarray } from "../array.ts";
+import { NdArray } from "../array.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, type SheetRow } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
@@ -104,7 +104,7 @@ export class Prediction extends Result<PredictRow> {
    */
   get image(): NdArray {
     const { data, shape } = this.#kept;
-    return data instanceof Float32Array ? this.#kept as NdArray : ndarray(data, shape);
+    return this.#kept instanceof NdArray ? this.#kept : new NdArray(data, shape);
   }
 
   /** What the image is called: its id in the data set, else its name. */

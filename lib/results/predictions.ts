@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type SkippedImage } from "../data/dataset.ts";
+import type { SkippedImage } from "../data/dataset.ts";
 import { TILE, tileOf } from "../data/sample.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import type { Sheet, SheetTile, Table } from "../figure/blocks.ts";

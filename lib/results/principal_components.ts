@@ -4,9 +4,9 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "../array.ts";
+import { NdArray, ndarray } from "../array.ts";
 import { type Principal, projectOn } from "../embed/pca.ts";
-import { type Points, type PointsLike, readPoints, sameAs } from "../embed/points.ts";
+import { type PointArray, type Points, type PointsLike, readPoints, sameAs } from "../embed/points.ts";
 import { kindOf } from "../errors.ts";
 import type { Chart } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
@@ -34,7 +34,7 @@ export class PcaFigureOptions extends PointsFigureOptions {
 /** Points along their principal components; in a cell a map of the first two or three of these. */
 export class PrincipalComponents extends Shown {
   /** `[n, components]`, around 0, with the ids and labels of the points. */
-  readonly points: Points;
+  readonly points: PointArray;
   /** The directions, of length 1, `[components, d]`. The number that is largest by size in each is positive. */
   readonly components: NdArray;
   /** What was taken off each column first, `[d]`. */
@@ -56,8 +56,8 @@ export class PrincipalComponents extends Shown {
   ) {
     super();
     this.points = sameAs(from, points);
-    this.components = components;
-    this.mean = mean;
+    this.components = NdArray.from(components);
+    this.mean = NdArray.from(mean);
     this.centre = centre;
     this.explainedVariance = explainedVariance;
     this.explainedVarianceRatio = explainedVarianceRatio;
@@ -80,7 +80,7 @@ export class PrincipalComponents extends Shown {
    * console.log(others.shape);
    * ```
    */
-  project(points: PointsLike): Points {
+  project(points: PointsLike): PointArray {
     const from = readPoints(points);
     const projected = sameAs(from, projectOn(this, from));
     this.#made.add(projected);

@@ -5,7 +5,7 @@
  */
 
 import type { SkippedImage } from "../data/dataset.ts";
-import type { NdArray } from "../array.ts";
+import type { NdArray, NdArrayLike } from "../array.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { colorize } from "../figure/color.ts";
 import { Figure } from "../figure/figure.ts";
@@ -183,7 +183,7 @@ const LINE_COLOR = [120, 220, 255];
  * @param inside whether a frequency lies in the region whose border is drawn, in cycles a sample
  */
 export function spectrumPicture(
-  power: NdArray,
+  power: NdArrayLike,
   inside: (fx: number, fy: number) => boolean,
   alt: string,
 ): Picture {

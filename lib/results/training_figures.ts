@@ -4,7 +4,7 @@
  * @module
  */
 
-import { channelOf, extent, type NdArray } from "../array.ts";
+import { channelOf, extent, type NdArrayLike } from "../array.ts";
 import { type EpochRow, type HistoryData, layerOf } from "../data/history.ts";
 import type { Axis, Block, Chart, Picture, Series } from "../figure/blocks.ts";
 import { brief, percent } from "../format.ts";
@@ -209,7 +209,7 @@ const epochLabel = (epoch: number) => epoch === 0 ? "before training" : `epoch $
 
 /** The filters of a layer that reads colours or grey as pictures, each on a scale of its own. */
 export function filterPicture(
-  kernel: NdArray,
+  kernel: NdArrayLike,
   name: string,
   { order = "rgb", maxWidth, maxHeight = 260 }: { order?: ColorOrder; maxWidth?: number; maxHeight?: number } = {},
 ): Picture {
@@ -263,7 +263,7 @@ function filters({ model, snapshots }: DrawnHistory, layer: string | undefined, 
 }
 
 /** A layer's maps on a probe image, each on a scale of its own; black is 0. */
-export function mapsPicture(maps: NdArray, most: number, name: string): Picture {
+export function mapsPicture(maps: NdArrayLike, most: number, name: string): Picture {
   const [height, width, channels] = maps.shape;
   const signed = extent(maps.data)[0] < 0;
   const planes = Array.from({ length: Math.min(most, channels) }, (_, channel) => channelOf(maps, channel).data);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setTensorMaker } from "../array.ts";
 import type { BackendName, Candidate } from "./candidate.ts";
 import { allowEmptyMaps } from "./empty_maps.ts";
 import { type BackendInfo, type DoctorReport, Runtime, VARIABLE } from "./runtime.ts";
@@ -31,6 +32,8 @@ const cpu: Candidate = {
     });
   },
 };
+
+setTensorMaker(async ({ data, shape }) => (await ensureBackend()).tensor(data, [...shape]));
 
 const runtime = new Runtime({
   candidates: [tensorflow, webgpu, wasm, cpu],

@@ -4,8 +4,7 @@
  * @module
  */
 
-/** A tensor of TensorFlow.js: what a network puts out, before it is downloaded. */
-export type Tensor = InstanceType<typeof import("npm:@tensorflow/tfjs@4.22.0")["Tensor"]>;
+export type { Tensor } from "../array.ts";
 
 /** A network of TensorFlow.js, as `tf.loadLayersModel` and `tf.model` make it. */
 export type LayersModel = InstanceType<typeof import("npm:@tensorflow/tfjs@4.22.0")["LayersModel"]>;

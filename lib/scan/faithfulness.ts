@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "../array.ts";
+import { ndarray, type NdArrayLike } from "../array.ts";
 import type { Curve } from "../data/records.ts";
 import type { Model } from "../model/model.ts";
 import type { MadeBaseline } from "../probe/attribution/baseline.ts";
@@ -26,7 +26,7 @@ interface CurvesOptions {
 }
 
 /** A map of random values, `[h, w]`: what every map has to beat. */
-export function controlMap([height, width]: readonly number[], seed: number): NdArray {
+export function controlMap([height, width]: readonly number[], seed: number): NdArrayLike {
   return ndarray(Float32Array.from({ length: height * width }, randomStream(seed)), [height, width]);
 }
 
@@ -36,7 +36,7 @@ export function controlMap([height, width]: readonly number[], seed: number): Nd
  *
  * @throws {RangeError} if a value is not a number
  */
-export function pixelOrder(map: NdArray, seed: number): Uint32Array {
+export function pixelOrder(map: NdArrayLike, seed: number): Uint32Array {
   const { data } = map;
   const bad = data.findIndex((value) => Number.isNaN(value));
   if (bad >= 0) {
@@ -71,7 +71,7 @@ function reader(
 async function scoresOf(
   model: Model,
   target: ResolvedTarget,
-  inputs: { size: number; [Symbol.iterator](): Iterator<NdArray> },
+  inputs: { size: number; [Symbol.iterator](): Iterator<NdArrayLike> },
   options: Omit<CurvesOptions, "baselines" | "steps" | "seed">,
 ): Promise<ArrayLike<number> & Iterable<number>> {
   if (!isOutput(target) && target.kind !== "unit") {
@@ -94,7 +94,7 @@ async function scoresOf(
  */
 async function scaleOf(
   model: Model,
-  view: NdArray,
+  view: NdArrayLike,
   target: ResolvedTarget,
   { signal }: Pick<CurvesOptions, "signal">,
 ): Promise<number> {
@@ -126,8 +126,8 @@ async function scaleOf(
  */
 export async function walkCurves(
   model: Model,
-  view: NdArray,
-  maps: readonly { method: string; map: NdArray }[],
+  view: NdArrayLike,
+  maps: readonly { method: string; map: NdArrayLike }[],
   target: ResolvedTarget,
   { baselines, steps, seed, ...options }: CurvesOptions,
 ): Promise<Curve[]> {

@@ -14,7 +14,7 @@
  */
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
-import type { NdArray } from "../array.ts";
+import type { NdArrayLike } from "../array.ts";
 import type { Model } from "../model/model.ts";
 import {
   batchesOf,
@@ -51,7 +51,7 @@ export interface ForwardAllOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-type Receive = (outputs: NdArray[], start: number) => void | Promise<void>;
+type Receive = (outputs: NdArrayLike[], start: number) => void | Promise<void>;
 
 /** Fewer multiplications, less than about a second of one core, are over before Workers have started. */
 const WORTH_WORKERS = 3e10;
@@ -93,7 +93,7 @@ export async function forwardAll(
   inputs: Inputs,
   layers: readonly LayerWanted[],
   options: ForwardAllOptions = {},
-): Promise<NdArray[]> {
+): Promise<NdArrayLike[]> {
   const gathered = new Gathered("length" in inputs ? inputs.length : inputs.size);
   await forwardEach(model, inputs, layers, (outputs, start) => gathered.add(outputs, start), options);
   return gathered.arrays;
@@ -197,12 +197,13 @@ async function spread(
     await pool.race(received[index - 2 * threads]?.promise ?? Promise.resolve());
     return batch;
   };
-  const hand = async (outputs: NdArray[], { index, start }: PlacedBatch) => {
+  const hand = async (outputs: NdArrayLike[], { index, start }: PlacedBatch) => {
     await received[index - 1]?.promise;
     if (!over) await receive(outputs, start);
     received[index].resolve();
   };
-  const give = (outputs: NdArray[], batch: PlacedBatch) => void hand(outputs, batch).catch((error) => pool.fail(error));
+  const give = (outputs: NdArrayLike[], batch: PlacedBatch) =>
+    void hand(outputs, batch).catch((error) => pool.fail(error));
 
   /** What the Workers do once they have built the network. */
   const loops: Promise<void>[] = [];

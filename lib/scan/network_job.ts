@@ -5,7 +5,7 @@
  */
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, sizeOf } from "../array.ts";
+import { type NdArrayLike, sizeOf } from "../array.ts";
 import { buildNetwork } from "../model/formats/build.ts";
 import { registerResponseNormalization } from "../model/normalization.ts";
 import type { Batch } from "../probe/batches.ts";
@@ -81,7 +81,7 @@ export async function build(description: NetworkDescription): Promise<boolean> {
 
 /** A batch that waits for its turn, and whoever waits for its outputs. */
 interface Waiting extends Batch {
-  run: PromiseWithResolvers<NdArray[]>;
+  run: PromiseWithResolvers<NdArrayLike[]>;
 }
 
 /** The batches that are asked for and not begun, and what begins the next one. */
@@ -96,9 +96,9 @@ async function next(): Promise<Waiting> {
 }
 
 /** Runs a batch through the network of this Worker. All batches compute the same pass. */
-export async function runBatch({ batch, pass }: { batch: Batch; pass: PassOptions }): Promise<Moved<NdArray[]>> {
+export async function runBatch({ batch, pass }: { batch: Batch; pass: PassOptions }): Promise<Moved<NdArrayLike[]>> {
   const { tf, network } = built;
-  const run = Promise.withResolvers<NdArray[]>();
+  const run = Promise.withResolvers<NdArrayLike[]>();
   inbox.push({ ...batch, run });
   wake();
   // One run for all of them, so that what is prepared for the first batch serves the others.

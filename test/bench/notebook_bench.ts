@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import process from "node:process";
 import sharp from "npm:sharp@0.35.5";
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 import { dataset } from "../../lib/data/dataset.ts";
 import { type ImageFolder, imageFolder } from "../../lib/data/image_folder.ts";
 import { photo } from "../../lib/data/photo.ts";
@@ -76,7 +76,7 @@ async function costOf(
 }
 
 /** How photos were read before: one after the other, checked and resized in plain JavaScript. */
-async function readPlainly(path: string, side: number): Promise<NdArray> {
+async function readPlainly(path: string, side: number): Promise<NdArrayLike> {
   const { data, info: { height, width } } = await sharp(await Deno.readFile(path)).raw().toBuffer({
     resolveWithObject: true,
   });

@@ -10,7 +10,7 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { type NdArray, ndarray } from "../../lib/array.ts";
+import { ndarray, type NdArrayLike } from "../../lib/array.ts";
 import { affinitiesOf } from "../../lib/embed/tsne/affinities.ts";
 import { layDescent } from "../../lib/embed/tsne/descent.ts";
 import { Layout } from "../../lib/workers/layout.ts";
@@ -40,12 +40,12 @@ const SIZES: { count: number; peers: { peer: string; time: number; divergence: n
   { count: 60_000, peers: [{ peer: "openTSNE", time: 0.25, divergence: 1.01 }] },
 ];
 
-async function arrayOf(path: string, columns: number): Promise<NdArray> {
+async function arrayOf(path: string, columns: number): Promise<NdArrayLike> {
   const { buffer } = await Deno.readFile(path);
   return ndarray(new Float32Array(buffer), [buffer.byteLength / 4 / columns, columns]);
 }
 
-const writeArray = (path: string, { data }: NdArray) => Deno.writeFile(path, new Uint8Array(data.slice().buffer));
+const writeArray = (path: string, { data }: NdArrayLike) => Deno.writeFile(path, new Uint8Array(data.slice().buffer));
 
 /** Our side, in a process of its own, so that its memory is its own too. */
 async function serve(path: string): Promise<void> {
@@ -64,7 +64,7 @@ async function serve(path: string): Promise<void> {
 }
 
 /** How good a map is, all measured alike. */
-async function qualityOf(path: string, points: NdArray, labels: number[]): Promise<string> {
+async function qualityOf(path: string, points: NdArrayLike, labels: number[]): Promise<string> {
   const map = await arrayOf(path, 2);
   const trusted = trustworthiness(points, map, { sample: 2000 });
   const right = await nearestAccuracy(map, labels, { threads });

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 import { principalComponents } from "../../lib/embed/pca.ts";
 import { embed, type TsneOptions } from "../../lib/embed/tsne/tsne.ts";
 import { graphicsDevice } from "../../lib/runtime/webgpu.ts";
@@ -19,7 +19,10 @@ const RUNS = [
 ] as const;
 
 /** The milliseconds of an iteration, once the kernels are compiled, and the divergence at the end. */
-async function descend(points: NdArray, options: Partial<TsneOptions>): Promise<{ ms: number; divergence: number }> {
+async function descend(
+  points: NdArrayLike,
+  options: Partial<TsneOptions>,
+): Promise<{ ms: number; divergence: number }> {
   const told: { iteration: number; at: number }[] = [];
   const onProgress = (iteration: number) => told.push({ iteration, at: performance.now() });
   const { klDivergence } = await embed(points, { ...options, onProgress }, graphicsDevice);

@@ -1,10 +1,10 @@
 /** scikit-learn's digits, from the oracle's fixture: 1797 images of 8×8, values 0 to 16. */
 
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 
 const fixtures = new URL("../oracles/fixtures/", import.meta.url);
 
-export async function digits(): Promise<{ points: NdArray; labels: number[] }> {
+export async function digits(): Promise<{ points: NdArrayLike; labels: number[] }> {
   const { images, labels } = JSON.parse(await Deno.readTextFile(new URL("digits.json", fixtures)));
   const text = images.join("");
   const data = Float32Array.from({ length: text.length }, (_, i) => text.charCodeAt(i) - 97);

@@ -1,18 +1,18 @@
 import { describe, expect, test } from "vitest";
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 import { nearestNeighbors } from "../../lib/embed/neighbors.ts";
 import { neighbors } from "../../lib/methods/neighbors.ts";
 import { normalStream, randomStream } from "../../lib/random.ts";
 import { longTest } from "../long.ts";
 import { digits, maxDifference } from "./digits.ts";
 
-function noise(count: number, dimensions: number, seed = 1): NdArray {
+function noise(count: number, dimensions: number, seed = 1): NdArrayLike {
   const normal = normalStream(seed);
   return { data: Float32Array.from({ length: count * dimensions }, normal), shape: [count, dimensions] };
 }
 
 /** Sorts all distances of one query. */
-function naive(points: NdArray, query: ArrayLike<number>, own: number, k: number) {
+function naive(points: NdArrayLike, query: ArrayLike<number>, own: number, k: number) {
   const [count, dimensions] = points.shape;
   const all = Array.from({ length: count }, (_, index) => {
     let square = 0;
@@ -103,7 +103,7 @@ describe("nearest neighbours", () => {
     const plain = noise(6000, 8);
     const far = { data: plain.data.slice(), shape: plain.shape };
     far.data.fill(1e6, 8 * 17, 8 * 18);
-    const share = async (points: NdArray) => {
+    const share = async (points: NdArrayLike) => {
       const [whole, cells] = [await nearestNeighbors(points, 5), await nearestNeighbors(points, 5, { exact: false })];
       return whole.distances.filter((distance, e) => cells.distances[e] === distance).length / whole.distances.length;
     };

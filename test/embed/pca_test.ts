@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 import { eigenSymmetric } from "../../lib/embed/eigen.ts";
 import { principalComponents, projectOn } from "../../lib/embed/pca.ts";
 import { pca } from "../../lib/methods/pca.ts";
@@ -7,7 +7,7 @@ import { normalStream } from "../../lib/random.ts";
 import { digits, maxDifference, oracle } from "./digits.ts";
 
 /** Points with a variance of 1/2ʲ along the axes, turned by nothing. */
-function cigar(count: number, dimensions: number): NdArray {
+function cigar(count: number, dimensions: number): NdArrayLike {
   const normal = normalStream(4);
   const data = Float32Array.from({ length: count * dimensions }, (_, i) => normal() * 2 ** (-(i % dimensions) / 2));
   return { data, shape: [count, dimensions] };

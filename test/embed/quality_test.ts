@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 import { nearestNeighbors } from "../../lib/embed/neighbors.ts";
 import { principalComponents } from "../../lib/embed/pca.ts";
 import { continuity, nearestAccuracy, preservation, trustworthiness } from "../../lib/embed/quality.ts";
 import { digits, oracle } from "./digits.ts";
 
-const array = (values: number[], columns: number): NdArray => ({
+const array = (values: number[], columns: number): NdArrayLike => ({
   data: Float32Array.from(values),
   shape: [values.length / columns, columns],
 });

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import oracle from "../oracles/fixtures/gradients.json" with { type: "json" };
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 import { loadImage } from "../../lib/data/image.ts";
 import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
@@ -19,7 +19,7 @@ const BULLDOG = 245;
 const HEAD = { top: 15, bottom: 110, left: 30, right: 150 };
 
 /** The share of a map that lies on the head, over the share of the picture that the head is. */
-function concentration({ data, shape: [height, width] }: NdArray): number {
+function concentration({ data, shape: [height, width] }: NdArrayLike): number {
   const { top, bottom, left, right } = HEAD;
   let inside = 0;
   let all = 0;
@@ -33,7 +33,7 @@ function concentration({ data, shape: [height, width] }: NdArray): number {
 
 describe("ResNet-50's dog", () => {
   let model: Model;
-  let dog: NdArray;
+  let dog: NdArrayLike;
   beforeAll(async () => {
     // Dozens of gradients: where TensorFlow itself is installed they take seconds.
     const { rows } = await doctor();

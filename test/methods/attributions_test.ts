@@ -2,7 +2,7 @@
 
 import type { layers as Layers, Tensor } from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 import type { Attribution } from "../../lib/results/attribution.ts";
 import { percentileOfMagnitudes } from "../../lib/results/attribution.ts";
 import { compare } from "../../lib/methods/compare.ts";
@@ -23,7 +23,7 @@ import { MemoryError } from "../../lib/memory.ts";
 import { landscape, redImage, sigmoidNet, tinyNet, wavesNet } from "../nets.ts";
 import { buildCaptumNet, captumNets, imageOf } from "./captum_nets.ts";
 
-type Method = (model: Model, image: NdArray, options?: Record<string, unknown>) => Promise<Attribution>;
+type Method = (model: Model, image: NdArrayLike, options?: Record<string, unknown>) => Promise<Attribution>;
 
 const METHODS: Record<string, Method> = {
   saliency,
@@ -35,7 +35,7 @@ const METHODS: Record<string, Method> = {
   scoreCam: (model, image, options) => gradCam(model, image, { variant: "scorecam", ...options }),
 };
 
-function expectNear(found: NdArray, wanted: NdArray | number[], digits = 6): void {
+function expectNear(found: NdArrayLike, wanted: NdArrayLike | number[], digits = 6): void {
   const values = Array.isArray(wanted) ? wanted : wanted.data;
   expect(found.data.length).toBe(values.length);
   let worst = 0;
@@ -186,7 +186,7 @@ describe("every method", () => {
 
   test("images that fit into one batch, and targets of one image, run in as many steps as one alone", async () => {
     const tf = await ensureBackend();
-    const steps = async (images: readonly NdArray[]) =>
+    const steps = async (images: readonly NdArrayLike[]) =>
       (await tf.profile((() => saliency(model, images)) as never)).kernels.length;
     expect(await steps([scene, other, scene])).toBe(await steps([scene]));
   });
@@ -474,7 +474,7 @@ describe("every method", () => {
 });
 
 /** The maps of relu2 and the gradient of class 1's score to them, layer by layer. */
-async function layerByHand(model: Model, input: NdArray): Promise<[Float32Array, Float32Array]> {
+async function layerByHand(model: Model, input: NdArrayLike): Promise<[Float32Array, Float32Array]> {
   const tf = await ensureBackend();
   const layer = (name: string) => model.network.getLayer(name);
   const [kernel] = layer("classes").getWeights();
@@ -611,7 +611,7 @@ describe("parts", () => {
     const view = landscape();
     const model = await loadModel(await wavesNet(), { name: "waves" });
     const baselineOf = async (baseline: Baseline, seed = 0) => (await makeBaseline(model, view, baseline, seed)).image;
-    const mean = (image: NdArray) => image.data.reduce((a, b) => a + b, 0) / image.data.length;
+    const mean = (image: NdArrayLike) => image.data.reduce((a, b) => a + b, 0) / image.data.length;
     expect(mean(await baselineOf(0))).toBe(0);
     expect(mean(await baselineOf([0, 30, 60]))).toBe(30);
     expect(mean(await baselineOf("mean"))).toBeCloseTo(mean(view), 3);

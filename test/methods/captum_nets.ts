@@ -2,7 +2,7 @@
 
 import type { SymbolicTensor, Tensor } from "@tensorflow/tfjs";
 import fixture from "../oracles/fixtures/captum_gradients.json" with { type: "json" };
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
@@ -52,7 +52,7 @@ const SIDE = 10;
 export const layerName = (place: number) => `layer${place}`;
 
 /** The image of a network. */
-export const imageOf = ({ pixels }: CaptumNet): NdArray => ({
+export const imageOf = ({ pixels }: CaptumNet): NdArrayLike => ({
   data: Float32Array.from(pixels),
   shape: [SIDE, SIDE, 3],
 });

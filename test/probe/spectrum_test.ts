@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { BAND_EDGES, fft2, filterSpectrum, measureAliasing } from "../../lib/probe/spectrum.ts";
@@ -7,7 +7,7 @@ import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { uniforms } from "../nets.ts";
 
 /** A kernel of one filter and one channel, by a formula. */
-function kernelOf(side: number, value: (y: number, x: number) => number): NdArray {
+function kernelOf(side: number, value: (y: number, x: number) => number): NdArrayLike {
   const data = Float32Array.from({ length: side * side }, (_, i) => value(Math.floor(i / side), i % side));
   return { data, shape: [side, side, 1, 1] };
 }
@@ -102,7 +102,7 @@ async function sampler(strides: number, kernelSize = 1): Promise<Model> {
 }
 
 /** A wave that its mirror image continues: `k` half waves over 32 pixels, so `k / 64` cycles a pixel. */
-function wave(horizontal: number, vertical: number): NdArray {
+function wave(horizontal: number, vertical: number): NdArrayLike {
   const data = new Float32Array(32 * 32 * 3);
   for (let y = 0; y < 32; y++) {
     for (let x = 0; x < 32; x++) {

@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 import { randomStream } from "../../lib/random.ts";
 import { resize } from "../../lib/resize/resize.ts";
 import { plainResize } from "../lanczos.ts";
 
 /** How many values of two arrays differ, NaN from NaN not. */
-const differences = (a: NdArray, b: NdArray) =>
+const differences = (a: NdArrayLike, b: NdArrayLike) =>
   Math.abs(a.data.length - b.data.length) + a.data.filter((value, i) => !Object.is(value, b.data[i])).length;
 
 describe("resize", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { ndarray } from "../../lib/array.ts";
 import type { Chart, Picture, Slides } from "../../lib/figure/blocks.ts";
 import { type DrawnHistory, historyFigure } from "../../lib/results/training_figures.ts";
 import { sampleHistory } from "../snapshots/history.ts";
@@ -67,7 +68,7 @@ describe("filmstrips", () => {
   });
 
   test("draw red where a filter's red weight is positive, also of a network that reads blue first", () => {
-    const kernel = { data: Float32Array.from([1, 0, -1]), shape: [1, 1, 3, 1] };
+    const kernel = ndarray([1, 0, -1], [1, 1, 3, 1]);
     const one = { ...history, snapshots: [{ epoch: 1, weights: { "c/kernel": kernel }, activations: {} }] };
     const middle = (order: "rgb" | "bgr") => {
       const [strip] = historyFigure(one, { view: "filters" }, order).blocks as Slides[];

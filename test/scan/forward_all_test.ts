@@ -1,7 +1,7 @@
 import type { layers as tfLayers, LayersModel, SymbolicTensor, Tensor } from "@tensorflow/tfjs";
 import fc from "fast-check";
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { type NdArray, ndarray, sizeOf } from "../../lib/array.ts";
+import { ndarray, type NdArrayLike, sizeOf } from "../../lib/array.ts";
 import type { CodeCell } from "../../lib/tools/notebook.ts";
 import { runNotebook } from "../../lib/tools/kernel.ts";
 import { loadModel } from "../../lib/model/load.ts";
@@ -132,7 +132,7 @@ const words = (value: number, count: number) =>
   Array.from({ length: count }, (_, i) => ndarray([0, 1, 2, i === count - 2 ? value : 3], [4]));
 
 /** Inputs that are made while they are walked; `log` sees how far that went, and that the walk was closed. */
-function stream(inputs: NdArray[], size: number, log: (event: number | "closed") => void = () => {}) {
+function stream(inputs: NdArrayLike[], size: number, log: (event: number | "closed") => void = () => {}) {
   return {
     size,
     async *[Symbol.asyncIterator]() {
@@ -150,7 +150,7 @@ function stream(inputs: NdArray[], size: number, log: (event: number | "closed")
 }
 
 /** Inputs of which all but the first come when a Worker is ready: else this thread has done all by then. */
-function patient(inputs: NdArray[]) {
+function patient(inputs: NdArrayLike[]) {
   return {
     size: inputs.length,
     async *[Symbol.asyncIterator]() {
@@ -163,7 +163,7 @@ function patient(inputs: NdArray[]) {
 }
 
 /** Compares to the bit: `toEqual` on typed arrays tells 0 from -0. */
-function expectSame(found: NdArray[], wanted: NdArray[]): void {
+function expectSame(found: NdArrayLike[], wanted: NdArrayLike[]): void {
   expect(found.map(({ shape }) => shape)).toEqual(wanted.map(({ shape }) => shape));
   for (const [i, { data }] of found.entries()) expect(data).toEqual(wanted[i].data);
 }

@@ -1,5 +1,6 @@
 /** A training run made up by formulas, to draw. */
 
+import { ndarray } from "../../lib/array.ts";
 import type { DrawnHistory } from "../../lib/results/training_figures.ts";
 import { uniforms } from "../nets.ts";
 
@@ -19,12 +20,14 @@ export function sampleHistory(): DrawnHistory {
       const phase = 1.3 * (x * Math.cos(angle) + y * Math.sin(angle)) + Math.floor(i / 12) % 3 * (filter % 3) * 0.7;
       data[i] = share * Math.exp(-(x * x + y * y) / 9) * Math.cos(phase) + (1 - share) * (random() - 0.5);
     }
-    return { data, shape: [7, 7, 3, 12] };
+    return ndarray(data, [7, 7, 3, 12]);
   };
-  const maps = (side: number, channels: number, share: number) => ({
-    data: Float32Array.from({ length: side * side * channels }, () => Math.max(0, random() - share)),
-    shape: [side, side, channels],
-  });
+  const maps = (side: number, channels: number, share: number) =>
+    ndarray(Float32Array.from({ length: side * side * channels }, () => Math.max(0, random() - share)), [
+      side,
+      side,
+      channels,
+    ]);
   return {
     model: "sample-net",
     dataset: "made-up images",
@@ -48,13 +51,13 @@ export function sampleHistory(): DrawnHistory {
       epoch,
       weights: {
         "conv1/kernel": filters(epoch / EPOCHS),
-        "conv1/bias": { data: new Float32Array(12), shape: [12] },
-        "conv2/kernel": { data: new Float32Array(3 * 3 * 6 * 8), shape: [3, 3, 6, 8] },
+        "conv1/bias": ndarray(new Float32Array(12), [12]),
+        "conv2/kernel": ndarray(new Float32Array(3 * 3 * 6 * 8), [3, 3, 6, 8]),
       },
       activations: {
         conv1: maps(8, 6, 0.1 * epoch),
         conv2: maps(4, 8, 0.2 * epoch),
-        dense1: { data: new Float32Array(10), shape: [10] },
+        dense1: ndarray(new Float32Array(10), [10]),
       },
     })),
   };

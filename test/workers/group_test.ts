@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { NdArray } from "../../lib/array.ts";
+import type { NdArrayLike } from "../../lib/array.ts";
 import { affinitiesOf } from "../../lib/embed/tsne/affinities.ts";
 import { BINARY, type Kernels } from "../../lib/embed/kernels/kernels.ts";
 import { WorkerGroup } from "../../lib/workers/group.ts";
@@ -9,7 +9,7 @@ import { startOf } from "../../lib/embed/tsne/tsne.ts";
 import { WasmDescent } from "../../lib/embed/tsne/wasm_descent.ts";
 import { uniforms } from "../nets.ts";
 
-function cloud(count: number, dimensions: number): NdArray {
+function cloud(count: number, dimensions: number): NdArrayLike {
   const uniform = uniforms(1);
   return { data: Float32Array.from({ length: count * dimensions }, uniform), shape: [count, dimensions] };
 }
@@ -44,7 +44,7 @@ class Watched extends WorkerGroup<Kernels> {
 }
 
 /** A descent that lasts for days. */
-const endless = (points: NdArray) => ({
+const endless = (points: NdArrayLike) => ({
   start: startOf(points, 0),
   schedule: {
     iterations: 1e9,

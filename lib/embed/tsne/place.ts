@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "../../array.ts";
+import { ndarray, type NdArrayLike } from "../../array.ts";
 import { callback, whole, within } from "../../options.ts";
 import { conditionalAffinities } from "./affinities.ts";
 import { Layout } from "../../workers/layout.ts";
@@ -35,7 +35,7 @@ export class PlaceOptions extends WorkerOptions {
 /** New points in an embedding. */
 export interface Placed {
   /** Where they are, `[m, 2]` or `[m, 3]`. */
-  readonly points: NdArray;
+  readonly points: NdArrayLike;
   /** For each how far its neighbourhood in the embedding is from its true one, among the old points: Σ p ln(p/q). */
   readonly klDivergence: Float32Array;
   /** The nearest old points of each new one in truth. */
@@ -43,7 +43,7 @@ export interface Placed {
 }
 
 /** Where new points start: at the median of their nearest, weighted by affinities, coordinate by coordinate. */
-function startsOf(embedding: NdArray, { count, k, indices }: Neighbors, affinities: Float32Array): Float32Array {
+function startsOf(embedding: NdArrayLike, { count, k, indices }: Neighbors, affinities: Float32Array): Float32Array {
   const [, components] = embedding.shape;
   const starts = new Float32Array(count * components);
   for (let i = 0; i < count; i++) {
@@ -77,9 +77,9 @@ function startsOf(embedding: NdArray, { count, k, indices }: Neighbors, affiniti
  * @throws {MemoryError} if it does not fit into memory
  */
 export async function place(
-  points: NdArray,
-  embedding: NdArray,
-  added: NdArray,
+  points: NdArrayLike,
+  embedding: NdArrayLike,
+  added: NdArrayLike,
   { perplexity = 5, seed = 0, signal, onProgress, threads }: Partial<PlaceOptions> = {},
 ): Promise<Placed> {
   const [count] = points.shape;

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "../../array.ts";
+import { ndarray, type NdArrayLike } from "../../array.ts";
 import { kindOf } from "../../errors.ts";
 import { callback, oneOf, positive, rule, whole, within } from "../../options.ts";
 import { normalStream } from "../../random.ts";
@@ -24,7 +24,7 @@ import { nearestIn, type Neighbors, WorkerOptions } from "../neighbors.ts";
 import { principalComponents } from "../pca.ts";
 
 /** Called during a descent with the points as they are then, `[n, components]`. */
-export type OnIteration = (iteration: number, klDivergence: number, points: NdArray) => void;
+export type OnIteration = (iteration: number, klDivergence: number, points: NdArrayLike) => void;
 
 const twoOrThree = rule((name, value) => {
   if (value === 2 || value === 3) return;
@@ -99,7 +99,7 @@ export class TsneOptions extends WorkerOptions {
 /** What t-SNE makes of points. */
 export interface Embedded {
   /** `[n, components]`, around 0. */
-  readonly points: NdArray;
+  readonly points: NdArrayLike;
   /** How far its neighbourhoods are from those of the points: Σ p ln(p/q), without exaggeration. */
   readonly klDivergence: number;
   readonly affinities: Affinities;
@@ -122,7 +122,7 @@ const PROBES = 40;
 const START = 1e-4;
 
 /** The first principal components, small, with a shift of a hundredth that separates equal points. */
-export function startOf(points: NdArray, seed: number, columns: Components = 2): Float32Array {
+export function startOf(points: NdArrayLike, seed: number, columns: Components = 2): Float32Array {
   const [count, dimensions] = points.shape;
   const components = Math.min(columns, count, dimensions);
   const { points: { data }, explainedVariance } = principalComponents(points, { components, seed });
@@ -144,7 +144,7 @@ function strided(points: Float32Array, components: Components): Float32Array {
 }
 
 /** Points around 0, from points that take {@linkcode strideOf} numbers each. */
-function centred(points: Float32Array, components: Components): NdArray {
+function centred(points: Float32Array, components: Components): NdArrayLike {
   const stride = strideOf(components);
   const count = points.length / stride;
   const mean = new Array<number>(stride).fill(0);
@@ -192,7 +192,7 @@ function check(count: number, { perplexity, engine, repulsion }: TsneOptions): v
  *   the way
  */
 export async function embed(
-  points: NdArray,
+  points: NdArrayLike,
   options: Partial<TsneOptions> = {},
   findDevice: FindDevice = noDevice,
 ): Promise<Embedded> {

@@ -4,14 +4,14 @@
  * @module
  */
 
-import { extent, type NdArray } from "../../array.ts";
+import { extent, type NdArrayLike } from "../../array.ts";
 import type { SpacePoints } from "../../page/view.ts";
 import type { Thumbnails } from "../sprites.ts";
 
 /** What a map shows. */
 export interface MapData {
   /** Where the images lie, on a flat map `[n, 2]` or in space `[n, 3]`. */
-  points: NdArray;
+  points: NdArrayLike;
   /** The name of each image. @default its index */
   ids?: readonly string[];
   /** The label of each image, the first thing to colour by. */
@@ -171,7 +171,7 @@ export function columnOf(name: string, values: readonly string[] | ArrayLike<num
  * @param points `[n, 2]` or `[n, 3]`
  * @throws {RangeError} if they are of another shape, there is none, or a number is not finite
  */
-export function mapPoints({ data, shape }: NdArray): MapPoints {
+export function mapPoints({ data, shape }: NdArrayLike): MapPoints {
   const [count, columns] = shape;
   if (shape.length !== 2 || count < 1 || (columns !== 2 && columns !== 3)) {
     throw new RangeError(`A map is drawn of points [n, 2] or [n, 3], one at least: received [${shape.join(", ")}].`);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isNdArray, type NdArray, ndarray } from "../../array.ts";
+import { isNdArray, type NdArray, ndarray, type NdArrayLike } from "../../array.ts";
 import { Image } from "../../data/image.ts";
 import { kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
@@ -23,7 +23,7 @@ const NAMES = ["grey", "zero", "mean", "blurred", "noise"];
  * - a grey of 0…255 (0 is black), or a colour `[r, g, b]` of these;
  * - an image, resized as the model resizes its input.
  */
-export type Baseline = "grey" | "zero" | "mean" | "blurred" | "noise" | number | readonly number[] | NdArray;
+export type Baseline = "grey" | "zero" | "mean" | "blurred" | "noise" | number | readonly number[] | NdArrayLike;
 
 /** A baseline that was made for one image. */
 export interface MadeBaseline {
@@ -85,14 +85,14 @@ function nameOf(baseline: Baseline): string {
  */
 export async function makeBaseline(
   model: Model,
-  view: NdArray,
+  view: NdArrayLike,
   baseline: Baseline,
   seed: number,
 ): Promise<MadeBaseline> {
   return { name: nameOf(baseline), image: await imageOf(model, view, baseline, seed) };
 }
 
-async function imageOf(model: Model, view: NdArray, baseline: Baseline, seed: number): Promise<NdArray> {
+async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed: number): Promise<NdArray> {
   const { data, shape } = view;
   const channels = shape[2];
   const flat = (color: readonly number[]) => ndarray(data.map((_, i) => color[i % channels % color.length]), shape);
@@ -131,7 +131,7 @@ async function imageOf(model: Model, view: NdArray, baseline: Baseline, seed: nu
  * @param image `[h, w, c]`
  * @param sigma the standard deviation in pixels
  */
-export function gaussianBlur({ data, shape }: NdArray, sigma: number): NdArray {
+export function gaussianBlur({ data, shape }: NdArrayLike, sigma: number): NdArray {
   const reach = Math.ceil(3 * sigma);
   const weights = Float64Array.from(
     { length: 2 * reach + 1 },

@@ -6,7 +6,7 @@
 
 import { shapeList } from "../../model/graph.ts";
 import type { LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, ndarray, softmax } from "../../array.ts";
+import { ndarray, type NdArrayLike, softmax } from "../../array.ts";
 import { type Model, outputOf } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
@@ -27,9 +27,9 @@ import { ScoreFunction } from "./score_function.ts";
 export interface LayerGradient {
   readonly of: AttributionInput;
   /** `[h, w, c]` */
-  readonly maps: NdArray;
+  readonly maps: NdArrayLike;
   /** `[h, w, c]` */
-  readonly gradient: NdArray;
+  readonly gradient: NdArrayLike;
   readonly score: number;
 }
 
@@ -170,7 +170,10 @@ function dependsOn(plan: Plan, from: number, to: number): boolean {
 export type CamVariant = "gradcam" | "gradcam++" | "layercam" | "scorecam";
 
 /** One number a cell: the sum over the channels of what `weigh` makes of a map's value. */
-function weighted({ data, shape: [height, width, channels] }: NdArray, weigh: (i: number, channel: number) => number) {
+function weighted(
+  { data, shape: [height, width, channels] }: NdArrayLike,
+  weigh: (i: number, channel: number) => number,
+) {
   const cam = new Float32Array(height * width);
   for (let cell = 0; cell < cam.length; cell++) {
     let sum = 0;
@@ -209,7 +212,7 @@ function perChannel(channels: number, size: number, value: (i: number) => number
  *
  * @returns `[h, w]`
  */
-export function camOf(variant: Exclude<CamVariant, "scorecam">, { maps, gradient }: LayerGradient): NdArray {
+export function camOf(variant: Exclude<CamVariant, "scorecam">, { maps, gradient }: LayerGradient): NdArrayLike {
   const { data, shape: [height, width, channels] } = maps;
   const g = gradient.data;
   const cells = height * width;
@@ -235,9 +238,9 @@ export function camOf(variant: Exclude<CamVariant, "scorecam">, { maps, gradient
 export async function scoreCam(
   model: Model,
   { input, target }: AttributionInput,
-  maps: NdArray,
+  maps: NdArrayLike,
   run: Partial<RunOptions> = {},
-): Promise<NdArray> {
+): Promise<NdArrayLike> {
   const [rows, columns, channels] = maps.shape;
   const [height, width, depth] = input.shape;
   const masks: { channel: number; low: number; high: number }[] = [];
@@ -251,7 +254,7 @@ export async function scoreCam(
     if (high > low) masks.push({ channel, low, high });
   }
   if (masks.length === 0) return ndarray(new Float32Array(rows * columns), [rows, columns]);
-  const masked = (index: number): NdArray => {
+  const masked = (index: number): NdArrayLike => {
     const { channel, low, high } = masks[index];
     const plane = Float32Array.from(
       { length: rows * columns },
@@ -273,7 +276,10 @@ export async function scoreCam(
  *
  * @param map `[h, w]`
  */
-export function enlarge({ data, shape: [rows, columns] }: NdArray, [height, width]: readonly number[]): NdArray {
+export function enlarge(
+  { data, shape: [rows, columns] }: NdArrayLike,
+  [height, width]: readonly number[],
+): NdArrayLike {
   const places = (cells: number, pixels: number) =>
     Array.from({ length: pixels }, (_, i) => {
       const at = Math.min(cells - 1, Math.max(0, ((i + 0.5) * cells) / pixels - 0.5));

@@ -23,7 +23,7 @@
  */
 
 import type { layers, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, sizeOf } from "../../array.ts";
+import { type NdArray, ndarray, type NdArrayLike, sizeOf } from "../../array.ts";
 import { withoutActivation } from "../../model/ending.ts";
 import { graphOf, outputOf } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
@@ -241,7 +241,7 @@ function handBack(tf: TF, { layer, inputs }: Step, signal: Tensor): Tensor[] {
  */
 export async function deconvolve(
   model: Model,
-  input: NdArray,
+  input: NdArrayLike,
   unit: Pick<UnitTarget, "layer" | "channel" | "cell">,
   { path = false, signal: abort, onProgress }: DeconvolveOptions = {},
 ): Promise<Deconvolution> {
@@ -252,7 +252,7 @@ export async function deconvolve(
   const keep = (tensors: Tensor[]) => tensors.forEach((tensor) => kept.add(tensor));
   const plain = async (tensor: Tensor): Promise<NdArray> => {
     const data = await tensor.data() as Float32Array;
-    return { data, shape: tensor.shape.slice(1) };
+    return ndarray(data, tensor.shape.slice(1));
   };
   try {
     const start = network.getLayer(unit.layer);
@@ -297,9 +297,7 @@ export async function deconvolve(
       });
       onProgress?.(i + 1, there.length);
     }
-    const values = image.signal
-      ? await plain(image.signal)
-      : { data: new Float32Array(input.data.length), shape: input.shape };
+    const values = image.signal ? await plain(image.signal) : ndarray(new Float32Array(input.data.length), input.shape);
     return { values, activation: maps.data[place], ...cell && { cell }, steps, unchanged };
   } catch (error) {
     throw asMemoryError(tf, error) ?? error;

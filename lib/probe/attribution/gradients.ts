@@ -7,7 +7,7 @@
  */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, sizeOf } from "../../array.ts";
+import { type NdArrayLike, sizeOf } from "../../array.ts";
 import type { Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
@@ -20,7 +20,7 @@ import { ScoreFunction } from "./score_function.ts";
 
 /** One input to run, with the target whose score is wanted. */
 export interface Sample {
-  readonly input: NdArray;
+  readonly input: NdArrayLike;
   readonly target: ResolvedTarget;
 }
 
@@ -49,7 +49,7 @@ function* batchesOf(
 }
 
 /** Inputs of one shape as one tensor, `[n, …shape]`. */
-export function pack(tf: TF, inputs: readonly NdArray[]): Tensor {
+export function pack(tf: TF, inputs: readonly NdArrayLike[]): Tensor {
   const [{ shape }] = inputs;
   const size = sizeOf(shape);
   const packed = new Float32Array(inputs.length * size);
@@ -161,7 +161,7 @@ export async function eachScore(
   model: Model,
   target: ResolvedTarget,
   count: number,
-  input: (index: number) => NdArray,
+  input: (index: number) => NdArrayLike,
   { batchSize = 8, signal, onProgress }: Partial<RunOptions> = {},
 ): Promise<Float32Array> {
   const tf = await ensureBackend();

@@ -5,7 +5,7 @@
  */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import type { NdArray } from "../../array.ts";
+import type { NdArrayLike } from "../../array.ts";
 import { type ImageLike, toImage } from "../../data/image.ts";
 import type { Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
@@ -34,9 +34,9 @@ export interface AttributionInput {
   /** The image's name. */
   readonly name: string;
   /** The image as the model saw it, `[h, w, c]`, 0…255. */
-  readonly view: NdArray;
+  readonly view: NdArrayLike;
   /** What goes into the network, `[h, w, c]`, channels in its own order. */
-  readonly input: NdArray;
+  readonly input: NdArrayLike;
   readonly target: ResolvedTarget;
   /** What the model gives the class or label, 0…1; absent for other targets. */
   readonly probability?: number;
@@ -50,11 +50,11 @@ export interface Pair extends Pick<AttributionInput, "name" | "view" | "input"> 
 /** What a target means for an image. */
 export type TargetForImage = Pick<AttributionInput, "target" | "probability">;
 
-const preliminarySingle = (model: Model, target: SingleWanted, { shape }: NdArray): SingleTarget =>
+const preliminarySingle = (model: Model, target: SingleWanted, { shape }: NdArrayLike): SingleTarget =>
   resolveSingle(model, target === "predicted" ? 0 : target, undefined, shape);
 
 /** A target before the image was looked at; the first output is there in place of the predicted one. */
-export function preliminaryTarget(model: Model, target: Target, input: NdArray): ResolvedTarget {
+export function preliminaryTarget(model: Model, target: Target, input: NdArrayLike): ResolvedTarget {
   const terms = flatTerms(target).map(([weight, term]) => ({ weight, target: preliminarySingle(model, term, input) }));
   return typeof target === "object" && "sum" in target ? sumTarget(terms) : terms[0].target;
 }

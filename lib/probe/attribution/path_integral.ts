@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../../array.ts";
+import type { NdArrayLike } from "../../array.ts";
 import type { Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
 import { eachGradient } from "./gradients.ts";
@@ -13,8 +13,8 @@ import type { ResolvedTarget } from "../target.ts";
 
 /** A straight path, and whose score is followed along it. */
 export interface StraightPath {
-  readonly from: NdArray;
-  readonly to: NdArray;
+  readonly from: NdArrayLike;
+  readonly to: NdArrayLike;
   readonly target: ResolvedTarget;
 }
 
@@ -26,7 +26,7 @@ export interface PathIntegral {
 }
 
 /** The input at a share of the path. */
-const pointOn = ({ from, to }: StraightPath, share: number): NdArray => ({
+const pointOn = ({ from, to }: StraightPath, share: number): NdArrayLike => ({
   data: from.data.map((value, i) => value + share * (to.data[i] - value)),
   shape: to.shape,
 });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "../../array.ts";
+import { ndarray, type NdArrayLike } from "../../array.ts";
 import type { Model } from "../../model/model.ts";
 
 /**
@@ -17,7 +17,7 @@ export function toPixels(
   model: Model,
   values: ArrayLike<number>,
   [height, width, channels]: readonly number[],
-): NdArray {
+): NdArrayLike {
   const data = Float32Array.from(values);
   if (channels === 1) return ndarray(data, [height, width]);
   if (model.preprocess.order === "bgr") {
@@ -27,7 +27,7 @@ export function toPixels(
 }
 
 /** `[h, w, 3]` (or `[h, w]`) as `[h, w]`: `reduce` makes one number of the three colours. */
-function overColors({ data, shape }: NdArray, reduce: (r: number, g: number, b: number) => number): NdArray {
+function overColors({ data, shape }: NdArrayLike, reduce: (r: number, g: number, b: number) => number): NdArrayLike {
   const [height, width, channels = 1] = shape;
   const map = new Float32Array(height * width);
   for (let i = 0; i < map.length; i++) {
@@ -37,15 +37,15 @@ function overColors({ data, shape }: NdArray, reduce: (r: number, g: number, b: 
 }
 
 /** The largest magnitude of the three colours. */
-export const largestMagnitude = (values: NdArray): NdArray =>
+export const largestMagnitude = (values: NdArrayLike): NdArrayLike =>
   overColors(values, (r, g, b) => Math.max(Math.abs(r), Math.abs(g), Math.abs(b)));
 
 /** The colour of the largest magnitude, with its sign. */
-export const largestSigned = (values: NdArray): NdArray =>
+export const largestSigned = (values: NdArrayLike): NdArrayLike =>
   overColors(values, (r, g, b) => {
     const first = Math.abs(r) >= Math.abs(g) ? r : g;
     return Math.abs(first) >= Math.abs(b) ? first : b;
   });
 
 /** The sum of the three colours. */
-export const sumOfColors = (values: NdArray): NdArray => overColors(values, (r, g, b) => r + g + b);
+export const sumOfColors = (values: NdArrayLike): NdArrayLike => overColors(values, (r, g, b) => r + g + b);

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { NdArray } from "../../array.ts";
+import type { NdArrayLike } from "../../array.ts";
 import type { ImageLike } from "../../data/image.ts";
 import type { Likeness } from "../../data/records.ts";
 import { layersTo, outputOf } from "../../model/graph.ts";
@@ -19,9 +19,9 @@ import { spearman, ssim } from "./similarity.ts";
 /** What a map must have to be compared. */
 export interface Comparable {
   /** `[h, w]` */
-  readonly map: NdArray;
+  readonly map: NdArrayLike;
   /** `[h, w, 3]` or `[h, w]`, with signs where the method has them. */
-  readonly values: NdArray;
+  readonly values: NdArrayLike;
 }
 
 /** A method's map at one stage of the network. */
@@ -111,7 +111,7 @@ export function topDown(model: Model, layers: readonly string[]): string[] {
 }
 
 /** Magnitudes as 0…1, what is above the 99th percentile clipped. */
-function normalized({ data, shape }: NdArray): NdArray {
+function normalized({ data, shape }: NdArrayLike): NdArrayLike {
   const magnitudes = data.map(Math.abs);
   const sorted = magnitudes.filter((value) => value > 0).sort();
   const top = sorted.length ? sorted[Math.ceil(0.99 * sorted.length) - 1] : 1;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../../array.ts";
+import type { NdArrayLike } from "../../array.ts";
 
 /** The rank of each value, from 1; equal values share the mean of their ranks. */
 function ranks(values: ArrayLike<number>): Float64Array {
@@ -90,7 +90,7 @@ function windowed(values: Float64Array, height: number, width: number, weights: 
  * @param range the span of the values, as 1 for values of 0…1
  * @throws {RangeError} if the shapes differ or are not `[h, w]`
  */
-export function ssim(a: NdArray, b: NdArray, range: number): number {
+export function ssim(a: NdArrayLike, b: NdArrayLike, range: number): number {
   const [height, width] = a.shape;
   if (a.shape.length !== 2 || a.shape.join() !== b.shape.join()) {
     throw new RangeError(

@@ -13,7 +13,7 @@
  */
 
 import type { layers, Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, sizeOf } from "../../array.ts";
+import { type NdArrayLike, sizeOf } from "../../array.ts";
 import { type Box, hull, type Interval, reached, seen, type Window, windowsOf } from "../../model/geometry.ts";
 import type { TF } from "../../runtime/backend.ts";
 import {
@@ -38,9 +38,9 @@ export interface Work {
 
 export interface IncrementalOptions {
   /** What the one image is to the network, `[h, w, c]`. */
-  input: NdArray;
+  input: NdArrayLike;
   /** What replaces the pixels in the boxes, `[h, w, c]`. */
-  fill: NdArray;
+  fill: NdArrayLike;
   /** The box of each image, rows and columns of the input; it may hang over the edges. Some of it must be inside. */
   boxes: readonly Box[];
   /** The boxes to begin with, then those to go on with, and so on, each by its index in `boxes`. @default all at once */
@@ -480,7 +480,7 @@ function marginOf({ rows, columns }: Region, [down, across]: readonly [Window, W
 /** The patches of the input: the one image, and within each box what fills it. */
 function changedInput(
   tf: TF,
-  { input, fill, boxes }: { input: NdArray; fill: NdArray; boxes: readonly Box[] },
+  { input, fill, boxes }: { input: NdArrayLike; fill: NdArrayLike; boxes: readonly Box[] },
 ): Patches {
   const [height, width, channels] = input.shape;
   const { rows, columns } = regionAround(boxes, [height, width]);

@@ -5,7 +5,7 @@
  */
 
 import { shapeList } from "../../model/graph.ts";
-import { type NdArray, ndarray } from "../../array.ts";
+import { type NdArray, ndarray, type NdArrayLike } from "../../array.ts";
 import type { OcclusionMap } from "../../data/records.ts";
 import type { Box, Interval } from "../../model/geometry.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
@@ -116,7 +116,7 @@ function coarseToFine(rows: number, columns: number): number[][] {
  */
 export async function occlude(
   model: Model,
-  view: NdArray,
+  view: NdArrayLike,
   { size, stride, baseline, layer, batchSize, signal, score = scorePositions, ...options }: OccludeOptions,
 ): Promise<Occluded> {
   const [height, width] = view.shape;
@@ -174,7 +174,7 @@ export async function occlude(
 /** The score of a target that is none of the outputs, by full passes: for the image, then for each position of the square. */
 async function fullScores(
   model: Model,
-  view: NdArray,
+  view: NdArrayLike,
   target: ResolvedTarget,
   { baseline, boxes, batchSize, signal, onProgress }:
     & Pick<OccludeOptions, "baseline" | "batchSize" | "signal" | "onProgress">

@@ -6,7 +6,7 @@
  */
 
 import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import type { NdArray } from "../../array.ts";
+import type { NdArrayLike } from "../../array.ts";
 import type { Box } from "../../model/geometry.ts";
 import { headOf, type HeadOptions } from "../../model/ending.ts";
 import { outputOf } from "../../model/model.ts";
@@ -18,9 +18,9 @@ import { makePlan } from "../plan.ts";
 /** What is computed, and at which positions. */
 export interface PositionsJob {
   /** What the image is to the network, `[h, w, c]`. */
-  input: NdArray;
+  input: NdArrayLike;
   /** What replaces the pixels in the squares, `[h, w, c]`. */
-  fill: NdArray;
+  fill: NdArrayLike;
   /** The positions of the square; they may hang over the edges. */
   boxes: readonly Box[];
   /** The positions to begin with, and so on, by their index in `boxes`. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../../array.ts";
+import type { NdArrayLike } from "../../array.ts";
 import { flag, oneOf, readOptions, whole } from "../../options.ts";
 import { randomStream } from "../../random.ts";
 import type { Samples } from "./samples.ts";
@@ -58,7 +58,7 @@ export function batchOf(
   indexes: ArrayLike<number>,
   { flip, crop, pad }: Augment,
   key: readonly number[],
-): NdArray {
+): NdArrayLike {
   const { height, width } = samples;
   const each = height * width * 3;
   const data = new Float32Array(indexes.length * each);

@@ -7,7 +7,7 @@
 
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type NdArray, sizeOf } from "../../array.ts";
+import { type NdArray, ndarray, sizeOf } from "../../array.ts";
 import { Checksum, sha256Of } from "../../checksum.ts";
 import { messageOf } from "../../errors.ts";
 import { type FileError, readFile } from "../../files.ts";
@@ -142,7 +142,7 @@ export async function readCheckpoint(path: string): Promise<Checkpoint | null> {
   for (const { name, shape } of index) {
     // Copied, so that the values stand where 32-bit floats may.
     const part = content.slice(at, at += 4 * sizeOf(shape));
-    arrays.set(name, { data: new Float32Array(part.buffer), shape });
+    arrays.set(name, ndarray(new Float32Array(part.buffer), shape));
   }
   return { run, state, arrays };
 }

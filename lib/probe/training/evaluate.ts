@@ -5,7 +5,7 @@
  */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, sizeOf } from "../../array.ts";
+import { type NdArray, ndarray, type NdArrayLike, sizeOf } from "../../array.ts";
 import { endingOf, headOf, SOFT } from "../../model/ending.ts";
 import { graphOf, outputOf } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
@@ -39,9 +39,14 @@ const BATCH = 64;
 const WATCHED_BATCH = 16;
 
 /** Makes a tensor of each batch of inputs. */
-function* batchesOf(tf: TF, inputs: Iterable<NdArray>, size: number, signal?: AbortSignal): Generator<() => Tensor> {
-  let batch: NdArray[] = [];
-  const pack = ([first, ...others]: NdArray[]) => () => {
+function* batchesOf(
+  tf: TF,
+  inputs: Iterable<NdArrayLike>,
+  size: number,
+  signal?: AbortSignal,
+): Generator<() => Tensor> {
+  let batch: NdArrayLike[] = [];
+  const pack = ([first, ...others]: NdArrayLike[]) => () => {
     const data = new Float32Array((others.length + 1) * first.data.length);
     [first, ...others].forEach((input, i) => data.set(input.data, i * first.data.length));
     return tf.tensor(data, [others.length + 1, ...first.shape]);
@@ -73,7 +78,7 @@ function lossOf(probabilities: Float64Array, right: number, loss: Loss): number 
 export async function evaluate(
   model: Model,
   output: ModelOutput,
-  inputs: Iterable<NdArray>,
+  inputs: Iterable<NdArrayLike>,
   classes: Int32Array,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<Evaluation> {
@@ -120,7 +125,7 @@ export function watchedLayers({ network, output }: Model): string[] {
 /** What layers do on some images. */
 export async function observe(
   model: Model,
-  inputs: readonly NdArray[],
+  inputs: readonly NdArrayLike[],
   layers: readonly string[],
   keep: boolean,
 ): Promise<LayerState[]> {
@@ -151,7 +156,7 @@ export async function observe(
       state.values += values.length;
       if (keep && !state.maps) {
         const shape = output.shape.slice(1) as number[];
-        state.maps = { data: values.slice(0, sizeOf(shape)), shape };
+        state.maps = ndarray(values.slice(0, sizeOf(shape)), shape);
       }
     }
   });

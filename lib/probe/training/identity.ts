@@ -8,7 +8,7 @@
  */
 
 import type { layers, LayersModel, SymbolicTensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
-import type { NdArray } from "../../array.ts";
+import type { NdArrayLike } from "../../array.ts";
 import { Checksum } from "../../checksum.ts";
 import type { Model } from "../../model/model.ts";
 import type { ModelOutput } from "../../model/output.ts";
@@ -74,7 +74,7 @@ export interface RunStart extends TrainingImages {
   recipe: Recipe;
   augment: Augment;
   /** The image that was named as probe. */
-  probe?: NdArray;
+  probe?: NdArrayLike;
   /** All weights by name, and those that are trained. */
   weights: ReadonlyMap<string, Variable>;
   trained: readonly Trained[];

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArray } from "../../array.ts";
+import type { NdArrayLike } from "../../array.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type { TrainingWatcher } from "../../data/history.ts";
 import type { Model } from "../../model/model.ts";
@@ -62,13 +62,13 @@ function split(samples: Samples, share: number, random: () => number): TrainingI
 }
 
 /** An image as it is, `[h, w, 3]`. */
-export function imageAt({ height, width, read }: Samples, index: number): NdArray {
+export function imageAt({ height, width, read }: Samples, index: number): NdArrayLike {
   const bytes = new Uint8Array(height * width * 3);
   read(index, bytes);
   return { data: Float32Array.from(bytes), shape: [height, width, 3] };
 }
 
 /** The first images as the network reads them, one after the other. */
-export function* inputsOf(model: Model, samples: Samples, count = samples.count): Generator<NdArray> {
+export function* inputsOf(model: Model, samples: Samples, count = samples.count): Generator<NdArrayLike> {
   for (let i = 0; i < count; i++) yield model.input(imageAt(samples, i));
 }

@@ -8,7 +8,7 @@
  */
 
 import type { Scalar, Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
-import type { NdArray } from "../../array.ts";
+import { NdArray, type NdArrayLike } from "../../array.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type { Ending, HistoryData, Snapshot, TrainingWatcher } from "../../data/history.ts";
 import { namedWeights } from "../../model/formats/named_weights.ts";
@@ -142,7 +142,7 @@ class TrainingRun {
     this.#schedule = startSchedule(recipe.schedule, { epochs: recipe.epochs, stepsPerEpoch: this.#stepsPerEpoch });
     this.#layers = watchedLayers(model);
     this.#watched = validation ?? training;
-    this.#probe = probe ?? imageAt(this.#watched, 0);
+    this.#probe = NdArray.from(probe ?? imageAt(this.#watched, 0));
   }
 
   /** Trains until the last epoch, an early stop or an abort. */
@@ -244,7 +244,7 @@ class TrainingRun {
    * @param classes the number of each one's class
    * @param step counted from 0 over the whole run
    */
-  #trainBatch(images: NdArray, classes: Int32Array, step: number): StepOutcome {
+  #trainBatch(images: NdArrayLike, classes: Int32Array, step: number): StepOutcome {
     const { tf, pass, trained, penalties, recipe, optimizer } = this.#parts;
     const moving: Moving[] = [];
     const kept: Tensor[] = [];
@@ -286,7 +286,7 @@ class TrainingRun {
     );
   }
 
-  #inputOf({ data, shape: [count, height, width] }: NdArray): Tensor {
+  #inputOf({ data, shape: [count, height, width] }: NdArrayLike): Tensor {
     const { tf, model } = this.#parts;
     const channels = model.inputShape[2] as 1 | 3;
     const pixels = preprocess({ data, shape: [count * height, width, 3] }, model.preprocess, channels);

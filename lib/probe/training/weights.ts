@@ -5,7 +5,7 @@
  */
 
 import type { LayersModel, Scalar, Variable } from "npm:@tensorflow/tfjs@4.22.0";
-import type { NdArray } from "../../array.ts";
+import { type NdArray, ndarray } from "../../array.ts";
 import { innerLayers } from "../../model/formats/named_weights.ts";
 import type { Trained } from "./optimizer.ts";
 
@@ -39,7 +39,7 @@ export async function download(variables: ReadonlyMap<string, Variable>): Promis
   const entries = await Promise.all(
     [...variables].map(async ([name, variable]) => {
       const data = await variable.data() as Float32Array;
-      return [name, { data: data.slice(), shape: [...variable.shape] }] as const;
+      return [name, ndarray(data.slice(), variable.shape)] as const;
     }),
   );
   return Object.fromEntries(entries);

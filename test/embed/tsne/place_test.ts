@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import type { NdArray } from "../../../lib/array.ts";
+import type { NdArrayLike } from "../../../lib/array.ts";
 import { conditionalAffinities } from "../../../lib/embed/tsne/affinities.ts";
 import { nearestNeighbors } from "../../../lib/embed/neighbors.ts";
 import { place } from "../../../lib/embed/tsne/place.ts";
 import { normalStream } from "../../../lib/random.ts";
 import { digits, maxDifference } from "../digits.ts";
 
-const array = (values: ArrayLike<number>, columns: number): NdArray => ({
+const array = (values: ArrayLike<number>, columns: number): NdArrayLike => ({
   data: Float32Array.from(values),
   shape: [values.length / columns, columns],
 });
@@ -26,7 +26,13 @@ async function onOracle() {
 }
 
 /** The divergence of each new point by its definition, in double precision. */
-async function divergences(points: NdArray, map: NdArray, added: NdArray, placed: ArrayLike<number>, perplexity = 5) {
+async function divergences(
+  points: NdArrayLike,
+  map: NdArrayLike,
+  added: NdArrayLike,
+  placed: ArrayLike<number>,
+  perplexity = 5,
+) {
   const [count, components] = map.shape;
   const k = Math.min(points.shape[0], Math.ceil(3 * perplexity) + 1);
   const near = await nearestNeighbors(points, k, { queries: added });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { NdArray } from "../../../lib/array.ts";
+import type { NdArrayLike } from "../../../lib/array.ts";
 import { type Affinities, affinitiesOf } from "../../../lib/embed/tsne/affinities.ts";
 import { layDescent } from "../../../lib/embed/tsne/descent.ts";
 import { Layout } from "../../../lib/workers/layout.ts";
@@ -16,7 +16,7 @@ import { longTest } from "../../long.ts";
 /** In space, on the processor. */
 const space: Partial<TsneOptions> = { components: 3, engine: "wasm" };
 
-async function someDigits(count: number): Promise<NdArray> {
+async function someDigits(count: number): Promise<NdArrayLike> {
   const { points } = await digits();
   return { data: points.data.slice(0, count * 64), shape: [count, 64] };
 }
@@ -40,7 +40,7 @@ function divergence({ count, starts, neighbors, values }: Affinities, map: Array
 }
 
 /** How far a map reaches in each direction. */
-function spans({ data, shape: [, columns] }: NdArray): number[] {
+function spans({ data, shape: [, columns] }: NdArrayLike): number[] {
   return Array.from({ length: columns }, (_, c) => {
     const values = data.filter((_, i) => i % columns === c);
     return Math.max(...values) - Math.min(...values);
@@ -123,7 +123,7 @@ describe("t-SNE in three dimensions", () => {
   });
 
   test("tells the map on the way, around 0", async () => {
-    const told: [number, NdArray][] = [];
+    const told: [number, NdArrayLike][] = [];
     const { points } = await embed(await someDigits(200), {
       ...space,
       iterations: 320,
@@ -162,7 +162,7 @@ describe("t-SNE in three dimensions", () => {
 
   test("takes points on one another, constant columns and fewer dimensions than three", async () => {
     const normal = normalStream(2);
-    const cases: NdArray[] = [
+    const cases: NdArrayLike[] = [
       { data: new Float32Array(100 * 3).fill(4), shape: [100, 3] },
       { data: Float32Array.from({ length: 300 }, (_, i) => i % 3 === 1 ? 7 : normal()), shape: [100, 3] },
       { data: Float32Array.from({ length: 100 }, normal), shape: [100, 1] },

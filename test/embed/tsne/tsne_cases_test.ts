@@ -1,7 +1,7 @@
 /** Points that are hard to map: right, or refused with the reason. */
 
 import { describe, expect, test } from "vitest";
-import { type NdArray, ndarray } from "../../../lib/array.ts";
+import { ndarray, type NdArrayLike } from "../../../lib/array.ts";
 import { principalComponents } from "../../../lib/embed/pca.ts";
 import { nearestAccuracy } from "../../../lib/embed/quality.ts";
 import { tsne } from "../../../lib/methods/tsne.ts";
@@ -9,13 +9,13 @@ import { normalStream } from "../../../lib/random.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
 import { digits, maxDifference } from "../digits.ts";
 
-function noise(count: number, dimensions: number, seed = 5): NdArray {
+function noise(count: number, dimensions: number, seed = 5): NdArrayLike {
   const normal = normalStream(seed);
   return ndarray(Float32Array.from({ length: count * dimensions }, normal), [count, dimensions]);
 }
 
 /** How far apart the points of a map are at most, of those that are chosen. */
-function spanOf({ data, shape: [count] }: NdArray, chosen: (i: number) => boolean = () => true): number {
+function spanOf({ data, shape: [count] }: NdArrayLike, chosen: (i: number) => boolean = () => true): number {
   const extent = [Infinity, Infinity, -Infinity, -Infinity];
   for (let i = 0; i < count; i++) {
     if (!chosen(i)) continue;

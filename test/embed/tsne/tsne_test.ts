@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { NdArray } from "../../../lib/array.ts";
+import type { NdArrayLike } from "../../../lib/array.ts";
 import type { Affinities } from "../../../lib/embed/tsne/affinities.ts";
 import { nearestAccuracy, trustworthiness } from "../../../lib/embed/quality.ts";
 import { tsne } from "../../../lib/methods/tsne.ts";
@@ -8,7 +8,7 @@ import { embed } from "../../../lib/embed/tsne/tsne.ts";
 import { long } from "../../long.ts";
 import { digits, maxDifference, oracle } from "../digits.ts";
 
-async function someDigits(count: number): Promise<NdArray> {
+async function someDigits(count: number): Promise<NdArrayLike> {
   const { points } = await digits();
   return { data: points.data.slice(0, count * 64), shape: [count, 64] };
 }
@@ -154,7 +154,7 @@ describe("t-SNE", () => {
 
   test("takes points on one another, constant columns and one dimension", async () => {
     const normal = normalStream(2);
-    const cases: NdArray[] = [
+    const cases: NdArrayLike[] = [
       { data: new Float32Array(100 * 3).fill(4), shape: [100, 3] },
       { data: Float32Array.from({ length: 300 }, (_, i) => i % 3 === 1 ? 7 : normal()), shape: [100, 3] },
       { data: Float32Array.from({ length: 100 }, normal), shape: [100, 1] },
