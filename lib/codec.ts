@@ -4,10 +4,9 @@
  * @module
  */
 
-import { ndarray, type NdArrayLike } from "./array.ts";
 import { flawOf, isAnimatedPng, isRead, kindOfFile } from "./image_file.ts";
 
-/** The most pixels that {@linkcode decode} takes on: 100 megapixels, which are 1.2 GB as floats. */
+/** The most pixels that {@linkcode decodeBytes} takes on: 100 megapixels, which are 1.2 GB as floats. */
 export const MAX_PIXELS = 100_000_000;
 
 /** An image that cannot be read, with the reason and the remedy. */
@@ -25,7 +24,21 @@ function loadSharp(): Promise<Sharp> {
   return sharpModule ??= import(specifier).then((module) => module.default as Sharp);
 }
 
-/** Decodes as {@linkcode decode} does, to bytes: three a pixel, row by row. */
+/**
+ * Decodes a JPEG, PNG or WebP image, or a GIF, TIFF or AVIF of one picture.
+ *
+ * The EXIF orientation is applied, an embedded colour profile is converted to sRGB, grey becomes three equal channels,
+ * transparent parts are laid on white, and 16-bit values come down to 8 bits.
+ *
+ * A damaged file is refused where that can be seen: by the checksums of a PNG, by whatever the decoder warns of in
+ * others. JPEG, WebP, GIF, TIFF and AVIF have no checksums: a changed byte may change pixels without a trace.
+ *
+ * @param bytes the whole file
+ * @param options.name how errors call the image: its path or address
+ * @returns three bytes a pixel, row by row
+ * @throws {ImageError} if the bytes are not such an image, are cut off or damaged, are animated or CMYK, or hold more
+ * than {@linkcode MAX_PIXELS} pixels
+ */
 export async function decodeBytes(
   bytes: Uint8Array,
   { name }: { name: string },
@@ -48,8 +61,10 @@ export async function decodeBytes(
     );
   };
   const sharp = await loadSharp();
+  // Read from top to bottom, a row is given up when the next has come.
+  const image = sharp(bytes, { limitInputPixels: false, failOn: "warning", sequentialRead: true });
   // Only the header is read here, so the size can be judged before anything is unpacked.
-  const meta = await sharp(bytes, { limitInputPixels: false }).metadata().catch((error) => {
+  const meta = await image.metadata().catch((error) => {
     throw damaged(error);
   });
   const { width, height } = meta;
@@ -78,7 +93,7 @@ export async function decodeBytes(
   }
   const flaw = flawOf(kind, bytes);
   if (flaw) throw damaged(new Error(flaw));
-  const { data, info } = await sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: "warning" })
+  const { data, info } = await image
     .autoOrient()
     .flatten({ background: "white" })
     .toColourspace("srgb")
@@ -90,27 +105,7 @@ export async function decodeBytes(
   if (info.channels !== 3) {
     throw new ImageError(`${quoted} was decoded to ${info.channels} channels; wanted 3. Convert it to RGB first.`);
   }
-  return { data, width: info.width, height: info.height };
-}
-
-/**
- * Decodes a JPEG, PNG or WebP image, or a GIF, TIFF or AVIF of one picture.
- *
- * The EXIF orientation is applied, an embedded colour profile is converted to sRGB, grey becomes three equal channels,
- * transparent parts are laid on white, and 16-bit values come down to 8 bits.
- *
- * A damaged file is refused where that can be seen: by the checksums of a PNG, by whatever the decoder warns of in
- * others. JPEG, WebP, GIF, TIFF and AVIF have no checksums: a changed byte may change pixels without a trace.
- *
- * @param bytes the whole file
- * @param options.name how errors call the image: its path or address
- * @returns an RGB array `[height, width, 3]` of values 0…255
- * @throws {ImageError} if the bytes are not such an image, are cut off or damaged, are animated or CMYK, or hold more
- * than {@linkcode MAX_PIXELS} pixels
- */
-export async function decode(bytes: Uint8Array, { name }: { name: string }): Promise<NdArrayLike> {
-  const { data, width, height } = await decodeBytes(bytes, { name });
-  return ndarray(Float32Array.from(data), [height, width, 3]);
+  return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width: info.width, height: info.height };
 }
 
 /**

@@ -1,7 +1,8 @@
 import { deflateSync } from "node:zlib";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { decode, encodePng, ImageError, renderSvg } from "../lib/codec.ts";
+import { encodePng, ImageError, renderSvg } from "../lib/codec.ts";
+import { decode } from "./decode.ts";
 import {
   chunk,
   concat,

@@ -10,7 +10,9 @@ import type { Figure } from "../figure/figure.ts";
 import { interruptible } from "../interrupt.ts";
 import { checkArray, checkWhole, checkWithin, readOptions, rule, text, whole } from "../options.ts";
 import { randomStream, shuffled } from "../random.ts";
-import { type Image, type ImageLike, toImage } from "./image.ts";
+import { filePathOf, type Image, type ImageLike, toImage } from "./image.ts";
+import type { CachedFile } from "./image_cache.ts";
+import { readAhead } from "./read_ahead.ts";
 import { type LabelCount, sampleFigure, samplePlaces, sizeText } from "./sample.ts";
 
 /** What is known of an image before it is read. Other columns may stand beside these. */
@@ -109,6 +111,8 @@ export interface UnreadItem {
   readonly known: DatasetRow;
   /** Reads it; fails if it is damaged or gone, and the walk can go on all the same. */
   readonly read: () => Image | Promise<Image>;
+  /** The file that it is read from, where it is one of a data set that knows all its images: others may be read at once. */
+  readonly file?: CachedFile;
 }
 
 /** An image that was left out, because it could not be read. */
@@ -172,9 +176,14 @@ export class ImageDataset implements Dataset {
   /** Walks the images in their order, as `for await` does; ends with an error at one that cannot be read. */
   async *[Symbol.asyncIterator](): AsyncGenerator<DatasetItem, undefined> {
     const signal = interruptible();
-    for await (const { known, read } of this.unread()) {
+    const images = readAhead(this.unread(), {
+      read: async ({ read }) => await read(),
+      goOn: ({ file }) => file !== undefined,
+      bytes: ({ pixels }) => pixels.data.byteLength,
+    });
+    for await (const { item: { known }, value } of images) {
       signal.throwIfAborted();
-      yield { ...known, image: await read() };
+      yield { ...known, image: await value() };
     }
   }
 
@@ -425,9 +434,15 @@ function unread(item: unknown, place: number): UnreadItem {
   return { known: { id: String(place), ...known }, read: () => toImage(image) };
 }
 
-function fromList(items: readonly ItemLike[], name: string, labels?: readonly string[]): ImageDataset {
-  if (items.length === 0) throw new RangeError(`The data set ${JSON.stringify(name)} holds no image.`);
-  const each = items.map(unread);
+/** The same, with its file where it has one. */
+function withFile(item: UnreadItem, { image }: ItemLike): UnreadItem {
+  const path = filePathOf(image);
+  return path === undefined ? item : { ...item, file: { path } };
+}
+
+function fromList(own: readonly ItemLike[], name: string, labels?: readonly string[]): ImageDataset {
+  if (own.length === 0) throw new RangeError(`The data set ${JSON.stringify(name)} holds no image.`);
+  const each = own.map(unread);
   const rows = each.map(({ known }) => known);
   const seen = new Map<string, number>();
   rows.forEach(({ id }, place) => {
@@ -445,7 +460,7 @@ function fromList(items: readonly ItemLike[], name: string, labels?: readonly st
     labels: labels ?? (found.length > 0 ? found : undefined),
     rows,
     async *walk(places) {
-      for (const place of places) yield each[place];
+      for (const place of places) yield withFile(each[place], own[place]);
     },
   });
 }

@@ -6,8 +6,8 @@
 
 import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isNdArray, NdArray, ndarray, type NdArrayLike } from "../array.ts";
-import { decode, ImageError } from "../codec.ts";
+import { isNdArray, NdArray, ndarray, type NdArrayLike, sizeOf } from "../array.ts";
+import { decodeBytes, ImageError } from "../codec.ts";
 import { kindOf, messageOf, nearest } from "../errors.ts";
 import { decoded } from "../files.ts";
 import { Figure, Shown } from "../figure/figure.ts";
@@ -15,8 +15,9 @@ import { pixelsOf } from "../figure/mosaic.ts";
 import { IMAGE_NAME } from "../image_file.ts";
 import { Interrupted, interruptible } from "../interrupt.ts";
 import { positive, readOptions } from "../options.ts";
-import { resize } from "../resize/resize.ts";
+import { type RawPixels, resize } from "../resize/resize.ts";
 import { catalogEntries } from "./catalog.ts";
+import { decodedImages, stampOf } from "./image_cache.ts";
 
 /** What an encoded image can be read from. */
 export type ImageSource = string | URL | Uint8Array | ArrayBuffer | Blob;
@@ -37,8 +38,6 @@ const SMALLEST_SHOWN = 192;
 
 /** An image in colour or in grey. Its pixels are an {@linkcode array}, and it shows itself in a Jupyter cell. */
 export class Image extends Shown implements NdArrayLike {
-  /** Values 0…255, row by row: red, green and blue of each pixel, or its grey. */
-  readonly data: Float32Array;
   /** `[height, width, 3]`, or `[height, width, 1]` of a grey image. */
   readonly shape: readonly [height: number, width: number, channels: 1 | 3];
   /** A short name, as `"dog"` or `"holiday.jpg"`. */
@@ -47,16 +46,19 @@ export class Image extends Shown implements NdArrayLike {
   readonly source: string;
   /** What is on it, where that is known. */
   readonly about: string;
+  /** Bytes as they were decoded, until somebody asks for numbers. */
+  #data: Float32Array | Uint8Array;
 
   /**
    * Makes an image of pixels.
    *
-   * @param pixels `[height, width, 3]`, RGB, or `[height, width, 1]`, grey; 0…255
+   * @param pixels `[height, width, 3]`, RGB, or `[height, width, 1]`, grey; 0…255, as floats or bytes
    * @throws {RangeError} if the shape is another one, or a value is not finite or beyond ±65,535
    */
-  constructor(pixels: NdArrayLike, { name, source, about = "" }: { name: string; source: string; about?: string }) {
+  constructor(pixels: RawPixels, { name, source, about = "" }: { name: string; source: string; about?: string }) {
     super();
-    const { data, shape } = ndarray(pixels.data, pixels.shape);
+    const bytes = pixels.data instanceof Uint8Array && pixels.data.length === sizeOf(pixels.shape);
+    const { data, shape } = bytes ? pixels : ndarray(pixels.data, pixels.shape);
     const [height, width, channels] = shape;
     if (shape.length !== 3 || (channels !== 3 && channels !== 1) || data.length === 0) {
       const remedy = shape.length === 2
@@ -70,14 +72,14 @@ export class Image extends Shown implements NdArrayLike {
         }].${remedy}`,
       );
     }
-    const bad = data.findIndex((value) => !(Math.abs(value) <= LARGEST_PIXEL));
+    const bad = bytes ? -1 : firstBad(data);
     if (bad >= 0) {
       throw new RangeError(
         `The image ${JSON.stringify(name)} holds ${data[bad]} at row ${Math.floor(bad / (channels * width))}, column ` +
           `${Math.floor(bad / channels) % width}, channel ${bad % channels}: wanted finite numbers, 0 to 255.`,
       );
     }
-    this.data = data;
+    this.#data = data;
     this.shape = [height, width, channels];
     this.name = name;
     this.source = source;
@@ -87,6 +89,17 @@ export class Image extends Shown implements NdArrayLike {
   /** The pixels as an array, to compute with: `[height, width, 3]`, or `[height, width, 1]` of a grey image. */
   get array(): NdArray {
     return NdArray.from(this);
+  }
+
+  /** Values 0…255, row by row: red, green and blue of each pixel, or its grey. */
+  get data(): Float32Array {
+    if (this.#data instanceof Uint8Array) this.#data = new Float32Array(this.#data);
+    return this.#data;
+  }
+
+  /** @internal The pixels as they are at hand, floats or bytes; not to be written to. */
+  get pixels(): RawPixels {
+    return { data: this.#data, shape: this.shape };
   }
 
   /**
@@ -143,12 +156,12 @@ export class Image extends Shown implements NdArrayLike {
 
   /** What a cell shows: the image, small ones enlarged, with its size and where it is from. */
   override figure(): Figure {
-    const [height, width] = this.shape;
+    const [height, width, channels] = this.shape;
     const longest = Math.max(height, width);
     const scale = Math.min(1, LARGEST_SHOWN / longest);
     const factor = Math.max(1, Math.floor(SMALLEST_SHOWN / longest));
     const size: [number, number] = [Math.max(1, Math.round(height * scale)), Math.max(1, Math.round(width * scale))];
-    const shown = scale < 1 ? resize(this.rgb(), size, { fit: "squash" }) : this.rgb();
+    const shown = scale < 1 ? resize(channels === 3 ? this.pixels : this.rgb(), size, { fit: "squash" }) : this.rgb();
     const note = scale < 1
       ? `, shown at ${size[1]} × ${size[0]}`
       : factor > 1
@@ -174,13 +187,13 @@ export class LoadOptions {
  * Loads a JPEG, PNG or WebP image, or a GIF, TIFF or AVIF of one picture.
  *
  * @param source a path (relative to the working directory: in a notebook, its folder), a `file:`, `http:` or `https:`
- * address, or the encoded bytes. See {@linkcode decode} for how pixels are made of them.
+ * address, or the encoded bytes. See {@linkcode decodeBytes} for how pixels are made of them.
  * @throws {ImageError} if there is no such file, the address does not answer with an image, or it cannot be decoded
  * @throws {TypeError} if the source is none of these
  */
 export async function loadImage(source: ImageSource, options: Partial<LoadOptions> = {}): Promise<Image> {
   const { timeout } = readOptions("loadImage", LoadOptions, options);
-  if (typeof source === "string" && !/^[a-z][a-z0-9+.-]+:/i.test(source)) return await imageFile(source);
+  if (typeof source === "string" && !isAddress(source)) return await imageFile(source);
   if (typeof source === "string" || source instanceof URL) {
     const url = URL.parse(String(source));
     if (url?.protocol === "file:") return await imageFile(pathOf(url));
@@ -200,7 +213,7 @@ export async function loadImage(source: ImageSource, options: Partial<LoadOption
     );
   }
   const name = source instanceof File ? source.name : "image";
-  return new Image(await decode(bytes, { name }), { name, source: `${bytes.length} bytes` });
+  return new Image(await decode(bytes, name), { name, source: `${bytes.length} bytes` });
 }
 
 /**
@@ -219,6 +232,9 @@ export async function toImage(input: ImageLike): Promise<Image> {
       `address or the bytes of a file: received ${kindOf(input)}.`,
   );
 }
+
+/** Whether a text is an address, not a path; `C:` is a drive. */
+const isAddress = (source: string): boolean => /^[a-z][a-z0-9+.-]+:/i.test(source);
 
 function isSource(value: unknown): value is ImageSource {
   return typeof value === "string" || [URL, Uint8Array, ArrayBuffer, Blob].some((type) => value instanceof type);
@@ -265,10 +281,38 @@ export async function imageFile(path: string, folder = "."): Promise<Image> {
         `wanted an image file of at most ${MAX_BYTES} bytes.`,
     );
   }
-  const bytes = await Deno.readFile(absolute).catch((error) => {
-    throw unopened(quoted, error);
-  });
-  return new Image(await decode(bytes, { name: path }), { name: basename(absolute), source: path });
+  const stamp = stampOf(info);
+  let pixels = decodedImages.get(absolute, stamp);
+  if (!pixels) {
+    const bytes = await Deno.readFile(absolute).catch((error) => {
+      throw unopened(quoted, error);
+    });
+    pixels = await decode(bytes, path);
+    decodedImages.put(absolute, stamp, pixels);
+  }
+  return new Image(pixels, { name: basename(absolute), source: path });
+}
+
+/** Decodes as {@linkcode decodeBytes} does. */
+async function decode(bytes: Uint8Array, name: string): Promise<RawPixels> {
+  const { data, width, height } = await decodeBytes(bytes, { name });
+  return { data, shape: [height, width, 3] };
+}
+
+/**
+ * The path that an image is read from; undefined where it is something else than the name of a file.
+ *
+ * @returns absolute
+ */
+export function filePathOf(image: ImageLike): string | undefined {
+  if (typeof image === "string" && !isAddress(image)) return resolve(image);
+  return undefined;
+}
+
+/** The place of the first number that no pixel can be; −1 if there is none. */
+function firstBad(data: Float32Array | Uint8Array): number {
+  for (let i = 0; i < data.length; i++) if (!(Math.abs(data[i]) <= LARGEST_PIXEL)) return i;
+  return -1;
 }
 
 /** The error for a file that is there and cannot be opened: it may not be read, or is a link to itself. */
@@ -303,7 +347,7 @@ async function hint(path: string, absolute: string): Promise<string> {
 async function fromWeb(url: URL, timeout: number): Promise<Image> {
   const bytes = await download(url, timeout);
   const name = decoded(url.pathname.split("/").at(-1) ?? "") || url.host;
-  return new Image(await decode(bytes, { name: url.href }), { name, source: url.href });
+  return new Image(await decode(bytes, url.href), { name, source: url.href });
 }
 
 /** Fetches an address whole, and gives up when it sends nothing for `timeout` milliseconds. */

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { basename, join, resolve } from "node:path";
+import { basename, isAbsolute, join, relative, resolve } from "node:path";
 import { ImageError } from "../codec.ts";
 import { kindOf, messageOf, unknownName } from "../errors.ts";
 import { IMAGE_NAMES, reasonByName } from "../image_file.ts";
 import { interruptible } from "../interrupt.ts";
-import { arrayOf, flag, readOptions, whole } from "../options.ts";
+import { arrayOf, flag, readOptions, text, whole } from "../options.ts";
 import { randomStream, shuffled } from "../random.ts";
 import { byCodeUnit, type DatasetRow, ImageDataset, shortened } from "./dataset.ts";
 import { imageFile, unopened } from "./image.ts";
@@ -43,6 +43,13 @@ export class ImageFolderOptions {
    */
   @flag()
   recursive?: boolean;
+  /**
+   * A folder, made if it is missing, in which images are kept as models saw them, so that the next kernel need not decode
+   * them again. One that has changed since is decoded anew. It can be deleted at any time.
+   * @default none: they are kept in memory, as many as there is room for, as long as the kernel lives
+   */
+  @text()
+  cache?: string;
 }
 
 /** A file or folder that is no image of a data set. */
@@ -70,9 +77,10 @@ export class ImageFolder extends ImageDataset {
 
   /** @internal */
   constructor(
-    { path, from, labels, rows, passedOver }: {
+    { path, from, labels, rows, passedOver, cache }: {
       path: string;
       from: string;
+      cache?: string;
       labels?: readonly string[];
       rows: readonly DatasetRow[];
       passedOver: readonly PassedOver[];
@@ -85,7 +93,11 @@ export class ImageFolder extends ImageDataset {
       async *walk(places) {
         for (const place of places) {
           const known = rows[place];
-          yield { known, read: () => imageFile(join(path, known.id), from) };
+          yield {
+            known,
+            read: () => imageFile(join(path, known.id), from),
+            file: { path: resolve(from, path, known.id), folder: cache },
+          };
         }
       },
     });
@@ -194,6 +206,27 @@ function passedOverNote(passedOver: readonly PassedOver[]): string {
 }
 
 /**
+ * Makes the folder of a cache, if it is missing.
+ *
+ * @param root the folder of images, its links followed
+ */
+async function checkCache(cache: string, root: string): Promise<void> {
+  const quoted = JSON.stringify(cache);
+  await Deno.mkdir(cache, { recursive: true }).catch((error) => {
+    throw new ImageError(
+      `The cache ${quoted} cannot be made: ${messageOf(error)}. Give a folder that can be written.`,
+      {
+        cause: error,
+      },
+    );
+  });
+  const inside = relative(root, await Deno.realPath(cache));
+  if (inside === "" || (!inside.startsWith("..") && !isAbsolute(inside))) {
+    throw new RangeError(`The cache ${quoted} is in the folder of the images, ${root}; wanted a folder beside it.`);
+  }
+}
+
+/**
  * The images of a folder: either all directly in it, without labels, or in sub-folders, whose names are the labels.
  *
  * Read are files that end in `.jpg`, `.jpeg`, `.jfif`, `.png`, `.webp`, `.gif`, `.tif`, `.tiff` or `.avif`, in the order
@@ -206,7 +239,8 @@ function passedOverNote(passedOver: readonly PassedOver[]): string {
  * @param path the folder; a relative one is meant from the working directory of now, also when that changes later
  * @throws {ImageError} if there is no such folder, it holds no image, or it holds images both directly and in
  * sub-folders; while it is walked, if an image cannot be read
- * @throws {RangeError} if there is no sub-folder of a class, or the limit is not a whole number ≥ 1
+ * @throws {RangeError} if there is no sub-folder of a class, the limit is not a whole number ≥ 1, or the cache is in the
+ * folder itself
  *
  * @example
  * ```ts
@@ -218,7 +252,7 @@ function passedOverNote(passedOver: readonly PassedOver[]): string {
  * ```
  */
 export async function imageFolder(path: string, options: Partial<ImageFolderOptions> = {}): Promise<ImageFolder> {
-  const { limit, classes, seed, recursive } = readOptions("imageFolder", ImageFolderOptions, options);
+  const { limit, classes, seed, recursive, cache } = readOptions("imageFolder", ImageFolderOptions, options);
   if (typeof path !== "string") throw new TypeError(`imageFolder wants a path: received ${kindOf(path)}.`);
   const from = resolve();
   const quoted = JSON.stringify(path);
@@ -260,5 +294,13 @@ export async function imageFolder(path: string, options: Partial<ImageFolderOpti
   const rows = limit === undefined || limit >= all.length
     ? all
     : Array.from(shuffled(all.length, randomStream(seed)).slice(0, limit).sort(), (index) => all[index]);
-  return new ImageFolder({ path, from, ...(labelled.length > 0 && { labels }), rows, passedOver });
+  if (cache !== undefined) await checkCache(cache, root);
+  return new ImageFolder({
+    path,
+    from,
+    ...(labelled.length > 0 && { labels }),
+    rows,
+    passedOver,
+    ...(cache !== undefined && { cache: resolve(cache) }),
+  });
 }

@@ -5,6 +5,7 @@
  */
 
 import { extent, type NdArrayLike } from "../array.ts";
+import type { RawPixels } from "../resize/resize.ts";
 
 /** Numbers of an image are rounded to what they mean. */
 const brief = (value: number) => String(Number(value.toPrecision(3))).replace("-", "−");
@@ -15,13 +16,14 @@ const brief = (value: number) => String(Number(value.toPrecision(3))).replace("-
  * @param image `[h, w, c]`
  * @param ranged whether they should be 0…255; else only pixels that are all alike are unusual
  */
-export function oddPixels({ data, shape }: NdArrayLike, ranged: boolean): string {
+export function oddPixels({ data, shape }: RawPixels, ranged: boolean): string {
   const channels = shape[2];
-  const alike = data.length > channels && data.every((value, i) => value === data[i % channels]);
-  if (alike) {
+  if (data.length > channels && areAlike(data, channels)) {
     const color = [...new Set(data.subarray(0, channels))].map(brief).join(", ");
     return `All pixels of the image are alike (${color}).`;
   }
+  // Most photos: bytes that are not all 0 and 1.
+  if (data instanceof Uint8Array && data.some((value) => value > 1)) return "";
   const [least, most] = extent(data);
   if (!ranged || (least >= 0 && most <= 255 && most > 1)) return "";
   const remedy = most > 1
@@ -32,6 +34,12 @@ export function oddPixels({ data, shape }: NdArrayLike, ranged: boolean): string
     ? ": take (pixel + 1) × 127.5"
     : "";
   return `The pixels of the image run from ${brief(least)} to ${brief(most)}, and 0 to 255 is expected${remedy}.`;
+}
+
+/** Whether all pixels are the same; most images show at once that they are not. */
+function areAlike(data: RawPixels["data"], channels: number): boolean {
+  for (let i = channels; i < data.length; i++) if (data[i] !== data[i - channels]) return false;
+  return true;
 }
 
 const remarks = new WeakMap<NdArrayLike, string>();

@@ -4,10 +4,20 @@
  * @module
  */
 
+import { basename } from "node:path";
 import { pixelRemark } from "../data/pixels.ts";
 import type { NdArrayLike } from "../array.ts";
 import { ImageError } from "../codec.ts";
-import { checkDataset, type Dataset, type DatasetRow, type SkippedImage, unreadItems } from "../data/dataset.ts";
+import {
+  checkDataset,
+  type Dataset,
+  type DatasetRow,
+  type SkippedImage,
+  type UnreadItem,
+  unreadItems,
+} from "../data/dataset.ts";
+import { madeOf } from "../data/image_cache.ts";
+import { readAhead } from "../data/read_ahead.ts";
 import { messageOf } from "../errors.ts";
 import type { OnBadImage } from "../options.ts";
 import type { Model } from "./model.ts";
@@ -33,6 +43,15 @@ export interface ReadOptions {
   /** Stops between two images. */
   signal?: AbortSignal;
 }
+
+/** What is read of an image, and how many bytes it took meanwhile. */
+interface ReadImage {
+  readonly name: string;
+  readonly view: NdArrayLike;
+  readonly bytes: number;
+}
+
+const NOTHING: ReadImage = { name: "", view: { data: new Float32Array(0), shape: [0, 0, 0] }, bytes: 0 };
 
 /**
  * Reads the images of a data set for a model, while it is walked: as the model sees them, with their ids and labels.
@@ -77,7 +96,13 @@ export class InputReader implements AsyncIterable<ImageView> {
     const skipped: SkippedImage[] = this.#skipped = [];
     const unusual: { id: string; remark: string }[] = [];
     let walked = 0;
-    for await (const { known, read } of unreadItems(this.#dataset)) {
+    const items = readAhead(unreadItems(this.#dataset), {
+      // One beyond the last is asked for, to see whether there are more, and is not read.
+      read: async (item, place) => place < this.size && !signal?.aborted ? await this.#read(item) : NOTHING,
+      goOn: ({ file }) => file !== undefined,
+      bytes: ({ bytes }) => bytes,
+    });
+    for await (const { item: { known }, value } of items) {
       signal?.throwIfAborted();
       if (walked === this.size) {
         throw new RangeError(`The data set ${named} says that it holds ${this.size} images, and gave more.`);
@@ -89,8 +114,8 @@ export class InputReader implements AsyncIterable<ImageView> {
       }
       let image: Pick<ImageView, "name" | "view"> | undefined;
       try {
-        const source = await read();
-        image = { name: source.name, view: await this.#model.view(source) };
+        const { name, view } = await value();
+        image = { name, view };
       } catch (error) {
         skipped.push({ id: known.id, reason: this.#reasonToSkip(known.id, error) });
       }
@@ -116,6 +141,23 @@ export class InputReader implements AsyncIterable<ImageView> {
         `None of the ${walked} images of ${named} can be read. The first, ${JSON.stringify(id)}: ${reason}.`,
       );
     }
+  }
+
+  /** Reads an image as the model sees it; one of a file that is as it was need not be decoded again. */
+  async #read({ read, file }: UnreadItem): Promise<ReadImage> {
+    let bytes = 0;
+    const make = async () => {
+      const source = await read();
+      bytes = source.pixels.data.byteLength;
+      return { name: source.name, view: await this.#model.view(source) };
+    };
+    const { viewing } = this.#model;
+    if (!file || viewing === null) return { ...await make(), bytes };
+    const view = await madeOf(file, viewing, async () => {
+      const { view } = await make();
+      return { made: view, keep: pixelRemark(view) === "" };
+    });
+    return { name: basename(file.path), view, bytes };
   }
 
   /**

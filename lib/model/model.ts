@@ -247,15 +247,27 @@ export class Model extends Shown {
           `wanted an image, [height, width, 3 or 1].`,
       );
     }
-    const pixels = (await toImage(image)).rgb();
-    const { shape } = pixels;
+    const source = await toImage(image);
+    const { shape } = source;
     const size: [number, number] = [height ?? shape[0], width ?? shape[1]];
     this.#shapesFor(size);
+    const pixels = shape[2] === 3 ? source.pixels : source.rgb();
     const isSize = size[0] === shape[0] && size[1] === shape[1];
-    const view = NdArray.from(isSize ? pixels : await resize(pixels, size, { fit: this.preprocess.fit }));
-    // A network that is given pixels as they are may have been trained on any.
-    setPixelRemark(view, oddPixels(pixels, this.preprocess.mode !== "none" || this.#scaledBy !== null));
+    const view = NdArray.from(isSize ? source.rgb() : resize(pixels, size, { fit: this.preprocess.fit }));
+    setPixelRemark(view, oddPixels(pixels, this.#isRanged));
     return view;
+  }
+
+  /** A network that is given pixels as they are may have been trained on any. */
+  get #isRanged(): boolean {
+    return this.preprocess.mode !== "none" || this.#scaledBy !== null;
+  }
+
+  /** @internal What {@linkcode view} makes of any image, in words: the same of the same; null where it depends on its size. */
+  get viewing(): string | null {
+    const [height, width] = this.inputShape;
+    if (!height || !width) return null;
+    return `${height} × ${width}, ${this.preprocess.fit}, ${this.#isRanged ? "0 to 255" : "any range"}`;
   }
 
   /**

@@ -8,7 +8,7 @@ import type { NdArrayLike } from "../array.ts";
 import { KERNELS } from "./kernels.ts";
 
 /** Pixels to resize: floats, or bytes as they are decoded. */
-export interface Pixels {
+export interface RawPixels {
   readonly data: Float32Array | Uint8Array;
   readonly shape: readonly number[];
 }
@@ -137,7 +137,7 @@ function writeTable({ buffer }: WebAssembly.Memory, at: number, { cells, weights
  * @throws {RangeError} if the image has not three axes or is empty, or the size is not two whole numbers ≥ 1
  */
 export function resize(
-  image: Pixels,
+  image: RawPixels,
   size: readonly [height: number, width: number],
   { fit = "crop" }: { fit?: Fit } = {},
 ): NdArrayLike {
@@ -154,7 +154,7 @@ export function resize(
   return resample(image, size, fit);
 }
 
-function resample({ data, shape }: Pixels, [toHeight, toWidth]: readonly [number, number], fit: Fit): NdArrayLike {
+function resample({ data, shape }: RawPixels, [toHeight, toWidth]: readonly [number, number], fit: Fit): NdArrayLike {
   const [height, width, channels] = shape;
   const scale = Math.min(height / toHeight, width / toWidth);
   const usedHeight = fit === "crop" ? toHeight * scale : height;

@@ -2,10 +2,11 @@
 
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
-import { decode, ImageError } from "../../lib/codec.ts";
+import { ImageError } from "../../lib/codec.ts";
 import { long } from "../long.ts";
 import { uniforms } from "../nets.ts";
 import { chunk, concat, GREY, header, png, RGB, SIGNATURE } from "./png.ts";
+import { decode } from "../decode.ts";
 
 /** How many files are damaged of each format. */
 const EACH = long(200, 6);

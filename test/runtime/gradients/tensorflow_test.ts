@@ -3,7 +3,7 @@
 import type { Tensor, Tensor3D, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
 import oracle from "../../oracles/fixtures/gradients.json" with { type: "json" };
-import { decode } from "../../../lib/codec.ts";
+import { loadImage } from "../../../lib/data/image.ts";
 import { loadModel } from "../../../lib/model/load.ts";
 import { inputGradient } from "../../../lib/probe/gradient.ts";
 import { doctor, ensureBackend, type TF, useBackend } from "../../../lib/runtime/backend.ts";
@@ -106,9 +106,7 @@ test("wasm: ResNet-50's gradient of a probability to its input", async () => {
   };
   const model = await loadModel("resnet50");
   const before = tf.memory().numTensors;
-  const pixels = await decode(await Deno.readFile(new URL(`../../oracles/fixtures/${photo}`, import.meta.url)), {
-    name: photo,
-  });
+  const pixels = await loadImage(new URL(`../../oracles/fixtures/${photo}`, import.meta.url));
   const input = model.input(pixels);
   const x = tf.tensor(input.data, shape);
   const found = inputGradient(
