@@ -68,6 +68,8 @@ export { type SanityCheck, type SanityRow } from "./lib/results/sanity_check.ts"
 export { type MimeBundle } from "./lib/figure/cell.ts";
 export { type Palette } from "./lib/figure/color.ts";
 export { Figure, type Shown } from "./lib/figure/figure.ts";
+export type { FigureSaveOptions } from "./lib/figure/save.ts";
+export type { ThemeName } from "./lib/figure/theme.ts";
 export { activations, type ActivationsOptions } from "./lib/methods/activations.ts";
 export type {
   ActivationRow,

@@ -164,16 +164,20 @@ export async function encodeWebp(
  * Draws an SVG as a PNG. Text is drawn with whatever fonts the machine has: turn it into paths to look the same anywhere.
  *
  * @param options.width the width of the PNG in pixels @default the drawing's own
+ * @param options.dpi pixels to an inch, as the PNG says (in its chunk pHYs, pixels to a metre) @default 72
  */
-export async function renderSvg(svg: string, { width }: { width?: number } = {}): Promise<Uint8Array> {
+export async function renderSvg(
+  svg: string,
+  { width, dpi }: { width?: number; dpi?: number } = {},
+): Promise<Uint8Array> {
   const sharp = await loadSharp();
   const source = new TextEncoder().encode(svg);
   const own = await sharp(source, { unlimited: true }).metadata();
   // Drawn at the density that gives this width, rather than drawn small and then enlarged.
   const density = width === undefined ? 72 : Math.min(100_000, Math.max(1, 72 * width / own.width));
-  const png = await sharp(source, { density, unlimited: true })
+  const drawn = sharp(source, { density, unlimited: true })
     .resize({ width })
-    .png({ compressionLevel: 6, adaptiveFiltering: false })
-    .toBuffer();
+    .png({ compressionLevel: 6, adaptiveFiltering: false });
+  const png = await (dpi === undefined ? drawn : drawn.withDensity(dpi)).toBuffer();
   return new Uint8Array(png.buffer, png.byteOffset, png.byteLength);
 }

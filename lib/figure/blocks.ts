@@ -5,8 +5,9 @@
  */
 
 import type { NdArrayLike } from "../array.ts";
-import type { Pixels, TileGrid } from "./mosaic.ts";
+import type { Mosaic, Pixels, TileGrid } from "./mosaic.ts";
 import type { Typesetter } from "./text.ts";
+import type { Theme } from "./theme.ts";
 
 interface BlockText {
   /** A line above the block, in bold. */
@@ -23,6 +24,8 @@ export interface Picture extends BlockText {
   alt: string;
   /** Its tiles, if the hover should name each. */
   grid?: TileGrid;
+  /** Lays its tiles out anew. */
+  lay?: Mosaic["lay"];
   /**
    * The numbers behind the pixels, `[h, w]` or `[h, w, c]`, stretched over the whole picture: the hover rings the cell
    * under the pointer and reads its numbers.
@@ -66,6 +69,10 @@ export interface Table extends BlockText {
 export interface Row extends BlockText {
   kind: "row";
   blocks: Block[];
+  /** How many are side by side before the next line begins. @default as many as there is room for */
+  columns?: number;
+  /** Whether lines stay whole where there is little room: the blocks are drawn smaller instead. @default false */
+  unbroken?: boolean;
 }
 
 /** One of the axes of a chart. */
@@ -155,8 +162,8 @@ export interface Live extends BlockText {
   kind: "live";
   /** What the drawing shows, in words. */
   alt: string;
-  /** The drawing, its words set by `type`. */
-  still: (type: Typesetter) => Drawing | Promise<Drawing>;
+  /** The drawing, its words set by `type`, in the colours of a theme; of another width where there is less or more room. */
+  still: (type: Typesetter, theme: Theme, room?: number) => Drawing | Promise<Drawing>;
   /** What is put behind the drawing: the data, in script elements that are not run, and the scripts. */
   html: () => Promise<string>;
   /** The name of the class by which the script finds the drawing. */
@@ -171,7 +178,7 @@ export interface Live extends BlockText {
 export interface SheetTile {
   /** At most as large as the sheet's `side`; smaller ones are shown enlarged by a whole factor. */
   pixels: Pixels;
-  /** What stands below it, the first line in bold; what is too long is cut. */
+  /** What stands below it, the first line in bold; what is too long is cut on a page, and broken in print. */
   lines: readonly string[];
   /** All that is known of it, for the hover and for terminals. */
   words: string;
@@ -186,6 +193,8 @@ export interface Sheet extends BlockText {
   tiles: readonly SheetTile[];
   /** The side of the square that each picture is shown in, in pixels. */
   side: number;
+  /** How many are side by side. @default as many as there is room for */
+  columns?: number;
   /** Orders that the reader can choose among: the tiles' places, first to last; those of the first as they stand. */
   orders?: readonly { name: string; places: readonly number[] }[];
   /** How many more there are than have tiles. @default 0 */

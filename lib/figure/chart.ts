@@ -1,5 +1,5 @@
 /**
- * Charts: lines, points and bars over two axes, drawn on a white card as SVG, with all words as outlines.
+ * Charts: lines, points and bars over two axes, drawn on a card as SVG, with all words as outlines.
  *
  * @module
  */
@@ -21,14 +21,8 @@ import {
 } from "./chart_layout.ts";
 import type { Scale } from "./scale.ts";
 import type { Typesetter } from "./text.ts";
+import { type Theme, THEMES } from "./theme.ts";
 
-const INK = "#1a1a1a";
-const SOFT_INK = "#555555";
-const GRID = "#e6e8ec";
-const FRAME = "#9aa1ab";
-const CARD = "#d0d5dd";
-/** Okabe and Ito's colours, safe for colour blindness, without the yellow, which is too faint on white. */
-const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 /** Lines are dashed when asked for, and when all colours are taken. */
 const DASHED = "5 3";
 const LATER_DASHES = ["", "1.5 2.5", "8 3 1.5 3"];
@@ -50,6 +44,7 @@ interface ChartDrawing {
   chart: Chart;
   layout: ChartLayout;
   styles: readonly Style[];
+  theme: Theme;
   /** Words with their baseline's left end at a place. */
   text(words: string, x: number, baseline: number, color?: string): string;
   measure(words: string): number;
@@ -70,15 +65,15 @@ const MARKERS: ((x: number, y: number) => string)[] = [
 ];
 
 /** Labels that are the same up to the first "·" share a colour. */
-function stylesOf(series: readonly Series[]): Style[] {
+function stylesOf(series: readonly Series[], colors: readonly string[]): Style[] {
   const bases: string[] = [];
   return series.map(({ label, dashed }) => {
     const base = label.split("·")[0].trim();
     if (!bases.includes(base)) bases.push(base);
     const index = bases.indexOf(base);
-    const turn = Math.min(LATER_DASHES.length - 1, Math.floor(index / COLORS.length));
+    const turn = Math.min(LATER_DASHES.length - 1, Math.floor(index / colors.length));
     return {
-      color: COLORS[index % COLORS.length],
+      color: colors[index % colors.length],
       dashes: dashed ? DASHED : LATER_DASHES[turn],
       marker: MARKERS[(index + (dashed ? 1 : 0)) % MARKERS.length],
     };
@@ -100,29 +95,29 @@ function sample({ chart, styles }: ChartDrawing, index: number, x: number, y: nu
 }
 
 function legend(drawing: ChartDrawing): string[] {
-  const { layout: { legend, legendLeft, labels }, text } = drawing;
+  const { layout: { legend, legendLeft, labels }, text, theme: { ink } } = drawing;
   const drawn = legend.flatMap(({ index, x, row }) => {
     const middle = PAD + row * LINE + 5;
-    return [sample(drawing, index, x, middle), text(labels[index], x + SAMPLE, middle + 4, INK)];
+    return [sample(drawing, index, x, middle), text(labels[index], x + SAMPLE, middle + 4, ink)];
   });
-  if (legendLeft) drawn.push(text(`… and ${legendLeft} more`, PAD, PAD + (legend.at(-1)!.row + 1) * LINE + 9, INK));
+  if (legendLeft) drawn.push(text(`… and ${legendLeft} more`, PAD, PAD + (legend.at(-1)!.row + 1) * LINE + 9, ink));
   return drawn;
 }
 
-function yAxis({ layout: { plot, y, yTitle }, text, measure, py }: ChartDrawing): string[] {
+function yAxis({ layout: { plot, y, yTitle }, text, measure, py, theme }: ChartDrawing): string[] {
   const title = yTitle.lines.map((line, i) => text(line, PAD, yTitle.top + SIZE - 1 + i * LINE));
   const ticks = y.ticks.map((tick) => {
     const at = round(py(tick));
     const words = y.format(tick);
-    return `<path stroke="${tick === 0 ? FRAME : GRID}" d="M${plot.left},${at}h${plot.width}"/>` +
+    return `<path stroke="${tick === 0 ? theme.frame : theme.grid}" d="M${plot.left},${at}h${plot.width}"/>` +
       text(words, plot.left - 7 - measure(words), at + 4);
   });
   return [...title, ...ticks];
 }
 
-function xAxis({ chart, layout: { plot, x, names, width, height }, text, measure, px }: ChartDrawing): string[] {
+function xAxis({ chart, layout: { plot, x, names, width, height }, text, measure, px, theme }: ChartDrawing): string[] {
   const bottom = plot.top + plot.height;
-  const out = [`<path stroke="${FRAME}" d="M${plot.left},${bottom}h${plot.width}"/>`];
+  const out = [`<path stroke="${theme.frame}" d="M${plot.left},${bottom}h${plot.width}"/>`];
   /** Words in the middle of a place, but within the card. */
   const centred = (words: string, at: number, baseline: number, edge: number) => {
     const long = measure(words);
@@ -142,7 +137,7 @@ function xAxis({ chart, layout: { plot, x, names, width, height }, text, measure
     });
   } else {
     for (const tick of x.ticks) {
-      out.push(`<path stroke="${FRAME}" d="M${round(px(tick))},${bottom}v4"/>`);
+      out.push(`<path stroke="${theme.frame}" d="M${round(px(tick))},${bottom}v4"/>`);
       out.push(centred(x.format(tick), px(tick), bottom + SIZE + 6, 4));
     }
   }
@@ -171,7 +166,7 @@ function runs(length: number, holds: (i: number) => boolean): number[][] {
 }
 
 /** Bars of several series are drawn side by side. */
-function bars({ chart, layout: { plot, y, barGap }, styles, px, py }: ChartDrawing, index: number): string[] {
+function bars({ chart, layout: { plot, y, barGap }, styles, px, py, theme }: ChartDrawing, index: number): string[] {
   const { series } = chart;
   const all = series.flatMap(({ as }, i) => as === "bars" ? [i] : []);
   const bottom = plot.top + plot.height;
@@ -186,7 +181,7 @@ function bars({ chart, layout: { plot, y, barGap }, styles, px, py }: ChartDrawi
     if (!finite(left, right, end)) return "";
     return `<rect x="${round(left)}" y="${round(Math.min(zero, end))}" width="${round(right - left)}" ` +
       `height="${round(Math.abs(end - zero))}" fill="${styles[index].color}"/>` +
-      (low && high ? errorBar((left + right) / 2, py(low[i]), py(high[i]), INK) : "");
+      (low && high ? errorBar((left + right) / 2, py(low[i]), py(high[i]), theme.ink) : "");
   });
 }
 
@@ -223,7 +218,7 @@ function points(drawing: ChartDrawing, index: number): string[] {
 
 /** The labels at the ends of the lines, each with a piece of its line. */
 function endLabels(drawing: ChartDrawing): string[] {
-  const { chart, layout: { plot, labels }, styles, text, px, py } = drawing;
+  const { chart, layout: { plot, labels }, styles, text, px, py, theme } = drawing;
   const right = plot.left + plot.width;
   const bottom = plot.top + plot.height;
   const ends = chart.series.map(({ x, y }) => {
@@ -239,7 +234,7 @@ function endLabels(drawing: ChartDrawing): string[] {
       }L${right + 9},${height}"/>`
       : "";
     return leader + sample(drawing, index, right + 10, height) +
-      text(labels[index], right + 8 + SAMPLE, height + 4, INK);
+      text(labels[index], right + 8 + SAMPLE, height + 4, theme.ink);
   });
 }
 
@@ -293,20 +288,21 @@ function hoverOf({ chart, layout: { width, height, plot, x, y }, styles }: Chart
  *
  * @throws {RangeError} if the columns of a series differ in length, or an axis has ends that no axis has
  */
-export function drawChart(type: Typesetter, chart: Chart): DrawnChart {
+export function drawChart(type: Typesetter, chart: Chart, theme: Theme = THEMES.light): DrawnChart {
   const layout = layOutChart(type, chart);
   const { width, height, plot, x, y } = layout;
   const drawing: ChartDrawing = {
     chart,
     layout,
-    styles: stylesOf(chart.series),
-    text: (words, x, baseline, color = SOFT_INK) => type.text(words, x, baseline, { size: SIZE, color }),
+    styles: stylesOf(chart.series, theme.series),
+    theme,
+    text: (words, x, baseline, color = theme.softInk) => type.text(words, x, baseline, { size: SIZE, color }),
     measure: (words) => type.measure(words, SIZE),
     px: (value) => plot.left + x.at(value) * plot.width,
     py: (value) => plot.top + plot.height - y.at(value) * plot.height,
   };
-  const card = `<rect x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="4" fill="#ffffff" ` +
-    `stroke="${CARD}"/>`;
+  const card = `<rect x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="4" fill="${theme.card}" ` +
+    `stroke="${theme.cardEdge}"/>`;
   const parts = [card, ...legend(drawing), ...yAxis(drawing), ...xAxis(drawing), marks(drawing)];
   if (layout.direct) parts.push(...endLabels(drawing));
   return { width, height, svg: parts.join(""), hover: hoverOf(drawing) };

@@ -8,8 +8,8 @@ import type { Axis, Chart, Series } from "./blocks.ts";
 import { type Scale, scaleOf } from "./scale.ts";
 import type { Typesetter } from "./text.ts";
 
-const WIDTH = 400;
-const HEIGHT = 240;
+/** The size of a chart that does not say its own. */
+export const CHART = { width: 400, height: 240 };
 /** Between the card's edge and its content. */
 export const PAD = 12;
 /** The size of all words, and the height of a line of them. */
@@ -155,7 +155,7 @@ function xScale(type: Typesetter, chart: Chart, hasBars: boolean, barGap: number
  */
 export function layOutChart(type: Typesetter, chart: Chart): ChartLayout {
   check(chart);
-  const { series, width = WIDTH } = chart;
+  const { series, width = CHART.width } = chart;
   const measure = (text: string) => type.measure(text, SIZE);
   const widest = (texts: readonly string[]) => texts.reduce((most, text) => Math.max(most, measure(text)), 0);
   const barPlaces = series.flatMap(({ as, x }) => as === "bars" ? [...x] : []);
@@ -166,13 +166,13 @@ export function layOutChart(type: Typesetter, chart: Chart): ChartLayout {
   const named = series.length > 1 || (series.length === 1 && series[0].label !== chart.y.title);
   const direct = named && series.length <= MOST_DIRECT && series.every(({ as = "line" }) => as === "line") &&
     widest(labels) + SAMPLE + 6 <= DIRECT_SHARE * width &&
-    series.length * LABEL_STEP <= (chart.height ?? HEIGHT) - 90;
+    series.length * LABEL_STEP <= (chart.height ?? CHART.height) - 90;
   const directRoom = direct ? Math.ceil(widest(labels)) + SAMPLE + 10 : 0;
   const fullLegend = named && !direct ? legendOf(labels.map(measure), width) : [];
   const legend = fullLegend.filter(({ row }) => row < MOST_LEGEND_ROWS);
   const legendLeft = fullLegend.length - legend.length;
   const legendRows = legend.length ? legend.at(-1)!.row + 1 + (legendLeft ? 1 : 0) : 0;
-  const height = (chart.height ?? HEIGHT) + Math.max(0, legendRows - 2) * LINE;
+  const height = (chart.height ?? CHART.height) + Math.max(0, legendRows - 2) * LINE;
 
   const yTitle = {
     lines: chart.y.title ? type.wrap(chart.y.title, SIZE, width - 2 * PAD) : [],

@@ -8,14 +8,17 @@
 import { encodePng, renderSvg } from "../codec.ts";
 import type { Block, Chart, Drawing, Live } from "./blocks.ts";
 import { drawChart } from "./chart.ts";
-import { drawFigure, svgDocument } from "./draw.ts";
+import { drawFigure, type DrawOptions, svgDocument } from "./draw.ts";
 import { type ChartImage, figureHtml, type LiveImage } from "./html.ts";
 import { escapeHtml } from "../format.ts";
+import { readOptions } from "../options.ts";
 import { display, displaySymbol, inKernel, keepOutputs, listenForInterrupts, type MimeBundle } from "./cell.ts";
 import type { Pixels } from "./mosaic.ts";
-import { chartsWithin, liveWithin, pixelsWithin } from "./parts.ts";
+import { chartsWithin, inColumns, liveWithin, mapOf, pixelsWithin } from "./parts.ts";
 import { pdfOf } from "./pdf.ts";
-import { asText, type Typesetter, typesetter } from "./text.ts";
+import { checkPixels, FigureSaveOptions, printSize } from "./save.ts";
+import { asText, typesetter } from "./text.ts";
+import { type Theme, THEMES } from "./theme.ts";
 import { wordsOf } from "./words.ts";
 
 // From here on the outputs of a cell reach Jupyter before the next cell starts; each stays under its own cell.
@@ -40,8 +43,8 @@ export interface FigureParts {
 /** Pixels of a chart to one of the page, for it to be crisp on fine screens. */
 const FINE = 2;
 
-async function chartImage(chart: Chart): Promise<ChartImage> {
-  const drawn = drawChart(await typesetter(), chart);
+async function chartImage(chart: Chart, theme: Theme): Promise<ChartImage> {
+  const drawn = drawChart(await typesetter(), chart, theme);
   const png = await renderSvg(svgDocument(drawn), { width: drawn.width * FINE });
   return { png, width: drawn.width, height: drawn.height, hover: drawn.hover };
 }
@@ -53,11 +56,6 @@ async function liveImage(block: Live, still: Drawing): Promise<LiveImage> {
     block.html(),
   ]);
   return { png, width, height, html };
-}
-
-/** Looks each key's value up at the same time. */
-async function mapOf<K, V>(keys: Iterable<K>, valueOf: (key: K) => Promise<V>): Promise<Map<K, V>> {
-  return new Map(await Promise.all(Array.from(keys, async (key) => [key, await valueOf(key)] as const)));
 }
 
 /** What a sheet of several results shows of one: a row of blocks under its name. */
@@ -147,35 +145,64 @@ export class Figure extends Shown {
     else console.log(this.text);
   }
 
-  /** The figure as HTML: an `<img>` with alt text for each picture, its words around it, and the scripts it needs. */
-  async html(): Promise<string> {
+  /**
+   * The figure as HTML: an `<img>` with alt text for each picture, its words around it, and the scripts it needs.
+   *
+   * @throws {RangeError} if options are given that a page has no use for: `width`, `scale` or `dpi`
+   */
+  async html(options: Partial<FigureSaveOptions> = {}): Promise<string> {
+    const { theme = "light", ...wanted } = readOptions("html", FigureSaveOptions, options);
+    for (const name of ["width", "scale", "dpi"] as const) {
+      if (wanted[name] !== undefined) {
+        throw new RangeError(
+          `${name} is for .png, .svg and .pdf; an HTML page is as wide as its window. Leave it out.`,
+        );
+      }
+    }
+    const figure = this.#arranged(wanted);
     const [pixels, charts, live] = await Promise.all([
-      mapOf(pixelsWithin(this.blocks, false), this.#encode),
-      mapOf(chartsWithin(this.blocks), chartImage),
-      mapOf(liveWithin(this.blocks, false), async (block) => liveImage(block, await this.#still(block))),
+      mapOf(pixelsWithin(figure.blocks), this.#encode),
+      mapOf(chartsWithin(figure.blocks), (chart) => chartImage(chart, THEMES[theme])),
+      mapOf(liveWithin(figure.blocks, false), async (block) => liveImage(block, await this.#still(block))),
     ]);
-    return figureHtml(this, { pixels, charts, live });
-  }
-
-  /** The whole figure, words and all, as one PNG on white; of slides the frame that is shown first. */
-  async png(): Promise<Uint8Array> {
-    return await renderSvg(svgDocument(await this.#draw(await typesetter(), this.#still)));
+    return figureHtml(figure, { pixels, charts, live });
   }
 
   /**
-   * The whole figure as an SVG document on white: its text is text (in DejaVu Sans, or as wide as that), its charts are
-   * shapes, its pictures are sharp pixels. Of slides the frame that is shown first.
+   * The whole figure, words and all, as one PNG; of slides the frame that is shown first.
+   *
+   * @throws {RangeError} if it would be more than 30,000 pixels wide or high, or too narrow for its words
    */
-  async svg(): Promise<string> {
-    return svgDocument(await this.#drawText());
+  async png(options: Partial<FigureSaveOptions> = {}): Promise<Uint8Array> {
+    const wanted = readOptions("png", FigureSaveOptions, options);
+    const { scale, dpi, drawing } = await this.#draw(wanted, "outlines");
+    if (scale === undefined) return await renderSvg(svgDocument(drawing));
+    // As wide as was asked for, to the pixel.
+    const width = Math.max(1, Math.round(typeof wanted.width === "number" ? wanted.width : drawing.width * scale));
+    checkPixels(width, drawing.height * width / drawing.width);
+    return await renderSvg(svgDocument(drawing, drawing.width), { width, dpi });
+  }
+
+  /**
+   * The whole figure as an SVG document: its text is text (in DejaVu Sans, or as wide as that), its charts are shapes, its
+   * pictures are sharp pixels. Of slides the frame that is shown first.
+   *
+   * @throws {RangeError} if it would be too narrow for its words
+   */
+  async svg(options: Partial<FigureSaveOptions> = {}): Promise<string> {
+    const { drawing, paper } = await this.#draw(readOptions("svg", FigureSaveOptions, options), "text");
+    return svgDocument(drawing, paper);
   }
 
   /**
    * The whole figure as a PDF of one page, 96 pixels an inch: its text can be selected, the fonts are in the file, its
    * charts are shapes, its pictures are sharp pixels. Of slides the frame that is shown first.
+   *
+   * @throws {RangeError} if it would be too narrow for its words
    */
-  async pdf(): Promise<Uint8Array> {
-    return await pdfOf(await this.#drawText(), this.title);
+  async pdf(options: Partial<FigureSaveOptions> = {}): Promise<Uint8Array> {
+    const { drawing, paper } = await this.#draw(readOptions("pdf", FigureSaveOptions, options), "text");
+    return await pdfOf(drawing, this.title, paper);
   }
 
   /**
@@ -195,16 +222,30 @@ export class Figure extends Shown {
 
   /**
    * Writes the figure to a file: `.png` (as {@linkcode png}), `.svg`, `.pdf` (both for print, with text as text) or
-   * `.html` (a page of its own, interactive).
+   * `.html` (a page of its own, interactive). An `.svg` and a `.pdf` are as large on paper as the `.png`.
    *
-   * @throws {RangeError} if the path ends in none of these
+   * @example A column of a paper, and a slide
+   * ```ts
+   * import { activations, loadModel, photo } from "@convlens/convlens";
+   *
+   * const model = await loadModel("cifar-convnet");
+   * const maps = await activations(model, await photo("dog"), { layer: model.layers[0].name });
+   * const figure = maps.figure();
+   * const folder = await Deno.makeTempDir();
+   * await figure.save(`${folder}/column.png`, { width: "85mm", dpi: 300, title: false });
+   * await figure.save(`${folder}/slide.png`, { width: 1920, theme: "dark" });
+   * ```
+   *
+   * @throws {RangeError} if the path ends in none of these, an option's value does not fit or is of no use there
+   * @throws {TypeError} if an option is unknown
    */
-  async save(path: string | URL): Promise<void> {
+  async save(path: string | URL, options: Partial<FigureSaveOptions> = {}): Promise<void> {
+    const wanted = readOptions("save", FigureSaveOptions, options);
     const makers: Record<string, () => Promise<Uint8Array | string>> = {
-      ".png": () => this.png(),
-      ".svg": () => this.svg(),
-      ".pdf": () => this.pdf(),
-      ".html": () => this.#page(),
+      ".png": () => this.png(wanted),
+      ".svg": () => this.svg(wanted),
+      ".pdf": () => this.pdf(wanted),
+      ".html": () => this.#page(wanted),
     };
     const ending = String(path).match(/\.\w+$/)?.[0].toLowerCase() ?? "";
     if (!Object.hasOwn(makers, ending)) {
@@ -219,30 +260,59 @@ export class Figure extends Shown {
     await Deno.writeFile(path, typeof made === "string" ? new TextEncoder().encode(made) : made);
   }
 
-  async #page(): Promise<string> {
-    return `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="color-scheme" content="light dark">\n` +
+  async #page(options: FigureSaveOptions): Promise<string> {
+    const html = await this.html(options);
+    const ground = options.theme
+      ? `;background:${THEMES[options.theme].ground};color:${THEMES[options.theme].ink}`
+      : "";
+    return `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="color-scheme" content="${
+      options.theme ?? "light dark"
+    }">\n` +
       `<title>${escapeHtml(this.title)}</title>\n` +
-      `<body style="font-family:system-ui,sans-serif;margin:24px">\n${await this.html()}\n</body>\n</html>\n`;
+      `<body style="font-family:system-ui,sans-serif;margin:24px${ground}">\n${html}\n</body>\n</html>\n`;
   }
 
-  async #drawText(): Promise<Drawing> {
-    const type = asText(await typesetter());
-    return await this.#draw(type, async (block) => await block.still(type));
+  /** The figure in other columns, with another title, or without its words. */
+  #arranged({ columns, title = true, caption }: FigureSaveOptions): FigureParts & { title: string; caption: string } {
+    return {
+      title: title === true ? this.title : title || "",
+      caption: caption ? this.caption : "",
+      blocks: columns === undefined ? [...this.blocks] : inColumns(this.blocks, columns),
+    };
   }
 
-  /** The whole figure as a drawing; of slides the frame that is shown first. */
-  async #draw(type: Typesetter, still: (block: Live) => Promise<Drawing>): Promise<Drawing> {
-    const [pixels, live] = await Promise.all([
-      mapOf(pixelsWithin(this.blocks, true), this.#encode),
-      mapOf(liveWithin(this.blocks, true), still),
-    ]);
-    return drawFigure(type, this, { pixels, live });
+  /** The whole figure as a drawing, the pixels of a file to one of it and to an inch, and its width on paper. */
+  async #draw(
+    options: FigureSaveOptions,
+    words: "outlines" | "text",
+  ): Promise<{ drawing: Drawing; scale?: number; dpi?: number; paper?: number }> {
+    const { room, of } = printSize(options);
+    const sized = [options.width, options.scale, options.dpi].some((value) => value !== undefined);
+    const outlines = await typesetter();
+    const type = words === "text" ? asText(outlines) : outlines;
+    const theme = THEMES[options.theme ?? "light"];
+    const plain = words === "outlines" && theme === THEMES.light;
+    const draw: DrawOptions = {
+      type,
+      theme,
+      room,
+      encode: this.#encode,
+      still: async (block, room) =>
+        plain && room === undefined ? await this.#still(block) : await block.still(type, theme, room),
+      density: (width) => words === "text" ? Infinity : of(width).scale,
+    };
+    const drawing = await drawFigure(this.#arranged(options), draw);
+    if (!sized) return { drawing };
+    const { scale, dpi } = of(drawing.width);
+    return { drawing, scale, dpi, paper: drawing.width * scale / dpi * 96 };
   }
 
   /** A drawing with its words as outlines, made once. */
   readonly #still = (block: Live): Promise<Drawing> => {
     let made = this.#stills.get(block);
-    if (!made) this.#stills.set(block, made = typesetter().then((type) => block.still(type)));
+    if (!made) {
+      this.#stills.set(block, made = typesetter().then((type) => block.still(type, THEMES.light)));
+    }
     return made;
   };
 

@@ -9,7 +9,10 @@ import type { Live } from "./blocks.ts";
 import { scriptJson } from "../format.ts";
 import scripts from "../page/bundle.json" with { type: "json" };
 import type { GridData as PageGrid } from "../page/data.ts";
-import type { Pixels } from "./mosaic.ts";
+import { flatPixels, type Pixels } from "./mosaic.ts";
+import { rgbOf } from "../page/disc.ts";
+import type { Typesetter } from "./text.ts";
+import { type Theme, THEMES } from "./theme.ts";
 import { shrink, SPRITE_BUDGET, type Thumbnails } from "./sprites.ts";
 
 /** Images on a grid. */
@@ -32,10 +35,10 @@ const LARGEST = 48;
 const SIZES = [64, 48, 32, 24, 16, 12, 8];
 const LONGEST = 16_383;
 
-/** The images side by side, each of the same width in pixels; empty cells are white. */
-function lay({ rows, columns, cells, thumbnails: { side, data } }: GridData, tile: number): Pixels {
+/** The images side by side, each of the same width in pixels; empty cells have the colour of the ground. */
+function lay({ rows, columns, cells, thumbnails: { side, data } }: GridData, tile: number, { ground }: Theme): Pixels {
   const width = columns * tile;
-  const pixels = new Uint8Array(width * rows * tile * 3).fill(255);
+  const pixels = flatPixels(width * rows * tile, rgbOf(ground));
   const small = new Uint8Array(tile * tile * 3);
   for (let cell = 0; cell < rows * columns; cell++) {
     if (cells[cell] < 0) continue;
@@ -55,7 +58,7 @@ async function finePicture(grid: GridData): Promise<Uint8Array> {
   const sizes = [...new Set([Math.min(side, SIZES[0]), ...SIZES.filter((tile) => tile < side)])];
   for (const tile of sizes) {
     if (Math.max(rows, columns) * tile > LONGEST) continue;
-    const { data, width, height } = lay(grid, tile);
+    const { data, width, height } = lay(grid, tile, THEMES.light);
     const picture = await encodeWebp(data, width, height, { quality: 80 });
     if (picture.length <= SPRITE_BUDGET) return picture;
   }
@@ -69,8 +72,8 @@ async function finePicture(grid: GridData): Promise<Uint8Array> {
 export function gridBlock(grid: GridData): Live {
   const { rows, columns, cells, words, alt } = grid;
   const tile = Math.min(LARGEST, Math.max(LEAST, Math.floor(WIDTH / columns)));
-  const still = async () => {
-    const { data, width, height } = lay(grid, tile);
+  const still = async (_: Typesetter, theme: Theme) => {
+    const { data, width, height } = lay(grid, tile, theme);
     const png = await encodePng(data, width, height, 3, { level: 6 });
     return {
       width,

@@ -10,7 +10,7 @@ import type { Bars, Blend, Block, Chart, Live, Picture, Slides, Table } from "./
 import scripts from "../page/bundle.json" with { type: "json" };
 import type { BlendData, ChartHover, PictureHover, SlidesData } from "../page/data.ts";
 import type { Pixels } from "./mosaic.ts";
-import { composite, DEFAULT_OPACITY, leftText, startOf, whereText, within } from "./parts.ts";
+import { composite, DEFAULT_OPACITY, leftText, linesOf, startOf, whereText, within } from "./parts.ts";
 import { sheetHtml } from "./sheet.ts";
 import { packValues } from "./values.ts";
 
@@ -108,9 +108,11 @@ function innerHtml(block: Block, context: Context): string {
     case "sheet":
       return sheetHtml(block, (pixels) => dataUri(context.pixels.get(pixels)!));
     case "row":
-      return `<div style="display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start">${
-        block.blocks.map((child) => blockHtml(child, context)).join("\n")
-      }</div>`;
+      return linesOf(block).map((line, i) =>
+        `<div style="display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start${i > 0 ? ";margin-top:4px" : ""}">${
+          line.map((child) => blockHtml(child, context)).join("\n")
+        }</div>`
+      ).join("\n");
   }
 }
 

@@ -29,6 +29,8 @@ export interface TileGrid {
 export interface Mosaic {
   readonly pixels: Pixels;
   readonly grid: TileGrid;
+  /** The same tiles in so many columns, or laid out for a page of another width, in pixels. */
+  readonly lay: (page: { columns?: number; width?: number }) => Mosaic;
 }
 
 export interface MosaicOptions {
@@ -52,6 +54,9 @@ export interface MosaicOptions {
   maxHeight?: number;
 }
 
+/** The width of the page that figures are made for, and the height of a grid on it. */
+const PAGE = { width: 930, height: 460 };
+
 /** One tile is not narrower than this many pixels, unless the mosaic would be taller than {@linkcode TALLEST}. */
 const LEAST_TILE = 24;
 /** A mosaic that would be taller than this many pixels has smaller tiles; where even these are too many, it has fewer. */
@@ -59,15 +64,20 @@ const TALLEST = 10_000;
 /** One tile is not enlarged beyond this many pixels, and one cell of a tile not beyond that many. */
 const LARGEST_TILE = 240;
 const LARGEST_CELL = 40;
-const GUTTER = 1;
+/** Between tiles of large cells the gutter is this share of a cell, for it to be seen: from 1 pixel to so many. */
+const GUTTER_SHARE = 0.25;
+const WIDEST_GUTTER = 6;
 /** The gutter between tiles of a mean below {@linkcode LIGHT}, and between lighter ones. */
 const GUTTER_COLORS = { dark: [98, 108, 120], light: [24, 26, 30] };
 const LIGHT = 96;
 const OUTLINE_COLOR = [255, 138, 0];
 
+const gutterOf = (scale: number) => Math.max(1, Math.min(WIDEST_GUTTER, Math.round(scale * GUTTER_SHARE)));
+
 /** How tiles are arranged at one enlargement. */
 interface Layout {
   scale: number;
+  gutter: number;
   columns: number;
   rows: number;
 }
@@ -88,15 +98,18 @@ function evenColumns(count: number, most: number): number {
 }
 
 /** The largest enlargement that fits; a somewhat smaller one where that fills every place of the grid. */
-function layOut({ width, height, count, columns: fixed, maxWidth = 930, maxHeight = 460 }: MosaicOptions): Layout {
+function layOut(
+  { width, height, count, columns: fixed, maxWidth = PAGE.width, maxHeight = PAGE.height }: MosaicOptions,
+): Layout {
   const at = (scale: number): Layout & { fits: boolean } => {
-    const most = Math.max(1, Math.floor((maxWidth - GUTTER) / (width * scale + GUTTER)));
-    const columns = fixed ?? evenColumns(count, most);
+    const gutter = gutterOf(scale);
+    const most = Math.max(1, Math.floor((maxWidth - gutter) / (width * scale + gutter)));
+    const columns = fixed === undefined ? evenColumns(count, most) : Math.min(fixed, count);
     const rows = Math.ceil(count / columns);
-    const fits = columns * (width * scale + GUTTER) + GUTTER <= maxWidth &&
-      rows * (height * scale + GUTTER) + GUTTER <= maxHeight &&
+    const fits = columns * (width * scale + gutter) + gutter <= maxWidth &&
+      rows * (height * scale + gutter) + gutter <= maxHeight &&
       Math.max(width, height) * scale <= LARGEST_TILE;
-    return { scale, columns, rows, fits };
+    return { scale, gutter, columns, rows, fits };
   };
   const least = Math.max(1, Math.ceil(LEAST_TILE / width));
   const fitting = [];
@@ -104,7 +117,7 @@ function layOut({ width, height, count, columns: fixed, maxWidth = 930, maxHeigh
     if (at(scale).fits) fitting.push(at(scale));
   }
   let largest = fitting.at(-1) ?? at(least);
-  while (largest.scale > 1 && largest.rows * (height * largest.scale + GUTTER) > TALLEST) {
+  while (largest.scale > 1 && largest.rows * (height * largest.scale + largest.gutter) + largest.gutter - 1 > TALLEST) {
     largest = at(largest.scale - 1);
   }
   const full = fitting.findLast(({ columns, rows, scale }) =>
@@ -114,9 +127,10 @@ function layOut({ width, height, count, columns: fixed, maxWidth = 930, maxHeigh
 }
 
 /**
- * Lays tiles out in a grid with one gutter of one pixel (light between dark tiles, dark between light ones), enlarging
- * each cell by a whole factor, so that nothing is blurred and no tile is narrower than 24 pixels, unless there are too
- * many. Of more tiles than a picture can hold the first are drawn, and the grid says how many are left out.
+ * Lays tiles out in a grid with one gutter (of a pixel, more where cells are large; light between dark tiles, dark
+ * between light ones), enlarging each cell by a whole factor, so that nothing is blurred and no tile is narrower than 24
+ * pixels, unless there are too many. Of more tiles than a picture can hold the first are drawn, and the grid says how
+ * many are left out.
  *
  * @throws {RangeError} if there is no tile, or a tile has no cell
  */
@@ -127,21 +141,19 @@ export function mosaic(options: MosaicOptions): Mosaic {
       `A mosaic needs at least one tile with at least one cell: received ${options.count} of ${height}×${width}.`,
     );
   }
-  const { scale, columns, rows: allRows } = layOut(options);
-  const rows = Math.min(allRows, Math.max(1, Math.floor(TALLEST / (height * scale + GUTTER))));
+  const { scale, gutter, columns, rows: allRows } = layOut(options);
+  const rows = Math.min(allRows, Math.max(1, Math.floor((TALLEST - gutter + 1) / (height * scale + gutter))));
   const count = Math.min(options.count, rows * columns);
   const tileWidth = width * scale;
   const tileHeight = height * scale;
-  const fullWidth = columns * (tileWidth + GUTTER) + GUTTER;
-  const fullHeight = rows * (tileHeight + GUTTER) + GUTTER;
-  const data = new Uint8Array(fullWidth * fullHeight * 3);
+  const fullWidth = columns * (tileWidth + gutter) + gutter;
+  const fullHeight = rows * (tileHeight + gutter) + gutter;
   const tiles = Array.from({ length: count }, (_, index) => paint(index));
-  const gutter = GUTTER_COLORS[meanOf(tiles) < LIGHT ? "dark" : "light"];
-  for (let i = 0; i < data.length; i++) data[i] = gutter[i % 3];
+  const data = flatPixels(fullWidth * fullHeight, GUTTER_COLORS[meanOf(tiles) < LIGHT ? "dark" : "light"]);
 
   tiles.forEach((tile, index) => {
-    const left = GUTTER + (index % columns) * (tileWidth + GUTTER);
-    const top = GUTTER + Math.floor(index / columns) * (tileHeight + GUTTER);
+    const left = gutter + (index % columns) * (tileWidth + gutter);
+    const top = gutter + Math.floor(index / columns) * (tileHeight + gutter);
     if (tile.length !== width * height * 3) {
       throw new RangeError(`Tile ${index} has ${tile.length} bytes; wanted ${height}×${width}×3.`);
     }
@@ -161,36 +173,60 @@ export function mosaic(options: MosaicOptions): Mosaic {
     }
   });
   // Outlines last, in the gutter around a tile, so that they cover no cell.
+  const wide = Math.ceil(gutter / 2);
+  const fill = (left: number, top: number, width: number, height: number) => {
+    for (let y = top; y < top + height; y++) {
+      for (let x = left; x < left + width; x++) data.set(OUTLINE_COLOR, (y * fullWidth + x) * 3);
+    }
+  };
   for (let index = 0; index < count; index++) {
     if (!options.outlined?.(index)) continue;
-    const left = (index % columns) * (tileWidth + GUTTER);
-    const top = Math.floor(index / columns) * (tileHeight + GUTTER);
-    const dot = (x: number, y: number) => data.set(OUTLINE_COLOR, (y * fullWidth + x) * 3);
-    for (let x = left; x <= left + tileWidth + GUTTER; x++) {
-      dot(x, top);
-      dot(x, top + tileHeight + GUTTER);
-    }
-    for (let y = top; y <= top + tileHeight + GUTTER; y++) {
-      dot(left, y);
-      dot(left + tileWidth + GUTTER, y);
-    }
+    const left = gutter + (index % columns) * (tileWidth + gutter) - wide;
+    const top = gutter + Math.floor(index / columns) * (tileHeight + gutter) - wide;
+    const [across, down] = [tileWidth + 2 * wide, tileHeight + 2 * wide];
+    fill(left, top, across, wide);
+    fill(left, top + down - wide, across, wide);
+    fill(left, top, wide, down);
+    fill(left + across - wide, top, wide, down);
   }
   const empty = columns * rows - count;
   return {
     pixels: {
       data: empty === 0
         ? data
-        : cutCorner(data, fullWidth, fullHeight, empty * (tileWidth + GUTTER), tileHeight + GUTTER),
+        : cutCorner(data, fullWidth, fullHeight, empty * (tileWidth + gutter), tileHeight + gutter),
       width: fullWidth,
       height: fullHeight,
     },
     grid: {
       columns,
       tile: [tileWidth, tileHeight],
+      ...(gutter !== 1 && { gutter }),
       labels: Array.from({ length: count }, (_, i) => label(i)),
       ...(count < options.count && { left: options.count - count }),
     },
+    lay({ columns = options.columns, width: page = PAGE.width }) {
+      const { maxWidth = PAGE.width, maxHeight = PAGE.height } = options;
+      const wider = Math.max(1, page / PAGE.width);
+      return mosaic({
+        ...options,
+        columns,
+        maxWidth: Math.min(page, maxWidth * wider),
+        maxHeight: maxHeight * wider,
+      });
+    },
   };
+}
+
+/** So many pixels of one colour, as RGB. */
+export function flatPixels(count: number, color: readonly number[]): Uint8Array<ArrayBuffer> {
+  const data = new Uint8Array(count * 3);
+  for (let i = 0; i < data.length; i += 3) {
+    data[i] = color[0];
+    data[i + 1] = color[1];
+    data[i + 2] = color[2];
+  }
+  return data;
 }
 
 function meanOf(tiles: readonly Uint8Array[]): number {

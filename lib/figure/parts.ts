@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Blend, Block, Chart, Live, Slides } from "./blocks.ts";
+import type { Blend, Block, Chart, Live, Row, Slides } from "./blocks.ts";
 import type { Pixels, TileGrid } from "./mosaic.ts";
 
 /** How much of the upper picture of a blend is seen. */
@@ -51,12 +51,44 @@ export function startOf({ frames, start = frames.length - 1, label }: Slides): n
 export const leftText = ({ left = 0, labels }: TileGrid): string =>
   `The first ${labels.length} of ${labels.length + left} are drawn; ${left} are left out of this picture.`;
 
-/** Blocks in rows of `columns`. */
-export const inRows = (blocks: readonly Block[], columns: number): Block[] =>
-  Array.from({ length: Math.ceil(blocks.length / columns) }, (_, i) => ({
-    kind: "row",
-    blocks: blocks.slice(i * columns, (i + 1) * columns),
-  }));
+/** The blocks of a row, line by line. */
+export const linesOf = ({ blocks, columns = blocks.length }: Row): Block[][] =>
+  Array.from({ length: Math.ceil(blocks.length / columns) }, (_, i) => blocks.slice(i * columns, (i + 1) * columns));
+
+/**
+ * The blocks with so many tiles side by side in their grids; where there is no grid, so many blocks in their rows.
+ *
+ * @throws {RangeError} if there is neither
+ */
+export function inColumns(blocks: readonly Block[], columns: number): Block[] {
+  const all = [...within(blocks)];
+  const grids = all.some((block) => block.kind === "sheet" || (block.kind === "picture" && block.lay));
+  if (!grids && !all.some((block) => block.kind === "row" && block.blocks.length > 1)) {
+    throw new RangeError(
+      `columns: ${columns} finds nothing to arrange: this figure has no grid of pictures and none side by side. ` +
+        `Leave columns out.`,
+    );
+  }
+  const arrange = (block: Block): Block => {
+    switch (block.kind) {
+      case "picture":
+        return block.lay ? { ...block, ...block.lay({ columns }) } : block;
+      case "sheet":
+        return { ...block, columns };
+      case "row": {
+        const inner = block.blocks.map(arrange);
+        return grids || inner.length < 2
+          ? { ...block, blocks: inner }
+          : { ...block, blocks: inner, columns, unbroken: true };
+      }
+      case "slides":
+        return { ...block, frames: block.frames.map(({ label, block }) => ({ label, block: arrange(block) })) };
+      default:
+        return block;
+    }
+  };
+  return blocks.map(arrange);
+}
 
 /** Which frame of slides is seen, in words. */
 export function whereText({ label, frames }: Slides, index: number): string {
@@ -76,17 +108,12 @@ export function* within(blocks: Iterable<Block>, still = false): Generator<Block
 }
 
 /** The pixels that blocks are made of, each once. */
-export function pixelsWithin(blocks: Iterable<Block>, still: boolean): Set<Pixels> {
+export function pixelsWithin(blocks: Iterable<Block>): Set<Pixels> {
   const found = new Set<Pixels>();
-  for (const block of within(blocks, still)) {
-    if (block.kind === "picture") {
-      found.add(block.pixels);
-      if (!still) Object.values(block.marked ?? {}).forEach((pixels) => found.add(pixels));
-    }
+  for (const block of within(blocks)) {
+    if (block.kind === "picture") [block.pixels, ...Object.values(block.marked ?? {})].forEach((one) => found.add(one));
     if (block.kind === "sheet") block.tiles.forEach(({ pixels }) => found.add(pixels));
-    if (block.kind !== "blend") continue;
-    found.add(composite(block));
-    if (!still) found.add(block.below).add(block.above);
+    if (block.kind === "blend") [composite(block), block.below, block.above].forEach((one) => found.add(one));
   }
   return found;
 }
@@ -97,4 +124,9 @@ export function chartsWithin(blocks: Iterable<Block>): Chart[] {
 
 export function liveWithin(blocks: Iterable<Block>, still: boolean): Live[] {
   return [...within(blocks, still)].filter((block) => block.kind === "live");
+}
+
+/** Looks each key's value up at the same time. */
+export async function mapOf<K, V>(keys: Iterable<K>, valueOf: (key: K) => Promise<V>): Promise<Map<K, V>> {
+  return new Map(await Promise.all(Array.from(keys, async (key) => [key, await valueOf(key)] as const)));
 }

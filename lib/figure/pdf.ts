@@ -27,15 +27,16 @@ interface Document {
  *
  * @param drawing its text as `<text>`
  * @param title what viewers call the document
+ * @param width of the page in pixels, 96 to an inch
  */
-export async function pdfOf(drawing: Drawing, title: string): Promise<Uint8Array> {
+export async function pdfOf(drawing: Drawing, title: string, width = drawing.width): Promise<Uint8Array> {
   const [{ PDFDocument }, { default: toPdf }] = await Promise.all([import(PDFKIT), import(SVG_TO_PDFKIT)]) as [
     { PDFDocument: new (options: Record<string, unknown>) => Document },
     { default: (doc: Document, svg: string, x: number, y: number, options: Record<string, unknown>) => void },
   ];
   const regular = await fontBytes("regular");
   const doc = new PDFDocument({
-    size: [drawing.width * POINTS, drawing.height * POINTS],
+    size: [width * POINTS, drawing.height * width / drawing.width * POINTS],
     margin: 0,
     font: regular,
     info: { Title: title, Creator: "convlens" },
@@ -48,7 +49,7 @@ export async function pdfOf(drawing: Drawing, title: string): Promise<Uint8Array
   });
   doc.registerFont("regular", regular);
   doc.registerFont("bold", await fontBytes("bold"));
-  toPdf(doc, svgDocument(drawing), 0, 0, {
+  toPdf(doc, svgDocument(drawing, width), 0, 0, {
     fontCallback: (_family: string, bold: boolean) => bold ? "bold" : "regular",
     warningCallback: (warning: string) => {
       throw new Error(`This figure cannot be drawn as a PDF: ${warning}. Save it as .svg instead.`);

@@ -9,17 +9,16 @@ import type { SheetData } from "../page/data.ts";
 import type { Drawing, Sheet, SheetTile } from "./blocks.ts";
 import type { Pixels } from "./mosaic.ts";
 import type { Typesetter } from "./text.ts";
+import type { Theme } from "./theme.ts";
 
 /** A sheet is wrapped to this many pixels. */
 const WIDTH = 930;
 const GAP = 14;
 const OUTLINE = "#ff8a00";
-const INK = "#1a1a1a";
-const SOFT_INK = "#555555";
 /** The words' size in pixels, and from line to line. */
 const SIZE = 12;
 const LINE = 16;
-/** The first line of a tile may be broken into so many. */
+/** On a page the first line of a tile may be broken into so many. */
 const FIRST_LINES = 2;
 /** Room for the outline of the outermost tiles. */
 const EDGE = 3;
@@ -56,31 +55,43 @@ export function sheetHtml(sheet: Sheet, address: (pixels: Pixels) => string): st
   };
   const data: SheetData = { orders };
   const left = leftOfSheet(sheet);
-  return `<div class="convlens-sheet"><div style="display:grid;grid-template-columns:repeat(auto-fill,${side}px);` +
+  return `<div class="convlens-sheet"><div style="display:grid;grid-template-columns:repeat(${
+    sheet.columns ?? "auto-fill"
+  },${side}px);` +
     `gap:${GAP}px;max-width:${WIDTH}px;padding:4px 3px;font-size:${SIZE}px;line-height:${LINE}px;` +
     `font-variant-numeric:tabular-nums">${tiles.map(tile).join("\n")}</div>` +
     (left && `<div style="font-size:85%;opacity:.8">${left}</div>`) +
     (orders.length > 1 ? `<script type="application/json">${scriptJson(data)}</script>` : "") + `</div>`;
 }
 
-/** The sheet as a drawing; `address` gives the address of a picture. */
-export function drawSheet(type: Typesetter, sheet: Sheet, address: (pixels: Pixels) => string): Drawing {
+/** How a sheet is drawn. */
+export interface SheetDrawing {
+  /** Gives the address of a picture. */
+  address: (pixels: Pixels) => string;
+  theme: Theme;
+  /** The width of all. @default 930 */
+  room?: number;
+}
+
+/** The sheet as a drawing. */
+export function drawSheet(
+  type: Typesetter,
+  sheet: Sheet,
+  { address, theme, room = WIDTH }: SheetDrawing,
+): Drawing {
   const { side, tiles } = sheet;
-  const columns = Math.max(1, Math.min(tiles.length, Math.floor((WIDTH + GAP) / (side + GAP))));
+  const fitting = Math.max(1, Math.floor((room - 2 * EDGE + GAP) / (side + GAP)));
+  const columns = Math.min(tiles.length, sheet.columns ?? fitting);
   const parts: string[] = [];
-  /** The lines of a tile's words as they fit, the first of them broken where it must be. */
-  const fitted = ([first = "", ...others]: readonly string[]) => {
-    const broken = type.wrap(first, SIZE, side, "bold");
-    const rest = broken.slice(FIRST_LINES - 1).join(" ");
-    const bold = [...broken.slice(0, FIRST_LINES - 1), rest].filter(Boolean);
-    return [
-      ...bold.map((text) => ({ text, color: INK, weight: "bold" as const })),
-      ...others.map((text) => ({ text, color: SOFT_INK, weight: "regular" as const })),
-    ];
-  };
+  const broken = (lines: readonly string[]) =>
+    lines.flatMap((line, i) => {
+      const weight = i === 0 ? "bold" as const : "regular" as const;
+      const color = i === 0 ? theme.ink : theme.softInk;
+      return type.wrap(line, SIZE, side, weight).map((text) => ({ text, color, weight }));
+    });
   let top = EDGE;
   for (let start = 0; start < tiles.length; start += columns) {
-    const row = tiles.slice(start, start + columns).map((tile) => ({ ...tile, words: fitted(tile.lines) }));
+    const row = tiles.slice(start, start + columns).map((tile) => ({ ...tile, words: broken(tile.lines) }));
     const tall = tallest(tiles.slice(start, start + columns), side);
     row.forEach(({ pixels, words, outlined }, i) => {
       const [width, height] = shown(pixels, side);
@@ -93,14 +104,13 @@ export function drawSheet(type: Typesetter, sheet: Sheet, address: (pixels: Pixe
         parts.push(`<rect ${around} fill="none" stroke="${OUTLINE}" stroke-width="3"/>`);
       }
       words.forEach(({ text, color, weight }, j) => {
-        const fitting = type.clip(text, SIZE, side, weight);
-        parts.push(type.text(fitting, x, top + tall + 5 + j * LINE + SIZE, { size: SIZE, color, weight }));
+        parts.push(type.text(text, x, top + tall + 5 + j * LINE + SIZE, { size: SIZE, color, weight }));
       });
     });
     top += tall + 5 + row.reduce((most, { words }) => Math.max(most, words.length), 0) * LINE + GAP;
   }
   const left = leftOfSheet(sheet);
-  if (left) parts.push(type.text(left, EDGE, top + SIZE - 6, { size: SIZE, color: SOFT_INK }));
+  if (left) parts.push(type.text(left, EDGE, top + SIZE - 6, { size: SIZE, color: theme.softInk }));
   return {
     svg: parts.join(""),
     width: 2 * EDGE + columns * (side + GAP) - GAP,

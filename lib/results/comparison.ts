@@ -7,7 +7,6 @@
 import { type Attribution, AttributionFigureOptions, colorsText } from "./attribution.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure, Shown } from "../figure/figure.ts";
-import { inRows } from "../figure/parts.ts";
 import { brief } from "../format.ts";
 import { readOptions } from "../options.ts";
 
@@ -69,7 +68,7 @@ export class Comparison extends Shown {
     return new Figure({
       title,
       caption,
-      blocks: [...inRows(pictures, COLUMNS), ...inRows(blends, COLUMNS)],
+      blocks: [pictures, blends].map((blocks) => ({ kind: "row", columns: COLUMNS, blocks })),
       lines: this.results.map((result) => `${nameOf(result)}: ${result.summary()}`),
     });
   }

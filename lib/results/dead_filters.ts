@@ -107,7 +107,7 @@ export class DeadFilters extends Result<DeadFilterRow> {
   #strip(layer: DeadFilterLayer): Block {
     const rows = this.rows.filter((row) => row.layer === layer.layer);
     const { width, height } = TILE;
-    const { pixels, grid } = mosaic({
+    const strip = mosaic({
       width,
       height,
       count: rows.length,
@@ -135,8 +135,7 @@ export class DeadFilters extends Result<DeadFilterRow> {
       kind: "picture",
       heading: layer.layer,
       note: this.#note(layer),
-      pixels,
-      grid,
+      ...strip,
       alt: `How often each of the ${layer.channels} filters of layer ${layer.layer} of ${this.#names.model} fires, ` +
         `${layer.dead} of them never`,
     };

@@ -146,14 +146,12 @@ export class DeconvnetResult extends Attribution {
         alt: `The signal after ${step.layer} ${DONE[step.kind]} it`,
       };
     });
-    const rows: Block[] = [];
-    for (let i = 0; i < pictures.length; i += STEPS_IN_A_ROW) {
-      rows.push({ kind: "row", blocks: pictures.slice(i, i + STEPS_IN_A_ROW) });
-    }
     const left = maps.length - shown.length;
     const vectors = this.steps.length - maps.length;
-    rows[0] = {
-      ...rows[0],
+    return [{
+      kind: "row",
+      columns: STEPS_IN_A_ROW,
+      blocks: pictures,
       heading: "The way back",
       note: [
         "The greatest magnitude over the channels, each picture on its own scale; black is 0.",
@@ -161,8 +159,7 @@ export class DeconvnetResult extends Attribution {
         left ? `${left} of ${maps.length} steps are not drawn; result.steps holds all.` : "",
         vectors ? `Steps between dense layers (${vectors}) are not drawn.` : "",
       ].filter(Boolean).join(" "),
-    };
-    return rows;
+    }];
   }
 }
 

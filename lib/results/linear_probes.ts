@@ -89,12 +89,16 @@ export class LinearProbes extends Result<ProbeRow> {
       ].filter(Boolean).join(" "),
       blocks: [
         { kind: "row", blocks: [this.#chart(chance), mapLegend(this.labels)] },
-        ...chunks(this.rows.map((row, i) =>
-          smallMap({ points: this.embeddings[i], labels: this.labels }, {
-            heading: `${row.layer} · ${percent(row.accuracy)}`,
-            side: SIDE,
-          })
-        )).map((blocks) => ({ kind: "row" as const, blocks })),
+        {
+          kind: "row",
+          columns: 3,
+          blocks: this.rows.map((row, i) =>
+            smallMap({ points: this.embeddings[i], labels: this.labels }, {
+              heading: `${row.layer} · ${percent(row.accuracy)}`,
+              side: SIDE,
+            })
+          ),
+        },
       ],
       lines: this.rows.map(({ layer, accuracy, low, high }) =>
         `${percent(accuracy).padStart(7)}  (${percent(low)} to ${percent(high)})  ${layer}`
@@ -131,7 +135,3 @@ export class LinearProbes extends Result<ProbeRow> {
     };
   }
 }
-
-/** Three embeddings a row. */
-const chunks = <T>(all: T[]): T[][] =>
-  Array.from({ length: Math.ceil(all.length / 3) }, (_, i) => all.slice(3 * i, 3 * i + 3));

@@ -7,7 +7,6 @@
 import type { Curve } from "../data/records.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
-import { inRows } from "../figure/parts.ts";
 import { briefPercent, fixed } from "../format.ts";
 import type { Attribution } from "./attribution.ts";
 import { baselineWarning, CONTROL, remarksOn } from "./faithfulness.ts";
@@ -95,7 +94,7 @@ export class Report extends Result<ReportRow> {
       heading: this.rows[i].method,
     }));
     const all = [first.photo(), ...pictures];
-    const blocks = inRows(all, IN_A_ROW);
+    const blocks: Block[] = [{ kind: "row", columns: IN_A_ROW, blocks: all }];
     const shares = this.#shares();
     const columns = ["insertion ↑", "deletion ↓", "left ↓", "sanity check", ...shares ? ["missed ↓"] : []];
     const cells = this.rows.map(({ method, insertion, deletion, left, passed, missed }) => [

@@ -7,7 +7,6 @@
 import type { Likeness } from "../data/records.ts";
 import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
-import { inRows } from "../figure/parts.ts";
 import { fixed } from "../format.ts";
 import { type Attribution, flatMapOf } from "./attribution.ts";
 import { Result } from "./result.ts";
@@ -103,7 +102,7 @@ export class SanityCheck extends Result<SanityRow> {
       height: 280,
       alt: `Similarity of ${method} maps to the trained model's map as layers are randomised`,
     }];
-    blocks.push(...inRows(maps, IN_A_ROW));
+    blocks.push({ kind: "row", columns: IN_A_ROW, blocks: maps });
     return new Figure({ title, caption, blocks });
   }
 }

@@ -32,6 +32,9 @@ function build(options: Omit<MosaicOptions, "paint" | "label"> & { tiles: Uint8A
   return { ...made, width, height, depth, at, alpha };
 }
 
+/** A quarter of a cell, from 1 to 6 pixels. */
+const gutterAt = (scale: number) => Math.max(1, Math.min(6, Math.round(scale / 4)));
+
 const sizes = fc.record({
   width: fc.integer({ min: 1, max: 40 }),
   height: fc.integer({ min: 1, max: 40 }),
@@ -41,22 +44,23 @@ const sizes = fc.record({
 });
 
 describe("a mosaic of any size", () => {
-  test("holds each tile's pixels at the grid's place, each cell a square, behind a gutter of one pixel", () => {
+  test("holds each tile's pixels at the grid's place, each cell a square, behind a gutter that grows with the cell", () => {
     fc.assert(
       fc.property(sizes, ({ width, height, count, maxWidth, maxHeight }) => {
         const tiles = noise(width, height, count);
         const made = build({ width, height, count, maxWidth, maxHeight, tiles });
-        const { columns, tile: [tileWidth, tileHeight], labels } = made.grid;
+        const { columns, tile: [tileWidth, tileHeight], labels, gutter = 1 } = made.grid;
         const scale = tileWidth / width;
+        expect(gutter).toBe(gutterAt(scale));
         expect(Number.isInteger(scale)).toBe(true);
         expect(tileHeight).toBe(height * scale);
         expect(labels).toEqual(tiles.map((_, i) => `tile ${i}`));
         const rows = Math.ceil(count / columns);
-        expect(made.width).toBe(columns * (tileWidth + 1) + 1);
-        expect(made.height).toBe(rows * (tileHeight + 1) + 1);
+        expect(made.width).toBe(columns * (tileWidth + gutter) + gutter);
+        expect(made.height).toBe(rows * (tileHeight + gutter) + gutter);
         tiles.forEach((tile, index) => {
-          const left = (index % columns) * (tileWidth + 1) + 1;
-          const top = Math.floor(index / columns) * (tileHeight + 1) + 1;
+          const left = (index % columns) * (tileWidth + gutter) + gutter;
+          const top = Math.floor(index / columns) * (tileHeight + gutter) + gutter;
           // The four corners and the middle of the enlarged tile.
           for (const y of [0, tileHeight >> 1, tileHeight - 1]) {
             for (const x of [0, tileWidth >> 1, tileWidth - 1]) {
@@ -64,7 +68,14 @@ describe("a mosaic of any size", () => {
               same(made.at(left + x, top + y), Array.from(tile.subarray(from, from + 3)), left + x, top + y);
             }
           }
-          for (const [x, y] of [[left - 1, top], [left, top - 1], [left + tileWidth, top], [left, top + tileHeight]]) {
+          for (
+            const [x, y] of [
+              [left - gutter, top],
+              [left, top - 1],
+              [left + tileWidth + gutter - 1, top],
+              [left, top + tileHeight],
+            ]
+          ) {
             same(made.at(x, y), [98, 108, 120], x, y);
           }
         });
@@ -80,8 +91,9 @@ describe("a mosaic of any size", () => {
         if (made.grid.tile[0] < 24) {
           // Enlarged once more it would have been too tall; a grid has at least 60 % of the columns that fit.
           const scale = made.grid.tile[0] / width + 1;
-          const columns = Math.max(1, Math.floor((maxWidth - 1) / (width * scale + 1)));
-          expect(Math.ceil(count / Math.ceil(0.6 * columns)) * (height * scale + 1)).toBeGreaterThan(10_000);
+          const gutter = gutterAt(scale);
+          const columns = Math.max(1, Math.floor((maxWidth - gutter) / (width * scale + gutter)));
+          expect(Math.ceil(count / Math.ceil(0.6 * columns)) * (height * scale + gutter)).toBeGreaterThan(10_000);
         }
         if (made.width <= maxWidth) return;
         // Wider only where not even one tile at its least enlargement fits.
@@ -96,12 +108,12 @@ describe("a mosaic of any size", () => {
     fc.assert(
       fc.property(sizes, ({ width, height, count, maxWidth, maxHeight }) => {
         const made = build({ width, height, count, maxWidth, maxHeight, tiles: noise(width, height, count) });
-        const { columns, tile: [tileWidth, tileHeight] } = made.grid;
+        const { columns, tile: [tileWidth, tileHeight], gutter = 1 } = made.grid;
         const empty = columns * Math.ceil(count / columns) - count;
         expect(made.depth).toBe(empty ? 4 : 3);
         for (let y = 0; y < made.height; y += 3) {
           for (let x = 0; x < made.width; x += 3) {
-            const beyond = y >= made.height - tileHeight - 1 && x >= made.width - empty * (tileWidth + 1);
+            const beyond = y >= made.height - tileHeight - gutter && x >= made.width - empty * (tileWidth + gutter);
             same([made.alpha(x, y)], [beyond ? 0 : 255], x, y);
           }
         }
@@ -117,14 +129,15 @@ describe("a mosaic of any size", () => {
         const options = { width, height, count, maxWidth, maxHeight, tiles: noise(width, height, count) };
         const plain = build(options);
         const outlined = build({ ...options, outlined: (i) => i === chosen });
-        const { columns, tile: [tileWidth, tileHeight] } = plain.grid;
-        const left = (chosen % columns) * (tileWidth + 1);
-        const top = Math.floor(chosen / columns) * (tileHeight + 1);
+        const { columns, tile: [tileWidth, tileHeight], gutter = 1 } = plain.grid;
+        const left = gutter + (chosen % columns) * (tileWidth + gutter);
+        const top = gutter + Math.floor(chosen / columns) * (tileHeight + gutter);
+        const wide = Math.ceil(gutter / 2);
+        const within = (x: number, y: number, more: number) =>
+          x >= left - more && x < left + tileWidth + more && y >= top - more && y < top + tileHeight + more;
         for (let y = 0; y < plain.height; y++) {
           for (let x = 0; x < plain.width; x++) {
-            const inside = x >= left && x <= left + tileWidth + 1 && y >= top && y <= top + tileHeight + 1;
-            const edge = inside &&
-              (x === left || x === left + tileWidth + 1 || y === top || y === top + tileHeight + 1);
+            const edge = within(x, y, wide) && !within(x, y, 0);
             same(outlined.at(x, y), edge ? ORANGE : plain.at(x, y), x, y);
           }
         }
@@ -159,8 +172,26 @@ describe("the layout", () => {
     expect(grid(1, 5).grid.tile).toEqual([40, 40]);
   });
 
-  test("takes the columns that are asked for", () => {
+  test("takes the columns that are asked for, as far as there are tiles", () => {
     expect(grid(8, 10, { columns: 4 }).grid.columns).toBe(4);
+    expect(grid(8, 3, { columns: 4 }).grid.columns).toBe(3);
+  });
+
+  test("is made anew in other columns, or for a page of another width", () => {
+    const made = grid(16, 64);
+    expect(made.lay({ columns: 4 }).grid.columns).toBe(4);
+    const [narrow, wide] = [made.lay({ width: 300 }), made.lay({ width: 1860 })];
+    expect(narrow.pixels.width).toBeLessThanOrEqual(300);
+    expect(narrow.grid.columns).toBeLessThan(made.grid.columns);
+    expect(wide.grid.tile[0]).toBeGreaterThan(made.grid.tile[0]);
+    expect(wide.pixels.width).toBeLessThanOrEqual(1860);
+    expect(made.lay({}).pixels).toEqual(made.pixels);
+    // What was set before holds on.
+    expect(grid(16, 64, { columns: 8 }).lay({ width: 300 }).grid.columns).toBe(8);
+  });
+
+  test("sets filters of 3×3 apart by a gutter that is seen", () => {
+    for (const count of [12, 64]) expect(grid(3, count).grid.gutter).toBeGreaterThanOrEqual(2);
   });
 
   test("draws dark lines between light tiles", () => {

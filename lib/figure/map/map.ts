@@ -150,7 +150,7 @@ export function mapBlock(all: MapData, { title, heading }: { title: string; head
       columns[0] ? `, coloured by ${columns[0].name}` : ""
     }`,
     className: "convlens-map",
-    still: (type) => drawMap(type, points, columns[0], { background, view }),
+    still: (type, theme) => drawMap(type, points, columns[0], { background, view, theme }),
     plotly: count > PLOTLY_POINTS ? undefined : () => plotlyFigure(title, points, columns[0], ids),
     async html() {
       const sprites = thumbnails && await encodeSprites(thumbnails, count, { budget });
@@ -183,7 +183,7 @@ export function mapLegend(labels: readonly string[]): Live {
     kind: "live",
     alt: `The colours of ${column.kind === "classes" ? column.names.join(", ") : "the labels"}`,
     className: "convlens-map-legend",
-    still: (type) => drawLegend(type, column),
+    still: (type, theme) => drawLegend(type, column, theme),
     html: () => Promise.resolve(""),
   };
 }
@@ -204,7 +204,7 @@ export function smallMap(
     heading,
     alt: `A map of ${points.count.toLocaleString("en")} points at ${heading}`,
     className: "convlens-small-map",
-    still: (type) => drawMap(type, points, column, { side, legend: false }),
+    still: (type, theme) => drawMap(type, points, column, { side, legend: false, theme }),
     html: () => Promise.resolve(""),
   };
 }

@@ -9,23 +9,20 @@ import { type FlatPoints, type MapColumn, type MapPoints, SHADES, shapeOf } from
 import { brief } from "../../format.ts";
 import { type Canvas, disc, rgbOf } from "../../page/disc.ts";
 import { bestView, HAZE, project, RAISED, type SpacePoints, type View } from "../../page/view.ts";
+import { flatPixels } from "../mosaic.ts";
 import type { Typesetter } from "../text.ts";
+import { type Theme, THEMES } from "../theme.ts";
 
 export { STEADY_VIEW } from "../../page/view.ts";
 
 const SIDE = 560;
 const LEGEND = 170;
-const INK = "#1a1a1a";
-const SOFT_INK = "#555555";
 /** Pixels of the drawing to one of the page. */
 const FINE = 2;
 /** What a point without a colour of its own is painted in. */
 const PLAIN = [63, 144, 218];
-const WHITE = [255, 255, 255];
 /** How opaque the points of the background are. */
 const PALE = 0.2;
-/** What lies on a background is ringed in this colour. */
-const DARK = [26, 26, 26];
 /** Dots of this radius or more may have a rim, so wide, in pixels of the drawing. */
 const RIMMED = 4;
 const RIM = 1.2;
@@ -96,22 +93,33 @@ function* mixed(count: number): Generator<number> {
   for (let n = 0, i = 0; n < count; n++, i = (i + step) % count) yield i;
 }
 
-/** The points as pixels on white. */
-function paint(dots: Dots, column: MapColumn | undefined, { side, background }: { side: number; background: number }) {
-  const pixels = new Uint8Array(side * side * 3).fill(255);
-  const colors = column && { of: column.color, table: column.palette.map(rgbOf) };
+/** A colour of a palette, as it is seen on the theme's ground. */
+const lifted = (color: readonly number[], { lift }: Theme) => color.map((value) => value + lift * (255 - value));
+const liftedHex = (color: string, theme: Theme) =>
+  `#${lifted(rgbOf(color), theme).map((value) => Math.round(value).toString(16).padStart(2, "0")).join("")}`;
+
+/** The points as pixels. What lies on a background is ringed in the colour of ink. */
+function paint(
+  dots: Dots,
+  column: MapColumn | undefined,
+  { side, background, theme }: { side: number; background: number; theme: Theme },
+) {
+  const [ground, ink] = [rgbOf(theme.ground), rgbOf(theme.ink)];
+  const pixels = flatPixels(side * side, ground);
+  const colors = column && { of: column.color, table: column.palette.map((color) => lifted(rgbOf(color), theme)) };
+  const plain = lifted(PLAIN, theme);
   const canvas: Canvas = { bytes: pixels, width: side, height: side, depth: 3 };
   const one = (i: number) => {
-    const color = colors ? colors.table[colors.of[i]] : PLAIN;
+    const color = colors ? colors.table[colors.of[i]] : plain;
     const pale = i < background;
     const raised = background > 0 && !pale;
     const radius = dots.radius[i] * (raised ? RAISED : 1);
     const square = column?.kind === "classes" && shapeOf(column.color[i]) === "square";
     const paintOne = (color: readonly number[], radius: number, opacity: number) =>
       disc(canvas, dots.x[i], dots.y[i], radius, color, opacity, square);
-    if (raised) paintOne(DARK, radius + RIM, 1);
-    else if (dots.rims && radius >= RIMMED && !pale) paintOne(WHITE, radius + RIM, 0.8);
-    const hazy = color.map((value) => value + dots.haze[i] * (255 - value));
+    if (raised) paintOne(ink, radius + RIM, 1);
+    else if (dots.rims && radius >= RIMMED && !pale) paintOne(ground, radius + RIM, 0.8);
+    const hazy = color.map((value, c) => value + dots.haze[i] * (ground[c] - value));
     paintOne(hazy, radius, pale ? PALE : raised ? 1 : dots.opacity);
   };
   const order = [...dots.order];
@@ -124,14 +132,15 @@ function gcd(a: number, b: number): number {
   return b === 0 ? a : gcd(b, a % b);
 }
 
-function legendSvg(type: Typesetter, column: MapColumn, left: number): string {
+function legendSvg(type: Typesetter, column: MapColumn, left: number, theme: Theme): string {
   const title = type.clip(column.name, 13, LEGEND, "bold");
-  const words = (text: string, x: number, y: number, size = 12, color = INK) => type.text(text, x, y, { size, color });
-  const parts = [type.text(title, left, 22, { size: 13, color: INK, weight: "bold" })];
+  const words = (text: string, x: number, y: number, size = 12, color = theme.ink) =>
+    type.text(text, x, y, { size, color });
+  const parts = [type.text(title, left, 22, { size: 13, color: theme.ink, weight: "bold" })];
   if (column.kind === "classes") {
     column.names.forEach((name, i) => {
       const y = 44 + i * 20;
-      const color = column.palette[i];
+      const color = liftedHex(column.palette[i], theme);
       parts.push(
         shapeOf(i) === "square"
           ? `<rect x="${left + 1}" y="${y - 9}" width="9" height="9" fill="${color}"/>`
@@ -140,7 +149,7 @@ function legendSvg(type: Typesetter, column: MapColumn, left: number): string {
       const counted = column.counts[i].toLocaleString("en");
       const clipped = type.clip(name, 12, LEGEND - 30 - type.measure(counted, 11));
       parts.push(words(clipped, left + 18, y));
-      parts.push(words(counted, left + 24 + type.measure(clipped, 12), y, 11, SOFT_INK));
+      parts.push(words(counted, left + 24 + type.measure(clipped, 12), y, 11, theme.softInk));
     });
   } else {
     const { palette, low, high } = column;
@@ -150,13 +159,13 @@ function legendSvg(type: Typesetter, column: MapColumn, left: number): string {
       const step = tall / shades.length;
       const y = 36 + tall - (i + 1) * step;
       parts.push(
-        `<rect x="${left}" y="${y}" width="14" height="${step}" fill="${color}"/>`,
+        `<rect x="${left}" y="${y}" width="14" height="${step}" fill="${liftedHex(color, theme)}"/>`,
       );
     });
     parts.push(words(brief(high), left + 20, 46));
     if (palette.length > SHADES) {
       const y = 36 + tall + 30;
-      parts.push(`<circle cx="${left + 7}" cy="${y - 4.5}" r="5" fill="${palette[SHADES]}"/>`);
+      parts.push(`<circle cx="${left + 7}" cy="${y - 4.5}" r="5" fill="${liftedHex(palette[SHADES], theme)}"/>`);
       parts.push(words("no number", left + 20, y));
     }
     parts.push(words(brief(low), left + 20, 36 + tall));
@@ -165,19 +174,25 @@ function legendSvg(type: Typesetter, column: MapColumn, left: number): string {
 }
 
 /** Draws a legend alone. */
-export function drawLegend(type: Typesetter, column: MapColumn): { svg: string; width: number; height: number } {
+export function drawLegend(
+  type: Typesetter,
+  column: MapColumn,
+  theme: Theme = THEMES.light,
+): { svg: string; width: number; height: number } {
   const width = LEGEND + 24;
   const height = column.kind === "classes" ? 50 + column.names.length * 20 : 270;
   return {
     width,
     height,
-    svg: `<rect width="${width}" height="${height}" rx="4" fill="#ffffff"/>${legendSvg(type, column, 16)}`,
+    svg: `<rect width="${width}" height="${height}" rx="4" fill="${theme.ground}"/>${
+      legendSvg(type, column, 16, theme)
+    }`,
   };
 }
 
 /** Around a map that is shown beside others. */
-const frame = (side: number) =>
-  `<rect x="0.5" y="0.5" width="${side - 1}" height="${side - 1}" rx="3" fill="none" stroke="#dfe3e8"/>`;
+const frame = (side: number, theme: Theme) =>
+  `<rect x="0.5" y="0.5" width="${side - 1}" height="${side - 1}" rx="3" fill="none" stroke="${theme.faint}"/>`;
 
 /** How a map is drawn. */
 export interface DrawMapOptions {
@@ -189,29 +204,32 @@ export interface DrawMapOptions {
   background?: number;
   /** From where points in space are seen. @default where they hide one another least */
   view?: View;
+  /** @default light */
+  theme?: Theme;
 }
 
-/** Draws a map, coloured by a column, on white. */
+/** Draws a map, coloured by a column. */
 export async function drawMap(
   type: Typesetter,
   points: MapPoints,
   column: MapColumn | undefined,
-  { side = SIDE, legend = true, background = 0, view }: DrawMapOptions = {},
+  { side = SIDE, legend = true, background = 0, view, theme = THEMES.light }: DrawMapOptions = {},
 ): Promise<{ svg: string; width: number; height: number }> {
   const dot = dotSize(points.count) * Math.max(0.5, side / SIDE);
   const fine = side * FINE;
   const size = { side: fine, dot, margin: legend ? MARGIN : IN_FRAME };
   const dots = points.kind === "flat" ? flatDots(points, size) : spaceDots(points, view ?? bestView(points), size);
-  const png = await encodePng(paint(dots, column, { side: fine, background }), fine, fine, 3);
-  const beside = column && legend ? drawLegend(type, column) : { svg: "", width: 0, height: 0 };
+  const png = await encodePng(paint(dots, column, { side: fine, background, theme }), fine, fine, 3);
+  const beside = column && legend ? drawLegend(type, column, theme) : { svg: "", width: 0, height: 0 };
   const width = side + beside.width;
   const height = Math.max(side, beside.height);
   return {
     width,
     height,
-    svg: `<rect width="${width}" height="${height}" rx="4" fill="#ffffff"/><image width="${side}" height="${side}" ` +
+    svg:
+      `<rect width="${width}" height="${height}" rx="4" fill="${theme.ground}"/><image width="${side}" height="${side}" ` +
       `href="data:image/png;base64,${png.toBase64()}"/>${
-        legend ? "" : frame(side)
+        legend ? "" : frame(side, theme)
       }<g transform="translate(${side} 0)">${beside.svg}</g>`,
   };
 }
