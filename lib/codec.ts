@@ -4,10 +4,15 @@
  * @module
  */
 
+import { promisify } from "node:util";
+import { crc32, deflate } from "node:zlib";
 import { flawOf, isAnimatedPng, isRead, kindOfFile } from "./image_file.ts";
 
 /** The most pixels that {@linkcode decodeBytes} takes on: 100 megapixels, which are 1.2 GB as floats. */
 export const MAX_PIXELS = 100_000_000;
+
+/** The longest side of a WebP. */
+export const LONGEST_WEBP = 16_383;
 
 /** An image that cannot be read, with the reason and the remedy. */
 export class ImageError extends Error {
@@ -108,12 +113,78 @@ export async function decodeBytes(
   return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width: info.width, height: info.height };
 }
 
+/** What there may be at most in the palette of a PNG. */
+const MOST_COLORS = 256;
+/** Pictures of no more colours are no photos: the palette of a map, and those of gutters and outlines. */
+const FEW_COLORS = 300;
+
+/** Pixels as places in a list of all their colours; `null` where these are more than {@linkcode FEW_COLORS}. */
+function indexed(pixels: ArrayLike<number>, count: number, channels: 3 | 4) {
+  // A hash table of colours, with a place for each that is met.
+  const slots = 1024;
+  const places = new Int16Array(slots).fill(-1);
+  const colors: number[] = [];
+  const indices = new Uint16Array(count);
+  for (let i = 0, at = 0; i < count; i++, at += channels) {
+    const alpha = channels === 4 ? pixels[at + 3] : 255;
+    const color = (pixels[at] << 24 | pixels[at + 1] << 16 | pixels[at + 2] << 8 | alpha) >>> 0;
+    let slot = (Math.imul(color, 0x9e3779b1) >>> 16) % slots;
+    while (places[slot] >= 0 && colors[places[slot]] !== color) slot = (slot + 1) % slots;
+    if (places[slot] < 0) {
+      if (colors.length === FEW_COLORS) return null;
+      places[slot] = colors.push(color) - 1;
+    }
+    indices[i] = places[slot];
+  }
+  return { indices, colors };
+}
+
+/** A PNG with a palette. Sharp's own changes colours a little; here each pixel keeps its own. */
+async function indexedPng(
+  { indices, colors }: { indices: Uint16Array; colors: number[] },
+  width: number,
+  height: number,
+  level: number,
+): Promise<Uint8Array> {
+  const chunk = (type: string, data: Uint8Array) => {
+    const made = new Uint8Array(data.length + 12);
+    made.set(new TextEncoder().encode(type), 4);
+    made.set(data, 8);
+    const view = new DataView(made.buffer);
+    view.setUint32(0, data.length);
+    view.setUint32(data.length + 8, crc32(made.subarray(4, data.length + 8)));
+    return made;
+  };
+  const head = new Uint8Array(13);
+  const view = new DataView(head.buffer);
+  view.setUint32(0, width);
+  view.setUint32(4, height);
+  head.set([8, 3, 0, 0, 0], 8);
+  const lines = new Uint8Array((width + 1) * height);
+  for (let y = 0; y < height; y++) lines.set(indices.subarray(y * width, (y + 1) * width), y * (width + 1) + 1);
+  const palette = new Uint8Array(colors.length * 3);
+  colors.forEach((color, i) => palette.set([color >>> 24, color >>> 16, color >>> 8], i * 3));
+  const alphas = Uint8Array.from(colors);
+  const chunks = [
+    Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
+    chunk("IHDR", head),
+    chunk("PLTE", palette),
+    ...(alphas.some((alpha) => alpha < 255) ? [chunk("tRNS", alphas)] : []),
+    chunk("IDAT", await promisify(deflate)(lines, { level })),
+    chunk("IEND", new Uint8Array()),
+  ];
+  const png = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  chunks.reduce((at, bytes) => (png.set(bytes, at), at + bytes.length), 0);
+  return png;
+}
+
 /**
- * Encodes 8-bit pixels as a PNG.
+ * Encodes 8-bit pixels as a PNG, none of which is changed.
  *
  * @param pixels row by row, channel by channel
  * @param channels 1 for grey, 3 for RGB, 4 for RGB with alpha
  * @param options.level compression from 0 (none) to 9 (slowest) @default 2
+ * @param options.palette whether the file has a palette, where the colours are at most 256 @default false
  * @throws {RangeError} if the pixels do not fill the size
  */
 export async function encodePng(
@@ -121,7 +192,7 @@ export async function encodePng(
   width: number,
   height: number,
   channels: 1 | 3 | 4,
-  { level = 2 }: { level?: number } = {},
+  { level = 2, palette = false }: { level?: number; palette?: boolean } = {},
 ): Promise<Uint8Array> {
   if (!(width >= 1 && height >= 1) || pixels.length !== width * height * channels) {
     throw new RangeError(
@@ -129,6 +200,8 @@ export async function encodePng(
         `and at least one pixel: received ${pixels.length}.`,
     );
   }
+  const few = !palette || channels === 1 ? null : indexed(pixels, width * height, channels);
+  if (few && few.colors.length <= MOST_COLORS) return await indexedPng(few, width, height, level);
   const sharp = await loadSharp();
   const png = await sharp(pixels, { raw: { width, height, channels }, limitInputPixels: false })
     .toColourspace(channels === 1 ? "b-w" : "srgb")
@@ -138,26 +211,65 @@ export async function encodePng(
 }
 
 /**
- * Encodes 8-bit RGB pixels as a lossy WebP, for pictures whose size counts.
+ * Encodes 8-bit pixels as a lossy WebP, for photos.
  *
+ * @param channels 3 for RGB, 4 for RGB with alpha @default 3
  * @param options.quality from 1 to 100 @default 75
- * @throws {RangeError} if the pixels do not fill the size, or a side is longer than WebP's 16383
+ * @throws {RangeError} if the pixels do not fill the size, or a side is longer than WebP's {@linkcode LONGEST_WEBP}
  */
 export async function encodeWebp(
   pixels: Uint8Array | Uint8ClampedArray,
   width: number,
   height: number,
-  { quality = 75 }: { quality?: number } = {},
+  { quality = 75, channels = 3 }: { quality?: number; channels?: 3 | 4 } = {},
 ): Promise<Uint8Array> {
-  if (!(width >= 1 && height >= 1 && width < 16384 && height < 16384) || pixels.length !== width * height * 3) {
+  const fits = Math.min(width, height) >= 1 && Math.max(width, height) <= LONGEST_WEBP;
+  if (!fits || pixels.length !== width * height * channels) {
     throw new RangeError(
-      `A WebP of ${width} × ${height} pixels takes ${width * height * 3} bytes, and sides of 1 to 16383 pixels: ` +
-        `received ${pixels.length}.`,
+      `A WebP of ${width} × ${height} pixels takes ${width * height * channels} bytes, and sides of 1 to ` +
+        `${LONGEST_WEBP} pixels: received ${pixels.length}.`,
     );
   }
   const sharp = await loadSharp();
-  const webp = await sharp(pixels, { raw: { width, height, channels: 3 } }).webp({ quality, effort: 2 }).toBuffer();
+  const webp = await sharp(pixels, { raw: { width, height, channels } })
+    .webp({ quality, effort: 2 })
+    .toBuffer();
   return new Uint8Array(webp.buffer, webp.byteOffset, webp.byteLength);
+}
+
+/** So few pixels are small in any way. */
+const FEW_PIXELS = 1000;
+/** What a picture of few colours may take before it gets fewer of them. */
+const EXACT = 100_000;
+/** A photo is no WebP that takes more than this share of its PNG. */
+const WORTH = 0.7;
+
+/**
+ * Encodes 8-bit pixels for a page, where size counts. A photo becomes a WebP. A map, or another picture of few colours,
+ * becomes a PNG, and of those that would take more than 100 kB one of fewer shades: a lossy WebP would mix neighbouring
+ * colours, and with them the signs of a map.
+ *
+ * @param channels 3 for RGB, 4 for RGB with alpha
+ */
+export async function encodeForPage(
+  pixels: Uint8Array,
+  width: number,
+  height: number,
+  channels: 3 | 4,
+): Promise<Uint8Array> {
+  if (width * height <= FEW_PIXELS) return await encodePng(pixels, width, height, channels);
+  const few = indexed(pixels, width * height, channels);
+  const exact = await encodePng(pixels, width, height, channels, { level: 6, palette: true });
+  if (!few && Math.max(width, height) <= LONGEST_WEBP) {
+    const webp = await encodeWebp(pixels, width, height, { quality: 85, channels });
+    return webp.length < WORTH * exact.length ? webp : exact;
+  }
+  if (exact.length <= EXACT) return exact;
+  const sharp = await loadSharp();
+  const png = await sharp(pixels, { raw: { width, height, channels }, limitInputPixels: false })
+    .png({ palette: true, quality: 80, dither: 0, compressionLevel: 9, effort: 1 })
+    .toBuffer();
+  return png.length < exact.length ? new Uint8Array(png.buffer, png.byteOffset, png.byteLength) : exact;
 }
 
 /**
@@ -165,19 +277,24 @@ export async function encodeWebp(
  *
  * @param options.width the width of the PNG in pixels @default the drawing's own
  * @param options.dpi pixels to an inch, as the PNG says (in its chunk pHYs, pixels to a metre) @default 72
+ * @param options.small the PNG may have 256 colours of those that it needs, dithered, where that makes it smaller: for
+ * photos, which take a third then @default false
  */
 export async function renderSvg(
   svg: string,
-  { width, dpi }: { width?: number; dpi?: number } = {},
+  { width, dpi, small = false }: { width?: number; dpi?: number; small?: boolean } = {},
 ): Promise<Uint8Array> {
   const sharp = await loadSharp();
   const source = new TextEncoder().encode(svg);
   const own = await sharp(source, { unlimited: true }).metadata();
   // Drawn at the density that gives this width, rather than drawn small and then enlarged.
   const density = width === undefined ? 72 : Math.min(100_000, Math.max(1, 72 * width / own.width));
-  const drawn = sharp(source, { density, unlimited: true })
-    .resize({ width })
-    .png({ compressionLevel: 6, adaptiveFiltering: false });
-  const png = await (dpi === undefined ? drawn : drawn.withDensity(dpi)).toBuffer();
+  const drawn = sharp(source, { density, unlimited: true }).resize({ width });
+  if (dpi !== undefined) drawn.withDensity(dpi);
+  const made = await Promise.all([
+    drawn.clone().png({ compressionLevel: small ? 9 : 6, adaptiveFiltering: false }).toBuffer(),
+    ...small ? [drawn.clone().png({ compressionLevel: 9, palette: true, quality: 90, effort: 1 }).toBuffer()] : [],
+  ]);
+  const png = made.reduce((least, next) => next.length < least.length ? next : least);
   return new Uint8Array(png.buffer, png.byteOffset, png.byteLength);
 }

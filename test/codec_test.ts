@@ -1,7 +1,7 @@
 import { deflateSync } from "node:zlib";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { encodePng, ImageError, renderSvg } from "../lib/codec.ts";
+import { encodeForPage, encodePng, ImageError, renderSvg } from "../lib/codec.ts";
 import { decode } from "./decode.ts";
 import {
   chunk,
@@ -226,6 +226,63 @@ describe("encodePng", () => {
   it("refuses pixels that do not fill the size", async () => {
     await expect(encodePng(new Uint8Array(11), 2, 2, 3)).rejects.toThrow(/takes 12 bytes.*received 11/);
     await expect(encodePng(new Uint8Array(0), 0, 0, 3)).rejects.toThrow(RangeError);
+  });
+});
+
+describe("pictures for a page", () => {
+  const pixelsOf = async (file: Uint8Array) => Array.from(await sharp(file).raw().toBuffer());
+  const kindOf = (file: Uint8Array) => file[0] === 0x89 ? "PNG" : new TextDecoder().decode(file.subarray(8, 12));
+  /** Noise without order in so many shades of orange on the left, and of blue on the right. */
+  const signedMap = (side: number, shades: number) => {
+    const pixels = new Uint8Array(side * side * 3);
+    let state = 1;
+    for (let i = 0; i < side * side; i++) {
+      state = Math.imul(state, 1664525) + 1013904223 >>> 0;
+      const shade = Math.floor((state >>> 16) % shades * (256 / shades));
+      pixels.set(i % side < side / 2 ? [shade, shade >> 1, 0] : [0, shade >> 1, shade], i * 3);
+    }
+    return pixels;
+  };
+
+  it("with a palette keep each pixel, and how much is seen of it", async () => {
+    for (const shades of [1, 2, 128]) {
+      const rgb = signedMap(40, shades);
+      const file = await encodePng(rgb, 40, 40, 3, { palette: true });
+      expect(file[25]).toBe(3);
+      expect(await pixelsOf(file)).toEqual(Array.from(rgb));
+    }
+    const rgba = Uint8Array.from({ length: 64 * 4 }, (_, i) => [200, 10, 0, i % 12 * 20][i % 4]);
+    expect(await pixelsOf(await encodePng(rgba, 16, 4, 4, { palette: true }))).toEqual(Array.from(rgba));
+  });
+
+  it("with more colours than a palette holds keep each pixel, too", async () => {
+    const rgb = waves(20, 20);
+    expect(await pixelsOf(await encodePng(rgb, 20, 20, 3, { palette: true }))).toEqual(Array.from(rgb));
+  });
+
+  it("are WebP of photos, near to them and much smaller", async () => {
+    const rgb = Uint8Array.from({ length: 120 * 90 * 3 }, (_, i) => {
+      const [x, y] = [Math.floor(i / 3) % 120, Math.floor(i / 360)];
+      return 128 + 60 * Math.sin(x / (5 + i % 3)) + 50 * Math.cos(y / 7 + x / 30);
+    });
+    const file = await encodeForPage(rgb, 120, 90, 3);
+    expect(kindOf(file)).toBe("WEBP");
+    expect(file.length).toBeLessThan((await encodePng(rgb, 120, 90, 3, { level: 9 })).length / 2);
+    const shown = await pixelsOf(file);
+    expect(rgb.reduce((sum, value, i) => sum + Math.abs(value - shown[i]), 0) / rgb.length).toBeLessThan(3);
+  });
+
+  it("are exact of maps, and of large maps have fewer shades of the same colours", async () => {
+    const small = signedMap(100, 128);
+    const exact = await encodeForPage(small, 100, 100, 3);
+    expect([kindOf(exact), await pixelsOf(exact)]).toEqual(["PNG", Array.from(small)]);
+    const large = signedMap(400, 128);
+    const file = await encodeForPage(large, 400, 400, 3);
+    expect(kindOf(file)).toBe("PNG");
+    expect(file.length).toBeLessThan(0.9 * (await encodePng(large, 400, 400, 3, { palette: true, level: 6 })).length);
+    const shown = await pixelsOf(file);
+    // Beside an edge between signs, neither has taken on anything of the other.
+    for (let i = 0; i < large.length; i++) expect(Math.abs(shown[i] - large[i])).toBeLessThan(16);
   });
 });
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { encodePng, renderSvg } from "../codec.ts";
+import { encodeForPage, encodePng, renderSvg } from "../codec.ts";
 import type { Block, Chart, Drawing, Live } from "./blocks.ts";
 import { drawChart } from "./chart.ts";
 import { drawFigure, type DrawOptions, svgDocument } from "./draw.ts";
@@ -40,19 +40,21 @@ export interface FigureParts {
   text?: string;
 }
 
+const depthOf = ({ data, width, height }: Pixels) => data.length === width * height * 4 ? 4 : 3;
+
 /** Pixels of a chart to one of the page, for it to be crisp on fine screens. */
 const FINE = 2;
 
 async function chartImage(chart: Chart, theme: Theme): Promise<ChartImage> {
   const drawn = drawChart(await typesetter(), chart, theme);
-  const png = await renderSvg(svgDocument(drawn), { width: drawn.width * FINE });
+  const png = await renderSvg(svgDocument(drawn), { width: drawn.width * FINE, small: true });
   return { png, width: drawn.width, height: drawn.height, hover: drawn.hover };
 }
 
 async function liveImage(block: Live, still: Drawing): Promise<LiveImage> {
   const { width, height } = still;
   const [png, html] = await Promise.all([
-    renderSvg(svgDocument(still), { width: width * (block.fine ?? FINE) }),
+    renderSvg(svgDocument(still), { width: width * (block.fine ?? FINE), small: true }),
     block.html(),
   ]);
   return { png, width, height, html };
@@ -161,7 +163,10 @@ export class Figure extends Shown {
     }
     const figure = this.#arranged(wanted);
     const [pixels, charts, live] = await Promise.all([
-      mapOf(pixelsWithin(figure.blocks), this.#encode),
+      mapOf(
+        pixelsWithin(figure.blocks),
+        (pixels) => encodeForPage(pixels.data, pixels.width, pixels.height, depthOf(pixels)),
+      ),
       mapOf(chartsWithin(figure.blocks), (chart) => chartImage(chart, THEMES[theme])),
       mapOf(liveWithin(figure.blocks, false), async (block) => liveImage(block, await this.#still(block))),
     ]);
@@ -210,7 +215,11 @@ export class Figure extends Shown {
    * `application/vnd.plotly.v1+json` too.
    */
   async bundle(): Promise<MimeBundle> {
-    const [html, png] = await Promise.all([this.html(), this.png()]);
+    const still = async () => {
+      const { drawing } = await this.#draw(readOptions("bundle", FigureSaveOptions, {}), "outlines");
+      return await renderSvg(svgDocument(drawing), { small: true });
+    };
+    const [html, png] = await Promise.all([this.html(), still()]);
     const [plotly, ...others] = liveWithin(this.blocks, true).flatMap((block) => block.plotly?.() ?? []);
     return {
       "text/html": html,
@@ -316,12 +325,12 @@ export class Figure extends Shown {
     return made;
   };
 
-  /** A picture as a PNG, made once. */
+  /** A picture as a PNG, no pixel of it changed, made once. */
   readonly #encode = (pixels: Pixels): Promise<Uint8Array> => {
     const { data, width, height } = pixels;
     let made = this.#encoded.get(pixels);
     if (!made) {
-      this.#encoded.set(pixels, made = encodePng(data, width, height, data.length === width * height * 4 ? 4 : 3));
+      this.#encoded.set(pixels, made = encodePng(data, width, height, depthOf(pixels), { palette: true }));
     }
     return made;
   };

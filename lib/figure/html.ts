@@ -36,7 +36,7 @@ export interface LiveImage {
 
 /** The pictures of a figure, ready to be shown. */
 export interface Encoded {
-  /** As PNG; of a blend the photo, the map and both together. */
+  /** As PNG or WebP; of a blend the photo, the map and both together. */
   pixels: ReadonlyMap<Pixels, Uint8Array>;
   charts: ReadonlyMap<Chart, ChartImage>;
   live: ReadonlyMap<Live, LiveImage>;
@@ -126,7 +126,8 @@ function blockHtml(block: Block, context: Context): string {
   return `<div style="margin:0 0 4px 0">${heading}${note}${innerHtml(block, context)}</div>`;
 }
 
-const dataUri = (png: Uint8Array) => `data:image/png;base64,${png.toBase64()}`;
+/** The address of a PNG or a WebP. */
+const dataUri = (bytes: Uint8Array) => `data:image/${bytes[0] === 0x89 ? "png" : "webp"};base64,${bytes.toBase64()}`;
 
 /** An image of pixels, never blurred; `hover` is what the hover's script reads of it. */
 function imageHtml(

@@ -65,6 +65,7 @@ export function readable(html: string): string {
       /(halves\\*":\\*")([A-Za-z0-9+/=]{80,})/g,
       (_, name: string, base64: string) => `${name}[${base64.length} characters]`,
     )
+    .replace(/data:image\/webp;base64,[A-Za-z0-9+/=]+/g, "[WebP]")
     .replace(/data:image\/png;base64,([A-Za-z0-9+/=]+)/g, (_, base64: string) => {
       const view = new DataView(Uint8Array.fromBase64(base64.slice(0, 32)).buffer);
       return `[PNG, ${view.getUint32(16)} × ${view.getUint32(20)}]`;
