@@ -15,6 +15,7 @@
  */
 
 export { NdArray, type NdArrayLike, type NestedNumbers, type Slice, type Tensor } from "./lib/array.ts";
+export { loadArray, type LoadArrayOptions } from "./lib/data/array_file.ts";
 export { ImageError } from "./lib/codec.ts";
 export {
   type Catalog,
@@ -157,7 +158,7 @@ export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/mo
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Comparable, type MapMethod, type MethodOptions } from "./lib/probe/attribution/sanity.ts";
 export { type OnBadImage, type RunOptions, type WalkOptions } from "./lib/options.ts";
-export { type Collection, type Result } from "./lib/results/result.ts";
+export { type Collection, type Result, type Savable } from "./lib/results/result.ts";
 export { type DataFrame } from "./lib/data/table.ts";
 export { type Baseline } from "./lib/probe/attribution/baseline.ts";
 export { contrast, type Direction, type Target, type Unit, type WeightedSum } from "./lib/probe/target.ts";

@@ -7,6 +7,7 @@
  */
 
 import { kindOf } from "./errors.ts";
+import { pathOf, replaceWhole, writeChunks } from "./files.ts";
 import { brief } from "./format.ts";
 import { encodeNpy } from "./npy.ts";
 
@@ -38,8 +39,8 @@ export function setTensorMaker(maker: (array: NdArrayLike) => Promise<Tensor>): 
  * A dense, row-major (C-order) array of 32-bit floats: what results hold.
  *
  * It does what one needs to look into a result. For more, hand it on: to TensorFlow.js by {@linkcode toTensor}, to NumPy
- * by {@linkcode save}, to a library of linear algebra by `data` and `shape`. Axes and places may be negative, from the end
- * on; that, ties and NaN are as in NumPy.
+ * by {@linkcode save}, to ml-matrix for linear algebra. Axes and places may be negative, from the end on; that, ties and
+ * NaN are as in NumPy.
  *
  * @example
  * ```ts
@@ -48,6 +49,15 @@ export function setTensorMaker(maker: (array: NdArrayLike) => Promise<Tensor>): 
  * const { layers: [{ maps }] } = await activations(model, await photo("dog"), { layer: model.layers[1].name });
  * const strongest = maps.mean([0, 1]).argmax(); // The channel with the greatest mean.
  * console.log(maps.shape, strongest, maps.slice(null, null, strongest).max());
+ * ```
+ *
+ * @example Linear algebra with ml-matrix
+ * ```ts
+ * import { NdArray } from "@convlens/convlens";
+ * import { Matrix, SVD } from "npm:ml-matrix@6.15.1";
+ * const { data, shape: [rows, columns] } = NdArray.from([[3, 0], [4, 5]]);
+ * const { diagonal } = new SVD(Matrix.from1DArray(rows, columns, [...data]));
+ * console.log(new NdArray(diagonal, [diagonal.length]));
  * ```
  */
 export class NdArray implements NdArrayLike {
@@ -290,7 +300,8 @@ export class NdArray implements NdArrayLike {
           "result that holds the array as .npz.",
       );
     }
-    await Deno.writeFile(path, encodeNpy(this));
+    const place = path instanceof URL ? pathOf(path) : path;
+    await replaceWhole(place, (partial) => writeChunks(partial, [encodeNpy(this)]));
   }
 
   /** The shape, the range, the mean and the first values, on one line; a small table whole. */

@@ -4,7 +4,14 @@
  * @module
  */
 
+import { pathOf, replaceWhole } from "../files.ts";
+
 type Polars = typeof import("npm:nodejs-polars@0.25.2").default;
+
+async function polars(): Promise<Polars> {
+  const specifier = "npm:nodejs-polars@0.25.2";
+  return (await import(specifier) as { default: Polars }).default;
+}
 
 /** A Polars data frame. */
 export type DataFrame = ReturnType<(typeof import("npm:nodejs-polars@0.25.2"))["default"]["DataFrame"]>;
@@ -32,7 +39,26 @@ export async function toDataFrame(rows: readonly object[]): Promise<DataFrame> {
       );
     }
   }
-  const specifier = "npm:nodejs-polars@0.25.2";
-  const { default: pl } = await import(specifier) as { default: Polars };
+  const pl = await polars();
   return pl.DataFrame(Object.fromEntries(columns));
+}
+
+/**
+ * Writes a data frame to a file: `.parquet`, or `.csv`, where lists are written as JSON, and whole numbers without ".0".
+ *
+ * @param path ends in one of these
+ */
+export async function saveTable(frame: DataFrame, path: string | URL): Promise<void> {
+  const place = path instanceof URL ? pathOf(path) : path;
+  if (/\.parquet$/i.test(place)) return await replaceWhole(place, async (to) => void await frame.writeParquet(to));
+  const rows = frame.toRecords().map((row) =>
+    Object.fromEntries(
+      Object.entries(row).map(([key, value]) => [key, Array.isArray(value) ? JSON.stringify(value) : value]),
+    )
+  );
+  const whole = frame.columns.filter((name) => rows.every((row) => row[name] === null || Number.isInteger(row[name])));
+  const pl = await polars();
+  const flat = (rows.length > 0 ? await toDataFrame(rows) : frame)
+    .withColumns(...whole.map((name) => pl.col(name).cast(pl.Int64)));
+  await replaceWhole(place, async (to) => void await flat.writeCSV(to));
 }

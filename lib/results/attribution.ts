@@ -10,9 +10,10 @@ import { kindOf } from "../errors.ts";
 import type { Blend, Block, Picture } from "../figure/blocks.ts";
 import { brief, percent } from "../format.ts";
 import { type Palette, paletteRow } from "../figure/color.ts";
-import { Figure, type SheetRow, Shown } from "../figure/figure.ts";
+import { Figure, type SheetRow } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { oneOf, readOptions, rule } from "../options.ts";
+import { Savable } from "./result.ts";
 import { enlargement, painted } from "./panels.ts";
 
 /** What a map explains. A class has an index and a label, a unit a layer, a channel and a cell. */
@@ -150,7 +151,7 @@ export type AttributionParts =
   };
 
 /** How much each pixel of an image counts for a target; in a cell, the map beside the photo and over it. */
-export class Attribution extends Shown {
+export class Attribution extends Savable {
   /** The method's name, as `"integrated gradients"`. */
   readonly method!: string;
   /** The model's name. */

@@ -6,15 +6,16 @@
 
 import { type Attribution, AttributionFigureOptions, colorsText } from "./attribution.ts";
 import type { Block } from "../figure/blocks.ts";
-import { Figure, Shown } from "../figure/figure.ts";
+import { Figure } from "../figure/figure.ts";
 import { brief } from "../format.ts";
 import { readOptions } from "../options.ts";
+import { Savable } from "./result.ts";
 
 /** How many pictures are side by side. */
 const COLUMNS = 3;
 
 /** Results of several methods; in a cell, their maps beside the photo and over it. */
-export class Comparison extends Shown {
+export class Comparison extends Savable {
   /** In the order in which they are shown. */
   readonly results: readonly Attribution[];
   readonly #options: AttributionFigureOptions;

@@ -107,6 +107,11 @@ export class Prediction extends Result<PredictRow> {
     return this.#kept instanceof NdArray ? this.#kept : new NdArray(data, shape);
   }
 
+  /** @internal */
+  override arrays(): object {
+    return { ...this, image: this.image };
+  }
+
   /** What the image is called: its id in the data set, else its name. */
   get name(): string {
     return this.#names.image;

@@ -9,11 +9,12 @@ import { type Principal, projectOn } from "../embed/pca.ts";
 import { type PointArray, type Points, type PointsLike, readPoints, sameAs } from "../embed/points.ts";
 import { kindOf } from "../errors.ts";
 import type { Chart } from "../figure/blocks.ts";
-import { Figure, Shown } from "../figure/figure.ts";
+import { Figure } from "../figure/figure.ts";
 import { predictionColumns } from "../figure/map/columns.ts";
 import { mapBlock } from "../figure/map/map.ts";
 import { percent } from "../format.ts";
 import { readOptions, rule } from "../options.ts";
+import { Savable } from "./result.ts";
 import { PointsFigureOptions } from "./points.ts";
 
 const twoOrThree = rule((name, value) => {
@@ -32,7 +33,7 @@ export class PcaFigureOptions extends PointsFigureOptions {
 }
 
 /** Points along their principal components; in a cell a map of the first two or three of these. */
-export class PrincipalComponents extends Shown {
+export class PrincipalComponents extends Savable {
   /** `[n, components]`, around 0, with the ids and labels of the points. */
   readonly points: PointArray;
   /** The directions, of length 1, `[components, d]`. The number that is largest by size in each is positive. */

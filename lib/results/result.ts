@@ -5,13 +5,76 @@
  */
 
 import type { SkippedImage } from "../data/dataset.ts";
-import { type DataFrame, toDataFrame } from "../data/table.ts";
+import { saveArrays } from "../data/array_file.ts";
+import { type DataFrame, saveTable, toDataFrame } from "../data/table.ts";
 import { displaySymbol, type MimeBundle } from "../figure/cell.ts";
 import { Figure, Shown } from "../figure/figure.ts";
+import type { FigureSaveOptions } from "../figure/save.ts";
 import { skippedNote } from "./skipped.ts";
 
+/** What a result's `save` writes by itself; other endings are those of its figure. */
+const TABLES = /\.(csv|parquet)$/i;
+
+/** Writes a result to a file, in the form that the path ends in. */
+async function save(
+  result: { table?(): Promise<DataFrame>; figure(): Figure; arrays(): object },
+  kind: string,
+  path: string | URL,
+  options: Partial<FigureSaveOptions> | undefined,
+): Promise<void> {
+  const ending = String(path).match(/\.\w+$/)?.[0].toLowerCase() ?? "";
+  const isTable = TABLES.test(ending);
+  if (!isTable && ending !== ".npz") {
+    if (PICTURES.includes(ending)) return await result.figure().save(path, options);
+    throw new RangeError(
+      `A result is saved as .npz (its arrays), .csv or .parquet (its table), or ${
+        PICTURES.join(", ")
+      } (its figure): received the path ${JSON.stringify(String(path))}. End it in one of these.`,
+    );
+  }
+  if (options && Object.keys(options).length > 0) {
+    throw new TypeError(`save takes options for pictures only: received some for ${JSON.stringify(String(path))}.`);
+  }
+  if (!isTable) return await saveArrays(path, result.arrays());
+  if (!result.table) {
+    throw new TypeError(`${kind} has no rows, so there is no table of it. Save its arrays as .npz, or its figure.`);
+  }
+  await saveTable(await result.table(), path);
+}
+
+const PICTURES = [".png", ".svg", ".pdf", ".html"];
+
+/** A result that can be kept in a file. */
+export abstract class Savable extends Shown {
+  /** Its numbers and names, as they are written to an `.npz`. @internal */
+  arrays(): object {
+    return this;
+  }
+
+  /**
+   * Writes the result to a file: as `.npz` all its arrays, lists and numbers by their names, which `np.load(path)` and
+   * `loadArray(path, { name })` read; as `.csv` or `.parquet` its table, if it has one; as `.png`, `.svg`, `.pdf` or
+   * `.html` its figure, which takes options as `figure.save` does. A file that is there already is replaced whole.
+   *
+   * @throws {RangeError} if the path ends in none of these
+   * @throws {TypeError} if it has no table
+   *
+   * @example
+   * ```ts
+   * import { loadArray, loadModel, photo, saliency } from "@convlens/convlens";
+   * const result = await saliency(await loadModel("cifar-convnet"), await photo("dog"));
+   * const folder = await Deno.makeTempDir();
+   * await result.save(`${folder}/dog.npz`);
+   * console.log(await loadArray(`${folder}/dog.npz`, { name: "map" }));
+   * ```
+   */
+  save(path: string | URL, options?: Partial<FigureSaveOptions>): Promise<void> {
+    return save(this, this.constructor.name, path, options);
+  }
+}
+
 /** A result that is made of rows. */
-export abstract class Result<Row extends object = object> extends Shown {
+export abstract class Result<Row extends object = object> extends Savable {
   /** The result as plain objects. */
   abstract readonly rows: readonly Row[];
 
@@ -82,6 +145,12 @@ export class Collection<Item extends Shown> extends Array<Item> {
       return item.rows.map((row) => ({ result, ...row }));
     });
     return await toDataFrame(rows);
+  }
+
+  /** Writes all to one file, as {@linkcode Savable.save} does one; in an `.npz` each under its place, as `"0/map"`. */
+  save(path: string | URL, options?: Partial<FigureSaveOptions>): Promise<void> {
+    const arrays = () => Object.fromEntries(this.map((item, i) => [i, item instanceof Savable ? item.arrays() : item]));
+    return save({ table: () => this.table(), figure: () => this.figure(), arrays }, this.#title, path, options);
   }
 
   /** Shows it here and now, also from the middle of a cell; prints text outside Jupyter. */
