@@ -117,7 +117,15 @@ export type { StrideDiagnosis, StrideRow, StrideSpectra } from "./lib/results/st
 export { train, type TrainOptions } from "./lib/methods/train.ts";
 export { type History } from "./lib/results/history.ts";
 export type { HistoryFigureOptions, HistoryView } from "./lib/results/training_figures.ts";
-export type { Ending, EpochRow, HistoryData, LayerRow, Snapshot, TrainingSummary } from "./lib/data/history.ts";
+export type {
+  Ending,
+  EpochRow,
+  HistoryData,
+  LayerRow,
+  Snapshot,
+  TrainingStart,
+  TrainingSummary,
+} from "./lib/data/history.ts";
 export type { Augment } from "./lib/probe/training/augment.ts";
 export type { TrainingSpec } from "./lib/probe/training/options.ts";
 export type { AdamOptions, Optimizer, SgdOptions } from "./lib/probe/training/optimizer.ts";

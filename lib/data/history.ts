@@ -102,6 +102,25 @@ export function trainingText(runs: readonly TrainingSummary[]): string {
     (ending === "failed" ? ", where it failed" : "");
 }
 
+/** What a run began with. */
+export interface TrainingStart {
+  /**
+   * Where the weights came from: `"scratch"` if they were drawn for this run, `"trained"` if earlier runs of `train` had
+   * trained them, `"loaded"` if they were read from a file, `"new"` if the network was just built, or made by other code.
+   */
+  readonly from: "scratch" | "trained" | "loaded" | "new";
+  /** The runs before this one that its weights come from. */
+  readonly before: readonly TrainingSummary[];
+}
+
+/** What a run began with in words; empty for a network that was just built. */
+export function startText({ from, before }: TrainingStart): string {
+  const anew = `To begin anew: train(…, { from: "scratch" }).`;
+  if (from === "trained") return `Went on from trained weights: ${trainingText(before)}. ${anew}`;
+  if (from === "loaded") return `Went on from the weights that were loaded. ${anew}`;
+  return from === "scratch" ? "Began anew, from fresh weights." : "";
+}
+
 /** A training run as plain data: what its figures are drawn from. */
 export interface HistoryData {
   /** The model's name. */
@@ -110,6 +129,8 @@ export interface HistoryData {
   readonly dataset: string;
   /** The class labels in the order of the outputs. */
   readonly labels: readonly string[];
+  /** What the run began with. */
+  readonly start: TrainingStart;
   /** One row an epoch. */
   readonly rows: readonly EpochRow[];
   /** One row for each epoch (from 0 on) and watched layer: convolutions, poolings, dense layers but the last. */

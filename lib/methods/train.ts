@@ -28,7 +28,8 @@ export class TrainOptions extends TrainingSpec {
  * Trains a model on a data set, and shows it learn: loss and accuracy, the filters of the first layer, the maps of one
  * image, and the sparsity of each layer.
  *
- * The weights of `model` change; nothing else of it does. A run that is aborted, by `signal` or by the button in the
+ * The weights of `model` change, and `model.training` says by which runs; nothing else of it does. A model that was trained
+ * before goes on from there, also when a cell is run again, and the figure says so; with `from: "scratch"` it begins anew. A run that is aborted, by `signal` or by the button in the
  * cell, keeps what was learned by then, and returns. Jupyter's ■ ends the cell with an `AbortError`; the model keeps what
  * it has learned then, too. With `checkpoint` it can be taken up again later, also after the process was
  * killed, and then reaches the same weights as a run that was never stopped, bit by bit on the same backend and machine.
@@ -72,7 +73,7 @@ export async function train(
   checkModel("train", model);
   checkDataset("train", dataset);
   const { live, ...spec } = readOptions("train", TrainOptions, options);
-  await checkReady("train", model);
+  await checkReady("train", model, { weights: spec.from !== "scratch" });
   const { order } = model.preprocess;
   // A run that is stopped returns what it has; ■ ends the cell, too.
   const interruptOf = ({ ending }: HistoryData) =>

@@ -121,7 +121,7 @@ export async function loadModel(
     const labels = JSON.parse(await Deno.readTextFile(paths[known.labels])) as Record<string, string> | string[];
     return await make(tf, network, async () => ({
       name: options.name ?? source,
-      source,
+      loaded: true,
       output,
       labels: options.labels ?? Object.values(labels).map((label) => label.replaceAll("_", " ")),
       ...await pixelsFor(network, asked ?? preprocessing(known.preprocess)),
@@ -139,7 +139,7 @@ export async function loadModel(
     return {
       name: options.name ?? own.name ?? last,
       training: own.training,
-      source: included ? String(source) : placeOf(url),
+      loaded: true,
       output: output ?? own.output,
       labels: options.labels ?? own.labels ?? null,
       ...await pixelsFor(network, asked ?? own.preprocess),

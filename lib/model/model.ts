@@ -9,7 +9,7 @@ import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { NdArray, ndarray, type NdArrayLike } from "../array.ts";
 import { resize } from "../resize/resize.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
-import { type TrainingSummary, trainingText } from "../data/history.ts";
+import { type TrainingStart, type TrainingSummary, trainingText } from "../data/history.ts";
 import { oddPixels, setPixelRemark } from "../data/pixels.ts";
 import { kindOf, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
@@ -58,8 +58,8 @@ export interface ModelOptions {
   output?: OutputWanted;
   /** The runs of `train` that its weights come from. @default none */
   training?: readonly TrainingSummary[];
-  /** The file or the catalogue's entry that its weights were read from. @default none */
-  source?: string | null;
+  /** Whether its weights were read from a file. @default false */
+  loaded?: boolean;
 }
 
 /**
@@ -87,10 +87,11 @@ function checkThere(asker: string, { name, disposed }: Model): void {
  * Whether a model can be asked: the one check of all methods, once their options are read.
  *
  * @param asker the function that asks it, as `"saliency"`
+ * @param weights whether its weights count: not where they are about to be made anew
  * @throws {TypeError} if it has been disposed of, or takes more than one image
  * @throws {ModelError} if a weight is no number
  */
-export async function checkReady(asker: string, model: Model): Promise<void> {
+export async function checkReady(asker: string, model: Model, { weights = true } = {}): Promise<void> {
   const { network } = model;
   const name = JSON.stringify(model.name);
   checkThere(asker, model);
@@ -103,7 +104,7 @@ export async function checkReady(asker: string, model: Model): Promise<void> {
         `of it with tf.model, whose other inputs are computed from the image or by a layer that puts out a constant.`,
     );
   }
-  await checkWeights(await ensureBackend(), network, model.name);
+  if (weights) await checkWeights(await ensureBackend(), network, model.name);
 }
 
 /** A number with its thousands set apart. */
@@ -125,8 +126,7 @@ export class Model extends Shown {
   readonly inputShape: readonly (number | null)[];
   /** The TensorFlow.js model itself. convlens never changes it, but for its weights when it is trained. */
   readonly network: LayersModel;
-  /** @internal The file or the catalogue's entry that its weights were read from; null if it was built here. */
-  readonly source: string | null;
+  readonly #loaded: boolean;
   readonly #scaledBy: string | null;
   #training: readonly TrainingSummary[];
   /** Of each size of image that was checked, the shape of each layer. */
@@ -140,7 +140,7 @@ export class Model extends Shown {
    */
   constructor(network: LayersModel, options: ModelOptions) {
     super();
-    const { name, labels, preprocess, output, scaledBy = null, training = [], source = null } = options;
+    const { name, labels, preprocess, output, scaledBy = null, training = [], loaded = false } = options;
     if (!network.inputs?.length) {
       throw new TypeError(
         `The model ${JSON.stringify(name)} does not know the shape of its input. Give its first layer an inputShape.`,
@@ -154,7 +154,7 @@ export class Model extends Shown {
     this.preprocess = preprocess;
     this.#scaledBy = scaledBy;
     this.#training = training;
-    this.source = source;
+    this.#loaded = loaded;
     this.inputShape = network.inputs[0].shape.slice(1);
     this.labels = labels && checkLabels(name, labels);
     this.output = new ModelOutput(network, name, this.labels, output);
@@ -178,6 +178,12 @@ export class Model extends Shown {
   /** The runs of `train` that its weights come from, in their order, also before it was saved; empty if there are none. */
   get training(): readonly TrainingSummary[] {
     return this.#training;
+  }
+
+  /** @internal What a run begins with that trains these weights. */
+  get start(): TrainingStart {
+    const from = this.#training.length ? "trained" : this.#loaded ? "loaded" : "new";
+    return { from, before: this.#training };
   }
 
   /** @internal Says which runs its weights come from now. */

@@ -45,8 +45,8 @@ export async function checkWeights(tf: TF, network: LayersModel, name: string): 
       `The weight ${JSON.stringify(invalid)} of the model ${
         JSON.stringify(name)
       } holds NaN or infinity, so that what ` +
-        `it computes is no number. Load weights that are whole; after a training that diverged, train a fresh model ` +
-        `with a lower learningRate.`,
+        `it computes is no number. Load weights that are whole; after a training that diverged, begin anew with a lower ` +
+        `learningRate: train(model, dataset, { from: "scratch", learningRate: … }).`,
     );
   }
   for (const id of held) sound.add(id);

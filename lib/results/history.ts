@@ -6,7 +6,7 @@
 
 import type { NdArray } from "../array.ts";
 import type { SkippedImage } from "../data/dataset.ts";
-import type { Ending, EpochRow, HistoryData, LayerRow, Snapshot } from "../data/history.ts";
+import type { Ending, EpochRow, HistoryData, LayerRow, Snapshot, TrainingStart } from "../data/history.ts";
 import type { Figure } from "../figure/figure.ts";
 import { readOptions } from "../options.ts";
 import { Result } from "./result.ts";
@@ -20,6 +20,8 @@ export class History extends Result<EpochRow> implements HistoryData {
   declare readonly dataset: string;
   /** The class labels in the order of the outputs. */
   declare readonly labels: readonly string[];
+  /** What the run began with: fresh weights, or those of earlier runs. */
+  declare readonly start: TrainingStart;
   /** One row an epoch. */
   declare readonly rows: readonly EpochRow[];
   /** One row for each epoch, from 0 on, and layer: its sparsity and its share of dead maps. */

@@ -14,7 +14,7 @@ import {
   type StopButton,
   Throttle,
 } from "../figure/cell.ts";
-import { layerOf, type TrainingView, type TrainingWatcher } from "../data/history.ts";
+import { layerOf, startText, type TrainingView, type TrainingWatcher } from "../data/history.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, duration, percent } from "../format.ts";
@@ -80,7 +80,8 @@ export function trainingFigure(
 ): Figure {
   return new Figure({
     title,
-    caption: "Filters and maps have their own scales; the maps are those of the probe image.",
+    caption: ("Filters and maps have their own scales; the maps are those of the probe image. " +
+      (history.start ? startText(history.start) : "")).trim(),
     blocks: [
       ...(history.rows.length ? curveBlocks(history) : []),
       ...(now ? nowBlocks(now, history.model, order) : []),
@@ -98,7 +99,7 @@ export class LiveTraining implements TrainingWatcher {
   /** Aborted when the button in the cell is pressed. */
   readonly signal?: AbortSignal;
   readonly #run: WatchedRun;
-  readonly #label: string;
+  #label: string;
   readonly #reading: Progress;
   readonly #button?: StopButton;
   readonly #id = crypto.randomUUID();
@@ -135,6 +136,9 @@ export class LiveTraining implements TrainingWatcher {
     this.#from = done;
     this.#start = performance.now();
     this.#now = history.snapshots.at(-1);
+    const start = history.start && startText(history.start);
+    if (history.start?.from === "trained") this.#label += ", on from trained weights";
+    if (start && !inKernel()) console.log(start);
     if (inKernel()) {
       await this.#throttle.paint(() => this.#paint(history, `${this.#label} · epoch 1 of ${epochs}`, 0));
     }

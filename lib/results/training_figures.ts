@@ -5,7 +5,7 @@
  */
 
 import { channelOf, extent, type NdArrayLike } from "../array.ts";
-import { type EpochRow, type HistoryData, layerOf } from "../data/history.ts";
+import { type EpochRow, type HistoryData, layerOf, startText } from "../data/history.ts";
 import type { Axis, Block, Chart, Picture, Series } from "../figure/blocks.ts";
 import { brief, percent } from "../format.ts";
 import { Figure } from "../figure/figure.ts";
@@ -17,6 +17,8 @@ import { skippedNote } from "./skipped.ts";
 export interface DrawnHistory extends Pick<HistoryData, "model" | "dataset" | "layers" | "snapshots"> {
   /** One row an epoch; shares from 0 to 1, NaN where there was no validation. */
   readonly rows: readonly Omit<EpochRow, "seconds">[];
+  /** What the run began with; a new network, if it is not given. */
+  readonly start?: HistoryData["start"];
   /** The images that were left out. */
   readonly skipped?: HistoryData["skipped"];
 }
@@ -173,14 +175,17 @@ function curves(history: DrawnHistory): Figure {
   const line = (row: DrawnHistory["rows"][number]) =>
     `  epoch ${String(row.epoch).padStart(3)}  loss ${brief(row.loss)}  accuracy ${percent(row.accuracy)}  ` +
     `validation ${brief(row.validationLoss)}, ${percent(row.validationAccuracy)}`;
-  const note = skippedNote(history.skipped ?? []);
+  const notes = [history.start ? startText(history.start) : "", skippedNote(history.skipped ?? [])].filter(Boolean);
   const title = `${model} · ${rows.length} ${rows.length === 1 ? "epoch" : "epochs"} of ${dataset} · ${reached}`;
   return new Figure({
     title,
-    caption: "Training is measured during each epoch, while the network still learns and with dropout; validation " +
-      `after it, without. ${note}`.trim(),
+    caption: [
+      "Training is measured during each epoch, while the network still learns and with dropout; validation after it, " +
+      "without.",
+      ...notes,
+    ].join(" "),
     blocks: curveBlocks(history),
-    text: [title, ...rows.map(line), ...(note ? [note] : [])].join("\n"),
+    text: [title, ...rows.map(line), ...notes].join("\n"),
   });
 }
 

@@ -166,8 +166,14 @@ async function copyOf(network: LayersModel): Promise<LayersModel> {
   return copy;
 }
 
+/** A model that is saved and loaded. */
+async function savedCopy(model: Model, folder: string): Promise<Model> {
+  await model.save(folder);
+  return await loadModel(folder);
+}
+
 /** Computes a case, and compares all of it with Keras. */
-async function differences(model: Model, c: Case): Promise<string[]> {
+async function differences(model: Model, c: Case, folder: string): Promise<string[]> {
   const { network } = model;
   const found: (string | undefined)[] = [];
   const inputs = inputsOf(c);
@@ -208,6 +214,15 @@ async function differences(model: Model, c: Case): Promise<string[]> {
       );
       copy.dispose();
     }
+    if (found.every((text) => !text)) {
+      const again = await savedCopy(model, join(folder, "saved"));
+      const [before, after] = [network, again.network].map((network) =>
+        tf.tidy(() => network.predict(inputs.length > 1 ? inputs : inputs[0]) as Tensor)
+      );
+      kept.push(before, after);
+      if (`${await before.data()}` !== `${await after.data()}`) found.push("saved and loaded, it computes other bits");
+      again.dispose();
+    }
     const variables = network.trainableWeights.map((weight) => weight.read() as Variable);
     const names = c.taught.map((i) => c.weights[i][0]);
     if (variables.length !== names.length) {
@@ -241,7 +256,7 @@ async function judge(folder: string, c: Case): Promise<Verdict> {
     return { verdict: told ? "refused" : "WRONG", why: message };
   }
   try {
-    const wrong = await differences(model, c);
+    const wrong = await differences(model, c, folder);
     if (wrong.length) return { verdict: "WRONG", why: wrong.join("; ") };
     return { verdict: isReplacedIn(model) ? "replaced" : "equal", why: "" };
   } catch (error) {

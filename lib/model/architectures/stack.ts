@@ -54,7 +54,7 @@ export function he(tf: TF, seed: number): Draw {
 }
 
 /** Each layer has a seed of its own, or layers of one shape would start alike. tfjs takes a seed of 0 for none. */
-const seedOf = (seed: number, layer: number) => 1 + seed * 1000 + layer;
+export const seedOf = (seed: number, layer: number): number => 1 + seed * 1000 + layer;
 
 /**
  * How many outputs there are: one for each label, or else for each class.

@@ -10,6 +10,7 @@ import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Checksum } from "../../checksum.ts";
 import { kindOf, messageOf } from "../../errors.ts";
+import { Interrupted, interruptible } from "../../interrupt.ts";
 import { partialOf, pathOf, releasePartial, replaceWhole, writeChunks } from "../../files.ts";
 import type { TF } from "../../runtime/core/types.ts";
 import { zipEntries, type ZipInput, zipOnDisk, zipped } from "../../zip.ts";
@@ -47,7 +48,9 @@ function weightsOf(network: LayersModel): Saved[] {
 
 /** The bytes of the weights, one behind the other; `sum` takes all of them. */
 async function* bytesOf(weights: readonly Saved[], sum: Checksum): AsyncGenerator<Uint8Array> {
+  const signal = interruptible();
   for (const { variable } of weights) {
+    signal.throwIfAborted();
     const { buffer, byteOffset, byteLength } = await variable.data();
     const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
     sum.add(bytes);
@@ -55,9 +58,11 @@ async function* bytesOf(weights: readonly Saved[], sum: Checksum): AsyncGenerato
   }
 }
 
-/** A layer's options as text, to be compared. */
+/** A layer's options as text, to be compared; what is null or undefined asks for nothing. */
 const optionsOf = (layer: layers.Layer) =>
-  Object.entries(layer.getConfig()).map(([key, value]) => `${key}: ${JSON.stringify(value) ?? null}`).sort();
+  Object.entries(layer.getConfig()).map(([key, value]) =>
+    `${key}: ${JSON.stringify(value, (_, inner) => inner ?? undefined) ?? "nothing"}`
+  );
 
 /**
  * What a network is described by, seen to it that the same network is made of it again.
@@ -287,7 +292,7 @@ export async function saveNetwork(tf: TF, model: SavedModel, where: string | URL
       }). ${ANOTHER}`,
     );
   } catch (error) {
-    throw explain(error);
+    throw error instanceof Interrupted ? error : explain(error);
   }
 }
 

@@ -8,7 +8,7 @@ import { checkDataset, type Dataset } from "../../data/dataset.ts";
 import type { ImageLike } from "../../data/image.ts";
 import { kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
-import { belowOne, positive, readOptions, rule, text, WalkOptions, whole } from "../../options.ts";
+import { belowOne, oneOf, positive, readOptions, rule, text, WalkOptions, whole } from "../../options.ts";
 import { Augment } from "./augment.ts";
 import { type Optimizer, readOptimizer } from "./optimizer.ts";
 import { readSchedule, type Schedule, startSchedule } from "./schedule.ts";
@@ -99,7 +99,15 @@ export class TrainingSpec extends WalkOptions {
   @whole(1)
   earlyStop?: number;
   /**
-   * The order of images, augmentation, dropout and the choice of validation images depend on it, and on nothing else.
+   * Which weights the run begins with: `"current"` are those that the model has; `"scratch"` are drawn anew by the layers'
+   * own initializers and `seed`. Layers that are frozen keep theirs.
+   * @default "current": a cell that is run again goes on with what it has trained, and says so
+   */
+  @oneOf("current", "scratch")
+  from: "current" | "scratch" = "current";
+  /**
+   * The order of images, augmentation, dropout, the choice of validation images and, from scratch, the weights depend on
+   * it, and on nothing else.
    * @default 0
    */
   @whole()
@@ -160,6 +168,8 @@ export function recipeOf(model: Model, spec: TrainingSpec) {
     labelSmoothing,
     earlyStop: earlyStop ?? null,
     seed,
+    // Checkpoints of runs that began otherwise do not say it.
+    ...(spec.from === "scratch" && { from: spec.from }),
     snapshots: [...new Set(snapshots)].filter((epoch) => epoch <= epochs).sort((a, b) => a - b),
   };
 }

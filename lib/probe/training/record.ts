@@ -5,13 +5,15 @@
  */
 
 import type { NdArray } from "../../array.ts";
-import type { EpochRow, LayerRow, Snapshot } from "../../data/history.ts";
+import type { EpochRow, LayerRow, Snapshot, TrainingStart } from "../../data/history.ts";
 import type { ScheduleState } from "./schedule.ts";
 
 /** What a checkpoint keeps of a run beside arrays. */
 export interface SavedState {
   epoch: number;
   schedule: ScheduleState;
+  /** What the run began with; files of earlier versions do not say it. */
+  start?: TrainingStart;
   /** What the weights and the watched layers were called. */
   names: { weights: string[]; layers: string[] };
   rows: EpochRow[];
@@ -39,7 +41,7 @@ export class RunRecord {
   }
 
   /** The record as plain state, and its arrays by name. */
-  save(): { state: Omit<SavedState, "epoch" | "schedule" | "names">; arrays: [string, NdArray][] } {
+  save(): { state: Omit<SavedState, "epoch" | "schedule" | "start" | "names">; arrays: [string, NdArray][] } {
     const arrays: [string, NdArray][] = [];
     for (const { epoch, weights, activations } of this.snapshots) {
       for (const [kind, kept] of Object.entries({ weights, activations })) {

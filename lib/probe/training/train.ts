@@ -10,11 +10,18 @@
 import type { Scalar, Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import { NdArray, type NdArrayLike } from "../../array.ts";
 import type { Dataset } from "../../data/dataset.ts";
-import type { Ending, HistoryData, Snapshot, TrainingWatcher } from "../../data/history.ts";
+import type {
+  Ending,
+  HistoryData,
+  Snapshot,
+  TrainingStart,
+  TrainingSummary,
+  TrainingWatcher,
+} from "../../data/history.ts";
 import { namedWeights } from "../../model/formats/named_weights.ts";
 import type { Model } from "../../model/model.ts";
 import { preprocess } from "../../model/preprocess.ts";
-import { firstInvalid } from "../../model/weights.ts";
+import { checkWeights, firstInvalid } from "../../model/weights.ts";
 import { readOptions } from "../../options.ts";
 import { randomStream, shuffled } from "../../random.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
@@ -29,6 +36,7 @@ import { type RunningOptimizer, startOptimizer } from "./optimizer.ts";
 import { recipeOf, type TrainingOptions, TrainingSpec } from "./options.ts";
 import { RunRecord, type SavedState } from "./record.ts";
 import { labelsFor, type Samples } from "./samples.ts";
+import { beginAnew } from "./scratch.ts";
 import { type RunningSchedule, startSchedule } from "./schedule.ts";
 import {
   crossEntropy,
@@ -130,6 +138,7 @@ class TrainingRun {
   /** How many epochs are done, and how much of the next one, from 0 to 1. */
   #epoch = 0;
   #share = 0;
+  #start: TrainingStart;
   #ending: Ending = "done";
   #recent: EpochLosses["recent"] = { loss: NaN, accuracy: NaN };
   #paused = performance.now();
@@ -143,12 +152,62 @@ class TrainingRun {
     this.#layers = watchedLayers(model);
     this.#watched = validation ?? training;
     this.#probe = NdArray.from(probe ?? imageAt(this.#watched, 0));
+    this.#start = model.start;
   }
 
-  /** Trains until the last epoch, an early stop or an abort. */
+  /** Trains until the last epoch, an early stop or an abort; the model says afterwards by what it was trained. */
   async finish(): Promise<HistoryData> {
+    try {
+      const history = await this.#train();
+      this.#note(history.ending);
+      return history;
+    } catch (error) {
+      this.#note("failed");
+      throw error;
+    }
+  }
+
+  /** Says in the model by which runs it was trained. */
+  #note(ending: TrainingSummary["ending"]): void {
+    const { model, dataset, training, validation, recipe } = this.#parts;
+    const epochs = this.#epoch + this.#share;
+    // A run that did not take a step is none.
+    if (epochs === 0) return;
+    const last = this.#record.rows.at(-1);
+    const known = (value: number | undefined) => value === undefined || Number.isNaN(value) ? null : value;
+    model.noteTraining([...this.#start.before, {
+      dataset: dataset.name,
+      images: training.count,
+      validationImages: validation?.count ?? 0,
+      epochs,
+      ending,
+      loss: known(last?.loss),
+      accuracy: known(last?.accuracy),
+      validationLoss: known(last?.validationLoss),
+      validationAccuracy: known(last?.validationAccuracy),
+      optimizer: recipe.optimizer.kind,
+      learningRate: recipe.learningRate,
+      batchSize: recipe.batchSize,
+      seed: recipe.seed,
+    }]);
+  }
+
+  /** Gives the model fresh weights. */
+  async #beginAnew(): Promise<void> {
+    const { tf, model, recipe } = this.#parts;
+    beginAnew(tf, model.network, model.name, recipe.seed);
+    this.#start = { from: "scratch", before: [] };
+    model.noteTraining([]);
+    // Those that are frozen have not been looked at.
+    await checkWeights(tf, model.network, model.name);
+  }
+
+  async #train(): Promise<HistoryData> {
     const { spec, recipe, training, checkpoint } = this.#parts;
-    if (checkpoint === undefined || !await this.#resume(checkpoint)) await this.#measureLayers();
+    if (checkpoint === undefined || !await this.#resume(checkpoint)) {
+      if (spec.from === "scratch") await this.#beginAnew();
+      await this.#measureLayers();
+    }
     await this.#watcher.onEpoch?.(this.#history());
     this.#paused = performance.now();
     while (this.#epoch < recipe.epochs && this.#ending === "done") {
@@ -172,6 +231,7 @@ class TrainingRun {
       model: model.name,
       dataset: dataset.name,
       labels,
+      start: this.#start,
       rows: [...rows],
       layers: [...layers],
       snapshots: [...snapshots],
@@ -313,8 +373,8 @@ class TrainingRun {
     if (!invalid) return;
     throw new TrainingError(
       `The loss became ${invalid.loss} in epoch ${this.#epoch + 1}, step ${step + 1 - invalid.stepsAgo} of ` +
-        `${this.#stepsPerEpoch}. Lower the learningRate (${this.#parts.recipe.learningRate} here), and start again ` +
-        `from a fresh model: the weights of this one are spoilt.`,
+        `${this.#stepsPerEpoch}. Lower the learningRate (${this.#parts.recipe.learningRate} here), and begin ` +
+        `anew with from: "scratch": the weights are spoilt.`,
     );
   }
 
@@ -325,7 +385,7 @@ class TrainingRun {
     if (invalid === undefined) return;
     throw new TrainingError(
       `The weights ${JSON.stringify(invalid)} are no longer numbers after epoch ${this.#epoch + 1}. Lower the ` +
-        `learningRate (${recipe.learningRate} here), and start again from a fresh model.`,
+        `learningRate (${recipe.learningRate} here), and begin anew with from: "scratch".`,
     );
   }
 
@@ -399,6 +459,7 @@ class TrainingRun {
       state: {
         epoch: this.#epoch,
         schedule: this.#schedule.state,
+        start: this.#start,
         names: this.#names(),
         ...state,
       } satisfies SavedState,
@@ -429,6 +490,7 @@ class TrainingRun {
     Object.assign(this.#schedule.state, state.schedule);
     this.#record.restore(state, checkpoint.arrays, this.#names());
     this.#epoch = state.epoch;
+    this.#start = state.start ?? { from: "new", before: [] };
     return true;
   }
 }

@@ -109,8 +109,15 @@ const concatenate: Replacement = {
   call: (tf, layer, x, { inputs }) => tf.concat([...inputs], x.rank + (layer.axis as number)),
 };
 
-/** tfjs's own has no kernel on native TensorFlow, and reads back in the middle, which WebGPU cannot. */
+/**
+ * tfjs's own has no kernel on native TensorFlow, reads back in the middle, which WebGPU cannot, and writes the shape that
+ * it puts out into that of the layer before.
+ */
 const categoryEncoding: Replacement = {
+  outputShape({ numTokens, outputMode }, shape) {
+    const adds = outputMode === "oneHot" && shape.at(-1) !== 1;
+    return [...(adds ? shape : shape.slice(0, -1)), numTokens];
+  },
   call(tf, { numTokens, outputMode }, x) {
     const tokens = tf.floor(tf.expandDims(tf.cast(x, "float32"), -1));
     const each = tf.cast(tf.equal(tokens, tf.range(0, numTokens)), "float32");
