@@ -89,6 +89,11 @@ export { type DeconvnetResult, type DeconvStep } from "./lib/results/deconvnet.t
 export { type AttributionFunction, type AttributionOptions } from "./lib/methods/shared/attribution_method.ts";
 export { embeddingGrid, type EmbeddingGridOptions } from "./lib/methods/embedding_grid.ts";
 export type { EmbeddingGrid, GridRow } from "./lib/results/embedding_grid.ts";
+export { evaluate, type EvaluateOptions } from "./lib/methods/evaluate.ts";
+export type { Evaluation, EvaluationFigureOptions, EvaluationRow, WorstError } from "./lib/results/evaluation.ts";
+export type { ClassedImage, ClassScore, Measure, Mistake } from "./lib/results/class_scores.ts";
+export type { LabelledImage, NumberedImage, OutputScore } from "./lib/results/value_scores.ts";
+export type { Known, TruthOf } from "./lib/methods/shared/truth.ts";
 export { faithfulness, type FaithfulnessOptions, type MapToTest } from "./lib/methods/faithfulness.ts";
 export { filters, type FiltersOptions } from "./lib/methods/filters.ts";
 export type { FilterRow, Filters, FiltersFigureOptions, FilterSort } from "./lib/results/filters.ts";

@@ -44,6 +44,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   deadFilters: [model, dataset],
   deconvnet: [model, image],
   embeddingGrid: [points, points],
+  evaluate: [model, dataset],
   faithfulness: [model, image, { map: points }],
   fashionMnist: [],
   filters: [model],

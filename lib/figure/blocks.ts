@@ -201,4 +201,27 @@ export interface Sheet extends BlockText {
   left?: number;
 }
 
-export type Block = Picture | Bars | Table | Row | Chart | Slides | Blend | Live | Sheet;
+/** A cell of a {@linkcode Matrix}. */
+export interface MatrixCell {
+  count: number;
+  /** Its share of the row, 0…1: how strong it is shaded. */
+  share: number;
+  /** Whether row and column are one class. */
+  right: boolean;
+  /** What it counts, for the hover. */
+  words: string;
+}
+
+/** Counts in rows and columns, as of labels by what was predicted. */
+export interface Matrix extends BlockText {
+  kind: "matrix";
+  rows: readonly string[];
+  columns: readonly string[];
+  cells: readonly (readonly MatrixCell[])[];
+  /** What rows and columns are. */
+  corner: string;
+  /** Further columns of text, right of the cells. */
+  sides: readonly { title: string; texts: readonly string[] }[];
+}
+
+export type Block = Picture | Bars | Table | Row | Chart | Slides | Blend | Live | Sheet | Matrix;

@@ -7,6 +7,7 @@
 import type { Bars, Block, Chart, Drawing, Live, Row, Sheet, Table } from "./blocks.ts";
 import { drawChart } from "./chart.ts";
 import { CHART } from "./chart_layout.ts";
+import { drawMatrix } from "./matrix.ts";
 import type { Pixels } from "./mosaic.ts";
 import { composite, leftText, linesOf, liveWithin, mapOf, startOf, whereText } from "./parts.ts";
 import { drawSheet } from "./sheet.ts";
@@ -320,6 +321,8 @@ function innerPiece(canvas: Canvas, block: Block, room?: number): Piece {
       return chart(canvas, block, room);
     case "live":
       return placed(canvas.live.get(block)!);
+    case "matrix":
+      return placed(drawMatrix(canvas.type, block, canvas.theme));
     case "sheet":
       return contactSheet(canvas, block, room);
     case "slides": {

@@ -9,6 +9,7 @@ import { escapeHtml, jsonAttribute, scriptJson } from "../format.ts";
 import type { Bars, Blend, Block, Chart, Live, Picture, Slides, Table } from "./blocks.ts";
 import scripts from "../page/bundle.json" with { type: "json" };
 import type { BlendData, ChartHover, PictureHover, SlidesData } from "../page/data.ts";
+import { matrixHtml } from "./matrix.ts";
 import type { Pixels } from "./mosaic.ts";
 import { composite, DEFAULT_OPACITY, leftText, linesOf, startOf, whereText, within } from "./parts.ts";
 import { sheetHtml } from "./sheet.ts";
@@ -105,6 +106,8 @@ function innerHtml(block: Block, context: Context): string {
       return blendHtml(block, context);
     case "live":
       return liveHtml(block, context);
+    case "matrix":
+      return matrixHtml(block);
     case "sheet":
       return sheetHtml(block, (pixels) => dataUri(context.pixels.get(pixels)!));
     case "row":

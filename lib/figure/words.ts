@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Block, Table } from "./blocks.ts";
+import type { Block, Matrix, Table } from "./blocks.ts";
 import { within } from "./parts.ts";
 
 /** A table as lines, its columns aligned. */
@@ -17,6 +17,13 @@ function tableLines({ columns, rows }: Table): string[] {
   );
 }
 
+/** A matrix as a table. */
+const asTable = ({ corner, rows, columns, cells }: Matrix): Table => ({
+  kind: "table",
+  columns: [{ title: corner }, ...columns.map((title) => ({ title, align: "right" as const }))],
+  rows: rows.map((name, y) => [name, ...cells[y].map(({ count }) => String(count))]),
+});
+
 /** What a figure's blocks say: notes under their headings, bars and tables; where there is no table, charts in words. */
 function linesOf(blocks: readonly Block[]): string[] {
   const all = [...within(blocks, true)];
@@ -24,13 +31,15 @@ function linesOf(blocks: readonly Block[]): string[] {
   const longest = Math.max(0, ...all.filter(({ note }) => note).map(({ heading = "" }) => heading.length));
   return all.flatMap((block) => [
     // Beside a table, a note without a heading is about how a picture is read.
-    ...block.note && (block.heading || !tabled)
+    ...block.note && (block.heading || !tabled) && !(block.kind === "sheet" && tabled)
       ? [`${(block.heading ?? "").padEnd(longest)}  ${block.note}`.trim()]
       : [],
     ...block.kind === "table"
       ? tableLines(block)
       : block.kind === "bars"
       ? block.rows.map(({ label, text }) => `${text.padStart(7)}  ${label}`)
+      : block.kind === "matrix"
+      ? tableLines(asTable(block))
       : block.kind === "sheet" && !tabled
       ? block.tiles.map(({ words }) => words.replaceAll("\n", "  "))
       : block.kind === "chart" && !tabled
