@@ -15,7 +15,13 @@ import { type ClassedImage, type ClassScore, ClassScores, type Measure, type Mis
 import { brieflyCertain } from "./predictions.ts";
 import { Result } from "./result.ts";
 import { skippedNote } from "./skipped.ts";
-import { type LabelledImage, LabelScores, type NumberedImage, NumberScores, type OutputScore } from "./value_scores.ts";
+import {
+  type LabelledImage,
+  type LabelScores,
+  type NumberedImage,
+  NumberScores,
+  type OutputScore,
+} from "./value_scores.ts";
 
 /** A row of an evaluation: of classes and of several labels one an image, of numbers one an image and output. */
 export type EvaluationRow = ClassedImage | LabelledImage | NumberedImage;

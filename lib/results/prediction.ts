@@ -76,7 +76,8 @@ export class Prediction extends Result<PredictRow> {
    */
   readonly right?: boolean;
   readonly #names: PredictedNames;
-  readonly #which: string;
+  /** @internal Which of several outputs, in words; empty where there is one. */
+  readonly which: string;
   readonly #kept: Kept;
 
   /** @internal */
@@ -94,7 +95,7 @@ export class Prediction extends Result<PredictRow> {
     if (names.right !== undefined) this.right = names.right;
     this.kind = kind;
     this.activation = activation;
-    this.#which = which;
+    this.which = which;
     this.#names = names;
   }
 
@@ -141,8 +142,8 @@ export class Prediction extends Result<PredictRow> {
     const title = `${model} · ${image}: ${this.#found}`;
     const each = this.kind === "labels" ? ", each label for itself" : "";
     const numbers = isNumbers
-      ? `Numbers (${this.activation})${this.#which}; they are no probabilities. `
-      : `Top ${count} probabilities (${this.activation})${this.#which}${each}, bars from 0 to 1. `;
+      ? `Numbers (${this.activation})${this.which}; they are no probabilities. `
+      : `Top ${count} probabilities (${this.activation})${this.which}${each}, bars from 0 to 1. `;
     const caption = `${numbers}The photo is what the model saw: ${rows}×${columns} pixels` +
       `${height < rows || width < columns ? `, here ${height}×${width}` : ""}.${remark && ` ${remark}`}`;
     const shown: Block = isNumbers

@@ -122,13 +122,15 @@ export class Predictions extends Collection<Prediction> {
   }
 
   #caption(known: number): string {
-    const [{ kind, activation, rows }] = this;
+    const [{ kind, activation, which, rows }] = this;
     const labelled = this.filter(({ label }) => label !== undefined);
     const below = kind === "numbers"
       ? `Below each image ${
         rows.length > 1 ? "the first of its numbers" : "its number"
-      } (${activation}), no probability`
-      : `Below each image the likeliest ${kind === "labels" ? "label" : "class"} with its probability (${activation})`;
+      } (${activation})${which}, no probability`
+      : `Below each image the likeliest ${
+        kind === "labels" ? "label" : "class"
+      } with its probability (${activation})${which}`;
     const strange = known === 0 && (kind === "classes" || kind === "binary") && labelled.length > 0;
     return `${below}${labelled.length ? ", then the data set's label" : ""}.` +
       (known > 0 ? " Outlined in orange and marked ✗: the two differ." : "") +

@@ -14,6 +14,7 @@ import {
   deadFilters,
   deconvnet,
   embeddingGrid,
+  evaluate,
   faithfulness,
   filters,
   gradCam,
@@ -269,6 +270,12 @@ const methods: Record<string, Ask> = {
   model: (model) => model,
   predict: (model) => predict(model, image),
   "predict of several": (model) => predict(model, [image, picture()]),
+  "predict of a data set": (model, data) => predict(model, data),
+  evaluate: (model, data) =>
+    evaluate(model, data, {
+      ...model.output.kind === "numbers" && { truth: ({ id }) => Array(model.output.count).fill(Number(id) % 5) },
+      ...model.output.kind === "labels" && { truth: ({ id }) => [Number(id) % model.output.count] },
+    }),
   activations: (model) => activations(model, image, { layer: "conv" }),
   filters: (model) => filters(model, { layer: "conv" }),
   deadFilters: (model, data) => deadFilters(model, data),
@@ -329,7 +336,7 @@ const ABOUT_DATA = /^(linearProbes|codes|neighbors|pca|embeddingGrid)/;
 function refusalOf(method: string, name: string, kind: string): RegExp | null {
   const explains = method in attributions ||
     /saliency|[cC]am|occlusion|faithfulness|sanityCheck|report|compare/.test(method);
-  if (kind === "map" && (explains || /^predict/.test(method))) {
+  if (kind === "map" && (explains || /^(predict|evaluate)/.test(method))) {
     return /puts out \[5, 5, 2\], not one number a class or output\. [A-Z]/;
   }
   if (method === "train" && kind !== "classes" && kind !== "binary") return /puts out .* train learns classes/;
@@ -425,7 +432,8 @@ describe.each(chosen)("%s", (name, { build, labels, output, is: [kind, activatio
     expect(words).not.toMatch(NEVER);
     if (kind === "numbers" && !ABOUT_DATA.test(method)) expect(words).not.toMatch(PROBABLE);
     if (
-      model.network.outputs.length > 1 && (method in attributions || /^(model|predict|occlusion$|report)/.test(method))
+      model.network.outputs.length > 1 &&
+      (method in attributions || /^(model|predict|evaluate|occlusion$|report)/.test(method))
     ) {
       expect(words).toContain(`of the output "${model.output.layer}"`);
     }
