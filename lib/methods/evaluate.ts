@@ -182,7 +182,11 @@ export async function evaluate(
   const reader = new InputReader("evaluate", model, dataset, { onBadImage, signal });
   await checkReady("evaluate", model);
   const { output } = model;
-  output.checkVector("evaluate wants a model that puts out classes, labels or numbers.");
+  output.checkVector(
+    `Of maps it is not counted what is right. Look at them by activations(model, image, { layer: ${
+      JSON.stringify(output.layer)
+    } }).`,
+  );
   const truth = new TruthReader(model, dataset, given.truth);
   const isClasses = output.kind === "classes" || output.kind === "binary";
   const judge: Judge = isClasses ? classJudge(truth, given.worst) : valueJudge(truth, output.kind, given);

@@ -300,6 +300,6 @@ test("maps are refused with what to do", async () => {
   const model = await loadModel(net);
   made.push(model);
   await expect(evaluate(model, dataset([{ image: pixels([1, 2, 3]) }]))).rejects.toThrow(
-    /wants a model that puts out classes/,
+    /not one number a class or output\. Of maps it is not counted/,
   );
 });
