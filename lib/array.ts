@@ -7,6 +7,7 @@
  */
 
 import { kindOf } from "./errors.ts";
+import { extent } from "./extent.ts";
 import { pathOf, replaceWhole, writeChunks } from "./files.ts";
 import { brief } from "./format.ts";
 import { encodeNpy } from "./npy.ts";
@@ -458,17 +459,7 @@ export function channelOf(array: NdArrayLike, channel: number): NdArray {
   return new NdArray(data, [height, width]);
 }
 
-/** The smallest and the largest value; `[0, 0]` for an empty array. NaN is ignored. */
-export function extent(values: ArrayLike<number>): [min: number, max: number] {
-  let min = Infinity;
-  let max = -Infinity;
-  for (let i = 0; i < values.length; i++) {
-    if (values[i] < min) min = values[i];
-    if (values[i] > max) max = values[i];
-  }
-  // Adding 0 turns −0, which a rectifier may put out, into 0.
-  return min > max ? [0, 0] : [min + 0, max + 0];
-}
+export { extent };
 
 /** Scores as shares that add up to 1: each score's exponential over the sum of all. */
 export function softmax(scores: ArrayLike<number>): Float64Array {

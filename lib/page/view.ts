@@ -4,7 +4,7 @@
  * @module
  */
 
-import { extent } from "../array.ts";
+import { extent } from "../extent.ts";
 
 /** The middle of all points, the side of the square or cube that holds them, and in space the radius of the ball. */
 export interface MapBox {
