@@ -57,7 +57,12 @@ export {
   type MapOptions,
 } from "./lib/results/attribution.ts";
 export { type Comparison } from "./lib/results/comparison.ts";
-export { type Curve, type Faithfulness, type FaithfulnessRow } from "./lib/results/faithfulness.ts";
+export {
+  type Curve,
+  type Faithfulness,
+  type FaithfulnessFigureOptions,
+  type FaithfulnessRow,
+} from "./lib/results/faithfulness.ts";
 export {
   type Occlusion,
   type OcclusionFigureOptions,
@@ -121,6 +126,7 @@ export { strideDiagnosis, type StrideDiagnosisOptions } from "./lib/methods/stri
 export type { StrideDiagnosis, StrideRow, StrideSpectra } from "./lib/results/stride_diagnosis.ts";
 export { train, type TrainOptions } from "./lib/methods/train.ts";
 export { type History } from "./lib/results/history.ts";
+export type { YRange } from "./lib/results/axes.ts";
 export type { HistoryFigureOptions, HistoryView } from "./lib/results/training_figures.ts";
 export type {
   Ending,

@@ -84,6 +84,8 @@ export interface Axis {
    */
   min?: number;
   max?: number;
+  /** Two numbers that a y axis holds besides its data, as where several charts have one scale. */
+  include?: readonly [low: number, high: number];
   /** @default "linear" */
   scale?: "linear" | "log";
   /** Ticks are at whole numbers only, as for epochs. @default false */

@@ -121,7 +121,7 @@ function legendOf(labelWidths: readonly number[], width: number): ChartLayout["l
 
 function yScale(chart: Chart, hasBars: boolean, height: number): Scale {
   const log = chart.y.scale === "log";
-  const [min, max] = extentOf(chart.series.flatMap((one) => [...numbersOnY(one)]), log);
+  const [min, max] = extentOf([...chart.series.flatMap((one) => [...numbersOnY(one)]), ...chart.y.include ?? []], log);
   // Bars are read by their length, so they start at zero.
   const data: [number, number] = hasBars && !log ? [Math.min(0, min), Math.max(0, max)] : [min, max];
   return scaleOf(chart.y, data, { ticks: Math.max(2, height / TICK_ROOM.y), round: true });

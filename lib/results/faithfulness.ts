@@ -4,12 +4,14 @@
  * @module
  */
 
-import type { NdArrayLike } from "../array.ts";
+import { extent, type NdArrayLike } from "../array.ts";
 import type { Curve } from "../data/records.ts";
 import type { Block, Chart } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { fixed } from "../format.ts";
+import { readOptions } from "../options.ts";
 import { type AttributionTarget, flatMapOf, targetText } from "./attribution.ts";
+import { yEnds, type YRange, yRange } from "./axes.ts";
 import { Result } from "./result.ts";
 
 export type { Curve };
@@ -27,6 +29,17 @@ export interface FaithfulnessRow {
   insertion: number;
   /** The area under the deletion curve; smaller is better. */
   deletion: number;
+}
+
+/** How the curves are drawn. */
+export class FaithfulnessFigureOptions {
+  /**
+   * What the y axes of all charts show: `"fit"` what the curves need; `"full"` a probability from 0 to 1, and scores with
+   * 0; or `[low, high]`.
+   * @default "fit"
+   */
+  @yRange()
+  yRange: YRange = "fit";
 }
 
 /** Insertion and deletion curves and their areas; in a cell, the curves. */
@@ -73,8 +86,13 @@ export class Faithfulness extends Result<FaithfulnessRow> {
     return own.find(({ baseline }) => baseline === "grey") ?? own[0];
   }
 
-  /** The curves of all maps, of insertion and deletion side by side, and a table of their areas. */
-  override figure(): Figure {
+  /**
+   * The curves of all maps, of insertion and deletion side by side on one scale, and a table of their areas.
+   *
+   * @throws {RangeError} if `yRange` is none
+   */
+  override figure(options: Partial<FaithfulnessFigureOptions> = {}): Figure {
+    const { yRange } = readOptions("figure", FaithfulnessFigureOptions, options);
     const { model, image } = this.#names;
     const { text } = this.target;
     const title = `${model} · insertion and deletion · ${targetText(this.target)} · ${image}`;
@@ -94,7 +112,7 @@ export class Faithfulness extends Result<FaithfulnessRow> {
     const baselines = [...new Set(this.rows.map(({ baseline }) => baseline))];
     const blocks: Block[] = baselines.map((baseline) => ({
       kind: "row",
-      blocks: [this.#chart("insertion", baseline), this.#chart("deletion", baseline)],
+      blocks: [this.#chart("insertion", baseline, yRange), this.#chart("deletion", baseline, yRange)],
     }));
     blocks.push({
       kind: "table",
@@ -109,15 +127,21 @@ export class Faithfulness extends Result<FaithfulnessRow> {
     return new Figure({ title, caption, blocks });
   }
 
-  #chart(kind: Curve["kind"], baseline: string): Chart {
+  #chart(kind: Curve["kind"], baseline: string, range: YRange): Chart {
     const curves = this.curves.filter((curve) => curve.kind === kind && curve.baseline === baseline);
-    const highest = Math.max(1, ...curves.flatMap(({ score }) => score));
-    const lowest = Math.min(0, ...curves.flatMap(({ score }) => score));
+    // All charts of a figure have one scale.
+    const scores = this.curves.flatMap(({ score }) => [...score]);
+    const [lowest, highest] = extent(scores);
+    const full = { min: Math.min(0, lowest), max: Math.max(1, highest) };
     return {
       kind: "chart",
       heading: kind === "insertion" ? `Insertion, from ${named(baseline)}` : `Deletion, to ${named(baseline)}`,
       x: { title: kind === "insertion" ? "share of pixels put in" : "share of pixels taken out", min: 0, max: 1 },
-      y: { title: scoredOf(this.target), min: lowest, max: highest },
+      y: {
+        title: scoredOf(this.target),
+        ...yEnds(range, scores, full),
+        include: range === "fit" ? [lowest, highest] : undefined,
+      },
       series: curves.map(({ method, share, score, area }) => ({
         label: `${method} ${fixed(area)}`,
         x: share,

@@ -19,7 +19,14 @@ import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, duration, percent } from "../format.ts";
 import { skippedNote } from "./skipped.ts";
-import { curveBlocks, type DrawnHistory, filterPicture, mapsPicture, sparsityBlocks } from "./training_figures.ts";
+import {
+  besideProbe,
+  curveBlocks,
+  type DrawnHistory,
+  filterPicture,
+  mapsPicture,
+  sparsityBlocks,
+} from "./training_figures.ts";
 
 type DrawnSnapshot = DrawnHistory["snapshots"][number];
 
@@ -51,8 +58,12 @@ export function epochLine({ rows }: DrawnHistory, epochs: number, left: string):
     `${percent(accuracy)}${validation} · rate ${brief(learningRate)}${left}`;
 }
 
-/** The filters and feature maps of a moment, side by side. */
-function nowBlocks({ weights, activations }: DrawnSnapshot, model: string, order: "rgb" | "bgr"): Block[] {
+/** The filters and feature maps of a moment, the maps beside the image that they are of. */
+function nowBlocks(
+  { weights, activations }: DrawnSnapshot,
+  { model, probe }: DrawnHistory,
+  order: "rgb" | "bgr",
+): Block[] {
   const blocks: Block[] = [];
   const [first] = Object.entries(weights).filter(([, { shape }]) => shape.length === 4);
   if (first && [1, 3].includes(first[1].shape[2])) {
@@ -62,10 +73,16 @@ function nowBlocks({ weights, activations }: DrawnSnapshot, model: string, order
   const maps = Object.entries(activations).filter(([, { shape }]) => shape.length === 3);
   // From the first on, evenly spread over the depth.
   const apart = Math.max(1, Math.ceil(maps.length / LAYERS));
-  for (const [name, values] of maps.filter((_, i) => i % apart === 0)) {
-    blocks.push({ ...mapsPicture(values, MAPS, `layer ${name} of ${model}`), heading: `Maps of ${name}` });
-  }
-  return blocks;
+  const chosen = maps.filter((_, i) => i % apart === 0);
+  if (chosen.length === 0) return blocks;
+  return [
+    ...blocks,
+    ...besideProbe(probe, (maxWidth) =>
+      chosen.map(([name, values]) => ({
+        ...mapsPicture(values, MAPS, `layer ${name} of ${model}`, maxWidth),
+        heading: `Maps of ${name}`,
+      }))),
+  ];
 }
 
 /**
@@ -84,7 +101,7 @@ export function trainingFigure(
       (history.start ? startText(history.start) : "")).trim(),
     blocks: [
       ...(history.rows.length ? curveBlocks(history) : []),
-      ...(now ? nowBlocks(now, history.model, order) : []),
+      ...(now ? nowBlocks(now, history, order) : []),
       ...(history.layers.length ? sparsityBlocks(history) : []),
     ],
     text: title,

@@ -9,8 +9,10 @@ import { type EpochRow, type HistoryData, layerOf, startText } from "../data/his
 import type { Axis, Block, Chart, Picture, Series } from "../figure/blocks.ts";
 import { brief, percent } from "../format.ts";
 import { Figure } from "../figure/figure.ts";
+import { pixelsOf } from "../figure/mosaic.ts";
 import { text, whole } from "../options.ts";
-import { filterOf, tilesPicture } from "./panels.ts";
+import { isPair, yEnds, type YRange, yRange } from "./axes.ts";
+import { enlargement, filterOf, tilesPicture } from "./panels.ts";
 import { skippedNote } from "./skipped.ts";
 
 /** What a training run left behind, as far as it is drawn. */
@@ -21,6 +23,8 @@ export interface DrawnHistory extends Pick<HistoryData, "model" | "dataset" | "l
   readonly start?: HistoryData["start"];
   /** The images that were left out. */
   readonly skipped?: HistoryData["skipped"];
+  /** The image that the maps are of. @default none is drawn beside them */
+  readonly probe?: NdArrayLike | null;
 }
 
 /** What of a training run is drawn. */
@@ -48,12 +52,25 @@ export class HistoryFigureOptions {
    */
   @whole(1)
   maps = 16;
+  /**
+   * Of the views `"curves"` and `"sparsity"`: what the y axes show. `"fit"`: what the curves need; `"full"`: shares from 0
+   * to 1, the loss from 0 on; `[low, high]`: the shares between these. Of curves also `{ loss, accuracy }`, one of these
+   * for each.
+   * @default "fit" for curves, "full" for sparsity
+   */
+  @yRange("loss", "accuracy")
+  yRange?: YRange | { readonly loss?: YRange; readonly accuracy?: YRange };
 }
 
 /** The order of colours that the network reads. */
 type ColorOrder = "rgb" | "bgr";
 
 const VIEWS: readonly HistoryView[] = ["curves", "filters", "activations", "sparsity"];
+
+/** About how large the probe image is shown, and the room of it and what stands to the right of it. */
+const PROBE = 160;
+const PAGE = 930;
+const GAP = 20;
 
 const epochs: Axis = { title: "epoch", whole: true };
 
@@ -64,18 +81,18 @@ const epochs: Axis = { title: "epoch", whole: true };
  */
 export function historyFigure(
   history: DrawnHistory,
-  { view = defaultView(history), layer, maps = 16 }: Partial<HistoryFigureOptions> = {},
+  { view = defaultView(history), layer, maps = 16, yRange }: Partial<HistoryFigureOptions> = {},
   order: ColorOrder = "rgb",
 ): Figure {
   switch (view) {
     case "curves":
-      return curves(history);
+      return curves(history, yRange);
     case "filters":
       return filters(history, layer, order);
     case "activations":
       return activations(history, layer, maps);
     case "sparsity":
-      return sparsity(history);
+      return sparsity(history, yRange);
     default:
       throw new RangeError(
         `There is no view ${JSON.stringify(view)} of a history; wanted one of ${VIEWS.join(", ")}.`,
@@ -91,7 +108,21 @@ function defaultView({ rows, layers, snapshots }: DrawnHistory): HistoryView {
 }
 
 /** The curves alone, for a cell that shows them while the network learns. */
-export function curveBlocks({ rows }: DrawnHistory): Block[] {
+export function curveBlocks({ rows }: DrawnHistory, range: HistoryFigureOptions["yRange"] = "fit"): Block[] {
+  const wanted: { loss?: YRange; accuracy?: YRange } = typeof range === "string"
+    ? { loss: range, accuracy: range }
+    : isPair(range)
+    ? { accuracy: range }
+    : range;
+  const axis = (
+    title: string,
+    chart: "loss" | "accuracy",
+    full: Pick<Axis, "min" | "max">,
+    series: Series[],
+  ): Axis => ({
+    title,
+    ...yEnds(wanted[chart] ?? "fit", series.flatMap(({ y }) => [...y]), full),
+  });
   const x = rows.map(({ epoch }) => epoch);
   const validated = rows.some(({ validationLoss }) => !Number.isNaN(validationLoss));
   const chart = (heading: string, axis: Axis, series: Series[], alt: string): Chart => ({
@@ -106,6 +137,8 @@ export function curveBlocks({ rows }: DrawnHistory): Block[] {
     { label: "training", x, y: training },
     ...(validated ? [{ label: "validation", x, y: validation, dashed: true }] : []),
   ];
+  const losses = pair(rows.map((row) => row.loss), rows.map((row) => row.validationLoss));
+  const accuracies = pair(rows.map((row) => row.accuracy), rows.map((row) => row.validationAccuracy));
   const rates = rows.map(({ learningRate }) => learningRate);
   const [min, max] = extent(rates);
   return [
@@ -114,14 +147,14 @@ export function curveBlocks({ rows }: DrawnHistory): Block[] {
       blocks: [
         chart(
           "Loss",
-          { title: "loss", min: 0 },
-          pair(rows.map((row) => row.loss), rows.map((row) => row.validationLoss)),
+          axis("loss", "loss", { min: 0 }, losses),
+          losses,
           `Loss over ${rows.length} epochs, at the end ${brief(rows.at(-1)!.loss)} in training`,
         ),
         chart(
           "Accuracy",
-          { title: "share classified right", min: 0, max: 1 },
-          pair(rows.map((row) => row.accuracy), rows.map((row) => row.validationAccuracy)),
+          axis("share classified right", "accuracy", { min: 0, max: 1 }, accuracies),
+          accuracies,
           `Accuracy over ${rows.length} epochs, at the end ${percent(rows.at(-1)!.accuracy)} in training`,
         ),
       ],
@@ -138,7 +171,7 @@ export function curveBlocks({ rows }: DrawnHistory): Block[] {
 }
 
 /** Each layer's share of zeros and of dead maps, for a cell that shows them while the network learns. */
-export function sparsityBlocks({ layers }: DrawnHistory): Block[] {
+export function sparsityBlocks({ layers }: DrawnHistory, range: YRange = "full"): Block[] {
   const names = [...new Set(layers.map(({ layer }) => layer))];
   const chart = (heading: string, title: string, value: "sparsity" | "dead"): Chart => ({
     kind: "chart",
@@ -148,7 +181,7 @@ export function sparsityBlocks({ layers }: DrawnHistory): Block[] {
       return { label: name, x: own.map(({ epoch }) => epoch), y: own.map((row) => row[value]) };
     }),
     x: epochs,
-    y: { title, min: 0, max: 1 },
+    y: { title, ...yEnds(range, layers.map((row) => row[value]), { min: 0, max: 1 }) },
     height: 280,
     alt: `${heading} of ${names.length} layers over the epochs`,
   });
@@ -165,7 +198,7 @@ function need(what: readonly unknown[], view: string, remedy: string): void {
   if (what.length === 0) throw new RangeError(`This history has nothing to draw in the view "${view}": ${remedy}.`);
 }
 
-function curves(history: DrawnHistory): Figure {
+function curves(history: DrawnHistory, range: HistoryFigureOptions["yRange"]): Figure {
   const { rows, model, dataset } = history;
   need(rows, "curves", "no epoch was finished");
   const last = rows.at(-1)!;
@@ -184,12 +217,19 @@ function curves(history: DrawnHistory): Figure {
       "without.",
       ...notes,
     ].join(" "),
-    blocks: curveBlocks(history),
+    blocks: curveBlocks(history, range),
     text: [title, ...rows.map(line), ...notes].join("\n"),
   });
 }
 
-function sparsity(history: DrawnHistory): Figure {
+function sparsity(history: DrawnHistory, range: HistoryFigureOptions["yRange"]): Figure {
+  if (range !== undefined && typeof range !== "string" && !isPair(range)) {
+    throw new RangeError(
+      `yRange of the view "sparsity" is "fit", "full" or [low, high], for both charts: received ${
+        JSON.stringify(range)
+      }.`,
+    );
+  }
   const { layers, model } = history;
   need(layers, "sparsity", "no layer was watched");
   const last = Math.max(...layers.map(({ epoch }) => epoch));
@@ -204,7 +244,7 @@ function sparsity(history: DrawnHistory): Figure {
     title,
     caption: "Sparsity is the share of values behind the activation that are exactly 0, over the images that the run " +
       "watches; a map is dead here if it is 0 on all of them. Epoch 0 is before training.",
-    blocks: sparsityBlocks(history),
+    blocks: sparsityBlocks(history, range),
     text: [title, ...lines].join("\n"),
   });
 }
@@ -268,7 +308,7 @@ function filters({ model, snapshots }: DrawnHistory, layer: string | undefined, 
 }
 
 /** A layer's maps on a probe image, each on a scale of its own; black is 0. */
-export function mapsPicture(maps: NdArrayLike, most: number, name: string): Picture {
+export function mapsPicture(maps: NdArrayLike, most: number, name: string, maxWidth?: number): Picture {
   const [height, width, channels] = maps.shape;
   const signed = extent(maps.data)[0] < 0;
   const planes = Array.from({ length: Math.min(most, channels) }, (_, channel) => channelOf(maps, channel).data);
@@ -281,12 +321,28 @@ export function mapsPicture(maps: NdArrayLike, most: number, name: string): Pict
     palette: signed ? "diverging" : "grey",
     label: (channel) => `channel ${channel}\nvalues ${brief(ranges[channel][0])} … ${brief(ranges[channel][1])}`,
     outlined: (channel) => ranges[channel][0] === 0 && ranges[channel][1] === 0,
+    maxWidth,
     maxHeight: 110,
     alt: `${planes.length} of ${channels} maps, ${name}`,
   });
 }
 
-function activations({ model, snapshots }: DrawnHistory, layer: string | undefined, maps: number): Figure {
+/** The probe image, and its maps to the right of it: as wide as the page leaves them. */
+export function besideProbe(probe: NdArrayLike | null | undefined, maps: (maxWidth?: number) => Block[]): Block[] {
+  if (!probe) return maps();
+  const pixels = pixelsOf(probe, enlargement(probe.shape, PROBE));
+  const photo: Picture = {
+    kind: "picture",
+    heading: "Probe image",
+    note: `${probe.shape[0]}×${probe.shape[1]}`,
+    pixels,
+    alt: "The probe image, as the network saw it",
+  };
+  const stacked: Block = { kind: "row", columns: 1, blocks: maps(PAGE - GAP - pixels.width) };
+  return [{ kind: "row", blocks: [photo, stacked] }];
+}
+
+function activations({ model, snapshots, probe }: DrawnHistory, layer: string | undefined, maps: number): Figure {
   const kept = snapshots.filter(({ activations }) => Object.keys(activations).length > 0);
   need(kept, "activations", "train keeps maps only with a probe image and at epochs named by its option snapshots");
   const names = Object.entries(kept[0].activations).filter(([, { shape }]) => shape.length === 3).map(([name]) => name);
@@ -298,14 +354,15 @@ function activations({ model, snapshots }: DrawnHistory, layer: string | undefin
     title: `${model} · maps of the probe image, epochs ${first} to ${last}`,
     caption: `Each map has its own scale in each frame; black is 0. At most ${maps} maps of a layer are drawn. ` +
       "Outlined in orange: maps that are 0 everywhere. Epoch 0 is before training.",
-    blocks: (layer === undefined ? names : [layer]).map((name): Block => ({
-      kind: "slides",
-      heading: `${name} · ${kept[0].activations[name].shape.join("×")}`,
-      label: "epoch",
-      frames: kept.map(({ epoch, activations }) => ({
-        label: frameLabel(epoch),
-        block: mapsPicture(activations[name], maps, `layer ${name} of ${model}, ${epochLabel(epoch)}`),
-      })),
-    })),
+    blocks: besideProbe(probe, (maxWidth) =>
+      (layer === undefined ? names : [layer]).map((name): Block => ({
+        kind: "slides",
+        heading: `${name} · ${kept[0].activations[name].shape.join("×")}`,
+        label: "epoch",
+        frames: kept.map(({ epoch, activations }) => ({
+          label: frameLabel(epoch),
+          block: mapsPicture(activations[name], maps, `layer ${name} of ${model}, ${epochLabel(epoch)}`, maxWidth),
+        })),
+      }))),
   });
 }

@@ -1,14 +1,23 @@
 import { describe, expect, test } from "vitest";
 import { ndarray } from "../../lib/array.ts";
 import type { Chart, Picture, Slides } from "../../lib/figure/blocks.ts";
-import { type DrawnHistory, historyFigure } from "../../lib/results/training_figures.ts";
+import type { HistoryData } from "../../lib/data/history.ts";
+import { layOutChart } from "../../lib/figure/chart_layout.ts";
+import { within } from "../../lib/figure/parts.ts";
+import { typesetter } from "../../lib/figure/text.ts";
+import { History } from "../../lib/results/history.ts";
+import { type DrawnHistory, historyFigure, type HistoryFigureOptions } from "../../lib/results/training_figures.ts";
 import { sampleHistory } from "../snapshots/history.ts";
 
 const history = sampleHistory();
 
 /** All charts of a figure. */
-const chartsOf = (drawn: DrawnHistory, view: "curves" | "sparsity"): Chart[] =>
-  historyFigure(drawn, { view }).blocks.flatMap((block) => block.kind === "row" ? block.blocks : [block])
+const chartsOf = (
+  drawn: DrawnHistory,
+  view: "curves" | "sparsity",
+  yRange?: HistoryFigureOptions["yRange"],
+): Chart[] =>
+  historyFigure(drawn, { view, yRange }).blocks.flatMap((block) => block.kind === "row" ? block.blocks : [block])
     .filter((block) => block.kind === "chart");
 
 describe("curves", () => {
@@ -20,7 +29,6 @@ describe("curves", () => {
     ]);
     expect(loss.series[0].y).toEqual(history.rows.map((row) => row.loss));
     expect(accuracy.series[1].y).toEqual(history.rows.map((row) => row.validationAccuracy));
-    expect(accuracy.y).toMatchObject({ min: 0, max: 1 });
     expect(rate.series[0].y).toEqual(history.rows.map((row) => row.learningRate));
   });
 
@@ -41,6 +49,48 @@ describe("curves", () => {
     const lines = historyFigure(history).text.split("\n");
     expect(lines).toHaveLength(1 + history.rows.length);
     expect(lines[1]).toMatch(/epoch +1 {2}loss 2.5 {2}accuracy 20.0 % {2}validation 2.5, 25.0 %/);
+  });
+});
+
+describe("the y axes", () => {
+  /** Where they begin and end, as drawn. */
+  const ends = async (charts: readonly Chart[]) => {
+    const type = await typesetter();
+    return charts.map((chart) => layOutChart(type, chart).y.domain);
+  };
+  const flat = (accuracy: number): DrawnHistory => ({
+    ...history,
+    rows: history.rows.map((row) => ({ ...row, accuracy, validationAccuracy: NaN })),
+  });
+
+  test("fit the curves' values; never shares beyond 0 and 1", async () => {
+    const close = history.rows.map((row) => ({ ...row, accuracy: 0.93 + row.epoch / 100, validationAccuracy: 0.931 }));
+    const [loss, accuracy] = await ends(chartsOf({ ...history, rows: close }, "curves"));
+    expect(loss).toEqual([0.5, 2.5]);
+    expect(accuracy).toEqual([0.93, 0.97]);
+    expect((await ends(chartsOf(flat(1), "curves")))[1]).toEqual([0.95, 1]);
+    expect((await ends(chartsOf(flat(0), "curves")))[1]).toEqual([0, 0.05]);
+  });
+
+  test("are full, or as wide as is asked, each of its own", async () => {
+    expect(await ends(chartsOf(history, "curves", "full"))).toEqual([[0, 2.5], [0, 1], expect.anything()]);
+    expect((await ends(chartsOf(history, "curves", [0.5, 1])))[1]).toEqual([0.5, 1]);
+    expect((await ends(chartsOf(history, "curves", { loss: [0, 4] })))[0]).toEqual([0, 4]);
+    expect(await ends(chartsOf(history, "sparsity"))).toEqual([[0, 1], [0, 1]]);
+    expect(await ends(chartsOf(history, "sparsity", "fit"))).toEqual([[0.3, 0.7], [0, 0.3]]);
+  });
+
+  test("refuse what is no range", () => {
+    const real = new History(
+      { ...history, labels: [], skipped: [], ending: "epochs" } as unknown as HistoryData,
+      { order: "rgb" },
+    );
+    for (const yRange of ["auto", [1, 0], [0, NaN], [1], 3, { acuracy: [0, 1] }, { loss: [2, 1] }, {}]) {
+      expect(() => real.figure({ yRange } as HistoryFigureOptions), JSON.stringify(yRange)).toThrow(
+        /^yRange must be "fit", "full" or \[low, high\] with low below high, or an object as { loss: …, accuracy: … }: /,
+      );
+    }
+    expect(() => real.figure({ view: "sparsity", yRange: { loss: "fit" } })).toThrow(/for both charts/);
   });
 });
 
@@ -80,12 +130,22 @@ describe("filmstrips", () => {
   });
 
   test("show the maps of every layer that has some, and move together", () => {
-    const strips = historyFigure(history, { view: "activations", maps: 3 }).blocks as Slides[];
+    const shown = (
+      options: Partial<HistoryFigureOptions>,
+      drawn = history,
+    ) => [...within(historyFigure(drawn, { view: "activations", ...options }).blocks, true)];
+    const strips = shown({ maps: 3 }).filter((block) => block.kind === "slides");
     expect(strips.map(({ heading }) => heading)).toEqual(["conv1 · 8×8×6", "conv2 · 4×4×8"]);
     expect(new Set(strips.map(({ label }) => label)).size).toBe(1);
     expect((strips[0].frames[0].block as Picture).grid!.labels).toHaveLength(3);
-    const only = historyFigure(history, { view: "activations", layer: "conv2" }).blocks;
-    expect(only).toHaveLength(1);
+    expect(shown({ layer: "conv2" }).filter((block) => block.kind === "slides")).toHaveLength(1);
+    // The image that they are of stands beside them, and both fit the page; without one the maps stand alone.
+    const [row, photo, , ...maps] = shown({});
+    expect(row).toMatchObject({ kind: "row", blocks: [photo, { kind: "row", columns: 1 }] });
+    expect((photo as Picture).pixels).toMatchObject({ width: 160, height: 160 });
+    const widths = maps.map((block) => block.kind === "picture" ? block.pixels.width : 0);
+    expect(Math.max(...widths)).toBeLessThanOrEqual(930 - 160 - 20);
+    expect(shown({}, { ...history, probe: null })[0].kind).toBe("slides");
   });
 });
 

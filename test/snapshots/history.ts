@@ -2,7 +2,7 @@
 
 import { ndarray } from "../../lib/array.ts";
 import type { DrawnHistory } from "../../lib/results/training_figures.ts";
-import { uniforms } from "../nets.ts";
+import { landscape, uniforms } from "../nets.ts";
 
 const EPOCHS = 4;
 const SHARES = { conv1: 0.42, pool1: 0.3, conv2: 0.5, dense1: 0.55 };
@@ -31,6 +31,7 @@ export function sampleHistory(): DrawnHistory {
   return {
     model: "sample-net",
     dataset: "made-up images",
+    probe: landscape(),
     rows: epochs.slice(1).map((epoch) => ({
       epoch,
       loss: 0.3 + 2.2 * Math.exp((1 - epoch) / 2),
