@@ -19,9 +19,12 @@ import { ensureBackend } from "../runtime/backend.ts";
 
 /** What `filters` can be asked for. */
 export class FiltersOptions {
-  /** A convolution or a dense layer; must be given. */
+  /**
+   * A convolution or a dense layer.
+   * @default the first convolution
+   */
   @text()
-  layer!: string;
+  layer?: string;
   /**
    * Which filters to keep, by their output channel.
    * @default all
@@ -57,6 +60,39 @@ function readMap(layer: tfLayers.Layer): [number, number, number] {
   return [1, 1, length];
 }
 
+/** Layers with filters: convolutions, and dense ones. */
+const CONVOLUTION = /^(Separable|Depthwise)?Conv2D(Transpose)?$/;
+const hasFilters = ({ kind }: LayerInfo) => CONVOLUTION.test(kind) || kind === "Dense";
+
+/** Some layers' names, for messages. */
+const namesOf = (layers: readonly LayerInfo[]) => layers.slice(0, 5).map(({ name }) => JSON.stringify(name)).join(", ");
+
+/**
+ * The first convolution of a model.
+ *
+ * @throws {TypeError} if it has none: says which layer may be named, or where the convolutions are
+ */
+function firstConvolution(model: Model): LayerInfo {
+  const found = model.way.find(({ kind }) => CONVOLUTION.test(kind));
+  if (found) return found;
+  const name = JSON.stringify(model.name);
+  const inner = model.network.layers.find((layer) => "layers" in layer);
+  if (inner) {
+    const quoted = JSON.stringify(inner.name);
+    throw new TypeError(
+      `The convolutions of ${name} are inside of its layer ${quoted}, a network in itself; look into that: ` +
+        `filters(await loadModel(model.network.getLayer(${quoted}))).`,
+    );
+  }
+  const others = model.layers.filter(hasFilters);
+  throw new TypeError(
+    `${name} has no convolution` +
+      (others.length
+        ? `; wanted the name of a dense layer as { layer }, as ${namesOf(others)}.`
+        : ", nor a dense layer."),
+  );
+}
+
 /** The weights of a layer as `[kh, kw, cin, cout]`. */
 async function weightsOf(model: Model, info: LayerInfo): Promise<NdArrayLike> {
   await ensureBackend();
@@ -85,12 +121,12 @@ async function weightsOf(model: Model, info: LayerInfo): Promise<NdArrayLike> {
     case "Dense":
       return { data: new Float32Array(await kernel.data()), shape: [...readMap(layer), kernel.shape[1]!] };
     default: {
-      const others = model.layers.filter(({ kind }) => /^(Separable|Depthwise)?Conv2D(Transpose)?$|^Dense$/.test(kind));
+      const others = model.layers.filter(hasFilters);
       throw new TypeError(
         `Layer ${
           JSON.stringify(info.name)
         } is a ${info.kind} and has no filters; wanted a convolution or a dense layer` +
-          (others.length ? `, as ${others.slice(0, 5).map(({ name }) => JSON.stringify(name)).join(", ")}.` : "."),
+          (others.length ? `, as ${namesOf(others)}.` : "."),
       );
     }
   }
@@ -105,25 +141,27 @@ async function weightsOf(model: Model, info: LayerInfo): Promise<NdArrayLike> {
  * @param model the model; nothing on it changes
  * @returns `weights` `[kh, kw, cin, cout]` and `rows`, one for each filter
  * @throws {RangeError} if the layer or a channel does not exist
- * @throws {TypeError} if the layer has no filters, or `layer` is not given
+ * @throws {TypeError} if the layer has no filters, or the model no convolution and `layer` is not given
  *
  * @example
  * ```ts
  * import { filters, loadModel } from "@convlens/convlens";
  *
  * const model = await loadModel("resnet50");
- * const first = await filters(model, { layer: "conv1_conv" });
+ * const first = await filters(model);
  * await first.figure({ sort: "colorfulness" }).show();
+ * await filters(model, { layer: "res2a_branch2b" });
  * ```
  */
 export async function filters(
   model: Model,
-  options: Partial<FiltersOptions> & Pick<FiltersOptions, "layer">,
+  options: Partial<FiltersOptions> = {},
 ): Promise<Filters> {
   checkModel("filters", model);
-  const { layer, channels } = readOptions("filters", FiltersOptions, options);
+  const { layer: asked, channels } = readOptions("filters", FiltersOptions, options);
   await checkReady("filters", model);
-  const info = model.layer(layer);
+  const info = asked === undefined ? firstConvolution(model) : model.layer(asked);
+  const layer = info.name;
   const all = await weightsOf(model, info);
   const total = all.shape[3];
   const unknown = channels?.find((channel) => !Number.isInteger(channel) || channel < 0 || channel >= total);

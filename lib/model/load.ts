@@ -21,6 +21,7 @@ import { Model, type ModelOptions } from "./model.ts";
 import { registerResponseNormalization } from "./normalization.ts";
 import { checkLabels, type OutputWanted } from "./output.ts";
 import { ownScaling, type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
+import { builtInstead } from "./published.ts";
 import { readFacts } from "./saved.ts";
 import { checkWeights } from "./weights.ts";
 
@@ -213,6 +214,10 @@ async function locate(source: string | URL): Promise<URL> {
     throw new ModelError(`${quoted} is not in a format that convlens reads: it is ${otherFormat(url.pathname)}`);
   }
   if (path !== undefined && !info) {
+    const instead = builtInstead(text);
+    if (instead) {
+      throw new ModelError(`There is no model ${quoted} in the catalogue, nor a folder of this name. ${instead}`);
+    }
     const names = [
       ...Object.keys(INCLUDED),
       ...Object.keys(catalogEntries).filter((name) => catalogEntries[name].kind === "model"),

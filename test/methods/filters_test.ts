@@ -1,3 +1,4 @@
+import type { LayersModel } from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import fixture from "../oracles/fixtures/filters.json" with { type: "json" };
 import oracle from "../oracles/fixtures/resnet50.json" with { type: "json" };
@@ -139,6 +140,29 @@ describe("layouts", () => {
     expect(up.weights.data).toEqual(await turned.data());
     turned.dispose();
     model.dispose();
+  });
+
+  test("takes the first convolution, or says where one is", async () => {
+    const tf = await ensureBackend();
+    const L = tf.layers;
+    const model = await loadModel(await tinyNet());
+    expect((await filters(model)).layer).toBe("conv");
+    expect((await filters(model, { channels: [1] })).rows.map(({ channel }) => channel)).toEqual([1]);
+    const dense = tf.sequential({
+      layers: [L.flatten({ inputShape: [2, 2, 3] }), L.dense({ name: "only", units: 2, activation: "softmax" })],
+    });
+    await expect(loadModel(dense, { name: "flat" }).then((model) => filters(model))).rejects.toThrow(
+      '"flat" has no convolution; wanted the name of a dense layer as { layer }, as "only".',
+    );
+    const inner = tf.sequential({
+      name: "features",
+      layers: [L.conv2d({ name: "deep", inputShape: [4, 4, 3], filters: 2, kernelSize: 2 })],
+    });
+    const outer = await loadModel(tf.sequential({ layers: [inner, L.flatten(), L.dense({ units: 2 })] }), {
+      name: "two",
+    });
+    await expect(filters(outer)).rejects.toThrow(/inside of its layer "features".*getLayer\("features"\)/);
+    expect((await filters(await loadModel(outer.network.getLayer("features") as LayersModel))).layer).toBe("deep");
   });
 
   test("refuses layers without filters, unknown channels and unknown sorts", async () => {

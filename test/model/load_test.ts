@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fileURLToPath } from "node:url";
+import * as classics from "../../lib/model/architectures/builders.ts";
+import * as zfnets from "../../lib/model/architectures/zfnet.ts";
 import { ModelError } from "../../lib/model/formats/format.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
@@ -186,4 +188,27 @@ test("a path is taken as it is, spaces, signs and all", async () => {
   expect(model.name).toBe("a b#c%20d");
   model.dispose();
   expect(fileURLToPath(new URL(`file://${folder}`))).toBe(folder);
+});
+
+describe("a name of a network that is built, not loaded", () => {
+  test.each([
+    ["vgg16", /"vgg16" in the catalogue.*await vgg16\(\) builds.*fresh weights.*applications\.VGG16\(\).*"caffe"/],
+    ["VGG-19", /await vgg19\(\).*applications\.VGG19\(\).*--input_format=keras vgg19\.h5 vgg19/],
+    ["alexnet", /await alexnet\(\).*published as an ONNX graph .*alexnet\)/],
+    ["ZFNet", /await zfnet\(\).*zfnet-512/],
+    ["small-zfnet", /await smallZfnet\(\).*train it/],
+    ["tiny_vgg", /await tinyVgg\(\).*CNN Explainer: await loadModel\("https:\/\/.*model\.json"\)/],
+    ["cats-vs-dogs", /await catsVsDogsConvnet\(\).*train it, and keep it with model\.save\(folder\)/],
+  ])("%s names its builder, and where weights are", async (name, message) => {
+    await expect(loadModel(name)).rejects.toThrow(message);
+  });
+
+  test("are all of them named; a folder of such a name is loaded", async () => {
+    const builders = [classics, zfnets].flatMap(Object.entries)
+      .filter(([name, make]) => typeof make === "function" && !/^[A-Z]/.test(name) && name !== "convolution");
+    expect(builders.length).toBeGreaterThan(6);
+    for (const [name] of builders) await expect(loadModel(name)).rejects.toThrow(`await ${name}() builds this network`);
+    await save(`${folder}/vgg16`);
+    (await loadModel(`${folder}/vgg16`)).dispose();
+  });
 });

@@ -27,9 +27,9 @@ export interface ModelFormat {
 }
 
 /** How a Keras model in one file becomes a `model.json`. */
-const convert = (option: string, file: string) =>
-  `Convert it: pip install tensorflowjs, then tensorflowjs_converter --input_format=${option} ${file} FOLDER, and load ` +
-  "FOLDER.";
+export const convert = (option: string, file: string, folder = "FOLDER"): string =>
+  `Convert it: pip install tensorflowjs, then tensorflowjs_converter --input_format=${option} ${file} ${folder}, and ` +
+  `load ${folder}.`;
 
 const FROM_KERAS = `Where the network is at hand as a Keras model, save it with model.save("net.h5"). ` +
   convert("keras", "net.h5");

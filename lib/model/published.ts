@@ -1,0 +1,45 @@
+/**
+ * The networks that convlens builds but has no weights of: what to say to one who wants to load them.
+ *
+ * @module
+ */
+
+import { convert } from "./formats/format.ts";
+
+/** The model zoo of ONNX, whose graphs are not read. */
+const ZOO = "https://huggingface.co/onnxmodelzoo/legacy_models/tree/main/validated/vision/classification";
+
+const fromKeras = (type: string, name: string) =>
+  `Published weights are those of Keras (ImageNet's 1000 classes, 0.5 GB): python -c 'import keras; ` +
+  `keras.applications.${type}().save("${name}.h5")'. ${convert("keras", `${name}.h5`, name)} So: ` +
+  `await loadModel(${JSON.stringify(name)}, { preprocess: "caffe" }).`;
+
+const fromZoo = (network: string, path: string) =>
+  `Weights of ${network} are published as an ONNX graph (${ZOO}/${path}), which convlens does not read.`;
+
+const TRAINED = "Weights of it are not published: train it, and keep it with model.save(folder).";
+
+/** What is known of each builder's weights. */
+const BUILDERS: Record<string, string> = {
+  alexnet: fromZoo("the original with its split convolutions", "alexnet"),
+  catsVsDogsConvnet: TRAINED,
+  smallZfnet: TRAINED,
+  tinyVgg: "Published weights are those of CNN Explainer: await loadModel(" +
+    '"https://raw.githubusercontent.com/poloclub/cnn-explainer/master/public/assets/data/model.json").',
+  vgg16: fromKeras("VGG16", "vgg16"),
+  vgg19: fromKeras("VGG19", "vgg19"),
+  zfnet: fromZoo("a variant with 512 and 1024 feature maps", "zfnet-512"),
+};
+
+const plain = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, "");
+
+/**
+ * What a name means that is a builder's, as `"vgg16"` or `"VGG-16"`, in sentences: the function that builds it, and where
+ * weights are to be had; undefined for other names.
+ */
+export function builtInstead(name: string): string | undefined {
+  const builder = Object.keys(BUILDERS).find((builder) =>
+    plain(builder).replace(/convnet$/, "") === plain(name).replace(/convnet$/, "")
+  );
+  return builder && `await ${builder}() builds this network with fresh weights, to be trained. ${BUILDERS[builder]}`;
+}
