@@ -106,6 +106,8 @@ export { gradCam, type GradCamOptions } from "./lib/methods/grad_cam.ts";
 export { type CamVariant } from "./lib/probe/attribution/cam.ts";
 export { type Quadrature } from "./lib/probe/attribution/quadrature.ts";
 export { guidedBackprop, type GuidedBackpropOptions } from "./lib/methods/guided_backprop.ts";
+export { help } from "./lib/methods/help.ts";
+export type { Help, HelpEntry } from "./lib/results/help.ts";
 export { inputXGradient, type InputXGradientOptions } from "./lib/methods/input_x_gradient.ts";
 export { integratedGradients, type IntegratedGradientsOptions } from "./lib/methods/integrated_gradients.ts";
 export { linearProbes, type LinearProbesOptions } from "./lib/methods/linear_probes.ts";
