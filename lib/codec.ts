@@ -6,7 +6,7 @@
 
 import { promisify } from "node:util";
 import { crc32, deflate } from "node:zlib";
-import { flawOf, isAnimatedPng, isRead, kindOfFile } from "./image_file.ts";
+import { flawOf, type ImageHeader, isAnimatedPng, isRead, jpegHeader, kindOfFile } from "./image_file.ts";
 
 /** The most pixels that {@linkcode decodeBytes} takes on: 100 megapixels, which are 1.2 GB as floats. */
 export const MAX_PIXELS = 100_000_000;
@@ -66,10 +66,11 @@ export async function decodeBytes(
     );
   };
   const sharp = await loadSharp();
-  // Read from top to bottom, a row is given up when the next has come.
-  const image = sharp(bytes, { limitInputPixels: false, failOn: "warning", sequentialRead: true });
+  // Of a plain JPEG the header is read here: sharp would set up its decoder twice.
+  const plain = kind === "JPEG" ? jpegHeader(bytes) : undefined;
+  const image = sharp(bytes, { limitInputPixels: plain ? MAX_PIXELS : false, failOn: "warning", sequentialRead: true });
   // Only the header is read here, so the size can be judged before anything is unpacked.
-  const meta = await image.metadata().catch((error) => {
+  const meta: ImageHeader = plain ?? await image.metadata().catch((error) => {
     throw damaged(error);
   });
   const { width, height } = meta;

@@ -80,6 +80,37 @@ export function isAnimatedPng(bytes: Uint8Array): boolean {
   return false;
 }
 
+/** What the header of an image says. */
+export interface ImageHeader {
+  readonly width: number;
+  readonly height: number;
+  /** The colours, as `"srgb"` or `"cmyk"`. */
+  readonly space?: string;
+  /** The kind of number of a value; `"uchar"` is a byte. */
+  readonly depth?: string;
+  /** How many pictures there are, where there may be several. */
+  readonly pages?: number;
+}
+
+/** The header of a JPEG of bytes, up to where its pixels begin; undefined of any that is not plain. */
+export function jpegHeader(bytes: Uint8Array): ImageHeader | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 2; at + 10 <= bytes.length && bytes[at] === 0xff;) {
+    const marker = bytes[at + 1];
+    // Of the frames, SOF0 to SOF15, these three numbers are tables.
+    if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) {
+      const [bits, channels] = [bytes[at + 4], bytes[at + 9]];
+      const [height, width] = [view.getUint16(at + 5), view.getUint16(at + 7)];
+      if (bits !== 8 || width === 0 || height === 0 || ![1, 3, 4].includes(channels)) return undefined;
+      return { width, height, space: channels === 4 ? "cmyk" : channels === 3 ? "srgb" : "b-w", depth: "uchar" };
+    }
+    // From a segment with a length to the next; the pixels and the end have none.
+    if (marker < 0xc0 || (marker >= 0xd0 && marker <= 0xda)) return undefined;
+    at += 2 + view.getUint16(at + 2);
+  }
+  return undefined;
+}
+
 /** Chunks of a PNG that say nothing of its pixels. */
 const WORDS_ONLY = /^(tEXt|zTXt|iTXt|tIME|pHYs|bKGD|hIST|sPLT)$/;
 

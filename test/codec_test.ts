@@ -2,6 +2,7 @@ import { deflateSync } from "node:zlib";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { encodeForPage, encodePng, ImageError, renderSvg } from "../lib/codec.ts";
+import { jpegHeader } from "../lib/image_file.ts";
 import { decode } from "./decode.ts";
 import {
   chunk,
@@ -197,6 +198,26 @@ describe("decode", () => {
     const control = concat(Uint8Array.of(0, 0, 0, 2, 0, 0, 0, 0));
     const apng = png({ width: 1, color: GREY, rows: [[5]], extra: [chunk("acTL", control)] });
     expect(await refusal(apng)).toMatch(/animated PNG/);
+  });
+
+  it("finds in a JPEG's header what sharp finds", async () => {
+    const source = sharp(waves(35, 21), raw(35, 21));
+    const files = await Promise.all([
+      source.clone().jpeg().toBuffer(),
+      source.clone().jpeg({ progressive: true, chromaSubsampling: "4:4:4" }).toBuffer(),
+      source.clone().withExif({ IFD0: { Copyright: "nobody" } }).withIccProfile("p3").jpeg().toBuffer(),
+      source.clone().greyscale().jpeg().toBuffer(),
+      source.clone().toColourspace("cmyk").jpeg().toBuffer(),
+    ]);
+    for (const file of files) {
+      const { width, height, space, depth } = await sharp(file).metadata();
+      expect(jpegHeader(file)).toEqual({ width, height, space, depth });
+    }
+    // Cut off, or with a segment that leads nowhere: sharp is asked, and says what is wrong.
+    expect(jpegHeader(files[0].subarray(0, 40))).toBeUndefined();
+    const lost = Uint8Array.from(files[0]);
+    lost[5] ^= 8;
+    expect(jpegHeader(lost)).toBeUndefined();
   });
 
   it("refuses CMYK", async () => {

@@ -147,11 +147,10 @@ export class Image extends Shown implements NdArrayLike {
   rgb(): NdArrayLike {
     const [height, width, channels] = this.shape;
     if (channels === 3) return { data: this.data, shape: this.shape };
-    return ndarray(Float32Array.from({ length: 3 * this.data.length }, (_, i) => this.data[Math.floor(i / 3)]), [
-      height,
-      width,
-      3,
-    ]);
+    const greys = this.pixels.data;
+    const data = new Float32Array(3 * greys.length);
+    for (let i = 0; i < greys.length; i++) data.fill(greys[i], 3 * i, 3 * i + 3);
+    return { data, shape: [height, width, 3] };
   }
 
   /** What a cell shows: the image, small ones enlarged, with its size and where it is from. */

