@@ -79,6 +79,13 @@ export function figureHtml(
   return parts.join("\n");
 }
 
+/** A button that posts to the kernel, by a script: where none runs there is no button. */
+export function stopButtonHtml({ text, url, signal }: { text: string; url: string; signal: AbortSignal }): string {
+  if (signal.aborted) return `<div style="margin:4px 0">Stopping …</div>`;
+  return `<div class="convlens-stop" data-url="${escapeHtml(url)}" data-label="${escapeHtml(text)}" ` +
+    `style="margin:4px 0"></div><script>${scripts.stop}</script>`;
+}
+
 function hasHover(block: Block): boolean {
   if (block.kind === "picture") return block.grid !== undefined || block.values !== undefined;
   return block.kind === "chart" || (block.kind === "blend" && block.values !== undefined);

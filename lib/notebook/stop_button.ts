@@ -8,12 +8,10 @@
  * @module
  */
 
-import { escapeHtml } from "../format.ts";
-
 /** A running button. */
 export interface StopButton {
-  /** The button as HTML. */
-  readonly html: string;
+  /** What it says. */
+  readonly text: string;
   /** Aborted when the button is pressed. */
   readonly signal: AbortSignal;
   /** Where the button posts to. */
@@ -46,14 +44,15 @@ export function startStopButton(text: string): StopButton {
     }
     if (!isFromHere(request, server.addr.port)) return new Response(null, { status: 403 });
     controller.abort(new DOMException("The button in the cell was pressed.", "AbortError"));
-    // The page stays as it is.
-    return new Response(null, { status: 204 });
+    const origin = request.headers.get("origin");
+    // The page may read that it was heard.
+    return new Response(null, { status: 204, headers: origin ? { "access-control-allow-origin": origin } : {} });
   });
   // The button alone must not keep a process alive.
   server.unref();
   const url = `http://127.0.0.1:${server.addr.port}${path}`;
   return {
-    html: `<form method="post" action="${url}" style="margin:4px 0"><button>${escapeHtml(text)}</button></form>`,
+    text,
     signal: controller.signal,
     url,
     // Requests that never end are dropped.

@@ -17,6 +17,7 @@ import {
 import { layerOf, startText, type TrainingView, type TrainingWatcher } from "../data/history.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
+import { stopButtonHtml } from "../figure/html.ts";
 import { brief, duration, percent } from "../format.ts";
 import { skippedNote } from "./skipped.ts";
 import {
@@ -213,7 +214,7 @@ export class LiveTraining implements TrainingWatcher {
     this.#history = history;
     const figure = trainingFigure(history, this.#now, { title: text, order: this.#run.order });
     const bundle = share === undefined ? await figure.bundle() : {
-      "text/html": progressHtml("", share) + (this.#button?.html ?? "") + await figure.html(),
+      "text/html": progressHtml("", share) + (this.#button ? stopButtonHtml(this.#button) : "") + await figure.html(),
       "text/plain": text,
     };
     await display(bundle, { id: this.#id, update: this.#shown });
