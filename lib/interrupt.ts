@@ -1,26 +1,44 @@
 /**
- * Interrupts: the notebook's ■ ends all work that runs, and the kernel lives on with its variables.
+ * Interrupts: the notebook's ■ ends all work of the cell, and the kernel lives on with its variables.
  *
  * Each call of a function that takes options has a signal of its own, joined with the caller's ({@linkcode readOptions}
  * of `options.ts` does that). What takes no signal asks for one here; what holds its thread looks at
- * {@linkcode throwIfInterrupted} now and then. Who presses is the notebook's matter (`notebook/interrupt.ts`): without it
- * nothing is ever interrupted.
+ * {@linkcode throwIfInterrupted} now and then. A cell that was interrupted begins no work any more. Who presses is the
+ * notebook's matter (`notebook/interrupt.ts`): without it nothing is ever interrupted.
  *
  * @module
  */
 
 /** What interrupted work ends with. Its name is `"AbortError"`. */
 export class Interrupted extends DOMException {
-  constructor(message = "The cell was interrupted.") {
-    super(message, "AbortError");
+  constructor() {
+    super("The cell was interrupted.", "AbortError");
   }
 }
 
-/** How often ■ was pressed, counted from another thread: also while this one computes. */
-export const presses = new Int32Array(new SharedArrayBuffer(4));
+/**
+ * How often ■ was pressed, and how many of these presses were meant for cells that are over. Another thread counts, also
+ * while this one computes.
+ */
+export const presses = new Int32Array(new SharedArrayBuffer(8));
+/** The places of the two counts. */
+export const PRESSED = 0;
+export const OVER = 1;
 
 let heard = 0;
 let current = new AbortController();
+
+/** The signal of all work of the cell: aborted from a press until the cell is over. */
+export function cellSignal(): AbortSignal {
+  const pressed = Atomics.load(presses, PRESSED);
+  if (pressed !== heard) {
+    heard = pressed;
+    current.abort(new Interrupted());
+  } else if (current.signal.aborted && pressed === Atomics.load(presses, OVER)) {
+    current = new AbortController();
+  }
+  return current.signal;
+}
 
 /**
  * A signal for work that begins now: aborted by an interrupt, and with the given signal.
@@ -28,29 +46,14 @@ let current = new AbortController();
  * @param signal the caller's own
  */
 export function interruptible(signal?: AbortSignal): AbortSignal {
-  return AbortSignal.any(signal ? [current.signal, signal] : [current.signal]);
-}
-
-/** Ends all work that runs. What begins afterwards is not touched. */
-export function interrupt(): void {
-  heard = Atomics.load(presses, 0);
-  const interrupted = current;
-  current = new AbortController();
-  interrupted.abort(new Interrupted());
-}
-
-/** As {@linkcode interrupt}, unless the presses so far have been heard already. Whether there was a new one. */
-export function hear(): boolean {
-  const isNew = Atomics.load(presses, 0) !== heard;
-  if (isNew) interrupt();
-  return isNew;
+  return AbortSignal.any(signal ? [cellSignal(), signal] : [cellSignal()]);
 }
 
 /**
  * For work that holds its thread, so that no signal can be aborted: to be called now and then.
  *
- * @throws {Interrupted} if ■ has been pressed since the thread last listened
+ * @throws {Interrupted} if ■ was pressed and the cell is not over yet
  */
 export function throwIfInterrupted(): void {
-  if (hear()) throw new Interrupted();
+  cellSignal().throwIfAborted();
 }

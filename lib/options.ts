@@ -24,7 +24,7 @@
  */
 
 import { kindOf, nearestOf } from "./errors.ts";
-import { interruptible } from "./interrupt.ts";
+import { interruptible, throwIfInterrupted } from "./interrupt.ts";
 
 /** Throws if an option's value is not one that is wanted; `asker` is the function that takes it. */
 export type Check = (name: string, value: unknown, asker: string) => void;
@@ -154,6 +154,7 @@ const MOST_OPTIONS = 10;
  * @param type the class that declares them
  * @returns all options, those that are not given (or undefined) by their defaults; a `signal` is the call's own, which is
  *   aborted with the given one and by the notebook's ■
+ * @throws {Interrupted} if the cell was interrupted before: it begins no work any more
  * @throws {TypeError} if they are no plain object, or one is unknown (the message names the nearest) or of a wrong kind
  * @throws {RangeError} if a value does not fit
  */
@@ -162,6 +163,7 @@ export function readOptions<Options extends object>(
   type: new () => Options,
   options: Partial<Options>,
 ): Options {
+  throwIfInterrupted();
   const all = new type() as Record<string, unknown>;
   const known = Object.keys(all);
   const kind = kindOf(options);

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { hear, interrupt, presses } from "../interrupt.ts";
+import { cellSignal, OVER, PRESSED, presses } from "../interrupt.ts";
 import { inKernel } from "./display.ts";
 
 /** What the Worker that listens needs, and what it tells. */
@@ -22,31 +22,39 @@ const GOES_ON =
   "■ was pressed, and this cell goes on. Work of convlens ends with its batch; code of your own does not end " +
   "by itself. Press ■ twice within two seconds to end the kernel, and its variables with it.";
 
-let listens = false;
+let listening: Promise<void> | undefined;
 
 /**
  * From now on SIGINT interrupts the work of convlens. Outside the kernel it does nothing: there Ctrl+C ends the program, as
  * ever. To call it again does nothing.
+ *
+ * @returns resolves when a Worker listens, so that work that holds the thread of the cells can be interrupted, too
  */
-export function listenForInterrupts(): void {
-  if (listens || !inKernel() || Deno.build.os === "windows") return;
-  listens = true;
-  let watched = false;
-  // This thread hears of it too: alone until the Worker is there.
-  Deno.addSignalListener("SIGINT", () => watched || interrupt());
-  const worker = new Worker(new URL("./interrupt_worker.ts", import.meta.url), {
-    type: "module",
-    name: "convlens-interrupts",
+export function listenForInterrupts(): Promise<void> {
+  if (!inKernel() || Deno.build.os === "windows") return Promise.resolve();
+  return listening ??= new Promise((ready) => {
+    let watched = false;
+    // Alone until the Worker is there: then it cannot be known when the cell is over, and only what runs ends.
+    const alone = () => {
+      Atomics.add(presses, PRESSED, 1);
+      cellSignal();
+      Atomics.store(presses, OVER, presses[PRESSED]);
+    };
+    Deno.addSignalListener("SIGINT", () => watched || alone());
+    const url = new URL("./interrupt_worker.ts", import.meta.url);
+    const worker = new Worker(url, { type: "module", name: "convlens-interrupts" });
+    worker.onmessage = ({ data }: MessageEvent<WatchMessage>) => {
+      if (data === "ready") {
+        watched = true;
+        ready();
+      } else if (data === "pressed") cellSignal();
+      else console.error(GOES_ON);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      watched = false;
+      Atomics.store(presses, OVER, presses[PRESSED]);
+    };
+    worker.postMessage({ presses } satisfies Watch);
   });
-  worker.onmessage = ({ data }: MessageEvent<WatchMessage>) => {
-    if (data === "ready") watched = true;
-    else if (data === "pressed") hear();
-    else console.error(GOES_ON);
-  };
-  // Without it, ■ still ends work that gives other things their turn.
-  worker.onerror = (event) => {
-    event.preventDefault();
-    watched = false;
-  };
-  worker.postMessage({ presses } satisfies Watch);
 }

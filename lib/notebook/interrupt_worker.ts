@@ -1,12 +1,13 @@
 /**
- * The Worker that hears ■ while the thread of the cells computes. It counts the presses, looks whether the cell ends, and
- * ends the kernel after a second press on one that does not.
+ * The Worker that hears ■ while the thread of the cells computes. It counts the presses, looks when the cell is over, and
+ * ends the kernel after a second press on one that does not end.
  *
  * Whether a cell runs, the kernel's shell socket says: it answers a request between cells only.
  *
  * @module
  */
 
+import { OVER, PRESSED } from "../interrupt.ts";
 import type { Watch, WatchMessage } from "./interrupt.ts";
 import { readConnection } from "./iopub.ts";
 import { encode } from "./protocol.ts";
@@ -43,7 +44,7 @@ scope.onmessage = ({ data: { presses } }) => {
   let cell: { last: number; ending: boolean } | undefined;
   Deno.addSignalListener("SIGINT", async () => {
     const now = performance.now();
-    Atomics.add(presses, 0, 1);
+    Atomics.add(presses, PRESSED, 1);
     scope.postMessage("pressed");
     if (cell) {
       const since = now - cell.last;
@@ -59,6 +60,7 @@ scope.onmessage = ({ data: { presses } }) => {
     setTimeout(() => cell === pressed && !pressed.ending && scope.postMessage("busy"), LONG);
     await cellEnds().catch(() => sleep(TWICE + PATIENCE));
     cell = undefined;
+    Atomics.store(presses, OVER, presses[PRESSED]);
   });
   scope.postMessage("ready");
 };
