@@ -13,6 +13,8 @@
 export class Interrupted extends DOMException {
   constructor() {
     super("The cell was interrupted.", "AbortError");
+    // Where it was noticed says nothing to the one who pressed.
+    Object.defineProperty(this, "stack", { value: `${this.name}: ${this.message}` });
   }
 }
 
