@@ -141,7 +141,7 @@ test.each(all.filter(([, before]) => before[0] === points))("%s tells of what ar
 describe("nearest options", () => {
   test("the one that was meant comes first", async () => {
     expect(await told("saliency", model, image, { taget: "dog" })).toBe(
-      'saliency has no option "taget". The nearest: "target", "signed", "signal", "batchSize", "onProgress".',
+      'saliency has no option "taget". The nearest: "target", "signed", "signal", "batchSize", "onProgress", "onBadImage".',
     );
   });
 

@@ -8,10 +8,11 @@
  */
 
 import type { NdArrayLike } from "../array.ts";
-import { type ImageLike, toImage } from "../data/image.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { ImageLike } from "../data/image.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
-import { readOptions, RunOptions, text, whole } from "../options.ts";
-import { attributionInputs } from "../probe/attribution/inputs.ts";
+import { readOptions, text, WalkOptions, whole } from "../options.ts";
+import { resolveForImages } from "../probe/attribution/inputs.ts";
 import { type Baseline, checkBaseline, makeBaseline } from "../probe/attribution/baseline.ts";
 import { checkMaps, lastMaps, occlude, type Occluded, positionsAlong } from "../probe/occlusion/occlude.ts";
 import { resolveOutput, type Target } from "../probe/target.ts";
@@ -19,9 +20,10 @@ import { startLiveView } from "../results/live_view.ts";
 import { Occlusion, Occlusions, partialFigure } from "../results/occlusion.ts";
 import { withProgress } from "../results/progress.ts";
 import { scorePositionsOnAllCores } from "../scan/occlusion.ts";
+import { type ImagesLike, walkImages } from "./shared/images.ts";
 
 /** What `occlusion` can be asked for. */
-export class OcclusionOptions extends RunOptions {
+export class OcclusionOptions extends WalkOptions {
   /**
    * What is watched: of a class (a label, an index, or `"predicted"`) the probability, of any other target, as a unit
    * `{ layer, channel, cell }`, the score. Scores of other targets take a full pass for each place.
@@ -117,7 +119,7 @@ function resultOf(
  * can change, and full passes only where that is no more work; the result is that of full passes up to rounding.
  *
  * @param model any model that reads images; with a target that is a class, a label or a number, one that puts out a vector
- * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these, shown in rows
+ * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these or a data set, shown in rows
  * @returns arrays `[rows, columns]`, one value a position: the score, the activity and, of a model that has them, the probability
  *   and the most probable class
  * @throws {RangeError} if the square is larger than the image, `size` or `stride` is no whole number ≥ 1, or the target,
@@ -144,12 +146,12 @@ export async function occlusion(
 /** Occlusion of several images: an array of results that shows itself as one figure. */
 export async function occlusion(
   model: Model,
-  images: readonly ImageLike[],
+  images: readonly ImageLike[] | Dataset,
   options?: Partial<OcclusionOptions>,
 ): Promise<Occlusions>;
 export async function occlusion(
   model: Model,
-  images: ImageLike | readonly ImageLike[],
+  images: ImagesLike,
   options: Partial<OcclusionOptions> = {},
 ): Promise<Occlusion | Occlusions> {
   checkModel("occlusion", model);
@@ -157,15 +159,13 @@ export async function occlusion(
   await checkReady("occlusion", model);
   const { target, baseline, seed, onProgress } = given;
   checkBaseline(baseline);
-  const many = Array.isArray(images);
-  const sources = await Promise.all((many ? images as readonly ImageLike[] : [images as ImageLike]).map(toImage));
-  if (sources.length === 0) throw new RangeError("There is no image to occlude; wanted at least one.");
-  const views = await Promise.all(sources.map((source) => model.view(source)));
-  const shorter = Math.min(...views.flatMap(({ shape }) => shape.slice(0, 2)));
+  const walked = await walkImages("occlusion", model, images, given);
+  if (walked.size === 0) throw new RangeError("There is no image to occlude; wanted at least one.");
+  const shorter = Math.min(...walked.known.flatMap(({ view }) => view.shape.slice(0, 2)));
   const sizes = [given.size ?? Math.max(1, Math.round(shorter / 7))].flat() as number[];
   if (sizes.length === 0) throw new RangeError("size holds no number; wanted at least one side of a square.");
   const stride = given.stride ?? Math.max(1, Math.round(Math.min(...sizes) / 4));
-  const counts = views.flatMap(({ shape: [height, width] }) =>
+  const counts = walked.known.flatMap(({ view: { shape: [height, width] } }) =>
     sizes.map((size) => positionsAlong(height, size, stride).length * positionsAlong(width, size, stride).length)
   );
   const isOutput = typeof target === "string" || typeof target === "number";
@@ -174,42 +174,52 @@ export async function occlusion(
   }
   // The score of any other target takes a second walk over the places.
   const walks = isOutput ? 1 : 2;
-  const total = walks * counts.reduce((sum, count) => sum + count);
+  // As a rule the images of a data set have as many places as its first.
+  const total = walks * counts.reduce((sum, count) => sum + count) * walked.size / walked.known.length;
   if (isOutput && target !== "predicted") resolveOutput(model, target);
   const layer = given.layer === undefined ? lastMaps(model) : checkMaps(model, given.layer);
-  const results = await withProgress(`Occluding with ${model.name}`, total, async (update, show) => {
-    const live = startLiveView(show);
-    const found = new Occlusions();
-    let before = 0;
-    try {
-      for (const [i, view] of views.entries()) {
-        const names = { model: model.name, name: sources[i].name };
-        const filling = await makeBaseline(model, view, baseline, seed);
-        const watched = isOutput ? target : (await attributionInputs(model, sources[i], target, given))[0].target;
-        const runs: Occluded[] = [];
-        for (const size of sizes) {
-          const run = await occlude(model, view, {
-            ...given,
-            target: watched,
-            baseline: filling.image,
-            size,
-            stride,
-            layer,
-            score: scorePositionsOnAllCores,
-            ...live.active && isOutput && {
-              onPart: (map, { target, score }) => live.offer(() => partialFigure({ ...names, map, target, score })),
-            },
-            onProgress: (done) => update(before + done),
-          });
-          before += walks * run.map.boxes.length;
-          runs.push(run);
+  const results = await withProgress(
+    `Occluding with ${model.name}`,
+    total,
+    async (update, show) => {
+      const live = startLiveView(show);
+      const found: Occlusion[] = [];
+      let before = 0;
+      try {
+        for await (const { name, view } of walked.each) {
+          const names = { model: model.name, name };
+          const filling = await makeBaseline(model, view, baseline, seed);
+          const pair = { name, view, input: model.input(view), wanted: target };
+          const watched = isOutput ? target : (await resolveForImages(model, [pair], given))[0].target;
+          const runs: Occluded[] = [];
+          for (const size of sizes) {
+            const run = await occlude(model, view, {
+              ...given,
+              target: watched,
+              baseline: filling.image,
+              size,
+              stride,
+              layer,
+              score: scorePositionsOnAllCores,
+              ...live.active && isOutput && {
+                onPart: (map, { target, score }) => live.offer(() => partialFigure({ ...names, map, target, score })),
+              },
+              onProgress: (done) => update(before + done),
+            });
+            before += walks * run.map.boxes.length;
+            runs.push(run);
+          }
+          found.push(resultOf(model, view, names, runs, filling.name, layer));
         }
-        found.push(resultOf(model, view, names, runs, filling.name, layer));
+      } finally {
+        await live.end();
       }
-    } finally {
-      await live.end();
-    }
-    return found;
-  }, onProgress);
-  return many ? results : results[0];
+      if (walked.reader?.skipped.length) update(total);
+      return found;
+    },
+    onProgress,
+    walked.reader,
+  );
+  if (!walked.many) return results[0];
+  return Occlusions.titled<Occlusion, Occlusions>(results, `${model.name} · occlusion`, walked.reader?.skipped ?? []);
 }

@@ -5,10 +5,10 @@
  */
 
 import type { NdArrayLike } from "../array.ts";
-import { type Dataset, dataset, isDataset } from "../data/dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { tileOf } from "../data/sample.ts";
-import { type ImageView, InputReader } from "../model/inputs.ts";
+import type { ImageView } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import type { ModelOutput } from "../model/output.ts";
 import { readOptions, WalkOptions, whole } from "../options.ts";
@@ -17,6 +17,7 @@ import { forwardAll, forwardEach } from "../scan/forward_all.ts";
 import { type Kept, Prediction, type PredictRow } from "../results/prediction.ts";
 import { collectPredictions, type Predictions } from "../results/predictions.ts";
 import { withProgress } from "../results/progress.ts";
+import { type ImagesLike, readerOf } from "./shared/images.ts";
 
 /** What `predict` can be asked for. */
 export class PredictOptions extends WalkOptions {
@@ -72,7 +73,7 @@ export async function predict(
 ): Promise<Predictions>;
 export async function predict(
   model: Model,
-  images: ImageLike | readonly ImageLike[] | Dataset,
+  images: ImagesLike,
   options: Partial<PredictOptions> = {},
 ): Promise<Prediction | Predictions> {
   checkModel("predict", model);
@@ -98,32 +99,22 @@ export async function predict(
     const names = { model: model.name, image: name, seen: view.shape, right, ...known };
     return new Prediction(rows.slice(0, top ?? (isNumbers ? undefined : 5)), kept, about, names);
   };
-  const isSet = isDataset(images);
-  if (!isSet && !Array.isArray(images)) {
+  const reader = readerOf("predict", model, images, run);
+  if (!reader) {
     const source = await toImage(images as ImageLike);
     const view = await model.view(source);
     const onProgress = (done: number) => run.onProgress?.(done, 1);
     const [outputs] = await forwardAll(model, [model.input(view)], [output.index], { ...run, onProgress });
     return predicted(outputs.data, { view, name: source.name }, view);
   }
-  if (!isSet && images.length === 0) {
-    throw new RangeError(
-      "There is no input to run through the model: the array of images is empty; wanted at least one.",
-    );
-  }
-  const all = isSet ? images : dataset((images as ImageLike[]).map((image) => ({ image })), { name: "the array" });
-  const reader = new InputReader("predict", model, all, {
-    ...run,
-    onBadImage: run.onBadImage ?? (isSet ? "skip" : "stop"),
-  });
   const side = Math.min(LARGEST_KEPT, Math.max(LEAST_KEPT, Math.floor(Math.sqrt(KEPT_BYTES / (3 * reader.size)))));
   const waiting: ImageView[] = [];
   const predictions: Prediction[] = [];
   const receive = ([outputs]: NdArrayLike[]) =>
     waiting.splice(0, outputs.shape[0]).forEach((image, i) => {
-      const { id, label, name, view } = image;
-      const known = isSet ? { id, label, name: id } : { name };
-      predictions.push(predicted(item(outputs, i).data, { ...known, view }, isSet ? small(view, side) : view));
+      const { id, label, view } = image;
+      const known = { name: reader.nameOf(image), ...reader.isSet && { id, label } };
+      predictions.push(predicted(item(outputs, i).data, { ...known, view }, reader.isSet ? small(view, side) : view));
     });
   await withProgress(
     `Classifying with ${model.name}`,

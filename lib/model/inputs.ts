@@ -26,6 +26,8 @@ import type { Model } from "./model.ts";
 export interface ImageView extends DatasetRow {
   /** Its row in the data set, all columns. */
   readonly known: DatasetRow;
+  /** Its place in the data set. */
+  readonly index: number;
   /** Its place among those that could be read. */
   readonly place: number;
   /** What the image itself is called, as `"dog.jpg"`. */
@@ -123,7 +125,7 @@ export class InputReader implements AsyncIterable<ImageView> {
       }
       const remark = image && pixelRemark(image.view);
       if (remark) unusual.push({ id: known.id, remark });
-      if (image) yield { ...known, ...image, known, place: walked - skipped.length };
+      if (image) yield { ...known, ...image, known, index: walked, place: walked - skipped.length };
       walked++;
       if (walked === this.size && this.size < this.#dataset.size) break;
     }

@@ -26,6 +26,7 @@ import {
   positionPicture,
 } from "./position_map.ts";
 import { Collection, Result } from "./result.ts";
+import { skippedNote } from "./skipped.ts";
 
 /** How an occlusion's figure is drawn. */
 export class OcclusionFigureOptions {
@@ -444,7 +445,7 @@ export class Occlusions extends Collection<Occlusion> {
         "with the square at each place, from its smallest (black) to its largest value.";
     return new Figure({
       title,
-      caption,
+      caption: [caption, skippedNote(this.skipped)].filter(Boolean).join(" "),
       blocks: this.map((result) => result.panels()),
       text: [title, ...this.map((result) => result.figure().text)].join("\n"),
     });

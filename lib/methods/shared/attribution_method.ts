@@ -5,20 +5,30 @@
  * @module
  */
 
+import type { Dataset } from "../../data/dataset.ts";
 import type { ImageLike } from "../../data/image.ts";
+import { checkMachineMemory } from "../../memory.ts";
 import { checkModel, checkReady, type Model } from "../../model/model.ts";
-import { readOptions, RunOptions } from "../../options.ts";
-import { type AttributionInput, type Pair, pairsOf, resolveForImages } from "../../probe/attribution/inputs.ts";
+import { readOptions, WalkOptions } from "../../options.ts";
+import {
+  type AttributionInput,
+  checkPairing,
+  type Pair,
+  pairsOf,
+  resolveForImages,
+} from "../../probe/attribution/inputs.ts";
 import { isOutput, type Target } from "../../probe/target.ts";
 import { Attribution, type AttributionParts } from "../../results/attribution.ts";
+import { withProgress } from "../../results/progress.ts";
 import { collect, type Collection } from "../../results/result.ts";
+import { type ImagesLike, ImagesReader, isWalked } from "./images.ts";
 
 /** The options that every attribution method has. */
-export class AttributionOptions extends RunOptions {
+export class AttributionOptions extends WalkOptions {
   /**
    * What is explained: a label, an index, `"predicted"`, a unit `{ layer, channel, cell }`, a direction
    * `{ layer, direction, cell }`, a function of the outputs, or a weighted sum of these, as `contrast("dog", "cat")`; or
-   * an array of these, one for each image, or all for the one image.
+   * an array of these, one for each image (of a data set in its order), or all for the one image.
    * @default "predicted"
    */
   target: Target | readonly Target[] = "predicted";
@@ -28,15 +38,16 @@ export class AttributionOptions extends RunOptions {
  * An attribution method: how much each pixel of an image counts for a target.
  *
  * The image is an image, a path, or pixels `[h, w, c]` of 0…255. For an array of images or of targets it gives a
- * collection, one result for each pair, which shows itself as one figure.
+ * collection, one result for each pair, which shows itself as one figure. A data set is read some images at a time, under
+ * a progress bar; those that cannot be read are left out and listed in the collection's `skipped`.
  */
 export interface AttributionFunction<Options extends AttributionOptions, Item extends Attribution = Attribution> {
   /** Explains one image. */
   (model: Model, image: ImageLike, options?: Partial<Options> & { target?: Target }): Promise<Item>;
-  /** Explains several images, or one image for several targets. */
+  /** Explains several images or those of a data set, or one image for several targets. */
   (
     model: Model,
-    images: ImageLike | readonly ImageLike[],
+    images: ImageLike | readonly ImageLike[] | Dataset,
     options?: Partial<Options>,
   ): Promise<Collection<Item>>;
 }
@@ -85,15 +96,8 @@ export function attributionMethod<
     Item
   >,
 ): AttributionFunction<Options, Item> {
-  const method = async (
-    model: Model,
-    images: ImageLike | readonly ImageLike[],
-    given: Partial<Options> = {},
-  ): Promise<Item | Collection<Item>> => {
-    checkModel(name, model);
-    const options = readOptions(name, type, given);
-    await checkReady(name, model);
-    const { pairs, many } = await pairsOf(model, images, options.target);
+  /** The results for some pairs. */
+  const attributeAll = async (model: Model, pairs: readonly Pair[], options: Options): Promise<Item[]> => {
     const found = await attribute({
       model,
       options,
@@ -103,14 +107,76 @@ export function attributionMethod<
         return resolveForImages(model, pairs, options);
       },
     });
-    const results = found.map((made) => {
+    return found.map((made) => {
       const { of: { name: image, view, target, probability }, about: own, ...parts } = made;
       const about = isOutput(target) && model.output.note ? `${own} ${model.output.note}` : own;
       const described = { ...target, ...probability !== undefined && { probability } };
       return result({ ...parts, about, model: model.name, name: image, image: view, target: described }, made);
     });
-    return many ? collect(results, `${model.name} · ${results[0].method}`) : results[0];
+  };
+  const method = async (
+    model: Model,
+    images: ImagesLike,
+    given: Partial<Options> = {},
+  ): Promise<Item | Collection<Item>> => {
+    checkModel(name, model);
+    const options = readOptions(name, type, given);
+    const reader = isWalked(images, options) ? new ImagesReader(name, model, images, options) : null;
+    await checkReady(name, model);
+    const titled = (results: readonly Item[]) =>
+      collect(results, `${model.name} · ${results[0].method}`, reader?.skipped);
+    if (reader) return titled(await attributeSet(name, model, reader, options, attributeAll));
+    const { pairs, many } = await pairsOf(model, images as ImageLike | readonly ImageLike[], options.target);
+    const results = await attributeAll(model, pairs, options);
+    return many ? titled(results) : results[0];
   };
   Object.defineProperty(method, "name", { value: name });
   return method as AttributionFunction<Options, Item>;
+}
+
+/** So many batches of a data set's images are read at a time. */
+const BATCHES = 4;
+
+/** Refuses what memory cannot hold when the first results are there. */
+function checkRoom(name: string, first: readonly Attribution[], size: number): void {
+  const [{ image, values, map }] = first;
+  const each = [...new Set([image, values, map])].reduce((sum, { data }) => sum + data.byteLength, 0);
+  const what = `What ${name} gives for the other ${size - first.length} images`;
+  checkMachineMemory(what, (size - first.length) * each, "Take fewer images, as dataset.take(100).");
+}
+
+/** The results for all images of a data set, of which some at a time are in memory. */
+async function attributeSet<Options extends AttributionOptions, Item extends Attribution>(
+  name: string,
+  model: Model,
+  reader: ImagesReader,
+  options: Options,
+  attributeAll: (model: Model, pairs: readonly Pair[], options: Options) => Promise<Item[]>,
+): Promise<Item[]> {
+  const { size } = reader;
+  const targets = [options.target].flat() as readonly Target[];
+  checkPairing(size, targets);
+  return await withProgress(
+    `${name} of ${model.name}`,
+    size,
+    async (update) => {
+      const results: Item[] = [];
+      for await (const chunk of reader.chunks(BATCHES * options.batchSize)) {
+        const before = results.length + reader.skipped.length;
+        const pairs = chunk.flatMap((image): Pair[] => {
+          const { view, index } = image;
+          const shared = { name: reader.nameOf(image), view, input: model.input(view) };
+          const wanted = targets.length === size ? [targets[index]] : targets;
+          return wanted.map((wanted) => ({ ...shared, wanted }));
+        });
+        const onProgress = (done: number, total: number) => update(before + Math.floor(chunk.length * done / total));
+        results.push(...await attributeAll(model, pairs, { ...options, onProgress }));
+        if (before === reader.skipped.length) checkRoom(name, results, size);
+      }
+      if (reader.skipped.length > 0) update(size);
+      return results;
+    },
+    options.onProgress,
+    reader,
+  );
 }

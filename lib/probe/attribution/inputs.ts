@@ -175,6 +175,22 @@ async function resolveTerms(model: Model, terms: readonly Term[], batchSize: num
 }
 
 /**
+ * Checks that so many images go with some targets: one target for all, one for each, or all for the one image.
+ *
+ * @throws {RangeError} if there is none of either, or their numbers do not go together
+ */
+export function checkPairing(images: number, targets: Target | readonly Target[]): void {
+  const wanted = Array.isArray(targets) ? targets.length : 1;
+  if (images === 0 || wanted === 0) {
+    throw new RangeError(`There is no ${images === 0 ? "image" : "target"}; wanted at least one.`);
+  }
+  if (images === wanted || images === 1 || wanted === 1) return;
+  throw new RangeError(
+    `${images} images and ${wanted} targets cannot be paired; wanted as many targets as images, or one.`,
+  );
+}
+
+/**
  * Pairs images with targets.
  *
  * @param images one image, or many
@@ -190,14 +206,7 @@ export async function pairsOf(
   const many = Array.isArray(images) || Array.isArray(targets);
   const given = (Array.isArray(images) ? images : [images]) as readonly ImageLike[];
   const wanted = (Array.isArray(targets) ? targets : [targets]) as readonly Target[];
-  if (given.length === 0 || wanted.length === 0) {
-    throw new RangeError(`There is no ${given.length === 0 ? "image" : "target"}; wanted at least one.`);
-  }
-  if (given.length !== wanted.length && given.length !== 1 && wanted.length !== 1) {
-    throw new RangeError(
-      `${given.length} images and ${wanted.length} targets cannot be paired; wanted as many targets as images, or one.`,
-    );
-  }
+  checkPairing(given.length, targets);
   const sources = await Promise.all(given.map(toImage));
   const views = await Promise.all(sources.map((source) => model.view(source)));
   const inputs = views.map((view) => model.input(view));
