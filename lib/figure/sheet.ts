@@ -69,7 +69,7 @@ export interface SheetDrawing {
   /** Gives the address of a picture. */
   address: (pixels: Pixels) => string;
   theme: Theme;
-  /** The width of all. @default 930 */
+  /** The width of all. @default 936 */
   room?: number;
 }
 
@@ -77,7 +77,7 @@ export interface SheetDrawing {
 export function drawSheet(
   type: Typesetter,
   sheet: Sheet,
-  { address, theme, room = WIDTH }: SheetDrawing,
+  { address, theme, room = WIDTH + 2 * EDGE }: SheetDrawing,
 ): Drawing {
   const { side, tiles } = sheet;
   const fitting = Math.max(1, Math.floor((room - 2 * EDGE + GAP) / (side + GAP)));

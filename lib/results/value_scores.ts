@@ -133,12 +133,8 @@ export class LabelScores {
       beside: [],
       blocks: [classTable(this.classes)],
       caption:
-        `Labels are independent: one counts as predicted from a probability of ${
-          percent(this.threshold, 0)
-        } on. Most ` +
-        `images lack most labels, so that "single labels right" is high even if nothing is ever predicted: ${
-          percent(1 - meanOf(this.#known.actual))
-        }.`,
+        `Labels are independent: one counts as predicted from a probability of ${percent(this.threshold, 0)} on. ` +
+        `Never predicting any would get ${percent(1 - meanOf(this.#known.actual))} of the single labels right.`,
     };
   }
 }

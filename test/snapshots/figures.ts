@@ -5,7 +5,7 @@
  */
 
 import { type NdArray, ndarray } from "../../lib/array.ts";
-import type { Dataset } from "../../lib/data/dataset.ts";
+import { type Dataset, dataset } from "../../lib/data/dataset.ts";
 import { Image } from "../../lib/data/image.ts";
 import type { Block, Picture } from "../../lib/figure/blocks.ts";
 import { colorize } from "../../lib/figure/color.ts";
@@ -17,6 +17,7 @@ import { progressHtml, progressText } from "../../lib/notebook/progress.ts";
 import { activations } from "../../lib/methods/activations.ts";
 import { DeadFilters } from "../../lib/results/dead_filters.ts";
 import { deconvnet } from "../../lib/methods/deconvnet.ts";
+import { evaluate } from "../../lib/methods/evaluate.ts";
 import { faithfulness } from "../../lib/methods/faithfulness.ts";
 import { filters } from "../../lib/methods/filters.ts";
 import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
@@ -35,6 +36,8 @@ import { linearProbes } from "../../lib/methods/linear_probes.ts";
 import { neighbors } from "../../lib/methods/neighbors.ts";
 import { pca } from "../../lib/methods/pca.ts";
 import { saliency } from "../../lib/methods/saliency.ts";
+import { Evaluation } from "../../lib/results/evaluation.ts";
+import { LabelScores, NumberScores } from "../../lib/results/value_scores.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { landscape, uniforms, wavesNet } from "../nets.ts";
@@ -515,4 +518,55 @@ export async function gridOfImages(): Promise<Figure> {
 export async function linearProbesOfLayers(): Promise<Figure> {
   return (await linearProbes(await waves(), lights(), { layers: ["conv1", "pool1", "flat"], embedding: "pca" }))
     .figure();
+}
+
+/** Landscapes in other lights, with labels that the net does not always find. */
+async function labelledLights() {
+  const items = await Array.fromAsync(lights());
+  const labels = ["meadow", "sunflower field", "sunflower field", "night sky"];
+  return dataset(items.map((item, i) => ({ ...item, label: labels[i % 4] })), { name: "24 lights" });
+}
+
+export async function dataSet(): Promise<Figure> {
+  return await (await labelledLights()).figure();
+}
+
+export async function predictionsOfMany(): Promise<Figure> {
+  return (await predict(await waves(), await labelledLights())).figure({ sort: "wrong" });
+}
+
+export async function evaluationOfClasses(): Promise<Figure> {
+  return (await evaluate(await waves(), await labelledLights())).figure({ errors: 6 });
+}
+
+/** Scores of 80 images with two outputs, of which the first is the better one. */
+function knownValues(
+  actual: (random: number, output: number) => number,
+  of: (actual: number, noise: number) => number,
+) {
+  const random = uniforms(3);
+  const known = Array.from({ length: 160 }, (_, i) => actual(random(), i % 2));
+  const predicted = known.map((value, i) => of(value, (random() + random() - 1) * (i % 2 ? 1 : 0.3)));
+  return { ids: known.slice(80).map((_, i) => `img-${i}`), labels: ["age", "height"], actual: known, predicted };
+}
+
+const worstOf = (
+  actual: string,
+  predicted: string,
+) => [{ id: "img-7", image: ndarray(scene.data, scene.shape), actual, predicted, cost: 1 }];
+
+export function evaluationOfNumbers(): Figure {
+  const scores = new NumberScores(
+    knownValues((random, i) => i ? 1.5 + random / 2 : 80 * random, (x, n) => x * (1 + n)),
+  );
+  const names = { model: "waves", dataset: "faces", kind: "numbers", activation: "linear", note: "" };
+  const about = { images: 80, worst: worstOf("age 41.2", "age 78.03"), skipped: [] };
+  return new Evaluation(scores, names, about).figure();
+}
+
+export function evaluationOfLabels(): Figure {
+  const known = knownValues((random) => Number(random < 0.3), (x, n) => Math.min(1, Math.abs(x - 0.2 - n)));
+  const names = { model: "waves", dataset: "scenes", kind: "labels", activation: "sigmoid", note: "" };
+  const about = { images: 80, worst: worstOf("age", "87 % height"), skipped: [] };
+  return new Evaluation(new LabelScores(known, 0.5), names, about).figure();
 }
