@@ -1,6 +1,6 @@
 /** Runs that begin anew, and what is said of those that go on. */
 
-import type { layers, LayersModel, SymbolicTensor, Tensor, Variable } from "@tensorflow/tfjs";
+import type { layers, LayersModel, SymbolicTensor, Tensor } from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startText } from "../../../lib/data/history.ts";
 import { catsVsDogsConvnet, tinyVgg } from "../../../lib/model/architectures/builders.ts";
