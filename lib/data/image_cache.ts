@@ -108,22 +108,26 @@ export const seenImages: Cache<NdArrayLike> = new Cache(room);
  * @returns an array of the caller's own
  */
 export async function madeOf(
-  file: CachedFile,
+  { path, folder }: CachedFile,
   way: string,
   make: () => Promise<{ made: NdArrayLike; keep: boolean }>,
 ): Promise<NdArrayLike> {
-  const info = await Deno.stat(file.path).catch(() => undefined);
+  const info = await Deno.stat(path).catch(() => undefined);
   // Whoever makes it says what is wrong with the file.
   if (!info) return (await make()).made;
-  const name = `${file.path}\n${way}`;
+  const name = `${path}\n${way}`;
   const stamp = stampOf(info);
   const known = seenImages.get(name, stamp);
-  if (known) return { data: known.data.slice(), shape: known.shape };
-  const stored = file.folder === undefined ? undefined : await fromFolder(file.folder, name, stamp);
+  if (known) {
+    // It may have been made before there was a folder.
+    if (folder !== undefined && !await isThere(fileOf(folder, name))) await toFolder(folder, name, stamp, known);
+    return { data: known.data.slice(), shape: known.shape };
+  }
+  const stored = folder === undefined ? undefined : await fromFolder(folder, name, stamp);
   const { made, keep } = stored ? { made: stored, keep: true } : await make();
   if (keep) {
     seenImages.put(name, stamp, { data: made.data.slice(), shape: made.shape });
-    if (!stored && file.folder !== undefined) await toFolder(file.folder, name, stamp, made);
+    if (!stored && folder !== undefined) await toFolder(folder, name, stamp, made);
   }
   return made;
 }
@@ -137,6 +141,7 @@ interface Head {
 }
 
 const fileOf = (folder: string, name: string) => join(folder, `${sha256Of(name).slice(0, 32)}.pixels`);
+const isThere = (path: string) => Deno.stat(path).then(() => true, () => false);
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) => new Uint8Array(buffer, byteOffset, byteLength);
 
 /** What a folder holds under a name; undefined if there is nothing, or it is of another state, or damaged. */
@@ -145,9 +150,9 @@ async function fromFolder(folder: string, name: string, stamp: string): Promise<
   const end = bytes?.indexOf(10) ?? -1;
   if (!bytes || end < 0) return undefined;
   try {
-    const head = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end))) as Head;
+    const head = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end))) as Head | null;
     const numbers = bytes.slice(end + 1);
-    if (head.name !== name || head.stamp !== stamp || crc32(numbers) !== head.crc32) return undefined;
+    if (head?.name !== name || head.stamp !== stamp || crc32(numbers) !== head.crc32) return undefined;
     return { data: new Float32Array(numbers.buffer), shape: head.shape };
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
@@ -174,11 +179,11 @@ async function toFolder(folder: string, name: string, stamp: string, { data, sha
   } catch (error) {
     await Deno.remove(part).catch(() => {});
     unwritten.add(folder);
+    const reason = messageOf(error);
     console.log(
-      `convlens: the folder ${JSON.stringify(folder)} cannot keep images: ${
-        messageOf(error)
-      }. They are decoded anew by ` +
-        `the next kernel.`,
+      `convlens: the folder ${
+        JSON.stringify(folder)
+      } cannot keep images: ${reason}. The next kernel decodes them anew.`,
     );
   }
 }

@@ -141,10 +141,25 @@ describe("the cache of an image folder", () => {
     forget();
     expect(await readsOf(async () => expect(await read(photos)).toEqual(seen(0, 1, 2)))).toBe(6);
     await Deno.writeFile(join(folder, "2.png"), await png(9));
-    for (const file of files.slice(1)) await Deno.writeFile(file, new Uint8Array(5));
+    await Deno.writeFile(files[1], new Uint8Array(5));
+    await Deno.writeTextFile(files[2], "null\n");
     forget();
     expect(await read(photos)).toEqual(seen(0, 1, 9));
     expect((await Array.fromAsync(Deno.readDir(cache))).length).toBe(3);
+  });
+
+  test("takes what was read before there was one, or before it was emptied", async () => {
+    const folder = await folderOf("later", 2);
+    const cache = join(root, "later-cache");
+    await read(await imageFolder(folder));
+    for (let i = 0; i < 2; i++) {
+      const photos = await imageFolder(folder, { cache });
+      await read(photos);
+      forget();
+      expect(await readsOf(async () => expect(await read(photos.take(2))).toEqual(seen(0, 1)))).toBe(2);
+      expect((await Array.fromAsync(Deno.readDir(cache))).length).toBe(2);
+      await Deno.remove(cache, { recursive: true });
+    }
   });
 
   test("is beside the images, and a folder", async () => {
