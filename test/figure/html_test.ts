@@ -41,6 +41,21 @@ function parts(words: string): FigureParts {
       },
       { kind: "blend", below: pixels, above: pixels, alt: words },
       {
+        kind: "sheet",
+        side: 20,
+        heading: words,
+        tiles: [{ pixels, lines: [words, words], words, alt: words, outlined: true }],
+        orders: [words, "b"].map((name) => ({ name, places: [0] })),
+      },
+      {
+        kind: "matrix",
+        rows: [words],
+        columns: [words],
+        cells: [[{ count: 3, share: 1, right: true, words }]],
+        corner: words,
+        sides: [{ title: words, texts: [words] }],
+      },
+      {
         kind: "slides",
         label: words,
         start: 0,
@@ -63,8 +78,10 @@ describe("figure HTML", () => {
     expect(html).not.toContain("<script");
     // Title, caption twice, alt, two headings, a note, the hover's label, bar and its text, a column and a cell.
     // Of the chart: alt, two titles, a name, a label; of the blend its alt; of the slides: what the slider sets,
-    // that again and the frame's label, alt and note of the frame that is seen.
-    expect(html.split("&gt;&lt;script&gt;alert(1)&lt;/script&gt;")).toHaveLength(1 + 12 + 5 + 1 + 5);
+    // that again and the frame's label, alt and note of the frame that is seen. Of the contact sheet: heading, a tile's
+    // hover, alt and two lines; of the matrix: its row and its column, each with its hover, a cell's hover, the corner,
+    // a further column and its text.
+    expect(html.split("&gt;&lt;script&gt;alert(1)&lt;/script&gt;")).toHaveLength(1 + 12 + 5 + 1 + 5 + 5 + 8);
     // No quote of it ends an attribute: every tag is made of whole attributes.
     for (const [tag] of html.matchAll(/<[a-z][^>]*>/g)) {
       expect(tag).toMatch(/^<[a-z]+( [a-z-]+=("[^"]*"|'[^']*'))*>$/);
@@ -77,13 +94,14 @@ describe("figure HTML", () => {
       html.matchAll(/<script type="application\/json">([\s\S]*?)<\/script>/g),
       ([, json]) => json,
     );
-    expect(blocks).toHaveLength(2);
+    expect(blocks).toHaveLength(3);
     expect(Object.keys(JSON.parse(blocks[0]))).toEqual(["below", "above", "opacity"]);
-    const { start, labels, frames } = JSON.parse(blocks[1]);
+    expect(JSON.parse(blocks[1]).orders[0]).toEqual({ name: EVIL, places: [0] });
+    const { start, labels, frames } = JSON.parse(blocks[2]);
     expect([start, labels[1], frames[0]]).toEqual([0, `${EVIL} ${EVIL} · 2 of 2`, null]);
     expect(frames[1]).toContain(`alt="${escapeHtml(EVIL)}"`);
-    expect(html.match(/<script/g)).toHaveLength(4);
-    expect(html.match(/<\/script/g)).toHaveLength(4);
+    expect(html.match(/<script/g)).toHaveLength(5);
+    expect(html.match(/<\/script/g)).toHaveLength(5);
   });
 
   test("gives the hover its grid as JSON that reads back, whatever its labels hold", async () => {
@@ -96,8 +114,8 @@ describe("figure HTML", () => {
   test("holds each picture as an img of its own size with words for it, never blurred", async () => {
     const html = await htmlOf("a dog");
     const [image, ...more] = still(html).match(/<img [^>]*>/g)!;
-    // A chart, a blend and the frame that is seen.
-    expect(more).toHaveLength(3);
+    // A chart, a blend, a tile of the contact sheet and the frame that is seen.
+    expect(more).toHaveLength(4);
     expect(image).toContain('alt="a dog" width="2" height="3"');
     expect(image).toContain("image-rendering:pixelated");
     const base64 = image.match(/src="data:image\/png;base64,([^"]+)"/)![1];
@@ -133,6 +151,8 @@ describe("figure HTML", () => {
     expect([...grounds].sort()).toEqual([
       "background-color:#3b82c4",
       "background-color:rgba(128,128,128,.35)",
+      // A cell of a matrix lets the page shine through.
+      "background-color:rgba(59,130,196,0.72)",
       "background:none",
     ]);
   });

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Block, Slides } from "../../lib/figure/blocks.ts";
+import type { Block, Picture, Slides } from "../../lib/figure/blocks.ts";
 import { Figure } from "../../lib/figure/figure.ts";
 import { notebookPage } from "../../lib/tools/notebook_page.ts";
 import { chromiumIsReady, openBrowser } from "../browser/browser.ts";
@@ -105,6 +105,21 @@ describe.skipIf(!ready)("sliders in Chromium", () => {
       return [...context.getImageData(5, 5, 1, 1).data];
     });
     expect(red).toBe(50);
+  });
+
+  test("of a contact sheet choose the order of its pictures", async () => {
+    const tiles = [30, 90, 200].map((value) => ({ ...shade(value, `tile ${value}`) as Picture, lines: [], words: "" }));
+    const orders = [{ name: "as given", places: [0, 1, 2] }, { name: `wrong first ${EVIL}`, places: [2, 0, 1] }];
+    await open([{ kind: "sheet", side: 20, tiles, orders }], [{ kind: "sheet", side: 20, tiles, orders }]);
+    const given = ["tile 30", "tile 90", "tile 200"];
+    expect(await seen()).toEqual([...given, ...given]);
+    const button = page.getByRole("button", { name: "wrong first" }).first();
+    await button.click();
+    expect(await seen()).toEqual(["tile 200", "tile 30", "tile 90", ...given]);
+    expect(await button.getAttribute("aria-pressed")).toBe("true");
+    expect(await page.title()).toBe("");
+    await page.getByRole("button", { name: "as given" }).first().click();
+    expect(await seen()).toEqual([...given, ...given]);
   });
 
   test("obey keys and buttons", async () => {
