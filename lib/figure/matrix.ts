@@ -45,15 +45,13 @@ export function matrixHtml({ rows, columns, cells, corner, sides }: Matrix): str
       `background-color:rgba(${colorOf(cell)},${strength(cell).toFixed(2)})${cell.count ? "" : ";opacity:.45"}">` +
       `${cell.count.toLocaleString("en-US")}</td>`
     );
-    const beside = sides.map(({ texts }) =>
-      `<td style="${bare}text-align:right;white-space:nowrap">${escapeHtml(texts[y])}</td>`
-    );
+    const beside = sides.map(({ texts }) => `<td style="${bare}text-align:right">${escapeHtml(texts[y])}</td>`);
     return `<tr style="background:none"><th style="${bare}text-align:right;max-width:${LONGEST}px;overflow:hidden;` +
       `text-overflow:ellipsis;white-space:nowrap" title="${escapeHtml(name)}">${escapeHtml(name)}</th>` +
       `${own.join("")}${beside.join("")}</tr>`;
   });
   return `<div style="overflow:auto;max-width:100%"><table style="border-collapse:collapse;margin:4px 0;` +
-    `font-size:${SIZE}px;font-variant-numeric:tabular-nums"><thead><tr style="background:none">` +
+    `font-size:${SIZE}px;white-space:nowrap;overflow-wrap:normal;font-variant-numeric:tabular-nums"><thead><tr style="background:none">` +
     `<th style="${bare}text-align:right;vertical-align:bottom;opacity:.8">${escapeHtml(corner)}</th>` +
     `${head.join("")}${side.join("")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
 }
