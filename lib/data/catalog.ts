@@ -13,7 +13,7 @@ import catalog from "../../data/catalog.json" with { type: "json" };
 import { sha256Of } from "../checksum.ts";
 import { unknownName } from "../errors.ts";
 import { startProgress } from "../figure/cell.ts";
-import { interruptible } from "../interrupt.ts";
+import { interruptible, throwIfInterrupted } from "../interrupt.ts";
 import { callback } from "../options.ts";
 
 /** What an entry of the catalogue is. */
@@ -160,7 +160,6 @@ async function packageFolder(
     specifiers: { [`npm:${spec}`]: spec.slice(at + 1) },
     npm: { [spec]: { integrity } },
   };
-  const signal = interruptible();
   const folder = await Deno.makeTempDir({ prefix: "convlens-" });
   try {
     const lockPath = `${folder}/deno.lock`;
@@ -182,9 +181,10 @@ async function packageFolder(
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
-      signal,
+      signal: interruptible(),
     }).output();
-    signal.throwIfAborted();
+    // ■ ends the child too, maybe before it is heard here.
+    throwIfInterrupted();
     const text = new TextDecoder();
     const url = text.decode(stdout).trim().split("\n").at(-1) ?? "";
     if (success && url.startsWith("file:")) return { folder: new URL("./", url) };

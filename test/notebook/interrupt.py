@@ -64,7 +64,7 @@ class Kernel:
                 break
             if presses and pressed is None and "begun" in "".join(found["shown"]):
                 # Anywhere in the work.
-                time.sleep(random.uniform(0, 1))
+                time.sleep(random.uniform(0, 0.5))
                 pressed = time.monotonic()
                 for i in range(presses):
                     time.sleep(gap if i else 0)

@@ -92,11 +92,16 @@ interface Ended {
   after: string[];
 }
 
-const SETUP = `
+const IMPORT = `
 import * as cl from ${JSON.stringify(`file://${root}mod.ts`)};
 import { listenForInterrupts } from ${JSON.stringify(`file://${root}lib/notebook/interrupt.ts`)};
-await cl.useBackend("wasm");
 const x = "still there";
+const noise = (...shape) => ({ data: Float32Array.from({ length: shape[0] * shape[1] }, Math.random), shape });
+await listenForInterrupts();
+undefined`;
+
+const SETUP = `${IMPORT};
+await cl.useBackend("wasm");
 const model = await cl.loadModel("cifar-convnet");
 const cat = await cl.photo("cat");
 const some = await cl.cifar10({ split: "test", limit: 200 });
@@ -104,17 +109,22 @@ const codes = await cl.codes(model, some, { thumbnail: 8 });
 const map = await cl.tsne(codes, { iterations: 50, perplexity: 10 });
 const found = await cl.saliency(model, cat);
 const deep = "conv4";
-const noise = (...shape) => ({ data: Float32Array.from({ length: shape[0] * shape[1] }, Math.random), shape });
+const folder = await Deno.makeTempDir();
+for (const name of ["cat", "dog"]) {
+  const photo = await cl.photo(name);
+  await Deno.mkdir(folder + "/" + name);
+  for (let i = 0; i < 40; i++) await Deno.writeFile(folder + "/" + name + "/" + i + ".png", await photo.figure().png());
+}
+const photos = await cl.imageFolder(folder);
 const wide = noise(3000, 900);
 const square = noise(900, 900);
-await listenForInterrupts();
 undefined`;
 
 /** Work without end, so that the press comes while it goes on. */
 const endless = (code: string) => `console.log("begun"); for (;;) { ${code}; await 0; }`;
 
-/** Presses ■ by jupyter_client, as JupyterLab's server does. */
-async function pressed(cases: Case[]): Promise<Ended[]> {
+/** Presses ■ by jupyter_client, in a kernel whose first cell is `setup`, as JupyterLab's server does. */
+async function pressed(setup: string, cases: Case[]): Promise<Ended[]> {
   const driver = new Deno.Command(`${root}.venv/bin/python`, {
     args: [`${root}test/notebook/interrupt.py`],
     env: { JUPYTER_PREFER_ENV_PATH: "1" },
@@ -122,7 +132,7 @@ async function pressed(cases: Case[]): Promise<Ended[]> {
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const asked = { folder: root, setup: SETUP, cases: cases.map((each) => ({ presses: 1, gap: 0, ...each })) };
+  const asked = { folder: root, setup, cases: cases.map((each) => ({ presses: 1, gap: 0, ...each })) };
   const writer = driver.stdin.getWriter();
   await writer.write(new TextEncoder().encode(JSON.stringify(asked)));
   await writer.close();
@@ -166,12 +176,19 @@ const WORK: Record<string, string> = {
   embeddingGrid: "cl.embeddingGrid(codes, map)",
   loadModel: `await cl.loadModel("cifar-convnet")`,
   photo: `await cl.photo("dog")`,
+  "predict, a folder": "await cl.predict(model, photos)",
+  "evaluate, a folder": "await cl.evaluate(model, photos)",
+  "train, reading": "await cl.train(model, photos, { epochs: 1 })",
+  "codes, of layers": `await cl.codes(model, photos, { layers: [deep, "conv1"] })`,
+  alexnet: "await cl.alexnet()",
+  imageFolder: "await cl.imageFolder(folder)",
+  "model.save": "await model.save(folder + '/saved')",
   "a data set that is walked": "for await (const { image } of some) image",
 };
 
 describe.runIf(ready)("in a real kernel", () => {
   test("■ ends every long function with an AbortError; the kernel and its variables live on", async () => {
-    const ended = await pressed(Object.entries(WORK).map(([name, code]) => ({ name, code: endless(code) })));
+    const ended = await pressed(SETUP, Object.entries(WORK).map(([name, code]) => ({ name, code: endless(code) })));
     const wanted = { end: "idle", errors: ["AbortError: The cell was interrupted."], after: ["'still there'"] };
     expect(ended.map(({ name, end, errors, after }) => ({ name, end, errors, after: after.map(plain) }))).toEqual(
       Object.keys(WORK).map((name) => ({ name, ...wanted })),
@@ -182,12 +199,12 @@ describe.runIf(ready)("in a real kernel", () => {
   }, 600_000);
 
   test("on code of one's own", async () => {
-    const [waits, computes, idle, again] = await pressed([
+    const [waits, computes, idle, again] = await pressed(IMPORT, [
       { name: "waits", code: `console.log("begun"); await new Promise((done) => setTimeout(done, 6000))` },
       { name: "computes", code: `console.log("begun"); await 0; for (;;);`, presses: 2, gap: 0.5 },
       // Nothing runs any more when it is pressed again.
-      { name: "stops at once", code: endless("await cl.photo('cat')"), presses: 3, gap: 0.7 },
-      { name: "again", code: endless("await cl.photo('cat')") },
+      { name: "stops at once", code: endless("cl.pca(noise(300, 300))"), presses: 3, gap: 0.7 },
+      { name: "again", code: endless("cl.pca(noise(300, 300))") },
     ]);
     expect(waits).toMatchObject({ end: "idle", errors: [] });
     expect(waits.shown.join("")).toContain("Press ■ twice within two seconds to end the kernel");

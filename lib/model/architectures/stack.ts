@@ -5,6 +5,7 @@
  */
 
 import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
+import { throwIfInterrupted } from "../../interrupt.ts";
 import { arrayOf, text, whole } from "../../options.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { Model } from "../model.ts";
@@ -89,6 +90,16 @@ export interface StackParts {
  */
 export async function stack({ name, labels, seed, preprocess, layers }: StackParts): Promise<Model> {
   const tf = await ensureBackend();
-  const network = tf.sequential({ name, layers: layers(tf, seed) });
+  const network = tf.sequential({ name });
+  try {
+    for (const layer of layers(tf, seed)) {
+      // To draw the weights of a large one takes seconds.
+      throwIfInterrupted();
+      network.add(layer);
+    }
+  } catch (error) {
+    for (const layer of network.layers) layer.dispose();
+    throw error;
+  }
   return new Model(network, { name, labels: labels ?? null, preprocess: preprocessing(preprocess) });
 }
