@@ -41,13 +41,13 @@ function membersOf(all: Names, name: string): Member[] {
 }
 
 /** An option or a member. */
-function entryOf({ name, kind, tsType, functionDef, params, returnType, optional, jsDoc }: Member): HelpEntry {
+function entryOf({ name, kind, tsType, functionDef, params, returnType, jsDoc }: Member): HelpEntry {
   const signature = functionDef ?? (params && { params, returnType });
   const isMethod = signature && kind !== "getter";
   return {
     name: isMethod ? `${name}(${paramsText(signature.params)})` : name,
     type: typeText(signature ? signature.returnType : tsType),
-    fallback: (tagged(jsDoc, "default")[0] ?? (optional ? "not set" : "")).replace(/\s+/g, " "),
+    fallback: (tagged(jsDoc, "default")[0] ?? "").replace(/\s+/g, " "),
     about: wordsOf(jsDoc?.doc).split("\n")[0],
   };
 }

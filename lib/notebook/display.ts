@@ -11,6 +11,7 @@
  */
 
 import { echo, iopubEndpoint } from "./iopub.ts";
+import { explainPromises } from "./unawaited.ts";
 import type { Endpoint } from "./zmtp.ts";
 
 /** One output in several forms: MIME type → its data. Binary types are base64 strings. */
@@ -111,7 +112,7 @@ const flushes = Symbol.for("convlens.flushes");
 
 /**
  * From now on each cell that ends without an error waits until its outputs have left the kernel, those of other
- * libraries too. To call it again does nothing.
+ * libraries too; and a result that was not awaited says so. To call it again does nothing.
  *
  * The kernel hands the value of a cell's last expression to one function, and takes the cell for done when that
  * function's promise resolves; this puts the wait behind it. Outside the kernel it does nothing.
@@ -129,6 +130,7 @@ export function keepOutputs(): void {
     await flushOutputs();
   };
   internals.broadcastResult = Object.assign(broadcastAndFlush, { [flushes]: true });
+  explainPromises();
 }
 
 /** The same result, whose bytes are added to those shown when the kernel asks for its bundle. */

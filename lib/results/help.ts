@@ -104,14 +104,19 @@ export class Help {
       [this.heading, ({ name }) => code(name)],
       ...(some(({ type }) => type) ? [["type", ({ type }: HelpEntry) => code(type)] as [string, () => string]] : []),
       ...(some(({ fallback }) => fallback)
-        ? [["default", ({ fallback }: HelpEntry) => words(fallback)] as [string, () => string]]
+        ? [
+          ["default", ({ fallback }: HelpEntry) => `<div style="max-width:220px">${words(fallback)}</div>`] as [
+            string,
+            () => string,
+          ],
+        ]
         : []),
       ["", ({ about }) => words(about)],
     ];
     const cell = "padding:3px 12px 3px 0;text-align:left;vertical-align:top";
     const row = (cells: string[], tag: "td" | "th") =>
       `<tr>${cells.map((text) => `<${tag} style="${cell}">${text}</${tag}>`).join("")}</tr>`;
-    const table = `<table style="border-collapse:collapse;margin:8px 0">${
+    const table = `<table style="border-collapse:collapse;margin:8px 0;font-size:inherit">${
       row(columns.map(([title]) => escapeHtml(title)), "th")
     }${this.entries.map((entry) => row(columns.map(([, text]) => text(entry)), "td")).join("")}</table>`;
     return `<div style="max-width:980px">${this.signatures.length ? block(this.signatures.join("\n")) : ""}` +
