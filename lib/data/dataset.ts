@@ -13,7 +13,7 @@ import { randomStream, shuffled } from "../random.ts";
 import { filePathOf, type Image, type ImageLike, toImage } from "./image.ts";
 import type { CachedFile } from "./image_cache.ts";
 import { readAhead } from "./read_ahead.ts";
-import { type LabelCount, sampleFigure, samplePlaces, sizeText } from "./sample.ts";
+import { type LabelCount, sampleFigure, samplePlaces, sizeText, unlabelledText } from "./sample.ts";
 
 /** What is known of an image before it is read. Other columns may stand beside these. */
 export interface DatasetRow {
@@ -242,6 +242,7 @@ export class ImageDataset implements Dataset {
     return [
       `${JSON.stringify(this.name)}: ${sizeText(this.size, counts.length)}`,
       ...shortened(counts.map(({ label, images }) => `  ${JSON.stringify(label)}: ${images}`), ".counts"),
+      ...unlabelledText(this.size, counts).map((text) => `  ${text}`),
     ].join("\n");
   }
 

@@ -78,6 +78,12 @@ export const sizeText = (size: number, labels: number): string =>
   `${size.toLocaleString("en-US")} image${size === 1 ? "" : "s"}` +
   (labels ? ` of ${labels} class${labels === 1 ? "" : "es"}` : "");
 
+/** That some images have no label, where others have one. */
+export function unlabelledText(size: number, counts: readonly LabelCount[]): string[] {
+  const left = size - counts.reduce((sum, { images }) => sum + images, 0);
+  return counts.length > 0 && left > 0 ? [`without a label: ${left}`] : [];
+}
+
 /** A data set as a figure: bars of its labels' counts above a sample. */
 export async function sampleFigure({ name, size, counts, sample, note = "" }: Sampled): Promise<Figure> {
   const tiles: SheetTile[] = [];
@@ -122,7 +128,8 @@ export async function sampleFigure({ name, size, counts, sample, note = "" }: Sa
     : `Shown are ${tiles.length} of the images${counts.length ? ", spread over the labels" : ""}.`;
   return new Figure({
     title: `${name}: ${sizeText(size, counts.length)}`,
-    caption: [shown, ...unread, note].filter(Boolean).join(" "),
+    caption: [shown, ...unlabelledText(size, counts).map((text) => `Images ${text}.`), ...unread, note].filter(Boolean)
+      .join(" "),
     blocks,
   });
 }

@@ -508,6 +508,9 @@ describe("imageFolder", () => {
     expect(await found("mixed", { recursive: false })).toEqual([["x.png", undefined]]);
     expect(await found("mixed", { recursive: true })).toEqual([["x.png", undefined], ["dog/y.png", "dog"]]);
     expect(await found("mixed", { recursive: false, classes: ["dog"] })).toEqual([["dog/y.png", "dog"]]);
+    const both = await imageFolder(`${root}/mixed`, { recursive: true });
+    expect(Deno.inspect(both)).toBe('"mixed": 2 images of 1 class\n  "dog": 1\n  without a label: 1');
+    expect((await both.figure()).caption).toContain("Images without a label: 1.");
     await expect(imageFolder(`${root}/mixed`, { recursive: 1 as never })).rejects.toThrow(
       "recursive must be true or false: received 1",
     );

@@ -5,7 +5,7 @@
  */
 
 import { type Dataset, type DatasetRow, ImageDataset } from "../../data/dataset.ts";
-import { kindOf, nearestOf } from "../../errors.ts";
+import { kindOf, nearest, nearestOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
 
 /** A row of a data set, all of its columns. */
