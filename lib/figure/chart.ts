@@ -98,9 +98,13 @@ function legend(drawing: ChartDrawing): string[] {
   const { layout: { legend, legendLeft, labels }, text, theme: { ink } } = drawing;
   const drawn = legend.flatMap(({ index, x, row }) => {
     const middle = PAD + row * LINE + 5;
-    return [sample(drawing, index, x, middle), text(labels[index], x + SAMPLE, middle + 4, ink)];
+    const words = labels[index].map((line, i) => text(line, x + SAMPLE, middle + 4 + i * LINE, ink));
+    return [sample(drawing, index, x, middle), ...words];
   });
-  if (legendLeft) drawn.push(text(`… and ${legendLeft} more`, PAD, PAD + (legend.at(-1)!.row + 1) * LINE + 9, ink));
+  if (legendLeft) {
+    const { index, row } = legend.at(-1)!;
+    drawn.push(text(`… and ${legendLeft} more`, PAD, PAD + (row + labels[index].length) * LINE + 9, ink));
+  }
   return drawn;
 }
 
@@ -234,7 +238,7 @@ function endLabels(drawing: ChartDrawing): string[] {
       }L${right + 9},${height}"/>`
       : "";
     return leader + sample(drawing, index, right + 10, height) +
-      text(labels[index], right + 8 + SAMPLE, height + 4, theme.ink);
+      text(labels[index][0], right + 8 + SAMPLE, height + 4, theme.ink);
   });
 }
 

@@ -19,9 +19,9 @@ export const LINE = 16;
 export const SAMPLE = 22;
 /** Names are slanted by this angle where they do not fit level. */
 export const SLOPE = Math.PI / 5;
-/** Longer labels and slanted names are cut. */
-const WIDEST_LABEL = 260;
-const WIDEST_NAME = 96;
+/** Longer slanted names are cut; those of more than so many pixels in height make the chart taller. */
+const WIDEST_NAME = 200;
+const USUAL_NAME = 66;
 /** Labels at the ends of lines take at most this share of the width, and are this many at most; else there is a legend. */
 const DIRECT_SHARE = 0.34;
 const MOST_DIRECT = 8;
@@ -50,8 +50,8 @@ export interface ChartLayout {
   plot: { left: number; top: number; width: number; height: number };
   x: Scale;
   y: Scale;
-  /** The label of each series, cut to fit. */
-  labels: readonly string[];
+  /** The label of each series, broken into lines that fit. */
+  labels: readonly (readonly string[])[];
   /** Whether labels are at the ends of the lines. */
   direct: boolean;
   /** Where the label of each series is above the plot; empty where they are at the ends of lines, or are not needed. */
@@ -103,18 +103,20 @@ function spacing(places: readonly number[]): number {
   return Number.isFinite(least) ? least : 1;
 }
 
-/** Puts labels into rows no wider than the card. */
-function legendOf(labelWidths: readonly number[], width: number): ChartLayout["legend"] {
+/** Puts labels, each of some lines, into rows no wider than the card. */
+function legendOf(labels: readonly { width: number; lines: number }[], width: number): ChartLayout["legend"] {
   let x = PAD;
   let row = 0;
-  return labelWidths.map((labelWidth, index) => {
-    const room = SAMPLE + labelWidth;
+  let next = 0;
+  return labels.map((label, index) => {
+    const room = SAMPLE + label.width;
     if (x > PAD && x + room > width - PAD) {
       x = PAD;
-      row++;
+      row = next;
     }
     const place = { index, x, row };
     x += room + 14;
+    next = Math.max(next, row + label.lines);
     return place;
   });
 }
@@ -149,7 +151,7 @@ function xScale(type: Typesetter, chart: Chart, hasBars: boolean, barGap: number
 }
 
 /**
- * Lays a chart out. A long legend makes it taller than was asked for.
+ * Lays a chart out. A long legend, and long names, make it taller than was asked for.
  *
  * @throws {RangeError} if the columns of a series differ in length, or an axis has ends that no axis has
  */
@@ -162,17 +164,20 @@ export function layOutChart(type: Typesetter, chart: Chart): ChartLayout {
   const hasBars = series.some(({ as }) => as === "bars");
   const barGap = spacing(barPlaces);
 
-  const labels = series.map(({ label }) => type.clip(label, SIZE, Math.min(WIDEST_LABEL, width - 2 * PAD - SAMPLE)));
+  const labels = series.map(({ label }) => type.wrap(label, SIZE, width - 2 * PAD - SAMPLE));
+  const single = labels.every(({ length }) => length === 1);
   const named = series.length > 1 || (series.length === 1 && series[0].label !== chart.y.title);
-  const direct = named && series.length <= MOST_DIRECT && series.every(({ as = "line" }) => as === "line") &&
-    widest(labels) + SAMPLE + 6 <= DIRECT_SHARE * width &&
+  const direct = named && single && series.length <= MOST_DIRECT && series.every(({ as = "line" }) => as === "line") &&
+    widest(labels.flat()) + SAMPLE + 6 <= DIRECT_SHARE * width &&
     series.length * LABEL_STEP <= (chart.height ?? CHART.height) - 90;
-  const directRoom = direct ? Math.ceil(widest(labels)) + SAMPLE + 10 : 0;
-  const fullLegend = named && !direct ? legendOf(labels.map(measure), width) : [];
+  const directRoom = direct ? Math.ceil(widest(labels.flat())) + SAMPLE + 10 : 0;
+  const fullLegend = named && !direct
+    ? legendOf(labels.map((lines) => ({ width: widest(lines), lines: lines.length })), width)
+    : [];
   const legend = fullLegend.filter(({ row }) => row < MOST_LEGEND_ROWS);
   const legendLeft = fullLegend.length - legend.length;
-  const legendRows = legend.length ? legend.at(-1)!.row + 1 + (legendLeft ? 1 : 0) : 0;
-  const height = (chart.height ?? CHART.height) + Math.max(0, legendRows - 2) * LINE;
+  const legendRows = legend.reduce((most, { index, row }) => Math.max(most, row + labels[index].length), 0) +
+    (legendLeft ? 1 : 0);
 
   const yTitle = {
     lines: chart.y.title ? type.wrap(chart.y.title, SIZE, width - 2 * PAD) : [],
@@ -189,6 +194,10 @@ export function layOutChart(type: Typesetter, chart: Chart): ChartLayout {
     every: slanted ? Math.max(1, Math.ceil((LINE - 2) / Math.max(1, nameRoom))) : 1,
   };
   const nameHeight = names?.slanted ? widest(names.texts) * Math.sin(SLOPE) + SIZE : SIZE + 2;
+  // A long legend and long names take nothing from the plot.
+  const height = Math.ceil(
+    (chart.height ?? CHART.height) + Math.max(0, legendRows - 2) * LINE + Math.max(0, nameHeight - USUAL_NAME),
+  );
   const bottom = height - PAD - 4 - (chart.x.title ? LINE : 0) - nameHeight;
 
   const y = yScale(chart, hasBars, bottom - top);

@@ -77,10 +77,12 @@ export interface SheetDrawing {
 export function drawSheet(
   type: Typesetter,
   sheet: Sheet,
-  { address, theme, room = WIDTH + 2 * EDGE }: SheetDrawing,
+  { address, theme, room }: SheetDrawing,
 ): Drawing {
   const { side, tiles } = sheet;
-  const fitting = Math.max(1, Math.floor((room - 2 * EDGE + GAP) / (side + GAP)));
+  const across = ((room ?? WIDTH + 2 * EDGE) - 2 * EDGE + GAP) / (side + GAP);
+  // In a room of its own a sheet that is a little too wide is drawn smaller as a whole.
+  const fitting = Math.max(1, room === undefined ? Math.floor(across) : Math.round(across));
   const columns = Math.min(tiles.length, sheet.columns ?? fitting);
   const parts: string[] = [];
   const broken = (lines: readonly string[]) =>

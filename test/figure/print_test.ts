@@ -174,6 +174,21 @@ describe("the look of a saved figure", () => {
     expect(words.split(long)).toHaveLength(3);
   });
 
+  test("has the labels and the names of a chart to their end", async () => {
+    const names = ["integrated gradients", "occlusion with a large square", "saliency", "guided backprop"];
+    const series = ["first", "second"].map((label) => ({
+      label: `${label}: ${long}`,
+      x: [0, 1, 2, 3],
+      y: [1, 2, 3, 4],
+    }));
+    for (const width of [400, 260]) {
+      const named: Block = { ...chart, width, names, series };
+      const svg = await new Figure({ title: "t", blocks: [named] }).svg();
+      const words = wordsOf(svg).join(" ");
+      for (const whole of [...names, `first: ${long}`, `second: ${long}`]) expect(words).toContain(whole);
+    }
+  });
+
   test("has so many tiles side by side, or pictures where there are no tiles", async () => {
     const gridOf = async (columns?: number) => {
       const html = await new Figure({ title: "t", blocks: [tiles(40)] }).html({ columns });
