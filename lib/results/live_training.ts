@@ -155,7 +155,7 @@ export class LiveTraining implements TrainingWatcher {
     this.#start = performance.now();
     this.#now = history.snapshots.at(-1);
     const start = history.start && startText(history.start);
-    if (history.start?.from === "trained") this.#label += ", on from trained weights";
+    if (history.start?.from === "trained") this.#label += " · goes on from trained weights";
     if (start && !inKernel()) console.log(start);
     if (inKernel()) {
       await this.#throttle.paint(() => this.#paint(history, `${this.#label} · epoch 1 of ${epochs}`, 0));

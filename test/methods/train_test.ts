@@ -177,6 +177,21 @@ describe("in a cell", () => {
     model.dispose();
   });
 
+  test("a run that goes on from trained weights says so, in its title and below", async () => {
+    const shown = fakeCell();
+    const model = await loadModel(stripesNet(tf), { name: "net" });
+    const short = { ...options, epochs: 1 };
+    await train(model, stripes(16), short);
+    expect(shown.at(-1)!.bundle["text/html"]).not.toContain("trained weights");
+    await train(model, stripes(16), short);
+    const { bundle } = shown.at(-1)!;
+    expect(bundle["text/plain"]).toMatch(/^Training net on stripes · goes on from trained weights · 1 of 1 epochs/);
+    expect(bundle["text/html"]).toContain("Went on from trained weights: 1 epoch on stripes (12 images)");
+    await train(model, stripes(16), { ...short, from: "scratch" });
+    expect(shown.at(-1)!.bundle["text/html"]).toContain("Began anew, from fresh weights.");
+    model.dispose();
+  });
+
   test("a run that fails leaves what was seen, and no button", async () => {
     const shown = fakeCell();
     const model = await loadModel(stripesNet(tf), { name: "net" });

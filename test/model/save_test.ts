@@ -193,9 +193,14 @@ describe("a model that is saved and loaded", () => {
     await server.shutdown();
   });
 
-  test("is a model of TensorFlow.js, too", async () => {
-    const model = await loadModel(await tinyNet());
-    await model.save(`${folder}/plain`);
+  test("is a model of TensorFlow.js, too, and keeps what its network says of itself", async () => {
+    const net = await tinyNet();
+    net.setUserDefinedMetadata({ note: "by hand", labels: "of another kind" });
+    const model = await loadModel(net);
+    // An empty folder is as good as none.
+    await Deno.mkdir(`${folder}/plain`);
+    await model.save(`${folder}/plain/`);
+    expect((await loadModel(`${folder}/plain`)).network.getUserDefinedMetadata()).toMatchObject({ note: "by hand" });
     const json = JSON.parse(await Deno.readTextFile(`${folder}/plain/model.json`));
     const [{ paths, weights }] = json.weightsManifest;
     const { buffer } = await Deno.readFile(`${folder}/plain/${paths[0]}`);
@@ -228,6 +233,14 @@ describe("a place where something is", () => {
         "weights.bin",
       ]);
     }
+  });
+
+  test("that a killed writer has left half-written is cleared away", async () => {
+    const partial = `${folder}/killed/net.${Deno.hostname().replace(/[^\w-]/g, "_")}.999999999.0a1b2c3d.partial`;
+    await Deno.mkdir(partial, { recursive: true });
+    await Deno.writeTextFile(`${partial}/weights.bin`, "half");
+    await (await loadModel(await tinyNet())).save(`${folder}/killed/net`);
+    expect([...Deno.readDirSync(`${folder}/killed`)].map(({ name }) => name)).toEqual(["net"]);
   });
 
   test.each<[what: string, path: string, prepare: (path: string) => unknown, message: RegExp]>([
@@ -291,7 +304,7 @@ describe("what cannot be saved", () => {
     await expect(model.save(`${folder}/nan`)).rejects.toThrow(/"conv\/kernel" .*holds NaN/);
   });
 
-  test("is a network on a full disk or in a place that is no folder", async () => {
+  test("is a network in a place that is no folder", async () => {
     const model = await loadModel(await tinyNet());
     await Deno.writeTextFile(`${folder}/plain.txt`, "");
     await expect(model.save(`${folder}/plain.txt/net`)).rejects.toThrow(
