@@ -81,7 +81,9 @@ export type {
   ActivationRow,
   Activations,
   ActivationsFigureOptions,
+  ActivationsOfImages,
   LayerActivations,
+  LayerOfImages,
 } from "./lib/results/activations.ts";
 export { codes, type CodesOptions } from "./lib/methods/codes.ts";
 export { loadCodes, type LoadCodesOptions } from "./lib/methods/load_codes.ts";
@@ -179,7 +181,7 @@ export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/mo
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Comparable, type MapMethod, type MethodOptions } from "./lib/probe/attribution/sanity.ts";
 export { type OnBadImage, type RunOptions, type WalkOptions } from "./lib/options.ts";
-export { type Collection, type Result, type Savable } from "./lib/results/result.ts";
+export { type Collection, type CollectionFigureOptions, type Result, type Savable } from "./lib/results/result.ts";
 export { type DataFrame } from "./lib/data/table.ts";
 export { type Baseline } from "./lib/probe/attribution/baseline.ts";
 export { contrast, type Direction, type Target, type Unit, type WeightedSum } from "./lib/probe/target.ts";

@@ -8,15 +8,20 @@
  */
 
 import { shapeList } from "../model/graph.ts";
-import type { NdArrayLike } from "../array.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
-import { abortSignal, arrayOf, readOptions, text } from "../options.ts";
+import { arrayOf, readOptions, text, WalkOptions } from "../options.ts";
 import { forward, item } from "../probe/forward.ts";
-import { Activations } from "../results/activations.ts";
+import { Activations, type ActivationsOfImages } from "../results/activations.ts";
+import type { CodesFile } from "../results/codes.ts";
+import type { Collection } from "../results/result.ts";
+import { chosen, inFile, inMemory } from "./shared/activations_of_images.ts";
+import { type ImagesLike, readerOf } from "./shared/images.ts";
+import { layersAsked } from "./shared/layers.ts";
 
 /** What `activations` can be asked for. */
-export class ActivationsOptions {
+export class ActivationsOptions extends WalkOptions {
   /** The layer to look into; or `layers`, for several. */
   @text()
   layer?: string;
@@ -33,9 +38,19 @@ export class ActivationsOptions {
    */
   @arrayOf("channels")
   channels?: readonly number[];
-  /** Stops before the pass. */
-  @abortSignal()
-  signal?: AbortSignal;
+  /**
+   * Of several images, a Parquet file to write the maps to, batch by batch, so that they may be more than memory holds:
+   * a row an image, a column `code_NAME` a layer, in it the numbers of `[h, w, channels]` one behind the other, as
+   * {@linkcode codes} writes them; {@linkcode loadCodes} reads it.
+   * @default none: they are kept in memory
+   */
+  @text()
+  file?: string;
+  /**
+   * Of several images, how many run at once, at most.
+   * @default 16
+   */
+  override batchSize = 16;
 }
 
 /** Beyond this number of convolutions and poolings a walk stops only at the end of each stage. */
@@ -55,9 +70,11 @@ function walk(model: Model): string[] {
  * Runs an image through a model and keeps the outputs of one layer or several, one feature map for each channel.
  *
  * @param model the model; nothing on it changes
- * @param image an image, a path, or pixels `[h, w, 3]` of 0…255
- * @returns for each layer `maps` `[h, w, c]`, `channels`, `sparsity`, `dead`, `spread`; and `rows`, one for each channel
- * @throws {RangeError} if a layer or a channel does not exist
+ * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these or a data set, which run in batches
+ * @returns for each layer `maps` `[h, w, c]`, `channels`, `sparsity`, `dead`, `spread`; and `rows`, one for each channel.
+ *   Of several images a collection of these, whose `layers` hold the maps of all, `[n, h, w, c]`; with `file` what is in
+ *   the file
+ * @throws {RangeError} if a layer or a channel does not exist, or the file exists and holds something else
  * @throws {TypeError} if both `layer` and `layers` are given, or a layer's output is neither maps nor a vector
  *
  * @example
@@ -68,24 +85,45 @@ function walk(model: Model): string[] {
  * const result = await activations(model, await photo("dog"), { layer: "conv1_relu" });
  * console.log(result.layers[0].maps.shape, result.layers[0].sparsity);
  * ```
+ *
+ * @example Of a data set
+ * ```ts
+ * import { activations, cifar10, loadModel } from "@convlens/convlens";
+ *
+ * const images = await cifar10({ split: "test", limit: 100 });
+ * const result = await activations(await loadModel("cifar-convnet"), images, { layer: "conv1" });
+ * console.log(result.layers[0].maps.shape, result[0].layers[0].sparsity);
+ * ```
  */
 export async function activations(
   model: Model,
   image: ImageLike,
+  options?: Partial<ActivationsOptions>,
+): Promise<Activations>;
+/** As above, of several images in a file. */
+export async function activations(
+  model: Model,
+  images: readonly ImageLike[] | Dataset,
+  options: Partial<ActivationsOptions> & { file: string },
+): Promise<Collection<CodesFile>>;
+/** As above, of several images in memory. */
+export async function activations(
+  model: Model,
+  images: readonly ImageLike[] | Dataset,
+  options?: Partial<ActivationsOptions> & { file?: undefined },
+): Promise<ActivationsOfImages>;
+export async function activations(
+  model: Model,
+  images: ImagesLike,
   options: Partial<ActivationsOptions> = {},
-): Promise<Activations> {
+): Promise<Activations | ActivationsOfImages | Collection<CodesFile>> {
   checkModel("activations", model);
-  const { layer, layers, channels, signal } = readOptions("activations", ActivationsOptions, options);
+  const given = readOptions("activations", ActivationsOptions, options);
+  const reader = readerOf("activations", model, images, given);
   await checkReady("activations", model);
-  if (layer !== undefined && layers !== undefined) {
-    throw new TypeError("activations takes either layer or layers: received both.");
-  }
-  const names = layer !== undefined ? [layer] : [...new Set(layers ?? walk(model))];
-  if (names.length === 0) {
-    throw new RangeError(
-      layers ? "layers is empty; wanted at least one layer's name." : `${model.name} has no convolution or pooling.`,
-    );
-  }
+  const names = layersAsked("activations", model, given, () => walk(model));
+  if (names.length === 0) throw new RangeError(`${model.name} has no convolution or pooling.`);
+  const { channels, file, signal } = given;
   for (const name of names) {
     const { outputShape } = model.layer(name);
     if (outputShape.length !== 3 && outputShape.length !== 1) {
@@ -101,25 +139,15 @@ export async function activations(
   }
   if (channels?.length === 0) throw new RangeError("channels is empty; wanted at least one channel.");
 
-  const source = await toImage(image);
+  if (reader) {
+    return file === undefined ? await inMemory(model, reader, names, given) : await inFile(model, reader, names, given);
+  }
+  if (file !== undefined) {
+    throw new TypeError("activations writes those of several images to a file: give an array of images or a data set.");
+  }
+  const source = await toImage(images as ImageLike);
   const view = await model.view(source);
   const outputs = await forward(model, [model.input(view)], names, { signal });
-  const kept = outputs.map((output, i) => {
-    const whole = item(output, 0);
-    const maps = whole.shape.length === 1 ? { data: whole.data, shape: [1, 1, whole.shape[0]] } : whole;
-    const all = Array.from({ length: maps.shape[2] }, (_, channel) => channel);
-    const kept = channels ? { maps: pick(maps, channels), channels: [...channels] } : { maps, channels: all };
-    return { name: names[i], shape: maps.shape, ...kept };
-  });
+  const kept = outputs.map((output, i) => ({ name: names[i], ...chosen(item(output, 0), channels) }));
   return new Activations(kept, view, { model: model.name, image: source.name });
-}
-
-/** Some channels of `[h, w, c]`, in the order asked for. */
-function pick(maps: NdArrayLike, channels: readonly number[]): NdArrayLike {
-  const [height, width, count] = maps.shape;
-  const data = new Float32Array(height * width * channels.length);
-  for (let cell = 0; cell < height * width; cell++) {
-    channels.forEach((channel, i) => data[cell * channels.length + i] = maps.data[cell * count + channel]);
-  }
-  return { data, shape: [height, width, channels.length] };
 }

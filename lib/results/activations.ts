@@ -8,11 +8,12 @@ import { pixelRemark } from "../data/pixels.ts";
 import { channelOf, extent, NdArray, type NdArrayLike } from "../array.ts";
 import type { Block } from "../figure/blocks.ts";
 import type { Palette } from "../figure/color.ts";
-import { Figure } from "../figure/figure.ts";
+import { Figure, type SheetRow } from "../figure/figure.ts";
 import { brief, briefPercent } from "../format.ts";
 import { oneOf, readOptions, whole } from "../options.ts";
 import { tilesPicture } from "./panels.ts";
-import { Result } from "./result.ts";
+import { Collection, Result } from "./result.ts";
+import type { SkippedImage } from "../data/dataset.ts";
 
 /** How activations are drawn. */
 export class ActivationsFigureOptions {
@@ -154,7 +155,18 @@ export class Activations extends Result<ActivationRow> {
    * @throws {RangeError} if `scale` or `palette` is none that is known, or `maps` is not a whole number ≥ 1
    */
   override figure(options: Partial<ActivationsFigureOptions> = {}): Figure {
-    const { scale, palette, maps } = readOptions("figure", ActivationsFigureOptions, options);
+    return this.#drawn(readOptions("figure", ActivationsFigureOptions, options), Infinity);
+  }
+
+  /** Some maps of each layer, under the image's name. @internal */
+  override sheetRow(): SheetRow {
+    const options = new ActivationsFigureOptions();
+    const { caption, blocks } = this.#drawn(options, options.maps);
+    return { heading: this.#names.image, caption, blocks };
+  }
+
+  /** @param most how many maps are drawn where there is one layer */
+  #drawn({ scale, palette, maps }: ActivationsFigureOptions, most: number): Figure {
     const { model, image } = this.#names;
     const single = this.layers.length === 1;
     const signed = this.layers.some(({ extent: [min] }) => min < 0);
@@ -165,11 +177,11 @@ export class Activations extends Result<ActivationRow> {
         : "One scale for each layer; black is 0.",
       signed ? "Where a layer has negative values, they are blue and positive ones orange." : "",
       this.layers.some(({ dead }) => dead > 0) ? "Outlined in orange: maps that are 0 everywhere." : "",
-      single ? "" : `At most ${maps} maps of a layer are drawn.`,
+      single && most === Infinity ? "" : `At most ${maps} maps of a layer are drawn.`,
       "Sparsity is the share of exact zeros; spread is the share of its area that a living map uses.",
     ].filter(Boolean).join(" ");
     const blocks = this.layers.map((layer): Block => ({
-      ...this.#grid(layer, scale, palette, single ? Infinity : maps),
+      ...this.#grid(layer, scale, palette, single ? most : maps),
       ...(single ? {} : { heading: `${layer.name} · ${layer.shape.join("×")}` }),
       note: this.#note(layer),
     }));
@@ -210,5 +222,51 @@ export class Activations extends Result<ActivationRow> {
       alt: `${count} of ${channels.length} activation maps of layer ${name} of ${this.#names.model} for ` +
         `${this.#names.image}, ${layer.dead} of them dead`,
     });
+  }
+}
+
+/** The feature maps of one layer for several images. */
+export interface LayerOfImages extends Pick<LayerActivations, "name" | "shape" | "channels"> {
+  /** `[n, h, w, kept channels]`, in the order of the images. */
+  readonly maps: NdArray;
+}
+
+/** The feature maps of several images: an array of their activations, and of each layer the maps of all in one array. */
+export class ActivationsOfImages extends Collection<Activations> {
+  /** What was kept of each layer, in the order asked for. */
+  layers: readonly LayerOfImages[] = [];
+  /** The id of each image; of one that is in no data set its name. */
+  ids: readonly string[] = [];
+  /** The label of each image; undefined where it has none. */
+  labels: readonly (string | undefined)[] = [];
+
+  /** The maps of each layer by its name, with the ids and labels. @internal */
+  override arrays(): object {
+    return {
+      ids: this.ids,
+      labels: this.labels,
+      ...Object.fromEntries(this.layers.map(({ name, maps }) => [name, maps])),
+    };
+  }
+
+  /** @internal The maps of each layer lie one behind the other in `stores`, and those of each image in them. */
+  static together(
+    each: readonly Activations[],
+    { title, skipped, stores, ids, labels }: {
+      title: string;
+      skipped: readonly SkippedImage[];
+      stores: readonly Float32Array[];
+      ids: readonly string[];
+      labels: readonly (string | undefined)[];
+    },
+  ): ActivationsOfImages {
+    const all = ActivationsOfImages.titled<Activations, ActivationsOfImages>(each, title, skipped);
+    all.ids = ids;
+    all.labels = labels;
+    all.layers = each[0].layers.map(({ name, shape, channels, maps }, i) => {
+      const data = stores[i].subarray(0, each.length * maps.data.length);
+      return { name, shape, channels, maps: NdArray.from({ data, shape: [each.length, ...maps.shape] }) };
+    });
+    return all;
   }
 }

@@ -25,8 +25,7 @@ import {
   type PositionMap,
   positionPicture,
 } from "./position_map.ts";
-import { Collection, Result } from "./result.ts";
-import { skippedNote } from "./skipped.ts";
+import { Collection, type CollectionFigureOptions, Result } from "./result.ts";
 
 /** How an occlusion's figure is drawn. */
 export class OcclusionFigureOptions {
@@ -434,7 +433,8 @@ export class Occlusions extends Collection<Occlusion> {
   }
 
   /** Of each image the photo, and beside it the map of what is watched. */
-  override figure(): Figure {
+  override figure(options: Partial<CollectionFigureOptions> = {}): Figure {
+    const drawn = this.drawn(options);
     const title = `${this[0].model} · occlusion · ${this.length} images`;
     const { noun } = this[0];
     const isProbable = this.every(({ target }) => target.probability !== undefined);
@@ -445,9 +445,9 @@ export class Occlusions extends Collection<Occlusion> {
         "with the square at each place, from its smallest (black) to its largest value.";
     return new Figure({
       title,
-      caption: [caption, skippedNote(this.skipped)].filter(Boolean).join(" "),
-      blocks: this.map((result) => result.panels()),
-      text: [title, ...this.map((result) => result.figure().text)].join("\n"),
+      caption: [caption, this.note(drawn.length)].filter(Boolean).join(" "),
+      blocks: drawn.map((result) => result.panels()),
+      text: [title, ...drawn.map((result) => result.figure().text)].join("\n"),
     });
   }
 }

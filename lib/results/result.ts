@@ -10,6 +10,7 @@ import { type DataFrame, saveTable, toDataFrame } from "../data/table.ts";
 import { displaySymbol, type MimeBundle } from "../figure/cell.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import type { FigureSaveOptions } from "../figure/save.ts";
+import { readOptions, whole } from "../options.ts";
 import { skippedNote } from "./skipped.ts";
 
 /** What a result's `save` writes by itself; other endings are those of its figure. */
@@ -84,6 +85,16 @@ export abstract class Result<Row extends object = object> extends Savable {
   }
 }
 
+/** How the results for several images are drawn. */
+export class CollectionFigureOptions {
+  /**
+   * At most this many are drawn: the first ones.
+   * @default 48
+   */
+  @whole(1)
+  images = 48;
+}
+
 /**
  * The results for several images: an array of them that shows itself as one sheet, a row for each.
  *
@@ -108,11 +119,17 @@ export class Collection<Item extends Shown> extends Array<Item> {
     return Array;
   }
 
-  /** A sheet: one row for each result, under its name; how to read them is said once below, where it is the same for all. */
-  figure(): Figure {
-    const rows = this.map((item) => item.sheetRow());
+  /**
+   * A sheet: one row for each result, under its name; how to read them is said once below, where it is the same for all.
+   *
+   * @throws {TypeError} if an option is unknown
+   * @throws {RangeError} if `images` is not a whole number ≥ 1
+   */
+  figure(options: Partial<CollectionFigureOptions> = {}): Figure {
+    const drawn = this.drawn(options);
+    const rows = drawn.map((item) => item.sheetRow());
     const title = `${this.#title} (${this.length})`;
-    const note = skippedNote(this.#skipped);
+    const note = this.note(drawn.length);
     const alike = new Set(rows.map(({ caption }) => caption)).size === 1;
     return new Figure({
       title,
@@ -123,8 +140,20 @@ export class Collection<Item extends Shown> extends Array<Item> {
         note: [note, alike ? "" : caption].filter(Boolean).join(" · "),
         blocks: [...blocks],
       })),
-      text: [title, ...this.map((item) => item.figure().text), ...(note ? [note] : [])].join("\n\n"),
+      text: [title, ...drawn.map((item) => item.figure().text), ...(note ? [note] : [])].join("\n\n"),
     });
+  }
+
+  /** The results that are drawn. */
+  protected drawn(options: Partial<CollectionFigureOptions>): Item[] {
+    return this.slice(0, readOptions("figure", CollectionFigureOptions, options).images);
+  }
+
+  /** What the caption says of those that are not drawn, and of images that could not be read. */
+  protected note(drawn: number): string {
+    const all = this.length;
+    const left = drawn < all ? `The first ${drawn} of ${all} are drawn; figure({ images: ${all} }) draws all.` : "";
+    return [left, skippedNote(this.#skipped)].filter(Boolean).join(" ");
   }
 
   /**
@@ -147,10 +176,14 @@ export class Collection<Item extends Shown> extends Array<Item> {
     return await toDataFrame(rows);
   }
 
+  /** What an `.npz` of all holds. @internal */
+  arrays(): object {
+    return Object.fromEntries(this.map((item, i) => [i, item instanceof Savable ? item.arrays() : item]));
+  }
+
   /** Writes all to one file, as {@linkcode Savable.save} does one; in an `.npz` each under its place, as `"0/map"`. */
   save(path: string | URL, options?: Partial<FigureSaveOptions>): Promise<void> {
-    const arrays = () => Object.fromEntries(this.map((item, i) => [i, item instanceof Savable ? item.arrays() : item]));
-    return save({ table: () => this.table(), figure: () => this.figure(), arrays }, this.#title, path, options);
+    return save(this, this.#title, path, options);
   }
 
   /** Shows it here and now, also from the middle of a cell; prints text outside Jupyter. */

@@ -4,11 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { NdArrayLike } from "../../lib/array.ts";
 import { type Dataset, dataset } from "../../lib/data/dataset.ts";
 import { ImageError } from "../../lib/codec.ts";
+import { activations } from "../../lib/methods/activations.ts";
 import { deconvnet } from "../../lib/methods/deconvnet.ts";
 import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
 import { inputXGradient } from "../../lib/methods/input_x_gradient.ts";
 import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
+import { loadCodes } from "../../lib/methods/load_codes.ts";
 import { occlusion } from "../../lib/methods/occlusion.ts";
 import { saliency } from "../../lib/methods/saliency.ts";
 import { smoothGrad } from "../../lib/methods/smooth_grad.ts";
@@ -99,6 +101,59 @@ test("an attribution of a data set can be stopped, and stops at a bad image wher
   expect(skipping.map(({ name }) => name)).toEqual(["array"]);
   await expect(saliency(model, ["missing.png", images[0]])).rejects.toThrow("There is no file");
   expect(tf.memory().numTensors).toBe(tensors);
+});
+
+test("activations of a data set are those of each image, and of each layer one array", async () => {
+  const layers = ["pool2", "conv1", model.layers.at(-1)!.name];
+  const found = await activations(model, set, { layers, batchSize: 2 });
+  expect(found.map((one) => one.rows.length)).toEqual(found.map(() => found[0].rows.length));
+  expect([found.ids, found.skipped.map(({ id }) => id)]).toEqual([names, [`photo ${BAD}`]]);
+  for (const [i, { name, shape, maps, channels }] of found.layers.entries()) {
+    expect([name, maps.shape]).toEqual([layers[i], [COUNT - 1, ...shape]]);
+    expect(channels).toHaveLength(shape[2]);
+    for (const [n, place] of readable.entries()) {
+      const wanted = (await activations(model, images[place], { layer: name })).layers[0];
+      expectAlike(found[n].layers[i].maps, wanted.maps);
+      expectAlike({ data: maps.slice(n).data, shape: wanted.maps.shape }, wanted.maps);
+    }
+  }
+  expect(found.figure().caption).toContain("1 image could not be read");
+  const some = await activations(model, [images[0], images[1]], { layer: "conv1", channels: [5, 0] });
+  expect([some.layers[0].maps.shape.at(-1), some.layers[0].channels, some.ids]).toEqual([2, [5, 0], [
+    "array",
+    "array",
+  ]]);
+  expectAlike(
+    some[1].layers[0].maps,
+    (await activations(model, images[1], { layer: "conv1", channels: [5, 0] })).layers[0].maps,
+  );
+  await expect(activations(model, [])).rejects.toThrow("array of images is empty");
+  await expect(activations(model, set, { layers: ["conv9"] })).rejects.toThrow('There is no layer "conv9"');
+});
+
+test("activations of a data set are written to a file, and come back equal to the bit", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const file = `${folder}/maps.parquet`;
+    const layers = ["pool2", "conv1"];
+    const options = { layers, channels: [3, 1], batchSize: 2 };
+    const wanted = await activations(model, set, options);
+    const written = await activations(model, set, { ...options, file });
+    expect(written.map(({ shape, layer }) => [layer, shape[0]])).toEqual(layers.map((layer) => [layer, COUNT - 1]));
+    const all = await loadCodes(file, { layers });
+    for (const [i, { data, ids }] of all.entries()) {
+      expect(ids).toEqual(names);
+      expect(data).toEqual(wanted.layers[i].maps.data);
+    }
+    const failing = { ...options, file, onBadImage: "stop" } as const;
+    await expect(activations(model, set, failing)).rejects.toThrow(ImageError);
+    expect(await Array.fromAsync(Deno.readDir(folder), ({ name }) => name)).toEqual(["maps.parquet"]);
+    await expect(activations(model, images[0], { ...options, file })).rejects.toThrow(
+      "an array of images or a data set",
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 test("occlusion of a data set is that of each image", async () => {

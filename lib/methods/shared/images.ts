@@ -18,6 +18,8 @@ export type ImagesLike = ImageLike | readonly ImageLike[] | Dataset;
 export class ImagesReader extends InputReader {
   /** Whether they are those of a data set, so that there may be any number of them. */
   readonly isSet: boolean;
+  /** What captions call all of them. */
+  readonly name: string;
 
   /**
    * @param asker the function that looks at them, as `"predict"`
@@ -33,6 +35,7 @@ export class ImagesReader extends InputReader {
     const all = isSet ? images : dataset(images.map((image) => ({ image })), { name: "the array" });
     super(asker, model, all, { ...run, onBadImage: run.onBadImage ?? (isSet ? "skip" : "stop") });
     this.isSet = isSet;
+    this.name = all.name;
   }
 
   /** What captions call an image: by its id in a data set, else by its own name. */
