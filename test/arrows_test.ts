@@ -43,7 +43,7 @@ const ARROWS: Record<string, string[]> = {
   embed: ["workers"],
   figure: ["codec", "notebook", "page"],
   data: ["codec", "embed", "figure"],
-  model: ["codec", "runtime", "data", "figure"],
+  model: ["codec", "runtime", "workers", "data", "figure"],
   probe: ["codec", "runtime", "data", "model"],
   scan: ["codec", "runtime", "workers", "data", "model", "probe"],
   results: ["codec", "embed", "figure", "data"],

@@ -11,14 +11,15 @@ import { catalogEntries, fetchEntry } from "../data/catalog.ts";
 import { kindOf, messageOf, nearest } from "../errors.ts";
 import { decoded, pathOf, placeOf } from "../files.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
-import { arrayOf, readOptions, text } from "../options.ts";
+import { arrayOf, readOptions, rule, text } from "../options.ts";
+import { checkReplacements, type LayerReplacements } from "./formats/custom.ts";
 import { disposeNetwork } from "./formats/build.ts";
-import { ModelError, type ModelFormat, otherFormat } from "./formats/format.ts";
+import { ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./formats/format.ts";
+import { kerasFormat, readWeights } from "./formats/keras.ts";
 import { freezeNetworks } from "./formats/named_weights.ts";
 import { tfjsFormat } from "./formats/tfjs.ts";
 import { zipFormat } from "./formats/zip.ts";
 import { Model, type ModelOptions } from "./model.ts";
-import { registerResponseNormalization } from "./normalization.ts";
 import { checkLabels, type OutputWanted } from "./output.ts";
 import { ownScaling, type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
 import { builtInstead } from "./published.ts";
@@ -47,6 +48,19 @@ export class LoadModelOptions {
    */
   output?: OutputWanted;
   /**
+   * What stands in for layers that cannot be read, by the layer's name or its class: a function of its input (or its
+   * inputs), or a class of `tf.layers.Layer`. A Lambda's Python is never run: say what it does,
+   * `{ lambda_1: (x) => x.div(127.5).sub(1) }`.
+   */
+  @rule((_, value) => checkReplacements(value))
+  layers?: LayerReplacements;
+  /**
+   * A Keras file that holds the weights (`.h5`, `.weights.h5`, `.keras`), by its path or address: for a network that is
+   * described alone (the JSON of Keras's `model.to_json()`), or that is there (`vgg16()`), which gets them. They go to the
+   * layers of the same names, else in their order.
+   */
+  weights?: string | URL;
+  /**
    * The model's name in figures.
    * @default the catalogue's name, or the name that it was saved with, or the last part of the path, or the network's own
    *   name
@@ -56,7 +70,7 @@ export class LoadModelOptions {
 }
 
 /** File formats that can be read: a reader of another is one file in `formats/` and one entry here. */
-const FORMATS: readonly ModelFormat[] = [zipFormat, tfjsFormat];
+const FORMATS: readonly ModelFormat[] = [kerasFormat, zipFormat, tfjsFormat];
 
 /** Where the catalogue's packages keep their files, and the preprocessing of their models. */
 const CATALOGUE: Record<string, { topology: string; labels: string; preprocess: PreprocessMode }> = {
@@ -95,12 +109,19 @@ const INCLUDED: Record<string, URL> = {
  * ```
  */
 export async function loadModel(
-  source: string | URL | LayersModel,
+  source: string | URL | LayersModel | Model,
   options: Partial<LoadModelOptions> = {},
 ): Promise<Model> {
   options = readOptions("loadModel", LoadModelOptions, options);
   const asked = options.preprocess && preprocessing(options.preprocess);
-  const { output } = options;
+  const { output, layers } = options;
+  const weights = options.weights === undefined ? undefined : await locate(options.weights, "file of weights");
+  if (source instanceof Model) {
+    const { network, name, labels, preprocess } = source;
+    const { disposed } = source;
+    if (disposed) throw new TypeError(`The model ${JSON.stringify(name)} has been disposed of. Load or make it again.`);
+    return await loadModel(network, { name, ...labels && { labels }, preprocess, ...options });
+  }
   if (typeof source !== "string" && !(source instanceof URL)) {
     if (typeof source?.predict !== "function" || !Array.isArray(source.layers)) {
       throw new TypeError(
@@ -109,6 +130,7 @@ export async function loadModel(
     }
     const tf = await ensureBackend();
     const { name = source.name, labels = null } = options;
+    if (weights) await readWeights(tf, weights, source);
     const model = new Model(source, { name, labels, output, ...await pixelsFor(source, asked) });
     if (model.disposed) throw new TypeError(`The network ${JSON.stringify(name)} has been disposed of. Load it again.`);
     await checkWeights(tf, source, name);
@@ -118,7 +140,7 @@ export async function loadModel(
   if (known && typeof source === "string") {
     const { paths } = await fetchEntry(source, "model");
     const tf = await ensureBackend();
-    const network = await readNetwork(tf, pathToFileURL(paths[known.topology]));
+    const network = await readNetwork(tf, pathToFileURL(paths[known.topology]), { layers, weights });
     const labels = JSON.parse(await Deno.readTextFile(paths[known.labels])) as Record<string, string> | string[];
     return await make(tf, network, async () => ({
       name: options.name ?? source,
@@ -132,8 +154,10 @@ export async function loadModel(
   const url = included ?? await locate(source);
   const tf = await ensureBackend();
   const parts = (url.protocol === "file:" ? pathOf(url) : decoded(url.pathname)).split(/[/\\]/);
-  const last = parts.at(-1) === "model.json" ? parts.at(-2) || "model" : parts.at(-1)!.replace(/\.zip$/i, "");
-  const network = await readNetwork(tf, url);
+  const last = parts.at(-1) === "model.json"
+    ? parts.at(-2) || "model"
+    : parts.at(-1)!.replace(/\.(zip|keras|h5|hdf5)$/i, "");
+  const network = await readNetwork(tf, url, { layers, weights });
   return await make(tf, network, async () => {
     const own = noted(network, url);
     freezeNetworks(network, own.frozen);
@@ -193,13 +217,19 @@ async function make(tf: TF, network: LayersModel, options: () => Promise<ModelOp
 const formatOf = (url: URL) => FORMATS.find(({ fits }) => fits(url.pathname));
 
 /** Reads a file in the format that its ending names. */
-async function readNetwork(tf: TF, url: URL): Promise<LayersModel> {
-  registerResponseNormalization(tf);
-  return await formatOf(url)!.read(tf, url);
+async function readNetwork(tf: TF, url: URL, options: ReadModelOptions): Promise<LayersModel> {
+  const network = await formatOf(url)!.read(tf, url, options);
+  try {
+    if (options.weights) await readWeights(tf, options.weights, network);
+    return network;
+  } catch (error) {
+    disposeNetwork(network);
+    throw error;
+  }
 }
 
 /** The address of a model's file, from its path, its folder or its address. */
-async function locate(source: string | URL): Promise<URL> {
+async function locate(source: string | URL, what = "model"): Promise<URL> {
   const text = String(source);
   const quoted = JSON.stringify(text);
   const isAddress = /^[a-z][a-z0-9+.-]+:\/\//i.test(text);
@@ -214,6 +244,7 @@ async function locate(source: string | URL): Promise<URL> {
     throw new ModelError(`${quoted} is not in a format that convlens reads: it is ${otherFormat(url.pathname)}`);
   }
   if (path !== undefined && !info) {
+    if (what !== "model") throw new ModelError(`There is no ${what} ${path}.`);
     const instead = builtInstead(text);
     if (instead) {
       throw new ModelError(`There is no model ${quoted} in the catalogue, nor a folder of this name. ${instead}`);

@@ -4,15 +4,16 @@
  * @module
  */
 
-import { convert } from "./formats/format.ts";
-
 /** The model zoo of ONNX, whose graphs are not read. */
 const ZOO = "https://huggingface.co/onnxmodelzoo/legacy_models/tree/main/validated/vision/classification";
 
-const fromKeras = (type: string, name: string) =>
-  `Published weights are those of Keras (ImageNet's 1000 classes, 0.5 GB): python -c 'import keras; ` +
-  `keras.applications.${type}().save("${name}.h5")'. ${convert("keras", `${name}.h5`, name)} So: ` +
-  `await loadModel(${JSON.stringify(name)}, { preprocess: "caffe" }).`;
+/** Where Keras Applications keeps its weights. */
+const KERAS = "https://storage.googleapis.com/tensorflow/keras-applications";
+
+const fromKeras = (name: string) =>
+  "Published weights are those of Keras (ImageNet's 1000 classes, 0.5 GB): " +
+  `await loadModel(await ${name}(), { preprocess: "caffe", weights: ` +
+  `"${KERAS}/${name}/${name}_weights_tf_dim_ordering_tf_kernels.h5" }).`;
 
 const fromZoo = (network: string, path: string) =>
   `Weights of ${network} are published as an ONNX graph (${ZOO}/${path}), which convlens does not read.`;
@@ -26,8 +27,8 @@ const BUILDERS: Record<string, string> = {
   smallZfnet: TRAINED,
   tinyVgg: "Published weights are those of CNN Explainer: await loadModel(" +
     '"https://raw.githubusercontent.com/poloclub/cnn-explainer/master/public/assets/data/model.json").',
-  vgg16: fromKeras("VGG16", "vgg16"),
-  vgg19: fromKeras("VGG19", "vgg19"),
+  vgg16: fromKeras("vgg16"),
+  vgg19: fromKeras("vgg19"),
   zfnet: fromZoo("a variant with 512 and 1024 feature maps", "zfnet-512"),
 };
 

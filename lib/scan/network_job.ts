@@ -7,7 +7,6 @@
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, sizeOf } from "../array.ts";
 import { buildNetwork } from "../model/formats/build.ts";
-import { registerResponseNormalization } from "../model/normalization.ts";
 import type { Batch } from "../probe/batches.ts";
 import { type PassOptions, runBatches } from "../probe/forward.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
@@ -70,7 +69,6 @@ function rebuild(tf: TF, { config, sequential, weights, values }: NetworkDescrip
 export async function build(description: NetworkDescription): Promise<boolean> {
   const tf = await load();
   await startWasm(tf);
-  registerResponseNormalization(tf);
   try {
     built = { tf, network: rebuild(tf, description) };
   } catch {

@@ -107,7 +107,7 @@ function write(folder: string, c: Case): void {
   const weights = c.weights.map(([name, shape], i) => ({
     name,
     shape,
-    dtype: "float32",
+    dtype: name.endsWith("/count") ? "int32" : "float32",
     values: valuesOf(name, shape, i),
   }));
   const model = {

@@ -10,7 +10,7 @@ import { belowOne, oneOf, readOptions, whole } from "../../options.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { ClassifierOptions, convolution } from "./builders.ts";
 import type { Model } from "../model.ts";
-import { responseNormalization } from "../normalization.ts";
+import { makeLayer } from "../formats/build.ts";
 import { type Draw, he, normal, outputsOf, stack } from "./stack.ts";
 
 /** RGB less the means of ImageNet, not divided by anything: weights of scale 1e-2 count on numbers that large. */
@@ -65,10 +65,10 @@ export async function zfnet(options: Partial<ClassifierOptions> = {}): Promise<M
         tf.layers.zeroPadding2d({ name: "pad", padding: 1, inputShape: [224, 224, 3] }),
         conv(1, 96, 7, { strides: 2 }),
         pool(1, "same"),
-        responseNormalization(tf, "norm1"),
+        makeLayer(tf, "LocalResponseNormalization", { name: "norm1" }),
         conv(2, 256, 5, { strides: 2 }),
         pool(2, "same"),
-        responseNormalization(tf, "norm2"),
+        makeLayer(tf, "LocalResponseNormalization", { name: "norm2" }),
         conv(3, 384, 3, { padding: "same" }),
         conv(4, 384, 3, { padding: "same" }),
         conv(5, 256, 3, { padding: "same" }),
@@ -156,10 +156,10 @@ export async function smallZfnet(options: Partial<SmallZfnetOptions> = {}): Prom
       return [
         conv(1, 32, kernelSize, { strides: stride, inputShape: [32, 32, 3], kernelInitializer: drawFirst() }),
         pool(1),
-        responseNormalization(tf, "norm1"),
+        makeLayer(tf, "LocalResponseNormalization", { name: "norm1" }),
         conv(2, 64, 5),
         pool(2),
-        responseNormalization(tf, "norm2"),
+        makeLayer(tf, "LocalResponseNormalization", { name: "norm2" }),
         conv(3, 96, 3),
         conv(4, 96, 3),
         conv(5, 64, 3),

@@ -112,7 +112,7 @@ export function disposeNetwork(network: LayersModel): void {
 }
 
 /** The names under which programs write a weight: behind those of outer models, with its cell's, or shorter. */
-function* namesOf(written: string): Generator<string> {
+export function* namesOf(written: string): Generator<string> {
   for (let parts = written.split("/"); parts.length > 0; parts = parts.slice(1)) {
     yield parts.join("/");
     yield parts.toSpliced(-2, 1).join("/");
@@ -120,7 +120,7 @@ function* namesOf(written: string): Generator<string> {
   }
 }
 
-const quoted = (names: readonly string[]) =>
+export const quoted = (names: readonly string[]) =>
   names.slice(0, 5).map((name) => JSON.stringify(name)).join(", ") + (names.length > 5 ? `, … (${names.length})` : "");
 
 /**

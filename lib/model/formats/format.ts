@@ -6,11 +6,20 @@
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import type { TF } from "../../runtime/backend.ts";
+import type { LayerReplacements } from "./custom.ts";
 
 /** A model that cannot be read, with the reason and the remedy. */
 export class ModelError extends Error {
   /** `"ModelError"` */
   override name = "ModelError";
+}
+
+/** What is told to the reader of a file. */
+export interface ReadModelOptions {
+  /** What stands in for layers that cannot be read. */
+  layers?: LayerReplacements;
+  /** A file of weights, for a file that describes layers alone. */
+  weights?: URL;
 }
 
 /** Reads one file format. */
@@ -23,34 +32,17 @@ export interface ModelFormat {
    * @throws {ModelError} if a file is missing or damaged
    * @throws {MemoryError} if the network does not fit into the backend's memory
    */
-  read(tf: TF, url: URL): Promise<LayersModel>;
+  read(tf: TF, url: URL, options?: ReadModelOptions): Promise<LayersModel>;
 }
 
-/** How a Keras model in one file becomes a `model.json`. */
-export const convert = (option: string, file: string, folder = "FOLDER"): string =>
-  `Convert it: pip install tensorflowjs, then tensorflowjs_converter --input_format=${option} ${file} ${folder}, and ` +
-  `load ${folder}.`;
-
-const FROM_KERAS = `Where the network is at hand as a Keras model, save it with model.save("net.h5"). ` +
-  convert("keras", "net.h5");
+const FROM_KERAS =
+  `Where the network is at hand as a Keras model, save it with model.save("net.keras"), and load that.`;
 
 const REBUILD = "Build the same network in Keras or with tf.layers, give it these weights (a convolution's kernel of " +
   "PyTorch is [out, in, height, width], of Keras [height, width, in, out]), and load that.";
 
 /** Formats that are not read: how a file of one ends or begins, what it is, and how its model can be had all the same. */
 const OTHERS: { ends?: RegExp; begins?: RegExp; is: string; remedy: string }[] = [
-  {
-    ends: /\.(h5|hdf5)$/i,
-    begins: /^\x89HDF\r\n/,
-    is: "an HDF5 file of Keras",
-    remedy: convert("keras", "IN.h5"),
-  },
-  {
-    ends: /\.keras$/i,
-    is: "a .keras file",
-    remedy: `Open it in Keras and save it as HDF5: keras.saving.load_model("IN.keras").save("net.h5"). ` +
-      convert("keras", "net.h5"),
-  },
   {
     ends: /\.onnx$/i,
     is: "an ONNX graph",
@@ -97,5 +89,6 @@ const OTHERS: { ends?: RegExp; begins?: RegExp; is: string; remedy: string }[] =
 export function otherFormat(path: string, bytes: Uint8Array = new Uint8Array()): string | undefined {
   const start = String.fromCharCode(...bytes.subarray(0, 64));
   const found = OTHERS.find(({ ends, begins }) => start ? begins?.test(start) : ends?.test(path));
-  return found && `${found.is}; wanted the model.json of a TensorFlow.js layers model. ${found.remedy}`;
+  return found &&
+    `${found.is}; wanted a Keras file (.keras, .h5) or the model.json of a TensorFlow.js layers model. ${found.remedy}`;
 }

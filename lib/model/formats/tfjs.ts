@@ -16,7 +16,8 @@ import type { TF } from "../../runtime/backend.ts";
 import { memoryLeft } from "../../runtime/core/memory.ts";
 import { ZipError } from "../../zip.ts";
 import { buildNetwork, disposeNetwork, matchWeights, type WeightSpec } from "./build.ts";
-import { ModelError, type ModelFormat, otherFormat } from "./format.ts";
+import { ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./format.ts";
+import { networkOf } from "./keras.ts";
 import { namedWeights } from "./named_weights.ts";
 import { arrayAt, isObject, readTopology, refuse, textAt } from "./topology.ts";
 
@@ -128,6 +129,7 @@ async function readJson(url: URL, readFile: ReadFile): Promise<Record<string, un
           `wanted the model.json of a TensorFlow.js model.`,
     );
   }
+  if (isObject(json) && json.class_name && json.config) return json;
   if (!isObject(json) || !isObject(json.modelTopology) || json.weightsManifest === undefined) {
     throw new ModelError(
       `${where} holds no modelTopology and weightsManifest; wanted the model.json of a TensorFlow.js layers model.`,
@@ -254,8 +256,21 @@ function explained<T>(url: URL, task: () => T): T {
  * @param url the `model.json`; of one in an archive, the archive's address with the path in it behind
  * @param readFile how its files are read
  */
-export async function readLayersModel(tf: TF, url: URL, readFile: ReadFile): Promise<LayersModel> {
+export async function readLayersModel(
+  tf: TF,
+  url: URL,
+  readFile: ReadFile,
+  { layers, weights }: ReadModelOptions = {},
+): Promise<LayersModel> {
   const json = await readJson(url, readFile);
+  if (json.class_name) {
+    // The weights follow.
+    if (weights) return explained(url, () => networkOf(tf, json, layers));
+    throw new ModelError(
+      `${placeOf(url)} describes the layers of a Keras network, without weights. Name the file that holds them, too: ` +
+        'loadModel(…, { weights: "FILE.h5" }).',
+    );
+  }
   const groups = explained(url, () => groupsOf(json.weightsManifest, url));
   const specs = groups.flatMap(({ specs }) => specs);
   checkRoom(tf, specs, placeOf(url));
@@ -263,7 +278,7 @@ export async function readLayersModel(tf: TF, url: URL, readFile: ReadFile): Pro
   if (!isObject(metadata)) explained(url, () => refuse("userDefinedMetadata", metadata, "an object"));
   const network = explained(url, () => {
     const most = specs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-    return buildNetwork(tf, readTopology(tf, json.modelTopology), most);
+    return buildNetwork(tf, readTopology(tf, json.modelTopology, layers), most);
   });
   try {
     network.setUserDefinedMetadata(metadata as object);
@@ -281,5 +296,5 @@ export async function readLayersModel(tf: TF, url: URL, readFile: ReadFile): Pro
 /** Reads layers models of TensorFlow.js. Layers of other types must have been registered before. */
 export const tfjsFormat: ModelFormat = {
   fits: (path) => otherFormat(path) === undefined,
-  read: (tf, url) => readLayersModel(tf, url, readFile),
+  read: (tf, url, options) => readLayersModel(tf, url, readFile, options),
 };

@@ -8,6 +8,8 @@ import { kindOf, messageOf } from "../../errors.ts";
 import type { TF } from "../../runtime/core/types.ts";
 import { knownClasses, makeLayer, type NetworkConfig, stockNames } from "./build.ts";
 import { ModelError } from "./format.ts";
+import { isOperation, isUse, operationLayer, type Use } from "./operations.ts";
+import { CustomLayers, type LayerReplacements } from "./custom.ts";
 
 /** A part of the file, of which nothing is known yet. */
 type Json = Record<string, unknown>;
@@ -26,12 +28,7 @@ export const arrayAt = (value: unknown, field: string): unknown[] =>
 export const textAt = (value: unknown, field: string): string =>
   typeof value === "string" && value !== "" ? value : refuse(field, value, "a text");
 
-/** One use of one output of a layer: its name, which use, which output, and the arguments of the layer that takes it. */
-type Use = [layer: string, use: number, output: number, told?: unknown];
-
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const isUse = (value: unknown): value is Use =>
-  Array.isArray(value) && typeof value[0] === "string" && isCount(value[1]) && isCount(value[2]);
 
 /** The uses in `["a", 0, 0]`, `[["a", 0, 0], …]` or `{ name: ["a", 0, 0] }`. */
 function usesIn(value: unknown, field: string): Use[] {
@@ -100,8 +97,11 @@ const RENAMED: Record<string, Record<string, string>> = {
   LeakyReLU: { negative_slope: "alpha" },
 };
 
-/** Operations of Keras 3 that compute what the layer of their name does. */
-const OPERATIONS = ["Add", "Subtract", "Multiply", "Maximum", "Minimum"];
+/** Layers that are another one with some options. */
+const SAME_AS: Record<string, [type: string, options: Json]> = {
+  // TensorFlow.js has an initializer of this name.
+  Identity: ["Activation", { activation: "linear" }],
+};
 
 /** Activations of Keras 3 that are others than those of the same name in Keras 2 and TensorFlow.js. */
 const OTHERS: Record<string, string> = { hard_sigmoid: "hardSigmoidV3" };
@@ -115,16 +115,22 @@ const isNetwork = (config: unknown) => Array.isArray(config) || isObject(config)
 
 /** Translates one file's topology. */
 class Translation {
-  /** Types of layers that TensorFlow.js does not know. */
-  readonly unknown = new Set<string>();
+  /** Layers that TensorFlow.js does not know, with their types. */
+  readonly unknown = new Map<string, string>();
   readonly #tf: TF;
   readonly #classes: ReturnType<typeof knownClasses>;
   /** The types of TensorFlow.js's own layers, in small letters. */
   readonly #own: Set<string>;
 
-  /** @param keras the version of Keras that wrote the file, where it is known */
-  constructor(tf: TF, readonly keras: unknown) {
+  readonly #custom: CustomLayers;
+
+  /**
+   * @param keras the version of Keras that wrote the file, where it is known
+   * @param custom what stands in for layers that cannot be read
+   */
+  constructor(tf: TF, readonly keras: unknown, custom: CustomLayers) {
     this.#tf = tf;
+    this.#custom = custom;
     this.#classes = knownClasses(tf);
     this.#own = stockNames(tf);
   }
@@ -156,9 +162,19 @@ class Translation {
   /** A layer, or a network. */
   layer(value: unknown, field: string): NetworkConfig & Json {
     if (!isObject(value)) refuse(field, value, "an object that describes a layer");
-    const { config, inbound_nodes: _, ...rest } = value;
-    const type = textAt(value.class_name, `${field}.class_name`);
-    if (!Object.hasOwn(this.#classes, type)) this.unknown.add(type);
+    const { inbound_nodes: _, ...rest } = value;
+    const replaced = this.#custom.of(value);
+    if (replaced) return { ...this.#fields(rest, field), ...replaced };
+    if (isOperation(value)) {
+      const { className, config } = operationLayer(value, field);
+      return { ...this.#fields(rest, field), className, config };
+    }
+    const named = textAt(value.class_name, `${field}.class_name`);
+    const [type, more] = Object.hasOwn(SAME_AS, named) ? SAME_AS[named] : [named, {}];
+    const config = isObject(value.config) ? { ...value.config, ...more } : value.config;
+    // A function does not come with the file that names it.
+    const known = Object.hasOwn(this.#classes, type) && type !== "UserFunction";
+    if (!known) this.unknown.set(String(isObject(config) && config.name || type), type);
     const at = `${field}.config`;
     const inner = type === "Sequential" && Array.isArray(config)
       ? this.#layers(config, at)
@@ -167,7 +183,7 @@ class Translation {
       : "layers" in config
       ? this.#network(config, at)
       : this.#fields(this.#options(type, value, config, at), at);
-    if (this.unknown.has(type)) return { ...this.#fields(rest, field), className: type, config: {} };
+    if (!known) return { ...this.#fields(rest, field), className: type, config: {} };
     const isModel = this.#classes[type][0].prototype instanceof this.#tf.LayersModel || type === "Model";
     if (isNetwork(config) !== isModel) refuse(`${field}.class_name`, type, `what ${at} describes`);
     if (!isModel) this.#checkMakes(type, inner as Json, at);
@@ -198,8 +214,7 @@ class Translation {
   /** The options of a layer, as TensorFlow.js calls them. */
   #options(type: string, { module }: Json, config: Json, field: string): Json {
     const own = this.#own.has(type.toLowerCase());
-    const foreign = typeof module === "string" &&
-      (/^keras\.(src\.)?ops/.test(module) ? !OPERATIONS.includes(type) : !/^(tf_)?keras(\.|$)/.test(module));
+    const foreign = typeof module === "string" && !/^(tf_)?keras(\.|$)/.test(module);
     if (own && foreign) refuse(`${field.slice(0, -7)}.module`, module, `"keras.layers", where ${type} is what it says`);
     const options = Object.entries(config).map(([key, item]) => [RENAMED[type]?.[key] ?? key, item]);
     if (config.name !== undefined) textAt(config.name, `${field}.name`);
@@ -234,7 +249,11 @@ class Translation {
     for (const [i, name] of names.entries()) {
       const at = `${field}.layers[${i}]`;
       if (calls.has(name) || name in {}) refuse(`${at}.name`, name, "a name of its own");
-      const uses = nodes[i].map((node, n) => counted(callIn(node, `${at}.inbound_nodes[${n}]`)));
+      const layer = given[i] as Json;
+      const read = isOperation(layer) && !this.#custom.of(layer)
+        ? [operationLayer(layer, at).uses]
+        : nodes[i].map((node, n) => callIn(node, `${at}.inbound_nodes[${n}]`));
+      const uses = read.map(counted);
       translated[i].inboundNodes = uses.map((call) =>
         call.map(([from, use, output, told]) => [from, use, output, this.any(told ?? {}, "", at)])
       );
@@ -252,20 +271,25 @@ class Translation {
  * A network's topology, as the `modelTopology` of a `model.json` has it, checked and in the words of TensorFlow.js.
  *
  * @throws {ModelError} if it is not one, or TensorFlow.js does not know a layer or computes it otherwise
+ * @throws {RangeError} if a replacement is for no layer
  */
-export function readTopology(tf: TF, topology: unknown): NetworkConfig {
+export function readTopology(tf: TF, topology: unknown, layers: LayerReplacements = {}): NetworkConfig {
   const field = "modelTopology";
   const inner = isObject(topology) && topology.model_config;
-  const translation = new Translation(tf, isObject(topology) ? topology.keras_version : undefined);
+  const custom = new CustomLayers(tf, layers);
+  const translation = new Translation(tf, isObject(topology) ? topology.keras_version : undefined, custom);
   const network = inner ? translation.layer(inner, `${field}.model_config`) : translation.layer(topology, field);
   if (translation.unknown.size) {
+    const unknown = [...translation.unknown].map(([name, type]) => name === type ? type : `${name} (${type})`);
+    const [[first, type]] = translation.unknown;
     throw new ModelError(
-      `it has layers of the type ${
-        [...translation.unknown].join(", ")
-      }, which TensorFlow.js does not know. Write the ` +
-        `class and register it with tf.serialization.registerClass before the model is loaded`,
+      `it has layers that cannot be read: ${unknown.join(", ")}. ` +
+        (type === "Lambda" ? "What a Lambda does is Python, which is not run here. " : "") +
+        `Say what each computes: loadModel(…, { layers: { ${JSON.stringify(first)}: (x) => x.div(255) } }), by the ` +
+        `name of the layer or of its class, a function of its input or a class of tf.layers.Layer`,
     );
   }
+  custom.checkUsed();
   const { className, config } = network;
   if (!isNetwork(config)) refuse(field, className, "a network, which has layers");
   return { className, config };

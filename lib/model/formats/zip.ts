@@ -56,7 +56,7 @@ async function sourceOf(url: URL): Promise<ZipSource> {
 /** Reads a layers model of TensorFlow.js in a zip archive, as `model.save` writes it or as a packed folder. */
 export const zipFormat: ModelFormat = {
   fits: (path) => /\.zip$/i.test(path),
-  async read(tf, url) {
+  async read(tf, url, options) {
     let entries: ZipEntry[];
     try {
       entries = await zipEntries(await sourceOf(url));
@@ -74,6 +74,6 @@ export const zipFormat: ModelFormat = {
     }
     const inside = new URL(url);
     inside.pathname += `/${model.name.split("/").map(encodeURIComponent).join("/")}`;
-    return await readLayersModel(tf, inside, filesOf(url, entries));
+    return await readLayersModel(tf, inside, filesOf(url, entries), options);
   },
 };

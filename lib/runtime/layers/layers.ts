@@ -11,7 +11,9 @@
 import type { layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { messageOf } from "../../errors.ts";
 import type { TF } from "../core/types.ts";
+import { registerAdded } from "./added.ts";
 import { CONVOLUTIONS, convolveCellsLast } from "./convolutions.ts";
+import { registerOperations } from "./operations.ts";
 import { activations, POINTWISE } from "./pointwise.ts";
 import { POOLINGS } from "./pooling.ts";
 import { RECURRENT } from "./recurrent.ts";
@@ -39,9 +41,10 @@ const registry = (tf: TF) =>
 export function completeLayers(tf: TF): void {
   const classes = registry(tf);
   registerActivations(tf, classes);
+  registerOperations(tf);
   convolveCellsLast(tf, classes.ConvLSTM2DCell[0] as never);
   // Classes that others have registered are theirs.
-  const own = new Set(Object.keys(tf.layers).map((name) => name.toLowerCase()));
+  const own = new Set([...Object.keys(tf.layers), ...registerAdded(tf)].map((name) => name.toLowerCase()));
   for (const [name, [layerClass, fromConfig]] of Object.entries(classes)) {
     if (!own.has(name.toLowerCase()) || !(layerClass.prototype as unknown instanceof tf.layers.Layer)) continue;
     replaceMethods(tf, layerClass, REPLACEMENTS[name] ?? {});
@@ -127,7 +130,6 @@ function isNeutral(key: string, value: unknown): boolean {
 function refuseValues(title: string, className: string, config: Config): void {
   if (className === "BatchNormalization" && Array.isArray(config.axis)) throw refusal(title, "axis", config.axis);
   if (config.stateful) throw refusal(title, "stateful", true);
-  if (className === "RandomWidth" || className === "RandomHeight") throw refusal(title, "factor", config.factor);
   const { cell } = config as { cell?: { className?: string } };
   if (cell?.className === "StackedRNNCells") throw refusal(title, "cell", "StackedRNNCells");
 }

@@ -1,0 +1,327 @@
+/**
+ * Layers for what is written between the layers of a network: arithmetic, and functions of a user's own.
+ *
+ * @module
+ */
+
+import type { layers, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { TF } from "../core/types.ts";
+import type { Config, Shape } from "./replacement.ts";
+
+/** A function that stands in for a layer: of its input, or of its inputs. */
+export type LayerFunction = (input: Tensor & Tensor[]) => Tensor | Tensor[];
+
+/** What an operation is given: tensors and constants by their place, and by their names. */
+interface Given {
+  /** By place. */
+  args: unknown[];
+  /** By name. */
+  // deno-lint-ignore no-explicit-any
+  named: Record<string, any>;
+}
+
+type Operation = (tf: TF, given: Given) => Tensor;
+
+const asList = <Value>(value: Value | Value[]) => Array.isArray(value) ? value : [value];
+
+/** The value at a place, or under one of some names. */
+function at({ args, named }: Given, place: number, ...names: string[]): unknown {
+  if (place < args.length) return args[place];
+  const name = names.find((name) => named[name] !== undefined && named[name] !== null);
+  return name === undefined ? undefined : named[name];
+}
+
+/** A tensor, or a constant as one. */
+const tensorAt = (tf: TF, given: Given, place: number, ...names: string[]) => {
+  const value = at(given, place, ...names);
+  return (value instanceof tf.Tensor ? value : tf.tensor(value as number)) as Tensor;
+};
+
+const unary = (name: string): Operation => (tf, given) => {
+  const x = tensorAt(tf, given, 0, "x", "features", "input", "logits", "a");
+  return (tf as unknown as Record<string, (x: Tensor) => Tensor>)[name](x);
+};
+
+const binary = (name: string): Operation => (tf, given) => {
+  const [x, y] = [tensorAt(tf, given, 0, "x", "x1", "a", "value"), tensorAt(tf, given, 1, "y", "x2", "b", "bias")];
+  return (tf as unknown as Record<string, (x: Tensor, y: Tensor) => Tensor>)[name](x, y);
+};
+
+const axesOf = (given: Given, place = 1) => at(given, place, "axis", "axes", "reduction_indices") as number | number[];
+
+const reduction = (name: "mean" | "sum" | "max" | "min" | "prod"): Operation => (tf, given) => {
+  const x = tensorAt(tf, given, 0, "input_tensor", "x", "a", "input");
+  return tf[name](x, axesOf(given), Boolean(at(given, 2, "keepdims", "keep_dims")));
+};
+
+const numbers = (value: unknown) => asList(value as number | number[]);
+
+/** One part of a slice along an axis: a number, or a range whose ends may be left out. */
+type Part = number | null | { start: number | null; stop: number | null; step: number | null } | "...";
+
+/** What `x[…]` picks. */
+function item(tf: TF, x: Tensor, parts: Part[]): Tensor {
+  const missing = x.rank - parts.filter((part) => part !== "..." && part !== null).length;
+  const whole: Part[] = Array(missing).fill({ start: null, stop: null, step: null });
+  const full = parts.includes("...") ? parts.flatMap((part) => part === "..." ? whole : [part]) : [...parts, ...whole];
+  const [begin, end, strides, dropped, shape] = [[], [], [], [], []] as number[][];
+  let axis = 0;
+  const kept: (number | "new")[] = [];
+  for (const part of full) {
+    if (part === null) {
+      kept.push("new");
+      continue;
+    }
+    const length = x.shape[axis];
+    if (typeof part === "number") {
+      const place = part < 0 ? part + length : part;
+      begin.push(place), end.push(place + 1), strides.push(1), dropped.push(axis);
+    } else {
+      const { start, stop, step } = part as { start: number | null; stop: number | null; step: number | null };
+      const stride = step ?? 1;
+      const bound = (value: number) =>
+        Math.min(Math.max(value < 0 ? value + length : value, stride < 0 ? -1 : 0), length);
+      begin.push(start === null ? (stride < 0 ? length - 1 : 0) : bound(start));
+      end.push(stop === null ? (stride < 0 ? -1 : length) : bound(stop));
+      strides.push(stride);
+      kept.push(axis);
+    }
+    axis++;
+  }
+  const backward = strides.flatMap((stride, axis) => stride < 0 ? [axis] : []);
+  let y = backward.length ? tf.reverse(x, backward) : x;
+  const from = begin.map((first, axis) => strides[axis] < 0 ? x.shape[axis] - 1 - first : first);
+  const to = end.map((last, axis) => strides[axis] < 0 ? x.shape[axis] - 1 - last : last);
+  y = tf.stridedSlice(y, from, to, strides.map(Math.abs));
+  for (const part of kept) shape.push(part === "new" ? 1 : y.shape[part]);
+  return dropped.length || kept.includes("new") ? tf.reshape(y, shape) : y;
+}
+
+/** By their names in TensorFlow and in `keras.ops`, in small letters with underscores. */
+const OPERATIONS: Record<string, Operation> = {
+  ...Object.fromEntries(
+    [
+      "abs",
+      "ceil",
+      "cos",
+      "elu",
+      "erf",
+      "exp",
+      "floor",
+      "log",
+      "neg",
+      "reciprocal",
+      "relu",
+      "relu6",
+      "round",
+      "rsqrt",
+      "selu",
+      "sigmoid",
+      "sign",
+      "sin",
+      "softplus",
+      "sqrt",
+      "square",
+      "tanh",
+      "log1p",
+      "expm1",
+    ].map((name) => [name, unary(name)]),
+  ),
+  negative: unary("neg"),
+  add: binary("add"),
+  bias_add: binary("add"),
+  subtract: binary("sub"),
+  multiply: binary("mul"),
+  divide: binary("div"),
+  floor_divide: binary("floorDiv"),
+  mod: binary("mod"),
+  power: binary("pow"),
+  maximum: binary("maximum"),
+  minimum: binary("minimum"),
+  squared_difference: binary("squaredDifference"),
+  matmul: (tf, given) => {
+    const [x, y] = [tensorAt(tf, given, 0, "a", "x1", "x"), tensorAt(tf, given, 1, "b", "x2", "y")];
+    return tf.matMul(x, y, Boolean(given.named.transpose_a), Boolean(given.named.transpose_b));
+  },
+  mean: reduction("mean"),
+  sum: reduction("sum"),
+  max: reduction("max"),
+  min: reduction("min"),
+  prod: reduction("prod"),
+  clip: (tf, given) => {
+    const low = tensorAt(tf, given, 1, "clip_value_min", "x_min", "min_value");
+    const high = tensorAt(tf, given, 2, "clip_value_max", "x_max", "max_value");
+    return tf.minimum(tf.maximum(tensorAt(tf, given, 0, "t", "x"), low), high);
+  },
+  silu: (tf, given) => {
+    const x = tensorAt(tf, given, 0, "features", "x");
+    return tf.mul(x, tf.sigmoid(x));
+  },
+  softmax: (tf, given) => {
+    const x = tensorAt(tf, given, 0, "logits", "x");
+    const axis = (axesOf(given) as number | undefined) ?? -1;
+    const powers = tf.exp(tf.sub(x, tf.max(x, axis, true)));
+    return tf.div(powers, tf.sum(powers, axis, true));
+  },
+  l2_normalize: (tf, given) => {
+    const x = tensorAt(tf, given, 0, "x");
+    const least = (at(given, 2, "epsilon") as number | undefined) ?? 1e-12;
+    return tf.mul(x, tf.rsqrt(tf.maximum(tf.sum(tf.square(x), axesOf(given), true), least)));
+  },
+  cast: (tf, given) => tf.cast(tensorAt(tf, given, 0, "x"), "float32"),
+  identity: (tf, given) => tf.clone(tensorAt(tf, given, 0, "input", "x", "value", "tensor")),
+  reshape: (tf, given) => tf.reshape(tensorAt(tf, given, 0, "tensor", "x"), numbers(at(given, 1, "shape", "newshape"))),
+  transpose: (tf, given) =>
+    tf.transpose(tensorAt(tf, given, 0, "a", "x"), at(given, 1, "perm", "axes") as number[] | undefined),
+  expand_dims: (tf, given) =>
+    numbers(axesOf(given)).reduce((y, axis) => tf.expandDims(y, axis), tensorAt(tf, given, 0, "input", "x")),
+  squeeze: (tf, given) => {
+    const x = tensorAt(tf, given, 0, "input", "x");
+    const axes = axesOf(given);
+    return tf.squeeze(x, axes === undefined ? undefined : numbers(axes).map((axis) => axis < 0 ? axis + x.rank : axis));
+  },
+  concat: (tf, given) => {
+    const parts = asList(at(given, 0, "values", "xs", "arrays") as Tensor | Tensor[]);
+    const axis = (axesOf(given) as number | undefined) ?? -1;
+    return tf.concat(parts, axis < 0 ? axis + parts[0].rank : axis);
+  },
+  stack: (tf, given) => {
+    const parts = asList(at(given, 0, "values", "x") as Tensor | Tensor[]);
+    const axis = (axesOf(given) as number | undefined) ?? 0;
+    return tf.stack(parts, axis < 0 ? axis + parts[0].rank + 1 : axis);
+  },
+  tile: (tf, given) => tf.tile(tensorAt(tf, given, 0, "input", "x"), numbers(at(given, 1, "multiples", "repeats"))),
+  flip: (tf, given) => tf.reverse(tensorAt(tf, given, 0, "tensor", "x"), axesOf(given)),
+  pad: (tf, given) => {
+    const value = at(given, 3, "constant_values");
+    return tf.pad(
+      tensorAt(tf, given, 0, "tensor", "x"),
+      at(given, 1, "paddings", "pad_width") as [number, number][],
+      Number(value ?? 0),
+    );
+  },
+  get_item: (tf, given) =>
+    item(tf, tensorAt(tf, given, 0, "x", "tensor"), asList(at(given, 1, "key", "slice_spec") as Part | Part[])),
+};
+
+/** Other names of the same. */
+const ALIASES: Record<string, string> = {
+  absolute: "abs",
+  clip_by_value: "clip",
+  concatenate: "concat",
+  convert_to_tensor: "identity",
+  div: "divide",
+  floordiv: "floor_divide",
+  getitem: "get_item",
+  mul: "multiply",
+  multiply_no_nan: "multiply",
+  pow: "power",
+  realdiv: "divide",
+  reduce_max: "max",
+  reduce_mean: "mean",
+  reduce_min: "min",
+  reduce_prod: "prod",
+  reduce_sum: "sum",
+  reverse: "flip",
+  stop_gradient: "identity",
+  strided_slice: "get_item",
+  sub: "subtract",
+  swish: "silu",
+  true_divide: "divide",
+  truediv: "divide",
+  add_v2: "add",
+  normalize: "l2_normalize",
+};
+
+/** The name by which an operation is known here: of `"math.truediv"`, `"TrueDivide"`, … ; undefined if it is not. */
+export function operationName(given: string): string | undefined {
+  const last = given.split(".").at(-1)!;
+  const name = last.replace(/(.)([A-Z][a-z]+)/g, "$1_$2").replace(/([a-z\d])([A-Z])/g, "$1_$2").toLowerCase();
+  const own = ALIASES[name] ?? name;
+  return Object.hasOwn(OPERATIONS, own) ? own : undefined;
+}
+
+/** What stands where a tensor is among an operation's arguments: which of the layer's inputs it is. */
+const isInput = (value: unknown): value is { input: number } =>
+  typeof value === "object" && value !== null && "input" in value && typeof value.input === "number";
+
+function filled(value: unknown, inputs: readonly Tensor[]): unknown {
+  if (isInput(value)) return inputs[value.input];
+  return Array.isArray(value) ? value.map((item) => filled(item, inputs)) : value;
+}
+
+/** Functions of users, by the keys in their layers' configurations. */
+const functions = new Map<string, LayerFunction>();
+
+/** Keeps a user's function, and gives the key for a layer's configuration. */
+export function keepFunction(name: string, run: LayerFunction): string {
+  const key = `${name} ${functions.size}`;
+  functions.set(key, run);
+  return key;
+}
+
+/**
+ * The shape that a function puts out, by trying it on zeros: a side that may have any length is tried with two lengths.
+ *
+ * @throws what the function throws, and a TypeError if it puts out no tensor
+ */
+function triedShape(tf: TF, shapes: Shape[], run: (inputs: Tensor[]) => Tensor | Tensor[]): Shape | Shape[] {
+  const tried = (length: number) =>
+    tf.tidy(() => {
+      const inputs = shapes.map(([, ...sides]) => tf.zeros([1, ...sides.map((side) => side ?? length)]));
+      return asList(run(inputs)).map((output) => {
+        if (!(output instanceof tf.Tensor)) throw new TypeError("it returned no tensor");
+        return output.shape;
+      });
+    });
+  const first = tried(32);
+  const free = shapes.some(([, ...sides]) => sides.includes(null));
+  const second = free ? tried(33) : first;
+  const made = first.map((shape, i) =>
+    shape.map((length, axis) => axis === 0 || length !== second[i][axis] ? null : length)
+  );
+  return made.length === 1 ? made[0] : made;
+}
+
+const shapesIn = (shape: Shape | Shape[]): Shape[] => Array.isArray(shape[0]) ? shape as Shape[] : [shape as Shape];
+
+/** Makes the layers known to TensorFlow.js. */
+export function registerOperations(tf: TF): void {
+  abstract class Computed extends tf.layers.Layer {
+    constructor(readonly given: Config) {
+      super(given as never);
+    }
+    abstract run(inputs: Tensor[]): Tensor | Tensor[];
+    override call(inputs: Tensor | Tensor[]): Tensor | Tensor[] {
+      return tf.tidy(() => this.run(asList(inputs)));
+    }
+    override computeOutputShape(shape: Shape | Shape[]): Shape | Shape[] {
+      return triedShape(tf, shapesIn(shape), (inputs) => this.run(inputs));
+    }
+    override getConfig() {
+      const { inputShape: _, batchInputShape: __, ...own } = this.given;
+      return { ...super.getConfig(), ...own } as ReturnType<layers.Layer["getConfig"]>;
+    }
+  }
+  /** `operation` of `args` and `named`, in which `{ input: i }` stands for an input. */
+  class Operation extends Computed {
+    static className = "Operation";
+    override run(inputs: Tensor[]): Tensor {
+      const { operation, args, named } = this.given as { operation: string; args: unknown[]; named: Config };
+      return OPERATIONS[operation](tf, {
+        args: args.map((value) => filled(value, inputs)),
+        named: Object.fromEntries(Object.entries(named).map(([name, value]) => [name, filled(value, inputs)])),
+      });
+    }
+  }
+  /** A user's function in the place of a layer. */
+  class UserFunction extends Computed {
+    static className = "UserFunction";
+    override run(inputs: Tensor[]): Tensor | Tensor[] {
+      const run = functions.get(String(this.given.key));
+      if (!run) throw new Error(`The function of the layer ${JSON.stringify(this.name)} is not here.`);
+      return run((inputs.length === 1 ? inputs[0] : inputs) as Tensor & Tensor[]);
+    }
+  }
+  for (const made of [Operation, UserFunction]) tf.serialization.registerClass(made as never);
+}
