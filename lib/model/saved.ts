@@ -11,7 +11,6 @@ import { ensureBackend } from "../runtime/backend.ts";
 import { frozenNetworks } from "./formats/named_weights.ts";
 import { saveNetwork } from "./formats/save.ts";
 import { isObject } from "./formats/topology.ts";
-import { registerResponseNormalization } from "./normalization.ts";
 import type { ModelOutput } from "./output.ts";
 import type { Preprocess } from "./preprocess.ts";
 import { checkWeights } from "./weights.ts";
@@ -50,7 +49,6 @@ function metadataOf({ name, labels, preprocess, output, training, network }: Sav
 export async function saveModel(model: SavableModel, where: string | URL): Promise<void> {
   const tf = await ensureBackend();
   await checkWeights(tf, model.network, model.name);
-  registerResponseNormalization(tf);
   await saveNetwork(tf, { name: model.name, network: model.network, metadata: metadataOf(model) }, where);
 }
 

@@ -93,7 +93,9 @@ const shown = long(
 
 describe("files of Keras", () => {
   test.each(shown.map((c) => [c.name, c.keras, c] as const))("%s, Keras %i", { timeout: 120_000 }, async (_, __, c) => {
-    for (const ending of ["h5", "keras"]) await compare(c, await written(c, ending));
+    for (const ending of c.files.filter((file) => file === "h5" || file === "keras")) {
+      await compare(c, await written(c, ending));
+    }
     if (c.files.includes("json")) await compare(c, await written(c, "json"), await written(c, "weights.h5"));
   });
 });

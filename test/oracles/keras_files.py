@@ -348,7 +348,8 @@ def made(name, build, version, custom):
     gradients = tape.gradient(loss, inputs)
     files = {}
     with tempfile.TemporaryDirectory() as folder:
-        for ending in ("keras", "h5"):
+        # Keras 3.15 itself cannot save a RandomBrightness as HDF5.
+        for ending in ("keras",) if (name, version) == ("augmented", 3) else ("keras", "h5"):
             path = f"{folder}/model.{ending}"
             model.save(path)
             files[ending] = open(path, "rb").read()

@@ -86,7 +86,7 @@ async function fill(tf: TF, assignments: readonly Assignment[], weights: Hdf5Fil
     const values = await weights.values(path);
     tf.tidy(() => {
       const stored = tf.tensor(values, weights.entries.get(path)!.shape!);
-      variable.write(turn ? turn(tf, stored) : stored);
+      variable.write(tf.cast(turn ? turn(tf, stored) : stored, variable.dtype));
     });
   }
 }

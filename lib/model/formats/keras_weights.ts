@@ -13,6 +13,7 @@ import type { TF } from "../../runtime/core/types.ts";
 import { namesOf, type NetworkConfig, quoted, type Variable } from "./build.ts";
 import { ModelError } from "./format.ts";
 import type { Hdf5Entry, Hdf5File } from "./hdf5.ts";
+import { legalName } from "./topology.ts";
 
 /** A weight of a network, the dataset that holds it, and how that is turned. */
 export interface Assignment {
@@ -71,7 +72,7 @@ function paired(layer: Layer, variables: Variable[], stored: Stored[], writer: W
 
   const free = new Map(variables.map((variable) => [variable.originalName, variable]));
   const byName = stored.flatMap((one): [Variable, Stored][] => {
-    const own = namesOf(one.name.replace(/:\d+$/, "")).map((name) => free.get(name)).find((found) => found);
+    const own = namesOf(one.name).map((name) => free.get(name)).find((found) => found);
     if (!own || !fits(own, one)) return [];
     free.delete(own.originalName);
     return [[own, one]];
@@ -163,12 +164,12 @@ function named(entries: Entries, root: string, network: LayersModel, writer: Wri
     const weights = group && textsAt(group, "weight_names");
     if (!weights) throw new ModelError(`the file has no weights of its layer ${JSON.stringify(name)}. It is damaged`);
     return {
-      name,
+      name: legalName(name),
       stored: weights.map((weight): Stored => {
         const path = below(`${name}/${weight}`);
         const shape = entries.get(path)?.shape;
         if (!shape) throw new ModelError(`the file has no weight ${JSON.stringify(path)}. It is damaged`);
-        return { path, name: weight, shape };
+        return { path, name: legalName(weight.replace(/:\d+$/, "")), shape };
       }),
     };
   }).filter(({ stored }) => stored.length > 0);
@@ -264,9 +265,9 @@ function container(network: LayersModel, config: NetworkConfig | undefined, node
   const real = new Map(network.layers.map((layer) => [layer.name, layer]));
   const nameIn = ({ children }: Node) => children.get("vars")?.name;
   const ways: ((group: [string, Node]) => Layer | undefined)[] = [
-    ([, node]) => real.get(String(nameIn(node))),
+    ([, node]) => real.get(legalName(String(nameIn(node)))),
     ([name]) => byName.get(name),
-    ([name]) => real.get(name),
+    ([name]) => real.get(legalName(name)),
   ];
   for (const way of ways) {
     const found = full.map(way);

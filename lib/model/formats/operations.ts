@@ -24,10 +24,22 @@ const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as num
 export const isUse = (value: unknown): value is Use =>
   Array.isArray(value) && typeof value[0] === "string" && isCount(value[1]) && isCount(value[2]);
 
-/** Whether a layer is an operation. */
-export function isOperation({ class_name: type, module }: Json): boolean {
-  return type === "TFOpLambda" || type === "SlicingOpLambda" ||
-    typeof module === "string" && /^keras\.(src\.)?ops(\.|$)/.test(module);
+/**
+ * Whether a layer is an operation.
+ *
+ * @param isLayer whether there is a class of layers of its name
+ */
+export function isOperation(layer: Json, isLayer: (type: string) => boolean): boolean {
+  const { class_name: type, module, config, inbound_nodes: nodes } = layer;
+  if (type === "TFOpLambda" || type === "SlicingOpLambda") return true;
+  if (typeof module === "string") return /^keras\.(src\.)?ops(\.|$)/.test(module);
+  // In HDF5 files Keras 3 does not say where a class is from; a layer is called with one argument.
+  const call = Array.isArray(nodes) && isObject(nodes[0]) ? nodes[0] : {};
+  const { args } = call;
+  if (!Array.isArray(args)) return false;
+  if (!isLayer(String(type))) return operationName(String(type)) !== undefined;
+  return args.length > 1 || MERGES[String(type).toLowerCase()] !== undefined && !Array.isArray(args[0]) ||
+    isObject(config) && "newshape" in config;
 }
 
 /** The arguments of a call, with uses of layers among them. */
@@ -145,7 +157,9 @@ export function operationLayer(layer: Json, field: string): OperationLayer {
     if (!isUse(value.use)) {
       throw new ModelError(`${field}: the operation ${JSON.stringify(name)} reads no layer's output`);
     }
-    return { input: uses.push(value.use) - 1 };
+    // Each once: TensorFlow.js frees what a layer reads twice too early.
+    const known = uses.findIndex((use) => `${use.slice(0, 3)}` === `${value.use}`);
+    return { input: known >= 0 ? known : uses.push(value.use) - 1 };
   };
   const args = call.args.map(placed);
   const rest = Object.fromEntries(Object.entries(named).map(([key, value]) => [key, placed(value)]));

@@ -47,6 +47,28 @@ function tensorsIn(value: unknown, field: string): Use[] {
     : refuse(field, value, "the output of a layer: TensorFlow.js can call layers with no other");
 }
 
+/** A name as TensorFlow.js takes it: Keras allows others, as with spaces, or those that every object of JavaScript has. */
+export function legalName(name: string): string {
+  const plain = name.replace(/[^-A-Za-z0-9_./]/g, "_").replace(/^(?![A-Za-z0-9])/, "x");
+  return plain in {} ? `${plain}_` : plain;
+}
+
+/** A topology with the names of its layers as TensorFlow.js takes them. */
+function withLegalNames(value: unknown): unknown {
+  if (isUse(value)) return [legalName(value[0]), ...value.slice(1).map(withLegalNames)];
+  if (Array.isArray(value)) return value.map(withLegalNames);
+  if (!isObject(value)) return value;
+  const { class_name: type, config, name } = value;
+  const inner = Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withLegalNames(item)]));
+  if (type === undefined || !isObject(config)) return inner;
+  const own = isObject(inner.config) && typeof config.name === "string" && { name: legalName(config.name) };
+  return {
+    ...inner,
+    ...typeof name === "string" && { name: legalName(name) },
+    config: { ...inner.config as Json, ...own },
+  };
+}
+
 /** One call of a layer: of Keras 2 a list of uses, of Keras 3 an object with the call's arguments. */
 function callIn(node: unknown, field: string): Use[] {
   if (!isObject(node)) return usesIn(arrayAt(node, field), field);
@@ -159,13 +181,17 @@ class Translation {
     );
   }
 
+  #isOperation(layer: Json): boolean {
+    return isOperation(layer, (type) => Object.hasOwn(this.#classes, type) || type in SAME_AS);
+  }
+
   /** A layer, or a network. */
   layer(value: unknown, field: string): NetworkConfig & Json {
     if (!isObject(value)) refuse(field, value, "an object that describes a layer");
     const { inbound_nodes: _, ...rest } = value;
     const replaced = this.#custom.of(value);
     if (replaced) return { ...this.#fields(rest, field), ...replaced };
-    if (isOperation(value)) {
+    if (this.#isOperation(value)) {
       const { className, config } = operationLayer(value, field);
       return { ...this.#fields(rest, field), className, config };
     }
@@ -250,7 +276,7 @@ class Translation {
       const at = `${field}.layers[${i}]`;
       if (calls.has(name) || name in {}) refuse(`${at}.name`, name, "a name of its own");
       const layer = given[i] as Json;
-      const read = isOperation(layer) && !this.#custom.of(layer)
+      const read = this.#isOperation(layer) && !this.#custom.of(layer)
         ? [operationLayer(layer, at).uses]
         : nodes[i].map((node, n) => callIn(node, `${at}.inbound_nodes[${n}]`));
       const uses = read.map(counted);
@@ -278,7 +304,9 @@ export function readTopology(tf: TF, topology: unknown, layers: LayerReplacement
   const inner = isObject(topology) && topology.model_config;
   const custom = new CustomLayers(tf, layers);
   const translation = new Translation(tf, isObject(topology) ? topology.keras_version : undefined, custom);
-  const network = inner ? translation.layer(inner, `${field}.model_config`) : translation.layer(topology, field);
+  const network = inner
+    ? translation.layer(withLegalNames(inner), `${field}.model_config`)
+    : translation.layer(withLegalNames(topology), field);
   if (translation.unknown.size) {
     const unknown = [...translation.unknown].map(([name, type]) => name === type ? type : `${name} (${type})`);
     const [[first, type]] = translation.unknown;

@@ -107,7 +107,7 @@ const HARMLESS = new RegExp(
   "(Initializer|Regularizer|Constraint)$|" +
     "^(name|trainable|dtype|seed|batchInputShape|batchShape|inputShape|inputDim|inputLength|inputDtype|sparse|ragged|" +
     "optional|dynamic|autocast|customObjects|module|registeredName|buildConfig|implementation|unroll|momentum|" +
-    "noiseShape|rate|stddev|dropout|recurrentDropout|unitForgetBias|renormMomentum|useCudnn|fillMode|fillValue|" +
+    "noiseShape|rate|stddev|dropout|recurrentDropout|unitForgetBias|renormMomentum|useCudnn|rngType|fillMode|fillValue|" +
     "zeroOutputForMask)$",
 );
 

@@ -49,15 +49,30 @@ const binary = (name: string): Operation => (tf, given) => {
 
 const axesOf = (given: Given, place = 1) => at(given, place, "axis", "axes", "reduction_indices") as number | number[];
 
+const numbers = (value: unknown) => asList(value as number | number[]);
+
 const reduction = (name: "mean" | "sum" | "max" | "min" | "prod"): Operation => (tf, given) => {
   const x = tensorAt(tf, given, 0, "input_tensor", "x", "a", "input");
-  return tf[name](x, axesOf(given), Boolean(at(given, 2, "keepdims", "keep_dims")));
+  const axes = axesOf(given);
+  const own = axes === undefined ? undefined : numbers(axes).map((axis) => axis < 0 ? axis + x.rank : axis);
+  return tf[name](x, own, Boolean(at(given, 2, "keepdims", "keep_dims")));
 };
-
-const numbers = (value: unknown) => asList(value as number | number[]);
 
 /** One part of a slice along an axis: a number, or a range whose ends may be left out. */
 type Part = number | null | { start: number | null; stop: number | null; step: number | null } | "...";
+
+/** Every so many-th cell along an axis, from the first on. `stridedSlice` of TensorFlow.js has no gradient. */
+function every(tf: TF, x: Tensor, axis: number, stride: number): Tensor {
+  if (stride === 1) return x;
+  const count = Math.ceil(x.shape[axis] / stride);
+  const missing = count * stride - x.shape[axis];
+  const padded = missing ? tf.pad(x, x.shape.map((_, i): [number, number] => [0, i === axis ? missing : 0])) : x;
+  const size = (lengths: number[]) => lengths.reduce((a, b) => a * b, 1);
+  const behind = size(x.shape.slice(axis + 1));
+  const rows = tf.reshape(padded, [size(x.shape.slice(0, axis)) * count, stride * behind]);
+  const picked = tf.slice(rows, [0, 0], [rows.shape[0], behind]);
+  return tf.reshape(picked, x.shape.map((length, i) => i === axis ? count : length));
+}
 
 /** What `x[…]` picks. */
 function item(tf: TF, x: Tensor, parts: Part[]): Tensor {
@@ -92,7 +107,8 @@ function item(tf: TF, x: Tensor, parts: Part[]): Tensor {
   let y = backward.length ? tf.reverse(x, backward) : x;
   const from = begin.map((first, axis) => strides[axis] < 0 ? x.shape[axis] - 1 - first : first);
   const to = end.map((last, axis) => strides[axis] < 0 ? x.shape[axis] - 1 - last : last);
-  y = tf.stridedSlice(y, from, to, strides.map(Math.abs));
+  y = tf.slice(y, from, to.map((last, axis) => Math.max(0, last - from[axis])));
+  strides.forEach((stride, axis) => y = every(tf, y, axis, Math.abs(stride)));
   for (const part of kept) shape.push(part === "new" ? 1 : y.shape[part]);
   return dropped.length || kept.includes("new") ? tf.reshape(y, shape) : y;
 }
@@ -133,7 +149,8 @@ const OPERATIONS: Record<string, Operation> = {
   subtract: binary("sub"),
   multiply: binary("mul"),
   divide: binary("div"),
-  floor_divide: binary("floorDiv"),
+  // It changes in steps, so its gradient is 0.
+  floor_divide: (tf, given) => tf.floor(OPERATIONS.divide(tf, given)),
   mod: binary("mod"),
   power: binary("pow"),
   maximum: binary("maximum"),
@@ -268,7 +285,7 @@ export function keepFunction(name: string, run: LayerFunction): string {
 function triedShape(tf: TF, shapes: Shape[], run: (inputs: Tensor[]) => Tensor | Tensor[]): Shape | Shape[] {
   const tried = (length: number) =>
     tf.tidy(() => {
-      const inputs = shapes.map(([, ...sides]) => tf.zeros([1, ...sides.map((side) => side ?? length)]));
+      const inputs = shapes.map(([, ...sides]) => tf.zeros([2, ...sides.map((side) => side ?? length)]));
       return asList(run(inputs)).map((output) => {
         if (!(output instanceof tf.Tensor)) throw new TypeError("it returned no tensor");
         return output.shape;
@@ -299,7 +316,7 @@ export function registerOperations(tf: TF): void {
       return triedShape(tf, shapesIn(shape), (inputs) => this.run(inputs));
     }
     override getConfig() {
-      const { inputShape: _, batchInputShape: __, ...own } = this.given;
+      const { inputShape: _, batchInputShape: __, customObjects: ___, ...own } = this.given;
       return { ...super.getConfig(), ...own } as ReturnType<layers.Layer["getConfig"]>;
     }
   }
