@@ -111,6 +111,12 @@ export function disposeNetwork(network: LayersModel): void {
   for (const weight of weights) if (!weight.isDisposed) weight.dispose();
 }
 
+/** A name as TensorFlow.js takes it: Keras allows others, as with spaces, or those that every object of JavaScript has. */
+export function legalName(name: string): string {
+  const plain = name.replace(/[^-A-Za-z0-9_./]/g, "_").replace(/^(?![A-Za-z0-9])/, "x");
+  return plain in {} ? `${plain}_` : plain;
+}
+
 /** The names under which programs write a weight: behind those of outer models, with its cell's, or shorter. */
 export function* namesOf(written: string): Generator<string> {
   for (let parts = written.split("/"); parts.length > 0; parts = parts.slice(1)) {
@@ -133,7 +139,7 @@ export function matchWeights(network: LayersModel, specs: readonly WeightSpec[])
   if (free.size < network.weights.length) throw new ModelError("two of its weights have one name. Rename a layer");
   const leftOver: string[] = [];
   const found = specs.map(({ name, shape, dtype }) => {
-    const own = namesOf(name).find((name) => free.has(name));
+    const own = namesOf(name.split("/").map(legalName).join("/")).find((name) => free.has(name));
     const weight = own === undefined ? undefined : free.get(own);
     if (!weight) {
       leftOver.push(name);

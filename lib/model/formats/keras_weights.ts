@@ -10,10 +10,9 @@
 import type { layers as Layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
 import type { TF } from "../../runtime/core/types.ts";
-import { namesOf, type NetworkConfig, quoted, type Variable } from "./build.ts";
+import { legalName, namesOf, type NetworkConfig, quoted, type Variable } from "./build.ts";
 import { ModelError } from "./format.ts";
 import type { Hdf5Entry, Hdf5File } from "./hdf5.ts";
-import { legalName } from "./topology.ts";
 
 /** A weight of a network, the dataset that holds it, and how that is turned. */
 export interface Assignment {
@@ -169,7 +168,7 @@ function named(entries: Entries, root: string, network: LayersModel, writer: Wri
         const path = below(`${name}/${weight}`);
         const shape = entries.get(path)?.shape;
         if (!shape) throw new ModelError(`the file has no weight ${JSON.stringify(path)}. It is damaged`);
-        return { path, name: legalName(weight.replace(/:\d+$/, "")), shape };
+        return { path, name: weight.replace(/:\d+$/, "").split("/").map(legalName).join("/"), shape };
       }),
     };
   }).filter(({ stored }) => stored.length > 0);

@@ -47,12 +47,6 @@ function tensorsIn(value: unknown, field: string): Use[] {
     : refuse(field, value, "the output of a layer: TensorFlow.js can call layers with no other");
 }
 
-/** A name as TensorFlow.js takes it: Keras allows others, as with spaces, or those that every object of JavaScript has. */
-export function legalName(name: string): string {
-  const plain = name.replace(/[^-A-Za-z0-9_./]/g, "_").replace(/^(?![A-Za-z0-9])/, "x");
-  return plain in {} ? `${plain}_` : plain;
-}
-
 /** A topology with the names of its layers as TensorFlow.js takes them. */
 function withLegalNames(value: unknown): unknown {
   if (isUse(value)) return [legalName(value[0]), ...value.slice(1).map(withLegalNames)];
