@@ -190,8 +190,11 @@ test("a path is taken as it is, spaces, signs and all", async () => {
 
 describe("a name of a network that is built, not loaded", () => {
   test.each([
-    ["vgg16", /"vgg16" in the catalogue.*await vgg16\(\) builds.*fresh weights.*applications\.VGG16\(\).*"caffe"/],
-    ["VGG-19", /await vgg19\(\).*applications\.VGG19\(\).*--input_format=keras vgg19\.h5 vgg19/],
+    [
+      "vgg16",
+      /"vgg16" in the catalogue.*await vgg16\(\) builds.*fresh weights.*loadModel\(await vgg16\(\), .*"caffe".*vgg16_weights.*\.h5"/,
+    ],
+    ["VGG-19", /await vgg19\(\).*loadModel\(await vgg19\(\), .*vgg19_weights.*\.h5"/],
     ["alexnet", /await alexnet\(\).*published as an ONNX graph .*alexnet\)/],
     ["ZFNet", /await zfnet\(\).*zfnet-512/],
     ["small-zfnet", /await smallZfnet\(\).*train it/],

@@ -6,7 +6,7 @@
 
 import { kindOf, messageOf } from "../../errors.ts";
 import type { TF } from "../../runtime/core/types.ts";
-import { knownClasses, makeLayer, type NetworkConfig, stockNames } from "./build.ts";
+import { knownClasses, legalName, makeLayer, type NetworkConfig, stockNames } from "./build.ts";
 import { ModelError } from "./format.ts";
 import { isOperation, isUse, operationLayer, type Use } from "./operations.ts";
 import { CustomLayers, type LayerReplacements } from "./custom.ts";
