@@ -27,7 +27,8 @@ import { type Known, type TruthOf, TruthReader } from "./shared/truth.ts";
 export class EvaluateOptions extends WalkOptions {
   /**
    * Where it stands what an image shows: the name of a column, or a function of the row `{ id, label, …columns }`. Of classes
-   * it is a label of the model or its index; of independent labels an array of these, or of as many booleans as there are
+   * it is a label of the model or its index, or an array of several of which each would be right (the likeliest of them counts
+   * as the image's own); of independent labels an array of these, or of as many booleans as there are
    * labels; of numbers the number, or an array of one for each output.
    * @default of classes the column `label`; of independent labels `labels`, else `label`; of numbers `values`, else `value`,
    *   else the columns named as the outputs, else `label` as a number
@@ -85,15 +86,16 @@ interface Judge<Own = unknown> {
   readonly worst: Worst[];
 }
 
-function classJudge(truth: TruthReader, most: number): Judge<number> {
+function classJudge(truth: TruthReader, most: number): Judge<number[]> {
   const rows: ClassedImage[] = [];
   const indices: [number, number][] = [];
   const { labels } = truth;
   const worst = new Worst(most);
   return {
     worst: [worst],
-    read: (row) => truth.classOf(row),
-    judge(values, own, image) {
+    read: (row) => truth.classesOf(row),
+    judge(values, right, image) {
+      const own = right.reduce((best, index) => values[index] > values[best] ? index : best);
       let [best, rank] = [0, 1];
       values.forEach((value, i) => {
         if (value > values[best]) best = i;
@@ -164,11 +166,16 @@ function valueJudge(truth: TruthReader, kind: string, { worst: most, threshold }
  *
  * @example
  * ```ts
- * import { cifar10, evaluate, loadModel } from "@convlens/convlens";
+ * import { cifar10, dataset, evaluate, loadModel, photo } from "@convlens/convlens";
  *
  * const model = await loadModel("cifar-convnet");
  * const result = await evaluate(model, await cifar10({ split: "test", limit: 500 }));
  * console.log(result.top1, result.top5, result.mistakes[0]);
+ *
+ * // A model that knows the breeds, and photos that are labelled as cats and dogs.
+ * const breeds: Record<string, string[]> = { cat: ["tabby", "tiger cat"], dog: ["pug", "French bulldog"] };
+ * const pets = dataset([{ image: await photo("tabby"), label: "cat" }, { image: await photo("dog"), label: "dog" }]);
+ * await evaluate(await loadModel("resnet50"), pets, { truth: ({ label }) => breeds[label!] });
  * ```
  */
 export async function evaluate(

@@ -138,6 +138,15 @@ describe("classes", () => {
     for (const truth of ["species", "number", ({ number }: Record<string, unknown>) => number]) {
       expect((await evaluate(model, names, { truth })).top1).toBeCloseTo(oracle.classes.top1, 5);
     }
+    // Of several that would be right the likeliest is the image's own.
+    const either = await evaluate(model, dataset([{ image: pixels([1, 3, 2, 0, 0, 0]) }]), {
+      truth: () => ["cat", 1, "ant"],
+    });
+    expect(either.rows).toMatchObject([{ label: "bee", prediction: "bee", rank: 1, right: true }]);
+    const neither = await evaluate(model, dataset([{ image: pixels([1, 3, 2, 0, 0, 0]) }]), {
+      truth: () => ["ant", "cat"],
+    });
+    expect(neither.rows).toMatchObject([{ label: "cat", prediction: "bee", rank: 2, right: false }]);
     // A model without labels borrows the data set's.
     const bare = await netOf("softmax", { labels: undefined });
     const borrowed = await evaluate(bare, dataset([...await Array.fromAsync(sixty)], { labels: LABELS }));

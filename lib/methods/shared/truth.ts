@@ -74,7 +74,10 @@ export class TruthReader {
   get #wanted(): string {
     const { kind, count } = this.#model.output;
     if (kind === "numbers") return count === 1 ? "the number that is true" : `the ${count} numbers that are true`;
-    return kind === "labels" ? "an array of its labels" : "its class's label or index";
+    const range = `0 to ${this.labels.length - 1}`;
+    return kind === "labels"
+      ? `an array of its labels or their indices, ${range}`
+      : `its class's label or index, ${range}, or an array of several that are right`;
   }
 
   /** Where an image's truth is wrong. */
@@ -87,7 +90,7 @@ export class TruthReader {
       }, which is none of the ` +
         `${this.labels.length} of the model ${JSON.stringify(this.#model.name)}. ${nearestOf(label, this.labels)} ` +
         `Say which of the model's labels is meant by truth: ({ label }) => ({ ${JSON.stringify(label)}: ${
-          JSON.stringify(this.labels[0])
+          JSON.stringify(nearest(label, this.labels, 1)[0])
         } })[label].`,
     );
   }
@@ -108,18 +111,20 @@ export class TruthReader {
       return value as number;
     }
     throw new RangeError(
-      `${this.#at(row)} must be ${this.#wanted}, 0 to ${this.labels.length - 1}: received ${kindOf(value)}.`,
+      `${this.#at(row)} must be ${this.#wanted}: received ${kindOf(value)}.`,
     );
   }
 
   /**
-   * The index of an image's class.
+   * The index of an image's class; of several of which each would be right, all.
    *
    * @throws {TypeError} if it has none
-   * @throws {RangeError} if it is none of the model's
+   * @throws {RangeError} if one is none of the model's
    */
-  classOf(row: Known): number {
-    return this.#index(this.#value(row), row);
+  classesOf(row: Known): number[] {
+    const value = this.#value(row);
+    const each: readonly unknown[] = Array.isArray(value) && value.length > 0 ? value : [value];
+    return each.map((one) => this.#index(one, row));
   }
 
   /**
