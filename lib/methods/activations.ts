@@ -66,6 +66,18 @@ function walk(model: Model): string[] {
   return made.filter((layer, i) => made[i + 1]?.outputShape[0] !== layer.outputShape[0]).map(({ name }) => name);
 }
 
+/** As below, of several images in a file. */
+export async function activations(
+  model: Model,
+  images: readonly ImageLike[] | Dataset,
+  options: Partial<ActivationsOptions> & { file: string },
+): Promise<Collection<CodesFile>>;
+/** As below, of several images in memory. */
+export async function activations(
+  model: Model,
+  images: readonly ImageLike[] | Dataset,
+  options?: Partial<ActivationsOptions> & { file?: undefined },
+): Promise<ActivationsOfImages>;
 /**
  * Runs an image through a model and keeps the outputs of one layer or several, one feature map for each channel.
  *
@@ -100,18 +112,6 @@ export async function activations(
   image: ImageLike,
   options?: Partial<ActivationsOptions>,
 ): Promise<Activations>;
-/** As above, of several images in a file. */
-export async function activations(
-  model: Model,
-  images: readonly ImageLike[] | Dataset,
-  options: Partial<ActivationsOptions> & { file: string },
-): Promise<Collection<CodesFile>>;
-/** As above, of several images in memory. */
-export async function activations(
-  model: Model,
-  images: readonly ImageLike[] | Dataset,
-  options?: Partial<ActivationsOptions> & { file?: undefined },
-): Promise<ActivationsOfImages>;
 export async function activations(
   model: Model,
   images: ImagesLike,

@@ -158,7 +158,11 @@ export class Activations extends Result<ActivationRow> {
     return this.#drawn(readOptions("figure", ActivationsFigureOptions, options), Infinity);
   }
 
-  /** Some maps of each layer, under the image's name. @internal */
+  /**
+   * Some maps of each layer, under the image's name.
+   *
+   * @internal
+   */
   override sheetRow(): SheetRow {
     const options = new ActivationsFigureOptions();
     const { caption, blocks } = this.#drawn(options, options.maps);
@@ -240,7 +244,11 @@ export class ActivationsOfImages extends Collection<Activations> {
   /** The label of each image; undefined where it has none. */
   labels: readonly (string | undefined)[] = [];
 
-  /** The maps of each layer by its name, with the ids and labels. @internal */
+  /**
+   * The maps of each layer by its name, with the ids and labels.
+   *
+   * @internal
+   */
   override arrays(): object {
     return {
       ids: this.ids,

@@ -47,7 +47,11 @@ const PICTURES = [".png", ".svg", ".pdf", ".html"];
 
 /** A result that can be kept in a file. */
 export abstract class Savable extends Shown {
-  /** Its numbers and names, as they are written to an `.npz`. @internal */
+  /**
+   * Its numbers and names, as they are written to an `.npz`.
+   *
+   * @internal
+   */
   arrays(): object {
     return this;
   }
@@ -176,7 +180,11 @@ export class Collection<Item extends Shown> extends Array<Item> {
     return await toDataFrame(rows);
   }
 
-  /** What an `.npz` of all holds. @internal */
+  /**
+   * What an `.npz` of all holds.
+   *
+   * @internal
+   */
   arrays(): object {
     return Object.fromEntries(this.map((item, i) => [i, item instanceof Savable ? item.arrays() : item]));
   }
