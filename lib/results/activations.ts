@@ -155,7 +155,8 @@ export class Activations extends Result<ActivationRow> {
    * @throws {RangeError} if `scale` or `palette` is none that is known, or `maps` is not a whole number ≥ 1
    */
   override figure(options: Partial<ActivationsFigureOptions> = {}): Figure {
-    return this.#drawn(readOptions("figure", ActivationsFigureOptions, options), Infinity);
+    const given = readOptions("figure", ActivationsFigureOptions, options);
+    return this.#drawn(given, Infinity);
   }
 
   /**
