@@ -5,7 +5,7 @@
  */
 
 /** WebAssembly, in base 64. */
-export const KERNELS = // deno-fmt-ignore
+export const KERNELS: string = // deno-fmt-ignore
   "AGFzbQEAAAABOAZgBX9/f39/AGANf39/f39/f39/f39/fwBgB39/f39/f38AYAZ/f39/fHwAYAN/f38AYAJ/fwF/Ag8BA2VudgZtZW1vcnkCAA" +
   "EDBwYAAQIDBAUHOwUNZXh0ZW50T2ZCeXRlcwAFDmV4dGVudE9mRmxvYXRzAAQEdGFrZQABBmZpbmlzaAADBm1lbW9yeQIACpkRBtwCAgN7An8g" +
   "AkUEQANAIAMgCEsEQCAEIAhBBHRqIgIgCEECdCIJIABqKgIAuzkDACACIAEgCWoqAgC7OQMIIAhBAWohCAwBCwsPCwNAIAMgCEsEQCAEIAhBBH" +

@@ -48,7 +48,7 @@ export function fileOf({ binary }: Pick<Kernels, "binary">, made: Uint8Array): U
   const lines = made.toBase64().match(/.{1,110}/g)!.map((line) => `  "${line}"`);
   return new TextEncoder().encode(
     `/**\n * The kernels of \`kernels.as\`, compiled by \`deno task kernels\`.\n *\n * @module\n */\n\n` +
-      `/** WebAssembly, in base 64. */\nexport const KERNELS = // deno-fmt-ignore\n${lines.join(" +\n")};\n`,
+      `/** WebAssembly, in base 64. */\nexport const KERNELS: string = // deno-fmt-ignore\n${lines.join(" +\n")};\n`,
   );
 }
 
