@@ -159,13 +159,22 @@ export interface Drawing {
   height: number;
 }
 
+/** What a drawing is printed in. */
+export interface Print {
+  /** The width that there is, in pixels of the page. @default the drawing's own */
+  room?: number;
+}
+
 /** A drawing that a script replaces by an interactive one. */
 export interface Live extends BlockText {
   kind: "live";
   /** What the drawing shows, in words. */
   alt: string;
-  /** The drawing, its words set by `type`, in the colours of a theme; of another width where there is less or more room. */
-  still: (type: Typesetter, theme: Theme, room?: number) => Drawing | Promise<Drawing>;
+  /**
+   * The drawing, its words set by `type`, in the colours of a theme: as large as what a script puts in its place, or as
+   * it is printed.
+   */
+  still: (type: Typesetter, theme: Theme, print?: Print) => Drawing | Promise<Drawing>;
   /** What is put behind the drawing: the data, in script elements that are not run, and the scripts. */
   html: () => Promise<string>;
   /** The name of the class by which the script finds the drawing. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bars, Block, Chart, Drawing, Live, Row, Sheet, Table } from "./blocks.ts";
+import type { Bars, Block, Chart, Drawing, Live, Print, Row, Sheet, Table } from "./blocks.ts";
 import { drawChart } from "./chart.ts";
 import { CHART } from "./chart_layout.ts";
 import { drawMatrix } from "./matrix.ts";
@@ -102,7 +102,7 @@ export interface DrawOptions {
   /** A picture as a PNG. */
   encode: (pixels: Pixels) => Promise<Uint8Array>;
   /** What comes to life elsewhere, standing still. */
-  still: (block: Live, room?: number) => Promise<Drawing>;
+  still: (block: Live, print: Print) => Promise<Drawing>;
   /** The width that all is laid out in, margins not counted. @default what the blocks take, wrapped at that */
   room?: number;
   /** Pixels of the file to one of a drawing of this width; Infinity where pictures are kept as they are. @default 1 */
@@ -353,7 +353,7 @@ export async function drawFigure(
   figure: { title: string; caption: string; blocks: readonly Block[] },
   { type, theme, encode, still, room, density = () => 1 }: DrawOptions,
 ): Promise<Drawing> {
-  const live = await mapOf(liveWithin(figure.blocks, true), (block) => still(block, room));
+  const live = await mapOf(liveWithin(figure.blocks, true), (block) => still(block, { room }));
   const canvas: Canvas = {
     type,
     theme,

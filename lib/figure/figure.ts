@@ -300,14 +300,12 @@ export class Figure extends Shown {
     const outlines = await typesetter();
     const type = words === "text" ? asText(outlines) : outlines;
     const theme = THEMES[options.theme ?? "light"];
-    const plain = words === "outlines" && theme === THEMES.light;
     const draw: DrawOptions = {
       type,
       theme,
       room,
       encode: this.#encode,
-      still: async (block, room) =>
-        plain && room === undefined ? await this.#still(block) : await block.still(type, theme, room),
+      still: async (block, print) => await block.still(type, theme, print),
       density: (width) => words === "text" ? Infinity : of(width).scale,
     };
     const drawing = await drawFigure(this.#arranged(options), draw);

@@ -1,9 +1,11 @@
 /** Figures for print and slides: their size, resolution, colours and arrangement. */
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ndarray } from "../../lib/array.ts";
 import { decodeBytes } from "../../lib/codec.ts";
 import type { Block } from "../../lib/figure/blocks.ts";
 import { Figure } from "../../lib/figure/figure.ts";
+import { mapFigure } from "../../lib/figure/map/map.ts";
 import { mosaic } from "../../lib/figure/mosaic.ts";
 import type { FigureSaveOptions } from "../../lib/figure/save.ts";
 import { rgbOf } from "../../lib/page/disc.ts";
@@ -211,6 +213,27 @@ describe("the look of a saved figure", () => {
     await expect(new Figure({ title: "t", blocks: [chart] }).png({ columns: 2 })).rejects.toThrow(
       "columns: 2 finds nothing to arrange: this figure has no grid of pictures and none side by side.",
     );
+  });
+
+  test("fills its canvas with a map: without blank margins, the legend below it in a narrow column", async () => {
+    const data = Float32Array.from({ length: 80 }, (_, i) => i % 2 ? 0.2 * Math.sin(i) : i / 40);
+    const labels = Array.from({ length: 40 }, (_, i) => i % 2 ? "cat" : "dog");
+    const map = mapFigure({ title: "map", points: ndarray(data, [40, 2]), labels });
+    // Of five times the width of its height, on a page of 930 pixels and in a column.
+    const heights = await Promise.all([{}, { width: 321, scale: 1 }, { width: 1920, scale: 2 }].map(async (options) => {
+      const svg = await map.svg(options);
+      expect(wordsOf(svg)).toEqual(["map", "label", "cat", "20", "dog", "20"]);
+      const [, , width, height] = sizesOf(svg);
+      const [, left] = svg.match(/translate\((\d+) \d+\)">(?:<rect [^>]*>)?<text [^>]*>label</)!;
+      expect(Number(left) === 0, JSON.stringify(options)).toBe(width < 400);
+      return height;
+    }));
+    expect(heights[0]).toBeLessThan(240);
+    expect(heights[1]).toBeLessThan(280);
+    expect(heights[2]).toBeGreaterThan(heights[0]);
+    expect(new TextDecoder().decode((await map.pdf({ width: "85mm" })).subarray(0, 5))).toBe("%PDF-");
+    // What a script is put in place of stays as it was.
+    expect(await map.html()).toMatch(/alt="A map of 40 points[^>]*height="560"/);
   });
 
   test("keeps pixels sharp where they are enlarged", async () => {

@@ -150,7 +150,7 @@ export function mapBlock(all: MapData, { title, heading }: { title: string; head
       columns[0] ? `, coloured by ${columns[0].name}` : ""
     }`,
     className: "convlens-map",
-    still: (type, theme) => drawMap(type, points, columns[0], { background, view, theme }),
+    still: (type, theme, print) => drawMap(type, points, columns[0], { background, view, theme, print }),
     plotly: count > PLOTLY_POINTS ? undefined : () => plotlyFigure(title, points, columns[0], ids),
     async html() {
       const sprites = thumbnails && await encodeSprites(thumbnails, count, { budget });

@@ -12,6 +12,7 @@ import { bestView, HAZE, project, RAISED, type SpacePoints, type View } from "..
 import { flatPixels } from "../mosaic.ts";
 import type { Typesetter } from "../text.ts";
 import { type Theme, THEMES } from "../theme.ts";
+import type { Print } from "../blocks.ts";
 
 export { STEADY_VIEW } from "../../page/view.ts";
 
@@ -206,30 +207,53 @@ export interface DrawMapOptions {
   view?: View;
   /** @default light */
   theme?: Theme;
+  /** For print: as wide as the room, its legend below where it is narrow, without blank margins. @default for the page */
+  print?: Print;
 }
+
+/** The sides of printed maps, in pixels of the page. */
+const PRINTED = { least: 260, most: 900 };
 
 /** Draws a map, coloured by a column. */
 export async function drawMap(
   type: Typesetter,
   points: MapPoints,
   column: MapColumn | undefined,
-  { side = SIDE, legend = true, background = 0, view, theme = THEMES.light }: DrawMapOptions = {},
+  { side: own = SIDE, legend = true, background = 0, view, theme = THEMES.light, print }: DrawMapOptions = {},
 ): Promise<{ svg: string; width: number; height: number }> {
+  const words = column && legend ? drawLegend(type, column, theme) : { svg: "", width: 0, height: 0 };
+  const room = print?.room ?? own + words.width;
+  const isBelow = room < PRINTED.least + words.width;
+  const side = print?.room && legend ? Math.min(PRINTED.most, isBelow ? room : room - words.width) : own;
   const dot = dotSize(points.count) * Math.max(0.5, side / SIDE);
-  const fine = side * FINE;
+  const fine = Math.round(side * FINE);
   const size = { side: fine, dot, margin: legend ? MARGIN : IN_FRAME };
   const dots = points.kind === "flat" ? flatDots(points, size) : spaceDots(points, view ?? bestView(points), size);
   const png = await encodePng(paint(dots, column, { side: fine, background, theme }), fine, fine, 3);
-  const beside = column && legend ? drawLegend(type, column, theme) : { svg: "", width: 0, height: 0 };
-  const width = side + beside.width;
-  const height = Math.max(side, beside.height);
+  const [top, bottom] = print && legend ? inked(dots, size) : [0, side];
+  const tall = bottom - top;
+  const width = isBelow ? Math.max(side, words.width) : side + words.width;
+  const height = isBelow ? tall + words.height : Math.max(tall, words.height);
+  const image = `<image width="${side}" height="${side}" href="data:image/png;base64,${png.toBase64()}"/>`;
   return {
     width,
     height,
-    svg:
-      `<rect width="${width}" height="${height}" rx="4" fill="${theme.ground}"/><image width="${side}" height="${side}" ` +
-      `href="data:image/png;base64,${png.toBase64()}"/>${
-        legend ? "" : frame(side, theme)
-      }<g transform="translate(${side} 0)">${beside.svg}</g>`,
+    svg: `<rect width="${width}" height="${height}" rx="4" fill="${theme.ground}"/>` +
+      (tall === side
+        ? image
+        : `<svg width="${side}" height="${tall}" overflow="hidden" viewBox="0 ${top} ${side} ${tall}">${image}</svg>`) +
+      (legend ? "" : frame(side, theme)) +
+      `<g transform="translate(${isBelow ? `0 ${tall}` : `${side} 0`})">${words.svg}</g>`,
   };
+}
+
+/** From where to where a map has points, in pixels of the page. */
+function inked({ y, radius }: Dots, { side, margin }: Size): [top: number, bottom: number] {
+  let [top, bottom] = [side, 0];
+  y.forEach((at, i) => {
+    const more = radius[i] * RAISED + RIM + margin;
+    top = Math.min(top, at - more);
+    bottom = Math.max(bottom, at + more);
+  });
+  return [Math.max(0, Math.floor(top / FINE)), Math.min(side / FINE, Math.ceil(bottom / FINE))];
 }
