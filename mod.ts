@@ -8,6 +8,22 @@
  * await activations(model, dog, { layer: "conv1" });
  * ```
  *
+ * In a cell {@linkcode help} tells how each function is called:
+ * - models: {@linkcode loadModel}, {@linkcode vgg16} and other builders, {@linkcode train}, {@linkcode evaluate},
+ *   {@linkcode predict}
+ * - images: {@linkcode photo}, {@linkcode loadImage}, {@linkcode imageFolder}, {@linkcode dataset}, {@linkcode cifar10},
+ *   {@linkcode mnist}, {@linkcode fashionMnist}
+ * - layers and filters: {@linkcode activations}, {@linkcode filters}, {@linkcode deadFilters},
+ *   {@linkcode strideDiagnosis}, {@linkcode linearProbes}
+ * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
+ *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
+ *   {@linkcode occlusion}; side by side and put to the test: {@linkcode compare}, {@linkcode faithfulness},
+ *   {@linkcode sanityCheck}, {@linkcode report}
+ * - codes of images: {@linkcode codes}, {@linkcode pca}, {@linkcode tsne}, {@linkcode neighbors},
+ *   {@linkcode embeddingGrid}
+ * - numbers and files: {@linkcode NdArray}, {@linkcode loadArray}, {@linkcode Savable.save}, {@linkcode Figure.save}
+ * - the machine: {@linkcode doctor}, {@linkcode useBackend}
+ *
  * Importing this module loads nothing heavy: TensorFlow.js, sharp, Polars and the catalogue's packages come when they
  * are first needed.
  *

@@ -44,11 +44,13 @@ function membersOf(all: Names, name: string): Member[] {
 function entryOf({ name, kind, tsType, functionDef, params, returnType, jsDoc }: Member): HelpEntry {
   const signature = functionDef ?? (params && { params, returnType });
   const isMethod = signature && kind !== "getter";
+  // A tag on the line of the text is part of it for deno doc.
+  const [about, inline = ""] = wordsOf(jsDoc?.doc).split(/\s*@default\s+/);
   return {
     name: isMethod ? `${name}(${paramsText(signature.params)})` : name,
     type: typeText(signature ? signature.returnType : tsType),
-    fallback: (tagged(jsDoc, "default")[0] ?? "").replace(/\s+/g, " "),
-    about: wordsOf(jsDoc?.doc).split("\n")[0],
+    fallback: (tagged(jsDoc, "default")[0] ?? inline).replace(/\s+/g, " "),
+    about: about.split("\n")[0],
   };
 }
 

@@ -51,6 +51,7 @@ export interface Member {
 
 export interface Declaration {
   kind: string;
+  location: { filename: string };
   jsDoc?: Doc;
   def: Partial<Signature> & {
     extends?: string | readonly Type[];
