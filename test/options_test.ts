@@ -5,7 +5,9 @@ import { toImage } from "../lib/data/image.ts";
 import { Activations } from "../lib/results/activations.ts";
 import { Comparison } from "../lib/results/comparison.ts";
 import { DeconvnetResult } from "../lib/results/deconvnet.ts";
+import { Evaluation } from "../lib/results/evaluation.ts";
 import { Filters } from "../lib/results/filters.ts";
+import { Predictions } from "../lib/results/predictions.ts";
 import { NearestNeighbors } from "../lib/results/neighbors.ts";
 import { History } from "../lib/results/history.ts";
 import { Occlusion } from "../lib/results/occlusion.ts";
@@ -54,6 +56,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   inputXGradient: [model, image],
   integratedGradients: [model, image],
   linearProbes: [model, dataset],
+  loadArray: ["maps.npz"],
   loadImage: ["dog.jpg"],
   loadModel: ["resnet50"],
   mnist: [],
@@ -75,7 +78,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   vgg19: [],
   zfnet: [],
 };
-const WITHOUT_OPTIONS = ["contrast", "doctor", "loadCodes", "useBackend"];
+const WITHOUT_OPTIONS = ["contrast", "doctor", "help", "loadCodes", "useBackend"];
 
 const isClass = (value: unknown) => /^class\b/.test(String(value));
 const call = async (name: string, ...args: unknown[]) =>
@@ -197,7 +200,19 @@ describe("figure options", () => {
     expect(() => attribution.figure({ opacity: 80 })).toThrow("opacity is a share from 0 to 1: received 80.");
   });
 
-  test.each([Activations, mod.Attribution, Comparison, DeconvnetResult, Filters, History, NearestNeighbors, Occlusion])(
+  const results = [
+    Activations,
+    mod.Attribution,
+    Comparison,
+    DeconvnetResult,
+    Evaluation,
+    Filters,
+    History,
+    NearestNeighbors,
+    Occlusion,
+    Predictions,
+  ];
+  test.each(results)(
     "%o",
     (Result) => {
       const result = Object.create(Result.prototype) as { figure(options: unknown): unknown };
