@@ -108,7 +108,7 @@ function beforeLast({ network, output, name, layers }: Model): string {
  * import { cifar10, codes, loadModel } from "@convlens/convlens";
  * const model = await loadModel("cifar-convnet");
  * const images = await cifar10({ split: "test", limit: 200 });
- * const [early, late] = await codes(model, images, { layers: ["conv2", "conv6"], pool: "mean" });
+ * const [early, late] = await codes(model, images, { layers: ["conv1", "conv4"], pool: "mean" });
  * console.log(early.shape, late.shape);
  * ```
  *
