@@ -98,7 +98,7 @@ export async function inMemory(
       labels.push(image.label);
     });
   });
-  const title = `${model.name} · activations`;
+  const title = `${model.name} · ${names.length > 3 ? `${names.length} layers` : layersText(names)} · activations`;
   return ActivationsOfImages.together(each, { title, ids, labels, stores, skipped: reader.skipped });
 }
 
