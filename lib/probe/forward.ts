@@ -89,7 +89,7 @@ export async function forward(
   await runHere(tf, model, pass, reading(batches, signal), (outputs, { start, shape: [count] }) => {
     gathered.add(outputs, start);
     onProgress?.(start + count, size);
-  });
+  }, signal);
   return gathered.arrays;
 }
 
@@ -106,6 +106,7 @@ export interface PassOptions {
  *
  * @param read gives the next batch, null after the last
  * @param receive takes the outputs of each batch, one array a layer; the next batch is read afterwards
+ * @param signal stops between two steps of a batch
  */
 export async function runBatches<Some extends Batch>(
   tf: TF,
@@ -113,6 +114,7 @@ export async function runBatches<Some extends Batch>(
   { layers, fold }: PassOptions,
   read: () => Promise<Some | null>,
   receive: (outputs: NdArrayLike[], batch: Some) => void | Promise<void>,
+  signal?: AbortSignal,
 ): Promise<void> {
   const plan = planTo(network, layers, fold);
   let batch = await read();
@@ -129,7 +131,7 @@ export async function runBatches<Some extends Batch>(
     }));
     await receive(arrays, batch!);
     batch = await read();
-  });
+  }, signal);
 }
 
 /**
@@ -143,10 +145,11 @@ export async function runHere<Some extends Batch>(
   pass: PassOptions,
   read: () => Promise<Some | null>,
   receive: (outputs: NdArrayLike[], batch: Some) => void | Promise<void>,
+  signal?: AbortSignal,
 ): Promise<void> {
   let last: Some | null = null;
   const note = async () => last = await read();
-  await runBatches(tf, model.network, pass, note, receive).catch((error) => {
+  await runBatches(tf, model.network, pass, note, receive, signal).catch((error) => {
     const { data, shape: [count] } = last ?? { data: new Float32Array(), shape: [0] };
     const batch = `A batch of ${count} inputs of ${JSON.stringify(model.name)}`;
     throw explainMemory(tf, error, `${batch}, ${bytesText(data.byteLength)} of numbers before the first layer,`);

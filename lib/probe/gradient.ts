@@ -5,6 +5,7 @@
  */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { throwIfInterrupted } from "../interrupt.ts";
 import type { TF } from "../runtime/backend.ts";
 import { withTape } from "../runtime/gradients/tape.ts";
 
@@ -46,6 +47,28 @@ function withReluRule<T>(tf: TF, rule: ReluRule, run: () => T): T {
   }
 }
 
+/** The part of tfjs's engine that runs every operation. */
+interface Engine {
+  runKernelFunc?: (parameters: unknown) => unknown;
+}
+
+/** Runs a synchronous function, which ■ ends between two of its operations. */
+function interruptibly<T>(tf: TF, run: () => T): T {
+  const engine = tf.engine() as unknown as Engine;
+  const former = Object.getOwnPropertyDescriptor(engine, "runKernelFunc");
+  const runKernel = engine.runKernelFunc!;
+  try {
+    engine.runKernelFunc = (parameters) => {
+      throwIfInterrupted();
+      return runKernel.call(engine, parameters);
+    };
+    return run();
+  } finally {
+    delete engine.runKernelFunc;
+    if (former) Object.defineProperty(engine, "runKernelFunc", former);
+  }
+}
+
 export interface InputGradientOptions {
   /**
    * What ReLUs pass back.
@@ -61,6 +84,7 @@ export interface InputGradientOptions {
  * @param tf what `ensureBackend` gave
  * @param f any function of tensors that leads from `x` to its value, as `(x) => model.network.apply(x)`
  * @param x input, of any shape
+ * @throws {Interrupted} if ■ is pressed meanwhile
  * @throws {Error} tfjs's own, if the value does not depend on `x` or an operation on the way has no gradient
  *
  * @example
@@ -79,10 +103,10 @@ export function inputGradient(
   x: Tensor,
   { relu = "plain" }: InputGradientOptions = {},
 ): ValueAndGradient {
-  return withReluRule(tf, relu, () =>
-    withTape(tf, () =>
-      tf.tidy(() => {
-        const { value, grad } = tf.valueAndGrad(f)(x);
-        return { value, gradient: grad };
-      })));
+  const differentiate = () =>
+    tf.tidy(() => {
+      const { value, grad } = tf.valueAndGrad(f)(x);
+      return { value, gradient: grad };
+    });
+  return withReluRule(tf, relu, () => withTape(tf, () => interruptibly(tf, differentiate)));
 }

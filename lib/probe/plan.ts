@@ -384,12 +384,14 @@ export function along(
  *
  * @param batches makes the tensor of each batch in turn; it is disposed here
  * @param receive takes the outputs of the taps of each batch; they are disposed afterwards
+ * @param signal stops between two steps of a batch
  */
 export async function execute(
   tf: TF,
   plan: Plan,
   batches: Iterable<() => Tensor>,
   receive: (outputs: readonly Tensor[]) => Promise<void>,
+  signal?: AbortSignal,
 ): Promise<void> {
   const folded = new Map<Step, Folded>();
   const live = new Map<number, Tensor>();
@@ -407,6 +409,7 @@ export async function execute(
           if (![...live.values()].includes(tensor)) tensor.dispose();
         }
         await letOthersRun();
+        signal?.throwIfAborted();
       }
       await receive(plan.taps.map((id) => live.get(id)!));
       tf.dispose([...new Set(live.values())]);

@@ -138,7 +138,7 @@ export async function forwardEach(
     if (threads > 1) {
       await spread(tf, model, pass, { batches, threads, size, largest, receive: hand, signal });
     } else {
-      await runHere(tf, model, pass, reading(batches, signal), (outputs, { start }) => hand(outputs, start));
+      await runHere(tf, model, pass, reading(batches, signal), (outputs, { start }) => hand(outputs, start), signal);
     }
   } finally {
     // Not awaited: whoever gives the inputs may still be busy with the next one.

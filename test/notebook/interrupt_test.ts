@@ -1,10 +1,13 @@
 /** ■: what is interrupted, what is kept, and that the kernel lives on. */
 
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { principalComponents } from "../../lib/embed/pca.ts";
 import { cellSignal, Interrupted, interruptible, OVER, PRESSED, presses } from "../../lib/interrupt.ts";
 import { withProgress } from "../../lib/notebook/progress.ts";
 import { readOptions, RunOptions } from "../../lib/options.ts";
+import { inputGradient } from "../../lib/probe/gradient.ts";
+import { ensureBackend } from "../../lib/runtime/backend.ts";
+import type { Tensor } from "../../lib/runtime/tensorflow_types.ts";
 import { ALL } from "../long.ts";
 import { labIsReady, root } from "./nbconvert.ts";
 
@@ -54,6 +57,24 @@ describe("a press of ■", () => {
     expect(() => principalComponents(points, all)).toThrow(Interrupted);
   });
 
+  test("ends a gradient between two operations; no tensor is left behind", async () => {
+    const tf = await ensureBackend();
+    const x = tf.tensor1d([1, 2]);
+    const before = tf.memory().numTensors;
+    const value = (x: Tensor) => {
+      const square = tf.square(x);
+      press();
+      return tf.sum(square);
+    };
+    expect(() => inputGradient(tf, value, x)).toThrow(Interrupted);
+    endCell();
+    const { value: sum, gradient } = inputGradient(tf, (x) => tf.sum(tf.square(x)), x);
+    expect([...await gradient.data()]).toEqual([2, 4]);
+    tf.dispose([sum, gradient]);
+    expect(tf.memory().numTensors).toBe(before);
+    x.dispose();
+  });
+
   test("is what the bar says", async () => {
     const lines: string[] = [];
     const { writeSync } = Deno.stderr;
@@ -100,7 +121,9 @@ const noise = (...shape) => ({ data: Float32Array.from({ length: shape[0] * shap
 await listenForInterrupts();
 undefined`;
 
-const SETUP = `${IMPORT};
+/** @param folder an empty one */
+const setup = (folder: string) =>
+  `${IMPORT};
 await cl.useBackend("wasm");
 const model = await cl.loadModel("cifar-convnet");
 const cat = await cl.photo("cat");
@@ -109,7 +132,7 @@ const codes = await cl.codes(model, some, { thumbnail: 8 });
 const map = await cl.tsne(codes, { iterations: 50, perplexity: 10 });
 const found = await cl.saliency(model, cat);
 const deep = "conv4";
-const folder = await Deno.makeTempDir();
+const folder = ${JSON.stringify(folder)};
 for (const name of ["cat", "dog"]) {
   const photo = await cl.photo(name);
   await Deno.mkdir(folder + "/" + name);
@@ -188,7 +211,10 @@ const WORK: Record<string, string> = {
 
 describe.runIf(ready)("in a real kernel", () => {
   test("■ ends every long function with an AbortError; the kernel and its variables live on", async () => {
-    const ended = await pressed(SETUP, Object.entries(WORK).map(([name, code]) => ({ name, code: endless(code) })));
+    const folder = await Deno.makeTempDir();
+    onTestFinished(() => Deno.remove(folder, { recursive: true }));
+    const cases = Object.entries(WORK).map(([name, code]) => ({ name, code: endless(code) }));
+    const ended = await pressed(setup(folder), cases);
     const wanted = { end: "idle", errors: ["AbortError: The cell was interrupted."], after: ["'still there'"] };
     expect(ended.map(({ name, end, errors, after }) => ({ name, end, errors, after: after.map(plain) }))).toEqual(
       Object.keys(WORK).map((name) => ({ name, ...wanted })),

@@ -186,6 +186,6 @@ export async function eachScore(
     }
     done += length;
     onProgress?.(done, count);
-  });
+  }, signal);
   return scores;
 }
