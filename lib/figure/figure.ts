@@ -238,7 +238,7 @@ export class Figure extends Shown {
    * import { activations, loadModel, photo } from "@convlens/convlens";
    *
    * const model = await loadModel("cifar-convnet");
-   * const maps = await activations(model, await photo("dog"), { layer: model.layers[0].name });
+   * const maps = await activations(model, await photo("dog"), { layer: "conv1" });
    * const figure = maps.figure();
    * const folder = await Deno.makeTempDir();
    * await figure.save(`${folder}/column.png`, { width: "85mm", dpi: 300, title: false });
