@@ -179,8 +179,8 @@ export interface Live extends BlockText {
   html: () => Promise<string>;
   /** The name of the class by which the script finds the drawing. */
   className: string;
-  /** With how many pixels to one of the page the drawing is made. @default 2 */
-  fine?: number;
+  /** What a page shows in place of the drawing, as PNG or WebP of the same proportions. @default the drawing */
+  picture?: () => Promise<Uint8Array>;
   /** The same as a Plotly figure, for viewers that draw these themselves. @default none */
   plotly?: () => unknown;
 }

@@ -53,11 +53,11 @@ async function chartImage(chart: Chart, theme: Theme): Promise<ChartImage> {
 
 async function liveImage(block: Live, still: Drawing): Promise<LiveImage> {
   const { width, height } = still;
-  const [png, html] = await Promise.all([
-    renderSvg(svgDocument(still), { width: width * (block.fine ?? FINE), small: true }),
+  const [picture, html] = await Promise.all([
+    block.picture?.() ?? renderSvg(svgDocument(still), { width: width * FINE, small: true }),
     block.html(),
   ]);
-  return { png, width, height, html };
+  return { picture, width, height, html };
 }
 
 /** What a sheet of several results shows of one: a row of blocks under its name. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { encodePng, encodeWebp } from "../codec.ts";
+import { encodePng, encodeWebp, LONGEST_WEBP } from "../codec.ts";
 import type { Live } from "./blocks.ts";
 import { scriptJson } from "../format.ts";
 import scripts from "../page/bundle.json" with { type: "json" };
@@ -31,9 +31,9 @@ export interface GridData {
 const WIDTH = 930;
 const LEAST = 6;
 const LARGEST = 48;
-/** The sizes of cells that the page's picture is tried with, the largest first; WebP's longest side. */
+/** The sizes of cells that the page's picture is tried with, the largest first, and its quality as a WebP. */
 const SIZES = [64, 48, 32, 24, 16, 12, 8];
-const LONGEST = 16_383;
+const QUALITY = 70;
 
 /** The images side by side, each of the same width in pixels; empty cells have the colour of the ground. */
 function lay({ rows, columns, cells, thumbnails: { side, data } }: GridData, tile: number, { ground }: Theme): Pixels {
@@ -52,18 +52,18 @@ function lay({ rows, columns, cells, thumbnails: { side, data } }: GridData, til
   return { data: pixels, width, height: rows * tile };
 }
 
-/** The picture for the page: as fine as the thumbnails, as far as the budget reaches. */
+/** The picture for the page, which one can zoom into: as fine as the thumbnails, as far as the budget reaches. */
 async function finePicture(grid: GridData): Promise<Uint8Array> {
   const { rows, columns, thumbnails: { side } } = grid;
   const sizes = [...new Set([Math.min(side, SIZES[0]), ...SIZES.filter((tile) => tile < side)])];
   for (const tile of sizes) {
-    if (Math.max(rows, columns) * tile > LONGEST) continue;
+    if (Math.max(rows, columns) * tile > LONGEST_WEBP) continue;
     const { data, width, height } = lay(grid, tile, THEMES.light);
-    const picture = await encodeWebp(data, width, height, { quality: 80 });
+    const picture = await encodeWebp(data, width, height, { quality: QUALITY });
     if (picture.length <= SPRITE_BUDGET) return picture;
   }
   throw new RangeError(
-    `A grid of ${rows} × ${columns} images is too large for one picture of at most ${LONGEST} pixels a side and ` +
+    `A grid of ${rows} × ${columns} images is too large for one picture of at most ${LONGEST_WEBP} pixels a side and ` +
       `${SPRITE_BUDGET / 1e6} MB. Show fewer images.`,
   );
 }
@@ -85,19 +85,19 @@ export function gridBlock(grid: GridData): Live {
     kind: "live",
     className: "convlens-grid",
     alt,
-    // Photos: they gain little and weigh much.
-    fine: 1,
     still,
-    async html() {
+    picture: () => finePicture(grid),
+    html() {
       const page: PageGrid = {
         rows,
         columns,
         words: Array.from(cells, (index) => index < 0 ? "" : words(index)),
-        picture: (await finePicture(grid)).toBase64(),
       };
       const hint =
         `<div style="font-size:85%;opacity:.8">Scroll to zoom in, drag to move, double click for the whole.</div>`;
-      return `<script type="application/json">${scriptJson(page)}</script>${hint}<script>${scripts.grid}</script>`;
+      return Promise.resolve(
+        `<script type="application/json">${scriptJson(page)}</script>${hint}<script>${scripts.grid}</script>`,
+      );
     },
   };
 }

@@ -29,7 +29,7 @@ export interface ChartImage {
 
 /** A drawing that comes to life, as the page needs it. */
 export interface LiveImage {
-  png: Uint8Array;
+  picture: Uint8Array;
   width: number;
   height: number;
   html: string;
@@ -189,8 +189,10 @@ function chartHtml(chart: Chart, { charts }: Context): string {
 }
 
 function liveHtml(block: Live, { live }: Context): string {
-  const { png, width, height, html } = live.get(block)!;
-  return `<div class="${block.className}"><img src="${dataUri(png)}" alt="${escapeHtml(block.alt)}" width="${width}" ` +
+  const { picture, width, height, html } = live.get(block)!;
+  return `<div class="${block.className}"><img src="${dataUri(picture)}" alt="${
+    escapeHtml(block.alt)
+  }" width="${width}" ` +
     `height="${height}" style="max-width:100%;height:auto;margin:0;display:block">${html}</div>`;
 }
 

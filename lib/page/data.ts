@@ -83,12 +83,11 @@ export interface BlendData {
   opacity: number;
 }
 
-/** A grid of images as one picture (WebP in base64), and the words for each cell, row by row. */
+/** A grid of images that the page shows as one picture, and the words for each cell, row by row. */
 export interface GridData {
   rows: number;
   columns: number;
   words: string[];
-  picture: string;
 }
 
 /** What points are coloured by; `C` and `N` are the codes of colours and the numbers, packed or not. */

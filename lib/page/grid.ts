@@ -67,7 +67,6 @@ function enlivenGrid(root: HTMLElement, tip: Tip): void {
     },
   );
   image.replaceWith(view);
-  image.src = `data:image/webp;base64,${data.picture}`;
   image.draggable = false;
   image.style.cssText = "position:absolute;left:0;top:0;width:100%;height:100%;max-width:none;margin:0;" +
     "transform-origin:0 0;user-select:none";

@@ -60,7 +60,7 @@ export function readable(html: string): string {
     .replaceAll(scripts.map, "[map script]")
     .replaceAll(scripts.grid, "[grid script]")
     .replace(/(class="convlens-plotly">)[^<]*/g, "$1[Plotly]")
-    .replace(/("(?:sheets":\["|picture":"))[A-Za-z0-9+/=]*/g, "$1[WebP]")
+    .replace(/("sheets":\[")[A-Za-z0-9+/=]*/g, "$1[WebP]")
     .replace(
       /(halves\\*":\\*")([A-Za-z0-9+/=]{80,})/g,
       (_, name: string, base64: string) => `${name}[${base64.length} characters]`,
