@@ -129,4 +129,6 @@ export interface MapData {
   columns: PageColumn<string, string>[];
   neighbors?: { k: number; wide: boolean; indices: string };
   sprites?: PackedSprites;
+  /** Whether pictures stand on the points at first. @default false */
+  pictures?: boolean;
 }

@@ -32,6 +32,12 @@ export function button(words: string, attributes: Record<string, string> = {}): 
   return element("button", style, { type: "button", ...KEEP_KEYS, ...attributes }, words);
 }
 
+/** Shows whether a button that switches something is pressed. */
+export function press(pressed: boolean, made: HTMLButtonElement): void {
+  made.setAttribute("aria-pressed", String(pressed));
+  made.style.background = pressed ? "rgba(63,144,218,.35)" : "none";
+}
+
 /** The JSON within an element, which is taken out of the page. */
 export function takeJson<T>(root: Element): T | undefined {
   const script = root.querySelector(":scope > script[type='application/json']");

@@ -8,6 +8,8 @@
 import { plotlyText } from "../format.ts";
 import { bytesOf } from "./numbers.ts";
 import type { Column, Drawing, Stage } from "./map_drawing.ts";
+import { element } from "./dom.ts";
+import { fitting, FRAME, mixed, pictureSide } from "./pictures.ts";
 import { RAISED } from "./view.ts";
 
 /** What is used of Plotly. */
@@ -24,6 +26,9 @@ type Trace = Record<string, unknown>;
 /** What Plotly makes of the element that it draws in. */
 interface PlotHost extends HTMLElement {
   layout: { selections?: unknown[] };
+  data: { visible?: string }[];
+  /** The axes as they are drawn: from where to where, and their place in the element, in pixels. */
+  _fullLayout: Record<"xaxis" | "yaxis", { range: [number, number]; _offset: number; _length: number }>;
   on(name: string, act: (event: PlotEvent) => void): void;
 }
 
@@ -92,6 +97,16 @@ export class FlatDrawing implements Drawing {
   #traceOf: Uint8Array = new Uint8Array();
   #placeOf: Uint32Array = new Uint32Array();
   #layout: Record<string, unknown> = LAYOUT;
+  #column: Column | undefined;
+  /** The points that alone are in colour. */
+  #out: Set<number> | null = null;
+  /** What pictures are painted on, while they are shown, and pixels of the page to one of the map at first. */
+  #over: HTMLCanvasElement | undefined;
+  #home = 0;
+  /** A chosen point and its neighbours, of which pictures are shown before all others. */
+  #marked: number[] = [];
+  /** The points whose pictures fit, and what that hangs on. */
+  #fitting: { key: string; points: number[] } | undefined;
 
   constructor(stage: Stage) {
     const { host, still, points: { background, count } } = stage;
@@ -120,9 +135,11 @@ export class FlatDrawing implements Drawing {
     host.on("plotly_selected", (selection) => {
       if (!selection?.lassoPoints && !selection?.range) return;
       const chosen = selection.points.map((point) => this.#pointOf(point)).filter((i) => i !== undefined);
+      this.#out = new Set(chosen);
       on.select(chosen.sort((a, b) => a - b));
     });
     host.on("plotly_deselect", on.deselect);
+    for (const event of ["plotly_afterplot", "plotly_relayouting"]) host.on(event, () => this.#paintPictures());
     new ResizeObserver(() => {
       if (host.isConnected && host.offsetWidth) this.#plotly.Plots.resize(host);
     }).observe(host);
@@ -135,6 +152,7 @@ export class FlatDrawing implements Drawing {
   mark(point: number, close: number[], far: number[]): void {
     const { x, y } = this.#stage.points;
     const near = [...close, ...far];
+    this.#marked = [point, ...near];
     const rays = (to: number[], from: Float32Array) => to.flatMap((j) => [from[point], from[j], null]);
     this.#restyleMarks({
       x: [rays(close, x), rays(far, x), near.map((j) => x[j]), [x[point]]],
@@ -143,15 +161,68 @@ export class FlatDrawing implements Drawing {
   }
 
   unmark(): void {
+    this.#marked = [];
     this.#restyleMarks({ x: [[], [], [], []], y: [[], [], [], []] });
   }
 
   only(chosen: number[] | null): void {
+    this.#out = chosen && new Set(chosen);
     this.#plotly.restyle(this.#host, { selectedpoints: this.#selected(chosen) }, this.#traces.map((_, t) => t));
   }
 
   endLasso(): void {
     if (this.#host.layout.selections?.length) this.#plotly.relayout(this.#host, { selections: [] });
+  }
+
+  showPictures(shown: boolean): void {
+    this.#over?.remove();
+    this.#over = undefined;
+    if (shown) {
+      this.#over = element("canvas", "position:absolute;left:0;top:0;width:100%;height:100%;pointer-events:none");
+      this.#host.append(this.#over);
+    }
+    const hoverdistance = shown ? pictureSide(this.#stage.points.count) / 2 : LAYOUT.hoverdistance;
+    this.#plotly.relayout(this.#host, { hoverdistance: Math.max(LAYOUT.hoverdistance, hoverdistance) });
+  }
+
+  /** Paints the pictures that fit over Plotly's dots, larger where it is zoomed into. */
+  #paintPictures(): void {
+    const host = this.#host;
+    if (!this.#over || !host.offsetWidth) return;
+    const { points: { count, x, y, background }, pictures } = this.#stage;
+    const { xaxis, yaxis } = host._fullLayout;
+    const [across, down] = [xaxis, yaxis].map(({ range: [from, to], _length }) => _length / (to - from));
+    this.#home ||= across;
+    const zoom = across / this.#home;
+    const side = Math.round(pictureSide(count, zoom));
+    const hidden = (i: number) => host.data[this.#traceOf[i]].visible === "legendonly";
+    const seen = (i: number) => i >= background && pictures!.has(i) && !hidden(i) && (!this.#out || this.#out.has(i));
+    // The same at any place of the map: none comes or goes while it is moved.
+    const shown = [host.data.map(({ visible }) => visible), [...this.#out ?? ["all"]], this.#marked];
+    const key = JSON.stringify([across, down, shown]);
+    if (this.#fitting?.key !== key) {
+      const sideOf = (i: number) => seen(i) ? side : 0;
+      const places = { x: x.map((value) => value * across), y: y.map((value) => value * down) };
+      this.#fitting = { key, points: fitting([...this.#marked, ...mixed(count)], places, sideOf) };
+    }
+    const ratio = devicePixelRatio || 1;
+    this.#over.width = host.clientWidth * ratio;
+    this.#over.height = host.clientHeight * ratio;
+    const context = this.#over.getContext("2d")!;
+    context.scale(ratio, ratio);
+    context.beginPath();
+    context.rect(xaxis._offset, yaxis._offset, xaxis._length, yaxis._length);
+    context.clip();
+    const [chosen] = this.#marked;
+    for (const i of this.#fitting.points.toReversed()) {
+      const u = xaxis._offset + (x[i] - xaxis.range[0]) * across;
+      const v = yaxis._offset + (yaxis.range[1] - y[i]) * down;
+      if (u < -side || v < -side || u > host.clientWidth + side || v > host.clientHeight + side) continue;
+      const own = this.#column ? this.#column.palette[this.#column.color[i]] : "#3f90da";
+      const marked = this.#marked.includes(i);
+      const color = i === chosen ? "#d6006c" : marked ? "#111111" : own;
+      pictures!.paint(context, i, { x: u, y: v, side, color, frame: marked ? 2 * FRAME : FRAME });
+    }
   }
 
   #restyleMarks(change: Record<"x" | "y", unknown[]>): void {
@@ -186,7 +257,12 @@ export class FlatDrawing implements Drawing {
   /** The traces of the points, then those of what is marked. */
   #build(column: Column | undefined): Trace[] {
     const { count, x, y, background } = this.#stage.points;
-    this.#layout = { ...LAYOUT, legend: { itemsizing: "constant", title: { text: plotlyText(column?.name ?? "") } } };
+    this.#column = column;
+    this.#layout = {
+      ...LAYOUT,
+      ...this.#room(),
+      legend: { itemsizing: "constant", title: { text: plotlyText(column?.name ?? "") } },
+    };
     const all = Array.from({ length: count }, (_, i) => i);
     this.#traceOf = column?.kind === "classes" ? column.color : new Uint8Array(count);
     this.#placeOf = new Uint32Array(count);
@@ -215,6 +291,15 @@ export class FlatDrawing implements Drawing {
       if (places) this.#traces[t].selectedpoints = places;
     });
     return [...this.#traces, ...this.#marks()];
+  }
+
+  /** From where to where the axes go, where pictures at the edge need more room than dots. */
+  #room(): Record<string, unknown> {
+    const { pictures, count, box } = this.#stage.points;
+    if (!pictures) return {};
+    const half = box.side / 2 * (1.04 + 2 * pictureSide(count) / parseFloat(this.#host.style.height));
+    const range = (middle: number) => [middle - half, middle + half];
+    return { xaxis: { ...LAYOUT.xaxis, range: range(box.x) }, yaxis: { ...LAYOUT.yaxis, range: range(box.y) } };
   }
 
   /** Lines to near and to far neighbours, rings around these, a ring around the chosen point: empty for now. */

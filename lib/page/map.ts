@@ -10,12 +10,15 @@
 
 import { brief } from "../format.ts";
 import type { MapData } from "./data.ts";
-import { button, element, enliven, FIELD, figureOf, KEEP_KEYS, oncePerPage, takeJson } from "./dom.ts";
+import { button, element, enliven, FIELD, figureOf, KEEP_KEYS, oncePerPage, press, takeJson } from "./dom.ts";
 import { bytesOf, floatsOf } from "./numbers.ts";
 import { Tip } from "./tip.ts";
 import type { Column, Drawing, Points } from "./map_drawing.ts";
 import { FlatDrawing } from "./flat_map.ts";
+import { Pictures } from "./sheets.ts";
 import { SpaceDrawing } from "./space_map.ts";
+
+export { spriteOf } from "./sheets.ts";
 
 /** The most pictures that are listed. */
 const LISTED = 120;
@@ -76,18 +79,6 @@ export function find(points: Points, typed: string): number[] {
   return [ofClass, named].find(({ length }) => length) ?? holding;
 }
 
-/** Where the thumbnail of a point lies in its sheet, in tiles; `undefined` where there is none. */
-export function spriteOf({ columns, step }: { columns: number; step: number }, i: number, count: number) {
-  if (i % step) return undefined;
-  const place = i / step;
-  const perSheet = columns ** 2;
-  const sheet = Math.floor(place / perSheet);
-  const held = Math.min(perSheet, Math.ceil(count / step) - sheet * perSheet);
-  const across = Math.min(columns, held);
-  const at = place % perSheet;
-  return { sheet, x: at % columns, y: Math.floor(at / columns), across, down: Math.ceil(held / columns) };
-}
-
 /** What the maps of one page share. */
 interface Page {
   tip: Tip;
@@ -106,14 +97,14 @@ class PointMap {
   readonly #bar: HTMLElement;
   readonly #select: HTMLSelectElement | undefined;
   readonly #neighbors: { k: number; indices: Uint16Array | Uint32Array } | undefined;
-  /** The addresses of the sheets, made when they are first asked for. */
-  readonly #sheets: string[] = [];
+  readonly #pictures: Pictures | undefined;
 
   constructor(root: HTMLElement, page: Page, data: MapData) {
     this.#root = root;
     this.#page = page;
     const points = this.#points = unpackMap(data);
     this.#still = root.querySelector("img")!;
+    if (data.sprites) this.#pictures = new Pictures(data.sprites, points.count);
     if (data.neighbors) {
       const { k, wide, indices } = data.neighbors;
       const { buffer } = bytesOf(indices);
@@ -145,7 +136,14 @@ class PointMap {
     Object.assign(this.#still.style, { position: "absolute", left: 0, top: 0, zIndex: 1 });
     stage.append(host, this.#still);
     const Kind = points.z ? SpaceDrawing : FlatDrawing;
-    this.#drawing = new Kind({ points, host, bar: this.#bar, still: this.#still, on: this.#events() });
+    this.#drawing = new Kind({
+      points,
+      host,
+      bar: this.#bar,
+      still: this.#still,
+      pictures: this.#pictures,
+      on: this.#events(),
+    });
   }
 
   async draw(): Promise<void> {
@@ -153,8 +151,24 @@ class PointMap {
     const words = `${help}${this.#neighbors ? ", click for neighbours" : ""}${lassoHelp}`;
     this.#bar.append(element("span", "opacity:.75", {}, words));
     await this.#drawing.draw(this.#shownColumn());
+    if (this.#pictures) await this.#addPictures(this.#pictures);
     this.#still.remove();
     this.#root.dataset.live = "drawn";
+  }
+
+  /** Puts pictures on the points, if there are few enough, and a button that does so and undoes it. */
+  async #addPictures(pictures: Pictures): Promise<void> {
+    let shown = false;
+    const made = button("pictures", { class: "convlens-pictures", title: "shows pictures where they fit" });
+    const show = async (wanted: boolean) => {
+      shown = wanted;
+      press(shown, made);
+      if (shown) await pictures.load();
+      this.#drawing.showPictures(shown);
+    };
+    made.addEventListener("click", () => show(!shown));
+    this.#bar.insertBefore(made, this.#bar.lastChild);
+    await show(this.#points.pictures ?? false);
   }
 
   #shownColumn(): Column | undefined {
@@ -299,13 +313,9 @@ class PointMap {
   }
 
   #thumbnail(i: number, side: number): HTMLElement | undefined {
-    const { sprites, count } = this.#points;
-    const place = sprites && spriteOf(sprites, i, count);
+    const place = this.#pictures?.of(i);
     if (!place) return undefined;
-    const { sheet, x, y, across, down } = place;
-    const address = this.#sheets[sheet] ??= URL.createObjectURL(
-      new Blob([bytesOf(sprites.sheets[sheet])], { type: "image/webp" }),
-    );
+    const { address, x, y, across, down } = place;
     return element(
       "div",
       `width:${side}px;height:${side}px;flex:none;image-rendering:pixelated;background:url(${address}) ` +

@@ -6,6 +6,7 @@
 /// <reference lib="dom" />
 
 import type { MapData, PageColumn } from "./data.ts";
+import type { Pictures } from "./sheets.ts";
 
 /** A column as the page uses it. */
 export type Column = PageColumn<Uint8Array, Float32Array>;
@@ -34,6 +35,7 @@ export interface Stage {
   host: HTMLElement;
   bar: HTMLElement;
   still: HTMLImageElement;
+  pictures?: Pictures;
   on: MapEvents;
 }
 
@@ -50,4 +52,6 @@ export interface Drawing {
   /** Leaves only these points in colour, or all of them for null. */
   only(chosen: number[] | null): void;
   endLasso(): void;
+  /** Shows the stage's pictures, which are loaded, on the points; or takes them away. */
+  showPictures(shown: boolean): void;
 }

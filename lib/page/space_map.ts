@@ -8,9 +8,10 @@
 /// <reference lib="dom" />
 
 import { brief } from "../format.ts";
-import { button, element, pointerIn } from "./dom.ts";
+import { button, element, pointerIn, press } from "./dom.ts";
 import { type Canvas, disc, rgbOf } from "./disc.ts";
 import type { Column, Drawing, Stage } from "./map_drawing.ts";
+import { fitting, FRAME, pictureSide } from "./pictures.ts";
 import { Scene } from "./scene.ts";
 import { HAZE, RAISED, type View } from "./view.ts";
 
@@ -40,6 +41,7 @@ export class SpaceDrawing implements Drawing {
   /** Each colour in all steps of haze. */
   #shades: number[][][] = [];
   #hidden = new Set<number>();
+  #pictured = false;
   #chosen: Uint8Array | null = null;
   #marked: { point: number; close: number[]; far: number[] } | null = null;
   #lasso: Place[] | null = null;
@@ -114,6 +116,11 @@ export class SpaceDrawing implements Drawing {
 
   endLasso(): void {}
 
+  showPictures(shown: boolean): void {
+    this.#pictured = shown;
+    this.#draw();
+  }
+
   /** How much of the canvas lies between its middle and the outermost dots. */
   #room(): number {
     return 0.5 - (0.75 * this.#stage.points.dot + 2) / this.#canvas.clientWidth;
@@ -139,7 +146,7 @@ export class SpaceDrawing implements Drawing {
     const shown = this.#canvas.clientWidth;
     if (!shown) return;
     const begun = performance.now();
-    const { dot, view, background } = this.#stage.points;
+    const { dot, background } = this.#stage.points;
     // On fine screens a map that is slow to draw is coarser while it moves.
     const ratio = this.#moving && this.#cost > SLOW ? 1 : Math.min(2, devicePixelRatio || 1);
     const width = Math.round(shown * ratio);
@@ -149,11 +156,12 @@ export class SpaceDrawing implements Drawing {
     }
     const bytes = this.#image.data.fill(255);
     this.#scene.look(this.#camera, width, this.#room());
-    const radius = dot / 2 * ratio * Math.max(1, Math.sqrt(this.#camera.zoom / (view?.zoom ?? 1)));
+    const radius = dot / 2 * ratio * Math.max(1, Math.sqrt(this.#zoom()));
     const canvas: Canvas = { bytes, width, height: width, depth: 4 };
     if (background) this.#paintDots(canvas, radius, ratio, true);
     this.#paintDots(canvas, radius, ratio, false);
     this.#context.putImageData(this.#image, 0, 0);
+    if (this.#pictured) this.#paintPictures(ratio);
     this.#paintMarks(radius, ratio);
     this.#paintLasso(ratio);
     this.#cost = performance.now() - begun;
@@ -177,6 +185,33 @@ export class SpaceDrawing implements Drawing {
       const haze = Math.min(HAZES - 1, Math.max(0, Math.floor((1 - depth[i]) / 2 * HAZES)));
       const opacity = !pale ? 0.95 : this.#chosen ? 0.1 : 0.2;
       disc(canvas, x[i], y[i], radius, this.#shades[color][haze], opacity, square);
+    }
+  }
+
+  /** How much larger than at first the points are seen. */
+  #zoom(): number {
+    return this.#camera.zoom / (this.#stage.points.view?.zoom ?? 1);
+  }
+
+  /** The pictures that fit, the nearest first; they are painted the other way round. */
+  #paintPictures(ratio: number): void {
+    const { points: { count, background }, pictures } = this.#stage;
+    const { order, x, y, growth } = this.#scene;
+    const side = pictureSide(count, this.#zoom()) * ratio;
+    const sideOf = (i: number) => {
+      const seen = i >= background && pictures!.has(i) && !this.#isHidden(i) && (!this.#chosen || this.#chosen[i]);
+      return seen ? side * growth[i] : 0;
+    };
+    const column = this.#column;
+    const { width } = this.#canvas;
+    const frame = FRAME * ratio;
+    for (const i of fitting(order.toReversed(), { x, y }, sideOf).reverse()) {
+      const color = column ? column.palette[column.color[i]] : PLAIN;
+      const side = Math.round(sideOf(i));
+      // A picture of a point at the edge is moved inwards, to be seen as a whole.
+      const edge = side / 2 + frame;
+      const hold = (at: number) => at < 0 || at > width ? at : Math.max(edge, Math.min(width - edge, at));
+      pictures!.paint(this.#context, i, { x: hold(x[i]), y: hold(y[i]), side, color, frame });
     }
   }
 
@@ -227,7 +262,7 @@ export class SpaceDrawing implements Drawing {
   #under([u, v]: Place): number {
     const ratio = this.#canvas.width / this.#canvas.clientWidth;
     return this.#scene.at([u * ratio, v * ratio], {
-      dot: this.#stage.points.dot,
+      dot: this.#pictured ? pictureSide(this.#scene.count, this.#zoom()) : this.#stage.points.dot,
       ratio,
       shown: (i) => !this.#isHidden(i) && !(this.#chosen && !this.#chosen[i]),
     });
@@ -240,24 +275,19 @@ export class SpaceDrawing implements Drawing {
     return made;
   }
 
-  #press(pressed: boolean, made: HTMLButtonElement): void {
-    made.setAttribute("aria-pressed", String(pressed));
-    made.style.background = pressed ? "rgba(63,144,218,.35)" : "none";
-  }
-
   #restCursor(): void {
     this.#canvas.style.cursor = this.#lassoing ? "crosshair" : "grab";
   }
 
   #switchLasso(): void {
     this.#lassoing = !this.#lassoing;
-    this.#press(this.#lassoing, this.#lassoButton);
+    press(this.#lassoing, this.#lassoButton);
     this.#restCursor();
   }
 
   #switchSpin(made: HTMLButtonElement): void {
     this.#spinning = !this.#spinning;
-    this.#press(this.#spinning, made);
+    press(this.#spinning, made);
     let last: number | undefined;
     const turn = (now: number) => {
       if (!this.#spinning || !this.#canvas.isConnected) return;

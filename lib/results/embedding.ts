@@ -123,7 +123,7 @@ export class Embedding extends Result<EmbeddingRow> {
 
   /** A map of the points, coloured by label, with the measures of its quality in the caption. */
   override figure(options: Partial<PointsFigureOptions> = {}): Figure {
-    const { columns } = readOptions("figure", PointsFigureOptions, options);
+    const { columns, thumbnails: pictures } = readOptions("figure", PointsFigureOptions, options);
     const { ids, labels, predictions, thumbnails, about = "points", shape: [count] } = this.points;
     const { trustworthiness, continuity, accuracy, preservation } = this.quality;
     const title = `t-SNE · ${about} · ${count} points · perplexity ${this.#perplexity}`;
@@ -146,6 +146,7 @@ export class Embedding extends Result<EmbeddingRow> {
       labels,
       neighbors: this.neighbors,
       thumbnails,
+      pictures,
       columns: {
         ...predictionColumns(predictions, labels),
         "neighbours kept": preservation,
@@ -236,7 +237,7 @@ export class PlacedPoints extends Result<PlacedRow> {
 
   /** A map of all points, the old ones pale. */
   override figure(options: Partial<PointsFigureOptions> = {}): Figure {
-    const { columns } = readOptions("figure", PointsFigureOptions, options);
+    const { columns, thumbnails: pictures } = readOptions("figure", PointsFigureOptions, options);
     const embedding = this.#embedding;
     const [old, added] = [embedding.points, this.points];
     const [[count, components], [more]] = [old.shape, added.shape];
@@ -267,6 +268,7 @@ export class PlacedPoints extends Result<PlacedRow> {
       labels,
       neighbors: { k, indices: [...firstOf(embedding.neighbors, k), ...firstOf(this.neighbors, k)] },
       thumbnails: picturesOf(old, added),
+      pictures,
       columns: {
         "old or new": Array.from({ length: count + more }, (_, i) => i < count ? "old" : "new"),
         ...predictionColumns(predictions, labels),

@@ -6,7 +6,7 @@
 
 import type { Points } from "../embed/points.ts";
 import { kindOf } from "../errors.ts";
-import { rule } from "../options.ts";
+import { flag, rule } from "../options.ts";
 
 const columnsRule = rule((name, value) => {
   if (kindOf(value) === "an object") return;
@@ -18,6 +18,12 @@ export class PointsFigureOptions {
   /** What else the points can be coloured by, a value for each point: strings are classes, numbers a scale. */
   @columnsRule
   columns?: Readonly<Record<string, readonly string[] | ArrayLike<number>>>;
+  /**
+   * Whether small pictures of the images stand on their points, where they fit; they grow as one zooms in.
+   * @default true for up to 300 images
+   */
+  @flag()
+  thumbnails?: boolean;
 }
 
 /** The name of each point: its place, where it has no other. */

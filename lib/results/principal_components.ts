@@ -100,7 +100,11 @@ export class PrincipalComponents extends Savable {
    */
   override figure(options: Partial<PcaFigureOptions> = {}): Figure {
     const { ids, labels, predictions, thumbnails, about = "points", shape: [count, kept] } = this.points;
-    const { columns, dimensions = kept === 3 ? 3 : 2 } = readOptions("figure", PcaFigureOptions, options);
+    const { columns, thumbnails: pictures, dimensions = kept === 3 ? 3 : 2 } = readOptions(
+      "figure",
+      PcaFigureOptions,
+      options,
+    );
     if (options.dimensions !== undefined && dimensions > kept) {
       throw new RangeError(
         `A map of principal components has no more dimensions than there are components, here ${kept}: received ` +
@@ -136,6 +140,7 @@ export class PrincipalComponents extends Savable {
         ids,
         labels,
         thumbnails,
+        pictures,
         columns: { ...predictionColumns(predictions, labels), ...columns },
       }, { title, heading });
     return new Figure({

@@ -1,5 +1,5 @@
 /**
- * A day in the notebook: 1,399 photos of one's own are read; codes of four layers are taken.
+ * A day in the notebook: 1,399 photos of one's own are read; codes of four layers are taken; what figures weigh.
  *
  * @module
  */
@@ -19,6 +19,7 @@ import { InputReader } from "../../lib/model/inputs.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { randomStream } from "../../lib/random.ts";
 import { plainResize } from "../lanczos.ts";
+import { figureBytes } from "./figure_bytes.ts";
 import { type Benchmark, interleave, type Line, median, timing } from "./harness.ts";
 
 /** As many as the lecture's photos of cats and dogs. */
@@ -178,4 +179,5 @@ async function codesOfLayers(): Promise<Line[]> {
 export default [
   { name: "1,399 photos read at 64 × 64, a photo", run: reading },
   { name: "codes of four layers of ResNet-50", run: codesOfLayers },
+  { name: "bytes of figures", run: figureBytes },
 ] satisfies Benchmark[];

@@ -21,6 +21,8 @@ export interface MapData {
   /** The true neighbours of each image, the nearest first: `[n, k]` places. At most 10 of each are kept. */
   neighbors?: { readonly k: number; readonly indices: ArrayLike<number> };
   thumbnails?: Thumbnails;
+  /** Whether the thumbnails stand on the points, where they fit. @default of up to 300 points */
+  pictures?: boolean;
   /** How many of the first images are pale; the others are laid upon them, larger and ringed. @default 0 */
   background?: number;
   /** The bytes that all thumbnails may take. @default 6 MB */

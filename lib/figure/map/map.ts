@@ -21,6 +21,8 @@ export interface MapFigureOptions extends MapData {
   caption?: string;
 }
 
+/** Maps of more points show their pictures on the points only if asked to. */
+const PICTURED = 300;
 /** The most neighbours of an image that light up. */
 const NEIGHBORS = 10;
 /** Larger maps are not written down a second time, as `application/vnd.plotly.v1+json`, which takes 1 MB for this many. */
@@ -139,6 +141,13 @@ export function mapBlock(all: MapData, { title, heading }: { title: string; head
         `${count * thumbnails.side ** 2 * 3} bytes: received ${thumbnails.data.length}.`,
     );
   }
+  if (data.pictures && !thumbnails) {
+    throw new RangeError(
+      "Only points of which pictures are known can show them: received thumbnails: true for points without any. Those of " +
+        "codes of images have some; or leave thumbnails out.",
+    );
+  }
+  const pictures = thumbnails !== undefined && (data.pictures ?? count <= PICTURED);
   const columns = columnsOf(data);
   const neighbors = data.neighbors && packNeighbors(data.neighbors, count);
   const view = points.kind === "space" ? bestView(points) : undefined;
@@ -150,7 +159,10 @@ export function mapBlock(all: MapData, { title, heading }: { title: string; head
       columns[0] ? `, coloured by ${columns[0].name}` : ""
     }`,
     className: "convlens-map",
-    still: (type, theme, print) => drawMap(type, points, columns[0], { background, view, theme, print }),
+    still: (type, theme, print) => {
+      const shown = pictures ? thumbnails : undefined;
+      return drawMap(type, points, columns[0], { background, view, theme, print, thumbnails: shown });
+    },
     plotly: count > PLOTLY_POINTS ? undefined : () => plotlyFigure(title, points, columns[0], ids),
     async html() {
       const sprites = thumbnails && await encodeSprites(thumbnails, count, { budget });
@@ -165,6 +177,7 @@ export function mapBlock(all: MapData, { title, heading }: { title: string; head
         columns: columns.map(packColumn),
         neighbors,
         sprites,
+        ...(pictures && { pictures }),
       };
       const said = sprites &&
         `<div style="font-size:85%;opacity:.8">${spriteText(sprites, thumbnails.side)}</div>`;

@@ -8,8 +8,10 @@ import { encodePng } from "../../codec.ts";
 import { type FlatPoints, type MapColumn, type MapPoints, SHADES, shapeOf } from "./columns.ts";
 import { brief } from "../../format.ts";
 import { type Canvas, disc, rgbOf } from "../../page/disc.ts";
+import { fitting, FRAME, mixed, pictureSide } from "../../page/pictures.ts";
 import { bestView, HAZE, project, RAISED, type SpacePoints, type View } from "../../page/view.ts";
 import { flatPixels } from "../mosaic.ts";
+import { shrink, type Thumbnails } from "../sprites.ts";
 import type { Typesetter } from "../text.ts";
 import { type Theme, THEMES } from "../theme.ts";
 import type { Print } from "../blocks.ts";
@@ -45,6 +47,8 @@ interface Dots {
   /** The points in the order in which they are painted. */
   order: Iterable<number>;
   opacity: number;
+  /** The radius of a dot in the middle of the map. */
+  middle: number;
   /** Whether a white rim sets the larger dots off from those behind them. */
   rims: boolean;
 }
@@ -67,6 +71,7 @@ function flatDots({ count, x, y, box }: FlatPoints, { side, dot, margin }: Size)
     haze: new Float32Array(count),
     order: mixed(count),
     opacity: count > 25_000 ? 0.6 : 0.8,
+    middle: radius,
     rims: false,
   };
 }
@@ -83,15 +88,9 @@ function spaceDots(points: SpacePoints, view: View, { side, dot, margin }: Size)
     haze: depth.map((value) => HAZE * (1 - value) / 2),
     order: [...depth.keys()].sort((a, b) => depth[a] - depth[b]),
     opacity: 0.95,
+    middle: radius,
     rims: true,
   };
-}
-
-/** The numbers below `count`, each once and far from the last one. */
-function* mixed(count: number): Generator<number> {
-  let step = Math.max(1, Math.round(count * 0.618));
-  while (gcd(step, count) !== 1) step++;
-  for (let n = 0, i = 0; n < count; n++, i = (i + step) % count) yield i;
 }
 
 /** A colour of a palette, as it is seen on the theme's ground. */
@@ -103,7 +102,9 @@ const liftedHex = (color: string, theme: Theme) =>
 function paint(
   dots: Dots,
   column: MapColumn | undefined,
-  { side, background, theme }: { side: number; background: number; theme: Theme },
+  { side, background, theme, thumbnails }: Required<Pick<DrawMapOptions, "side" | "background" | "theme">> & {
+    thumbnails?: Thumbnails;
+  },
 ) {
   const [ground, ink] = [rgbOf(theme.ground), rgbOf(theme.ink)];
   const pixels = flatPixels(side * side, ground);
@@ -126,11 +127,35 @@ function paint(
   const order = [...dots.order];
   for (const i of order) if (i < background) one(i);
   for (const i of order) if (i >= background) one(i);
+  if (!thumbnails) return pixels;
+  // Of dots in space the nearest are painted last, and have the first right to a picture.
+  const width = pictureSide(order.length) * FINE;
+  const sideOf = (i: number) => i < background ? 0 : dots.rims ? width * dots.radius[i] / dots.middle : width;
+  for (const i of fitting(dots.rims ? order.toReversed() : order, dots, sideOf).reverse()) {
+    const color = colors ? colors.table[colors.of[i]] : plain;
+    paintPicture(canvas, dots, i, { side: Math.round(sideOf(i)), color, thumbnails });
+  }
   return pixels;
 }
 
-function gcd(a: number, b: number): number {
-  return b === 0 ? a : gcd(b, a % b);
+/** A thumbnail around its point, in a frame of the point's colour; what leaves the canvas is cut off. */
+function paintPicture(
+  { bytes, width, height }: Canvas,
+  { x, y }: Dots,
+  i: number,
+  { side, color, thumbnails }: { side: number; color: readonly number[]; thumbnails: Thumbnails },
+): void {
+  const frame = FRAME * FINE;
+  const [left, top] = [Math.round(x[i] - side / 2), Math.round(y[i] - side / 2)];
+  const small = new Uint8Array(side * side * 3);
+  shrink(thumbnails.data, i * thumbnails.side ** 2 * 3, thumbnails.side, side, small);
+  for (let v = Math.max(0, top - frame); v < Math.min(height, top + side + frame); v++) {
+    for (let u = Math.max(0, left - frame); u < Math.min(width, left + side + frame); u++) {
+      const inside = u >= left && u < left + side && v >= top && v < top + side;
+      const at = ((v - top) * side + u - left) * 3;
+      bytes.set(inside ? small.subarray(at, at + 3) : color, (v * width + u) * 3);
+    }
+  }
 }
 
 function legendSvg(type: Typesetter, column: MapColumn, left: number, theme: Theme): string {
@@ -209,6 +234,8 @@ export interface DrawMapOptions {
   theme?: Theme;
   /** For print: as wide as the room, its legend below where it is narrow, without blank margins. @default for the page */
   print?: Print;
+  /** Pictures that stand on the points, where they fit. @default none */
+  thumbnails?: Thumbnails;
 }
 
 /** The sides of printed maps, in pixels of the page. */
@@ -219,7 +246,8 @@ export async function drawMap(
   type: Typesetter,
   points: MapPoints,
   column: MapColumn | undefined,
-  { side: own = SIDE, legend = true, background = 0, view, theme = THEMES.light, print }: DrawMapOptions = {},
+  { side: own = SIDE, legend = true, background = 0, view, theme = THEMES.light, print, thumbnails }: DrawMapOptions =
+    {},
 ): Promise<{ svg: string; width: number; height: number }> {
   const words = column && legend ? drawLegend(type, column, theme) : { svg: "", width: 0, height: 0 };
   const room = print?.room ?? own + words.width;
@@ -227,9 +255,10 @@ export async function drawMap(
   const side = print?.room && legend ? Math.min(PRINTED.most, isBelow ? room : room - words.width) : own;
   const dot = dotSize(points.count) * Math.max(0.5, side / SIDE);
   const fine = Math.round(side * FINE);
-  const size = { side: fine, dot, margin: legend ? MARGIN : IN_FRAME };
+  const pictured = thumbnails ? (pictureSide(points.count) / 2 + FRAME) * FINE : 0;
+  const size = { side: fine, dot, margin: (legend ? MARGIN : IN_FRAME) + pictured };
   const dots = points.kind === "flat" ? flatDots(points, size) : spaceDots(points, view ?? bestView(points), size);
-  const png = await encodePng(paint(dots, column, { side: fine, background, theme }), fine, fine, 3);
+  const png = await encodePng(paint(dots, column, { side: fine, background, theme, thumbnails }), fine, fine, 3);
   const [top, bottom] = print && legend ? inked(dots, size) : [0, side];
   const tall = bottom - top;
   const width = isBelow ? Math.max(side, words.width) : side + words.width;

@@ -3,6 +3,7 @@ import { mapBlock, mapFigure } from "../../../lib/figure/map/map.ts";
 import { columnOf, mapPoints, shapeOf } from "../../../lib/figure/map/columns.ts";
 import { drawMap } from "../../../lib/figure/map/still.ts";
 import { thin } from "../../../lib/figure/map/thin.ts";
+import { fitting, mixed, pictureSide } from "../../../lib/page/pictures.ts";
 import { bestView, project, WIDEST } from "../../../lib/page/view.ts";
 import { notebookPage } from "../../../lib/tools/notebook_page.ts";
 import { onlyOnce, plotlyElement } from "../../../lib/figure/map/plotly.ts";
@@ -356,6 +357,54 @@ describe("sprites", () => {
     // 1.5 pixels of alternating shades each way.
     expect(Math.min(...sheet.data)).toBeGreaterThan(70);
     expect(Math.max(...sheet.data)).toBeLessThan(190);
+  });
+});
+
+describe("pictures on the points", () => {
+  /** How many pixels of a figure are green, as the pictures of all points are. */
+  const green = async (count: number, pictures?: boolean, background = 0) => {
+    const { points } = ring(count);
+    const thumbnails = { side: 8, data: new Uint8Array(count * 192).map((_, i) => [20, 200, 60][i % 3]) };
+    const figure = mapFigure({ title: "", points, thumbnails, pictures, background });
+    const { data } = await decodeBytes(await figure.png(), { name: "map" });
+    let found = 0;
+    for (let at = 0; at < data.length; at += 3) found += Number(data[at] < 40 && data[at + 1] > 180);
+    return found;
+  };
+
+  test("stand in the still map of up to 300, or where they are asked for", async () => {
+    // So far apart that all fit.
+    expect(await green(12) / 12).toBeCloseTo(44 ** 2, -2);
+    expect(await green(12, false)).toBe(0);
+    expect(await green(12, undefined, 8) / 4).toBeCloseTo(44 ** 2, -2);
+    expect(await green(301)).toBe(0);
+    expect(await green(301, true)).toBeGreaterThan(20 * 24 ** 2);
+  });
+
+  test("are refused where there are none", () => {
+    expect(() => mapFigure({ title: "", points: ring(5).points, pictures: true })).toThrow(
+      "received thumbnails: true for points without any",
+    );
+  });
+
+  test("fit unless they would cover too much of one before, and none is met twice", () => {
+    const x = [0, 5, 8, 100, -3, 0];
+    const y = [0, 5, 0, 0, 0, 50];
+    expect(fitting([0, 1, 2, 3, 4, 5, 0], { x, y }, () => 10)).toEqual([0, 2, 3, 5]);
+    expect(fitting([1, 0, 2], { x, y }, (i) => i === 0 ? 0 : 10)).toEqual([1]);
+    expect(fitting([0, 1, 2, 4], { x, y }, () => 2)).toEqual([0, 1, 2, 4]);
+  });
+
+  test("are smaller the more there are, and grow with the zoom up to a size", () => {
+    const sides = [10, 200, 2000].map((count) => pictureSide(count));
+    expect(sides).toEqual([44, expect.closeTo(29.7, 1), 16]);
+    expect([pictureSide(10, 4), pictureSide(10, 100)]).toEqual([88, 96]);
+  });
+
+  test("come in an order that has each once", () => {
+    for (const count of [1, 2, 10, 64]) {
+      expect([...mixed(count)].sort((a, b) => a - b)).toEqual([...Array(count).keys()]);
+    }
   });
 });
 
