@@ -280,22 +280,34 @@ export async function encodeForPage(
  * @param options.dpi pixels to an inch, as the PNG says (in its chunk pHYs, pixels to a metre) @default 72
  * @param options.small the PNG may have 256 colours of those that it needs, dithered, where that makes it smaller: for
  * photos, which take a third then @default false
+ * @param options.most a small PNG of more bytes is shrunk to 0.7 of its width @default any size will do
  */
 export async function renderSvg(
   svg: string,
-  { width, dpi, small = false }: { width?: number; dpi?: number; small?: boolean } = {},
+  { width, dpi, small = false, most = Infinity }: { width?: number; dpi?: number; small?: boolean; most?: number } = {},
 ): Promise<Uint8Array> {
   const sharp = await loadSharp();
   const source = new TextEncoder().encode(svg);
   const own = await sharp(source, { unlimited: true }).metadata();
   // Drawn at the density that gives this width, rather than drawn small and then enlarged.
   const density = width === undefined ? 72 : Math.min(100_000, Math.max(1, 72 * width / own.width));
-  const drawn = sharp(source, { density, unlimited: true }).resize({ width });
+  const drawn = sharp(source, { density, unlimited: true })
+    .resize({ width })
+    .png({ compressionLevel: small ? 1 : 6, adaptiveFiltering: false });
   if (dpi !== undefined) drawn.withDensity(dpi);
-  const made = await Promise.all([
-    drawn.clone().png({ compressionLevel: small ? 9 : 6, adaptiveFiltering: false }).toBuffer(),
-    ...small ? [drawn.clone().png({ compressionLevel: 9, palette: true, quality: 90, effort: 1 }).toBuffer()] : [],
-  ]);
-  const png = made.reduce((least, next) => next.length < least.length ? next : least);
+  let png = await drawn.toBuffer();
+  if (small) {
+    const full = png;
+    const smallOf = async (width?: number) => {
+      const image = sharp(full, { limitInputPixels: false }).resize({ width });
+      const [exact, few] = await Promise.all([
+        image.clone().png({ compressionLevel: 9, adaptiveFiltering: false }).toBuffer(),
+        image.clone().png({ compressionLevel: 9, palette: true, quality: 90, effort: 1 }).toBuffer(),
+      ]);
+      return few.length < exact.length ? few : exact;
+    };
+    png = await smallOf();
+    if (png.length > most) png = await smallOf(Math.round(0.7 * (await sharp(full).metadata()).width));
+  }
   return new Uint8Array(png.buffer, png.byteOffset, png.byteLength);
 }

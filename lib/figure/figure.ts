@@ -42,6 +42,9 @@ export interface FigureParts {
 
 const depthOf = ({ data, width, height }: Pixels) => data.length === width * height * 4 ? 4 : 3;
 
+/** The PNG that a notebook keeps beside the HTML, for what shows none, is shrunk where it takes more bytes. */
+const HEAVY = 300_000;
+
 /** Pixels of a chart to one of the page, for it to be crisp on fine screens. */
 const FINE = 2;
 
@@ -217,7 +220,7 @@ export class Figure extends Shown {
   async bundle(): Promise<MimeBundle> {
     const still = async () => {
       const { drawing } = await this.#draw(readOptions("bundle", FigureSaveOptions, {}), "outlines");
-      return await renderSvg(svgDocument(drawing), { small: true });
+      return await renderSvg(svgDocument(drawing), { small: true, most: HEAVY });
     };
     const [html, png] = await Promise.all([this.html(), still()]);
     const [plotly, ...others] = liveWithin(this.blocks, true).flatMap((block) => block.plotly?.() ?? []);

@@ -45,8 +45,10 @@ export interface Encoded {
 
 /** What the blocks of one figure need while they are written. */
 interface Context extends Encoded {
-  /** The number of each picture that another one marks. */
+  /** The number of each picture that another block marks, or is made of. */
   marked: ReadonlyMap<Picture, number>;
+  /** The pictures of the page that a blend may be made of, by their address. */
+  shown: ReadonlyMap<string, Picture>;
 }
 
 /** The HTML of a whole figure. */
@@ -59,7 +61,17 @@ export function figureHtml(
   for (const block of blocks) {
     if (block.kind === "picture" && block.marks && !marked.has(block.marks.on)) marked.set(block.marks.on, marked.size);
   }
-  const context = { ...encoded, marked };
+  const shown = new Map<string, Picture>();
+  const belowOf = (blend: Blend) => dataUri(encoded.pixels.get(blend.below)!);
+  const below = new Set(blocks.flatMap((block) => block.kind === "blend" ? [belowOf(block)] : []));
+  for (const block of below.size > 0 ? outsideSlides(figure.blocks) : []) {
+    if (block.kind !== "picture") continue;
+    const address = dataUri(encoded.pixels.get(block.pixels)!);
+    if (!below.has(address) || shown.has(address)) continue;
+    shown.set(address, block);
+    if (!marked.has(block)) marked.set(block, marked.size);
+  }
+  const context = { ...encoded, marked, shown };
   const parts = [
     `<figure class="convlens" style="margin:4px 0 8px 0;padding:0;max-width:100%;overflow-wrap:anywhere">`,
   ];
@@ -84,6 +96,11 @@ export function stopButtonHtml({ text, url, signal }: { text: string; url: strin
   if (signal.aborted) return `<div style="margin:4px 0">Stopping …</div>`;
   return `<div class="convlens-stop" data-url="${escapeHtml(url)}" data-label="${escapeHtml(text)}" ` +
     `style="margin:4px 0"></div><script>${scripts.stop}</script>`;
+}
+
+/** What is in the page before the frames of slides are made. */
+function outsideSlides(blocks: readonly Block[]): Block[] {
+  return blocks.flatMap((block) => block.kind === "row" ? outsideSlides(block.blocks) : [block]);
 }
 
 function hasHover(block: Block): boolean {
@@ -209,11 +226,17 @@ function slidesHtml(slides: Slides, context: Context): string {
     `<script type="application/json">${scriptJson(data)}</script></div>`;
 }
 
-function blendHtml(blend: Blend, { pixels: encoded }: Context): string {
+function blendHtml(blend: Blend, { pixels: encoded, shown, marked }: Context): string {
   const { below, above, values, alt, opacity = DEFAULT_OPACITY } = blend;
   const pixels = composite(blend);
   const hover = values && { values: packValues(values) };
-  const data: BlendData = { below: dataUri(encoded.get(below)!), above: dataUri(encoded.get(above)!), opacity };
+  const address = dataUri(encoded.get(below)!);
+  const twin = shown.get(address);
+  const data: BlendData = {
+    below: twin ? marked.get(twin)! : address,
+    above: dataUri(encoded.get(above)!),
+    opacity,
+  };
   return `<div class="convlens-blend">${imageHtml({ pixels, png: encoded.get(pixels)!, alt, hover })}` +
     `<script type="application/json">${scriptJson(data)}</script></div>`;
 }

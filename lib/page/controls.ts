@@ -114,7 +114,9 @@ class Blend {
     const below = root.querySelector("img")!;
     const stack = element("div", "position:relative;width:fit-content;max-width:100%", { class: "convlens-stack" });
     below.replaceWith(stack);
-    below.src = data.below;
+    below.src = typeof data.below === "string"
+      ? data.below
+      : figureOf(root).querySelector<HTMLImageElement>(`img[data-picture="${data.below}"]`)!.src;
     this.#above = element(
       "img",
       "position:absolute;left:0;top:0;width:100%;height:100%;max-width:none;margin:0;" +

@@ -76,9 +76,11 @@ export interface SheetData {
   orders: readonly { name: string; places: readonly number[] }[];
 }
 
-/** Two pictures, one over the other, as addresses. */
+/** Two pictures, one over the other. */
 export interface BlendData {
-  below: string;
+  /** The address of the photo, or the number of the figure's picture that it is. */
+  below: string | number;
+  /** The address of the map. */
   above: string;
   opacity: number;
 }

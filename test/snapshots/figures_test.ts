@@ -17,7 +17,7 @@ async function checkBundle(figure: Figure): Promise<void> {
   expect(types).toEqual(["image/png", "text/html", "text/plain"]);
   const images = bundle["text/html"].match(/<img [^>]*>/g)!;
   for (const image of images) {
-    expect(image).toMatch(/^<img src="data:image\/png;base64,[A-Za-z0-9+/]+=*" alt="[^"]{5,}"/);
+    expect(image).toMatch(/^<img src="data:image\/(?:png|webp);base64,[A-Za-z0-9+/]+=*" alt="[^"]{5,}"/);
   }
   const { width, height } = await decodeBytes(Uint8Array.fromBase64(bundle["image/png"]), { name: figure.title });
   expect(width).toBeGreaterThan(100);
