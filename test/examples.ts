@@ -4,6 +4,8 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { encodePng } from "../lib/codec.ts";
+import { photo } from "../lib/data/photo.ts";
 import { publicNames, tagged } from "../lib/methods/shared/doc_comments.ts";
 
 const mod = new URL("../mod.ts", import.meta.url).href;
@@ -18,16 +20,26 @@ const programs = [...publicNames()].flatMap(([name, declarations]) => {
 }).filter(({ name }) => Deno.args.length === 0 || Deno.args.includes(name));
 
 const folder = await Deno.makeTempDir();
+/** What stands for a reader's own photos, in a folder for each label. */
+const photos = await Promise.all(["dog", "cat"].map(async (label) => {
+  const { data, shape: [height, width] } = await photo(label);
+  return { label, bytes: await encodePng(Uint8ClampedArray.from(data), width, height, 3) };
+}));
 const failed: string[] = [];
 const waiting = programs.entries();
 
 async function runNext(): Promise<void> {
   for (const [i, { name, text }] of waiting) {
-    const path = `${folder}/${i}.ts`;
+    const cwd = `${folder}/${i}`;
+    const path = `${cwd}/program.ts`;
+    for (const { label, bytes } of photos) {
+      await Deno.mkdir(`${cwd}/photos/${label}`, { recursive: true });
+      for (const n of [1, 2, 3]) await Deno.writeFile(`${cwd}/photos/${label}/${label}-${n}.png`, bytes);
+    }
     await Deno.writeTextFile(path, text.replaceAll(/"(@convlens\/convlens|(\.\.\/)+mod\.ts)"/g, JSON.stringify(mod)));
     const args = ["run", "-A", `--config=${root}deno.json`, path];
     const start = performance.now();
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: folder, stdout: "null" }).output();
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd, stdout: "null" }).output();
     console.log(`${success ? "ok" : "FAILED"} ${name} (${((performance.now() - start) / 1000).toFixed(0)} s)`);
     if (!success) failed.push(`${name}:\n${new TextDecoder().decode(stderr).trim()}`);
   }

@@ -94,7 +94,7 @@ export async function activations(
  * import { activations, loadModel, photo } from "@convlens/convlens";
  *
  * const model = await loadModel("resnet50");
- * const result = await activations(model, await photo("dog"), { layer: "conv1_relu" });
+ * const result = await activations(model, await photo("dog"), { layer: "conv1" });
  * console.log(result.layers[0].maps.shape, result.layers[0].sparsity);
  * ```
  *

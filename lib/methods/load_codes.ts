@@ -36,9 +36,10 @@ export class LoadCodesOptions {
  *
  * @example
  * ```ts
- * import { loadCodes, pca, tsne } from "@convlens/convlens";
- * const photos = await loadCodes("photos.parquet");
- * await tsne(pca(photos, { components: 50 }));
+ * import { cifar10, codes, loadCodes, loadModel, pca } from "@convlens/convlens";
+ * const file = "images.parquet";
+ * await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 200 }), { file });
+ * pca(await loadCodes(file), { components: 2 });
  * ```
  */
 export function loadCodes(
