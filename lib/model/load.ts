@@ -120,7 +120,9 @@ export async function loadModel(
     const { network, name, labels, preprocess } = source;
     const { disposed } = source;
     if (disposed) throw new TypeError(`The model ${JSON.stringify(name)} has been disposed of. Load or make it again.`);
-    return await loadModel(network, { name, ...labels && { labels }, preprocess, ...options });
+    const model = await loadModel(network, { name, ...labels && { labels }, preprocess, ...options });
+    if (!weights) model.noteTraining(source.training);
+    return model;
   }
   if (typeof source !== "string" && !(source instanceof URL)) {
     if (typeof source?.predict !== "function" || !Array.isArray(source.layers)) {
@@ -131,7 +133,8 @@ export async function loadModel(
     const tf = await ensureBackend();
     const { name = source.name, labels = null } = options;
     if (weights) await readWeights(tf, weights, source);
-    const model = new Model(source, { name, labels, output, ...await pixelsFor(source, asked) });
+    const loaded = weights !== undefined;
+    const model = new Model(source, { name, labels, output, loaded, ...await pixelsFor(source, asked) });
     if (model.disposed) throw new TypeError(`The network ${JSON.stringify(name)} has been disposed of. Load it again.`);
     await checkWeights(tf, source, name);
     return model;

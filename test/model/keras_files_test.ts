@@ -79,6 +79,17 @@ async function compare(c: Case, source: string, weights?: string): Promise<void>
       gradients: Math.max(...gradients.map((x, i) => distance(x, c.gradients[i]))),
     };
   });
+  await model.save(join(folder, "saved.zip"));
+  const again = await loadModel(join(folder, "saved.zip"), { ...layers && { layers } });
+  const [before, after] = await Promise.all([model, again].map(async ({ network }) => {
+    const inputs = c.inputs.map((shape, i) => wave(shape, 1 + i));
+    const outputs = [network.apply(inputs.length > 1 ? inputs : inputs[0])].flat() as Tensor[];
+    const values = await Promise.all(outputs.map(async (output) => `${await output.data()}`));
+    tf.dispose([inputs, outputs]);
+    return values;
+  }));
+  expect.soft(after, `${source}, saved and loaded`).toEqual(before);
+  again.dispose();
   model.dispose();
   // Keras computes some layers of `mixed` with halves.
   const tolerance = c.name === "mixed" ? 2e-3 : 1e-4;

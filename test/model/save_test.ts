@@ -76,6 +76,18 @@ class Divide extends L.Layer {
     return { ...super.getConfig(), by: this.by };
   }
 }
+/** An option in capitals, which TensorFlow.js would write in small letters. */
+class Spelt extends Divide {
+  static override className = "Spelt";
+  mode: string;
+  constructor(config: { name?: string; by: number; mode: string }) {
+    super(config);
+    this.mode = config.mode;
+  }
+  override getConfig() {
+    return { ...super.getConfig(), mode: this.mode };
+  }
+}
 /** The same, but its `getConfig` forgets the number. */
 class Forgetful extends Divide {
   static override className = "Forgetful";
@@ -89,6 +101,7 @@ class Unknown extends Divide {
   static override className = "Unknown";
 }
 tf.serialization.registerClass(Divide as never);
+tf.serialization.registerClass(Spelt as never);
 tf.serialization.registerClass(Forgetful as never);
 
 const withLayer = (layer: layers.Layer) =>

@@ -15,6 +15,7 @@ import { partialOf, pathOf, releasePartial, replaceWhole, writeChunks } from "..
 import type { TF } from "../../runtime/core/types.ts";
 import { zipEntries, type ZipInput, zipOnDisk, zipped } from "../../zip.ts";
 import { buildNetwork, disposeNetwork, isStock } from "./build.ts";
+import type { LayerReplacements } from "./custom.ts";
 import { ModelError } from "./format.ts";
 import { innerLayers, namedWeights } from "./named_weights.ts";
 import { tfjsFormat } from "./tfjs.ts";
@@ -64,6 +65,32 @@ const optionsOf = (layer: layers.Layer) =>
     `${key}: ${JSON.stringify(value, (_, inner) => inner ?? undefined) ?? "nothing"}`
   );
 
+/** A network's description; its layers stand in the order of the network's. */
+interface Described {
+  config: { layers: (Described & { exact?: boolean })[] };
+}
+
+/** Writes the options of layers that are not TensorFlow.js's own as they are: its way loses capitals in texts. */
+function keepOptions(tf: TF, network: LayersModel, { config }: Described): void {
+  for (const [i, layer] of network.layers.entries()) {
+    const described = config.layers[i];
+    if ("layers" in layer) keepOptions(tf, layer as LayersModel, described);
+    else if (!isStock(tf, layer) && layer.getClassName() !== USER_FUNCTION) {
+      Object.assign(described, { config: JSON.parse(JSON.stringify(layer.getConfig())), exact: true });
+    }
+  }
+}
+
+/** A function that a user gave for a layer; `loadModel` is given it again. */
+const USER_FUNCTION = "UserFunction";
+
+/** The functions that stand in for layers, by the layers' names. */
+const functionsIn = (network: LayersModel): LayerReplacements =>
+  Object.fromEntries(
+    [...innerLayers(network)].filter(({ layer }) => layer.getClassName() === USER_FUNCTION)
+      .map(({ layer }) => [layer.name, (x: Tensor | Tensor[]) => layer.call(x, {}) as Tensor]),
+  );
+
 /**
  * What a network is described by, seen to it that the same network is made of it again.
  *
@@ -71,11 +98,12 @@ const optionsOf = (layer: layers.Layer) =>
  */
 function topologyOf(tf: TF, network: LayersModel): unknown {
   const topology = JSON.parse(JSON.stringify(network.toJSON(undefined, false)));
-  const again = buildNetwork(tf, readTopology(tf, topology));
+  keepOptions(tf, network, topology);
+  const again = buildNetwork(tf, readTopology(tf, topology, functionsIn(network)));
   try {
     const layers = [...innerLayers(again)];
     for (const [i, { path, layer }] of [...innerLayers(network)].entries()) {
-      if ("layers" in layer) continue;
+      if ("layers" in layer || layer.getClassName() === USER_FUNCTION) continue;
       const there = new Set(layers[i] ? optionsOf(layers[i].layer) : []);
       const lost = optionsOf(layer).find((option) => !there.has(option));
       if (lost === undefined) continue;
@@ -130,7 +158,7 @@ async function differenceOf(tf: TF, a: LayersModel, b: LayersModel): Promise<num
 async function checkComputes(tf: TF, network: LayersModel, where: string, format: typeof tfjsFormat): Promise<void> {
   const own = [...innerLayers(network)].map(({ layer }) => layer).filter((layer) => !isStock(tf, layer));
   if (own.length === 0) return;
-  const again = await format.read(tf, pathToFileURL(where));
+  const again = await format.read(tf, pathToFileURL(where), { layers: functionsIn(network) });
   try {
     if (await differenceOf(tf, network, again) < 1e-4) return;
     // One that draws numbers never computes the same twice.

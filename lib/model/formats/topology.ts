@@ -196,7 +196,10 @@ class Translation {
     const known = Object.hasOwn(this.#classes, type) && type !== "UserFunction";
     if (!known) this.unknown.set(String(isObject(config) && config.name || type), type);
     const at = `${field}.config`;
-    const inner = type === "Sequential" && Array.isArray(config)
+    // Of a layer that TensorFlow.js does not have, model.save writes the options as they are.
+    const inner = value.exact === true && isObject(config)
+      ? config
+      : type === "Sequential" && Array.isArray(config)
       ? this.#layers(config, at)
       : !isObject(config)
       ? refuse(at, config, "an object")
