@@ -110,3 +110,65 @@ describe("files of Keras", () => {
     if (c.files.includes("json")) await compare(c, await written(c, "json"), await written(c, "weights.h5"));
   });
 });
+
+describe("weights alone, and layers of others", () => {
+  const one = (name: string, keras: number) => cases.find((c) => c.name === name && c.keras === keras)!;
+
+  test("weights go into a network that is there; what does not fit is said, and changes nothing", async () => {
+    const c = one("sequential", 3);
+    const weights = await written(c, "weights.h5");
+    const source = await loadModel(await written(c, "json"), { weights });
+    const modelTopology = source.network.toJSON(null, false) as object;
+    const fresh = await loadModel(await tf.loadLayersModel(tf.io.fromMemory({ modelTopology })));
+    const filled = await loadModel(fresh, { weights });
+    expect(filled.network).toBe(fresh.network);
+    const values = ({ network }: typeof source) => network.getWeights().map((weight) => [...weight.dataSync()]);
+    expect(values(filled)).toEqual(values(source));
+    const before = values(fresh);
+    await expect(loadModel(fresh, { weights: await written(one("nested", 3), "weights.h5") })).rejects.toThrow(
+      /the file has weights of 3 layers.*the network of 4/,
+    );
+    expect(values(fresh)).toEqual(before);
+    [source, filled].forEach((model) => model.dispose());
+  });
+
+  test("a file of weights alone, and a description alone, say what is missing", async () => {
+    const c = one("sequential", 2);
+    await expect(loadModel(await written(c, "weights.h5"))).rejects.toThrow(
+      /holds weights alone.*\{ weights: "FILE\.h5" \}/,
+    );
+    await expect(loadModel(await written(c, "json"))).rejects.toThrow(/describes the layers .*without weights/);
+  });
+
+  test("a Lambda is named, and never run; a replacement for no layer is an error", async () => {
+    const before = tf.memory().numTensors;
+    const path = await written(one("lambdas", 3), "keras");
+    await expect(loadModel(path)).rejects.toThrow(
+      /cannot be read: scale \(Lambda\)\. What a Lambda does is Python.*layers: \{ "scale"/,
+    );
+    const layers = { ...custom, sclae: custom.scale };
+    await expect(loadModel(path, { layers })).rejects.toThrow(
+      /layers has "sclae", and the model has no layer.*"scale"/,
+    );
+    await expect(loadModel(path, { layers: { scale: 2 as never } })).rejects.toThrow(
+      /layers\.scale must be a function/,
+    );
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test("files that are cut or changed are refused by name", { timeout: 120_000 }, async () => {
+    const c = one("nested", 3);
+    const damaged = join(folder, "damaged.keras");
+    for (const ending of ["keras", "h5"]) {
+      const bytes = await entries.get(`${c.name}.3.${ending}`)!.read();
+      for (let i = 1; i <= long(40, 4); i++) {
+        const changed = i % 2 ? bytes.slice(0, Math.floor(bytes.length * i / 41)) : bytes.slice();
+        if (i % 2 === 0) { for (let k = 0; k < 12; k++) changed[(i * 7919 + k * 104729) % changed.length] ^= 0xff; }
+        await Deno.writeFile(damaged, changed);
+        const error = await loadModel(damaged).then((model) => model.dispose(), (error) => error);
+        // A change of a weight's own bytes no one can see in HDF5.
+        if (error || ending === "keras" || i % 2) expect(error?.name, `${ending} ${i}: ${error}`).toBe("ModelError");
+      }
+    }
+  });
+});

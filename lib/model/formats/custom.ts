@@ -7,10 +7,12 @@
 import { kindOf, nearestOf } from "../../errors.ts";
 import type { TF } from "../../runtime/core/types.ts";
 import { keepFunction, type LayerFunction } from "../../runtime/layers/operations.ts";
-import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
 
 /** A class of layers, as `class extends tf.layers.Layer` makes one; it has a static `className`. */
-export type LayerConstructor = { new (config: never): layers.Layer; className: string };
+export type LayerConstructor = { new (config: never): Layer; className: string };
+
+/** A layer of TensorFlow.js. */
+export type Layer = InstanceType<typeof import("npm:@tensorflow/tfjs@4.22.0")["layers"]["Layer"]>;
 
 /** By the name of a layer, or of a class of layers: a function of its input (or its inputs), or a class of layers. */
 export type LayerReplacements = Readonly<Record<string, LayerFunction | LayerConstructor>>;

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { layers, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
+import type { Tensor } from "../../array.ts";
 import type { TF } from "../core/types.ts";
 import type { Config, Shape } from "./replacement.ts";
 
