@@ -303,7 +303,7 @@ export class Model extends Shown {
    * What is written is a layers model of TensorFlow.js: a `model.json` and its weights, whose SHA-256 stands in the manifest.
    * It takes its place when it is whole. A model that was saved there before is replaced; anything else is left alone,
    * with an error. Layers of your own must be registered by `tf.serialization.registerClass` when it is saved and when it
-   * is loaded.
+   * is loaded. Functions that stand in for layers (`layers` of {@linkcode loadModel}) are given again then.
    *
    * @param path the folder or `.zip`; missing folders above it are made
    * @throws {TypeError} if it is no path, or the model has been disposed of
