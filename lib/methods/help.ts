@@ -131,7 +131,8 @@ export function help(subject?: unknown): Help {
   const declarations = all.get(name);
   if (!declarations) throw unknownName("function or class", name, [...all.keys()], "convlens");
   const docs = declarations.map(({ jsDoc }) => jsDoc);
-  const about = wordsOf(docs.find((doc) => doc?.doc)?.doc);
+  // Of overloads one is described at length.
+  const [about] = docs.map((doc) => wordsOf(doc?.doc)).sort((a, b) => b.length - a.length);
   const example = exampleOf(docs);
   const made = declarations.find(({ kind }) => kind === "class" || kind === "interface");
   if (!made) {
