@@ -163,8 +163,9 @@ export function readOptions<Options extends object>(
   type: new () => Options,
   options: Partial<Options>,
 ): Options {
-  throwIfInterrupted();
   const all = new type() as Record<string, unknown>;
+  // Figures have no signal: what was done is still drawn.
+  if ("signal" in all) throwIfInterrupted();
   const known = Object.keys(all);
   const kind = kindOf(options);
   if (kind !== "an object") {

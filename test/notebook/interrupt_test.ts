@@ -198,7 +198,6 @@ const WORK: Record<string, string> = {
   place: "await map.place(codes, { seed: 1 })",
   embeddingGrid: "cl.embeddingGrid(codes, map)",
   loadModel: `await cl.loadModel("cifar-convnet")`,
-  photo: `await cl.photo("dog")`,
   "predict, a folder": "await cl.predict(model, photos)",
   "evaluate, a folder": "await cl.evaluate(model, photos)",
   "train, reading": "await cl.train(model, photos, { epochs: 1 })",
