@@ -6,7 +6,7 @@
 
 import { join } from "node:path";
 import process from "node:process";
-import sharp from "npm:sharp@0.35.5";
+import sharp from "sharp";
 import type { NdArrayLike } from "../../lib/array.ts";
 import { dataset } from "../../lib/data/dataset.ts";
 import { decodedImages, seenImages } from "../../lib/data/image_cache.ts";
