@@ -60,6 +60,19 @@ const MERGING = new Set(["Add", "Average", "Concatenate", "Maximum", "Minimum", 
 /** Layers that work along an axis: cell by cell where that is the channels'. */
 const MIXES = new Set(["Concatenate", "LayerNormalization", "Softmax"]);
 
+/** Operations that work number by number. */
+const NUMBERWISE = new Set(
+  ("abs add ceil clip cos divide erf exp floor log maximum minimum multiply neg negative power reciprocal round rsqrt sign " +
+    "silu sin sqrt square subtract").split(" "),
+);
+
+/** Whether a constant is the same for all cells of a map. */
+function isForAllCells(value: unknown): boolean {
+  let list = value;
+  while (Array.isArray(list) && list.length === 1) [list] = list;
+  return !Array.isArray(list) || !Array.isArray(list[0]);
+}
+
 const CELL: Window = { kernel: 1, stride: 1, before: 0 };
 
 const pair = (value: unknown, otherwise: number): [number, number] =>
@@ -94,6 +107,9 @@ export function windowsOf(
   const axes = [config["axis"] ?? -1].flat().map(Number);
   if (MIXES.has(kind) && axes.some((axis) => axis !== -1 && axis !== 3)) return null;
   if (POINTWISE.has(kind) || MERGING.has(kind)) return [CELL, CELL];
+  if (kind === "Operation" && NUMBERWISE.has(String(config["operation"]))) {
+    return (config["args"] as unknown[]).every(isForAllCells) ? [CELL, CELL] : null;
+  }
   const both = (window: (axis: 0 | 1) => Window) => [window(0), window(1)] as const;
   if (WINDOWED.has(kind)) {
     const pooling = kind.endsWith("Pooling2D");

@@ -17,6 +17,7 @@ import { disposeNetwork } from "./formats/build.ts";
 import { ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./formats/format.ts";
 import { kerasFormat, readWeights } from "./formats/keras.ts";
 import { freezeNetworks } from "./formats/named_weights.ts";
+import { onnxFormat } from "./formats/onnx.ts";
 import { tfjsFormat } from "./formats/tfjs.ts";
 import { zipFormat } from "./formats/zip.ts";
 import { Model, type ModelOptions } from "./model.ts";
@@ -70,7 +71,7 @@ export class LoadModelOptions {
 }
 
 /** File formats that can be read: a reader of another is one file in `formats/` and one entry here. */
-const FORMATS: readonly ModelFormat[] = [kerasFormat, zipFormat, tfjsFormat];
+const FORMATS: readonly ModelFormat[] = [kerasFormat, onnxFormat, zipFormat, tfjsFormat];
 
 /** Where the catalogue's packages keep their files, and the preprocessing of their models. */
 const CATALOGUE: Record<string, { topology: string; labels: string; preprocess: PreprocessMode }> = {
@@ -90,9 +91,12 @@ const INCLUDED: Record<string, URL> = {
  * HDF5 file) or of TensorFlow.js. Its weights are read from its own folder or below, of the
  * web from the same host and with the same query; no more bytes are read than its manifest says.
  *
+ * A Keras file (`.keras`, `.h5`) is read as it is. An ONNX file (`.onnx`), as `torch.onnx.export(model.eval(), …)` writes
+ * it, is rebuilt as layers: what is `[n, c, h, w]` there is `[n, h, w, c]` here, and outputs of images likewise.
+ *
  * @param source a name of the catalogue (`"resnet50"`, `"cifar-convnet"`); a path or address of the `model.json` of a
- *   TensorFlow.js layers model, or the path of its folder; a path or address of a `.zip` of that folder; or a
- *   `tf.LayersModel`
+ *   TensorFlow.js layers model, or the path of its folder; a path or address of a `.zip` of that folder, of a Keras file or
+ *   of an ONNX file; or a `tf.LayersModel`
  * @throws {ModelError} if there is no such model, a file is missing, damaged or elsewhere, a weight is NaN or infinite,
  *   or the format is another one
  * @throws {MemoryError} if it does not fit into the backend's memory
@@ -159,7 +163,7 @@ export async function loadModel(
   const parts = (url.protocol === "file:" ? pathOf(url) : decoded(url.pathname)).split(/[/\\]/);
   const last = parts.at(-1) === "model.json"
     ? parts.at(-2) || "model"
-    : parts.at(-1)!.replace(/\.(zip|keras|h5|hdf5)$/i, "");
+    : parts.at(-1)!.replace(/\.(zip|keras|h5|hdf5|onnx)$/i, "");
   const network = await readNetwork(tf, url, { layers, weights });
   return await make(tf, network, async () => {
     const own = noted(network, url);

@@ -272,9 +272,10 @@ describe("a model.json that says it wrongly", () => {
 
 describe("what is no model.json", () => {
   test.each([
-    ["net.onnx", /it is an ONNX graph.*Build the same network in Keras or with tf\.layers/],
-    ["net.pt", /it is a file of PyTorch.*Build the same network.*\[out, in, height, width\]/],
-    ["net.safetensors", /of weights alone.*Build the same network/],
+    ["net.pt", /it is a file of PyTorch.*torch\.onnx\.export\(model\.eval\(\).*load net\.onnx/],
+    ["net.pth", /it is a file of PyTorch.*torch\.onnx\.export/],
+    ["net.ckpt", /it is a file of PyTorch.*torch\.onnx\.export/],
+    ["net.safetensors", /of weights alone.*model\.load_state_dict.*torch\.onnx\.export/],
     ["saved_model.pb", /it is a TensorFlow graph, whose layers are gone.*model\.save\("net\.keras"\)/],
     ["net.tflite", /TensorFlow Lite graph, whose layers are gone/],
     ["https://host/weights.bin?token=1", /a file of weights alone.*Name the model\.json beside it/],
@@ -282,7 +283,7 @@ describe("what is no model.json", () => {
     const error = await loadModel(source).catch((error) => error);
     expect(error).toBeInstanceOf(ModelError);
     expect(error.message).toMatch(message);
-    if (/onnx|\.pt|safetensors|bin/.test(source)) expect(error.message).not.toContain("tensorflowjs_converter");
+    if (/\.pt|ckpt|safetensors|bin/.test(source)) expect(error.message).not.toContain("tensorflowjs_converter");
   });
 
   test.each([

@@ -1,9 +1,12 @@
 """Writing a fixture, or comparing it with one that is already there."""
 
+import base64
 import json
 import math
 import sys
 from pathlib import Path
+
+import numpy as np
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -61,3 +64,28 @@ def _differences(stored, made, where: str):
             yield f"{where}: stored {stored}, now {made}"
     elif stored != made:
         yield f"{where}: stored {stored!r}, now {made!r}"
+
+
+def wave(shape, seed: int) -> np.ndarray:
+    """Repeatable values from -1 up to but not with 1, exact in single precision."""
+    count = int(np.prod(shape, dtype=int))
+    state = seed
+    values = np.empty(count, np.float32)
+    for i in range(count):
+        state = (state * 1664525 + 1013904223) % 2**32
+        values[i] = (state >> 16) / 2**15 - 1
+    return values.reshape(shape)
+
+
+def pack(values: np.ndarray) -> list:
+    """Shape, largest magnitude, and parts of it in 16 bits, as base64."""
+    values = np.asarray(values, np.float64)
+    assert np.isfinite(values).all()
+    scale = float(f"{np.abs(values).max():.9g}") if values.size else 0.0
+    parts = np.round(values / scale * 32767) if scale else np.zeros(values.shape)
+    return [list(values.shape), scale, base64.b64encode(parts.astype("<i2").tobytes()).decode()]
+
+
+def unpack(packed: list) -> np.ndarray:
+    shape, scale, text = packed
+    return np.frombuffer(base64.b64decode(text), "<i2").reshape(shape) / 32767 * scale

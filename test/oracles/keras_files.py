@@ -28,8 +28,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from fixture import FIXTURES
-from layers import pack, unpack, wave
+from fixture import FIXTURES, pack, unpack, wave
 
 TOLERANCE = 4e-5
 CASES = []

@@ -16,7 +16,6 @@ The numbers that go in are the same in `test/runtime/layers/cases.ts`, so that n
 """
 
 import argparse
-import base64
 import json
 import os
 import sys
@@ -31,7 +30,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from fixture import FIXTURES
+from fixture import FIXTURES, pack, unpack, wave
 
 # In parts of the largest value: twice what rounding to 16 bits may differ by, where the sums differ a little.
 TOLERANCE = 4e-5
@@ -44,31 +43,6 @@ VOLUME = [3, 4, 4, 2]
 VOLUME_FIRST = [2, 3, 4, 4]
 FILM = [3, 4, 3, 2]
 FILM_FIRST = [3, 2, 4, 3]
-
-
-def wave(shape, seed: int) -> np.ndarray:
-    """Repeatable values from -1 up to but not with 1, exact in single precision."""
-    count = int(np.prod(shape, dtype=int))
-    state = seed
-    values = np.empty(count, np.float32)
-    for i in range(count):
-        state = (state * 1664525 + 1013904223) % 2**32
-        values[i] = (state >> 16) / 2**15 - 1
-    return values.reshape(shape)
-
-
-def pack(values: np.ndarray) -> list:
-    """Shape, largest magnitude, and parts of it in 16 bits, as base64."""
-    values = np.asarray(values, np.float64)
-    assert np.isfinite(values).all()
-    scale = float(f"{np.abs(values).max():.9g}") if values.size else 0.0
-    parts = np.round(values / scale * 32767) if scale else np.zeros(values.shape)
-    return [list(values.shape), scale, base64.b64encode(parts.astype("<i2").tobytes()).decode()]
-
-
-def unpack(packed: list) -> np.ndarray:
-    shape, scale, text = packed
-    return np.frombuffer(base64.b64decode(text), "<i2").reshape(shape) / 32767 * scale
 
 
 CASES = []

@@ -38,20 +38,16 @@ export interface ModelFormat {
 const FROM_KERAS =
   `Where the network is at hand as a Keras model, save it with model.save("net.keras"), and load that.`;
 
-const REBUILD = "Build the same network in Keras or with tf.layers, give it these weights (a convolution's kernel of " +
-  "PyTorch is [out, in, height, width], of Keras [height, width, in, out]), and load that.";
+const EXPORT = "In PyTorch, build the network, load these weights into it (model.load_state_dict), export it with " +
+  'torch.onnx.export(model.eval(), torch.zeros(1, 3, 224, 224), "net.onnx") (a picture of its own size), and load ' +
+  "net.onnx.";
 
 /** Formats that are not read: how a file of one ends or begins, what it is, and how its model can be had all the same. */
 const OTHERS: { ends?: RegExp; begins?: RegExp; is: string; remedy: string }[] = [
   {
-    ends: /\.onnx$/i,
-    is: "an ONNX graph",
-    remedy: `An ONNX graph has no layers. ${REBUILD}`,
-  },
-  {
     ends: /\.(pt|pth|ckpt|safetensors)$/i,
     is: "a file of PyTorch or of weights alone",
-    remedy: REBUILD,
+    remedy: EXPORT,
   },
   {
     ends: /\.(pb|pbtxt)$/i,
@@ -90,5 +86,5 @@ export function otherFormat(path: string, bytes: Uint8Array = new Uint8Array()):
   const start = String.fromCharCode(...bytes.subarray(0, 64));
   const found = OTHERS.find(({ ends, begins }) => start ? begins?.test(start) : ends?.test(path));
   return found &&
-    `${found.is}; wanted a Keras file (.keras, .h5) or the model.json of a TensorFlow.js layers model. ${found.remedy}`;
+    `${found.is}; wanted a Keras file (.keras, .h5), an ONNX file (.onnx) or the model.json of a TensorFlow.js layers model. ${found.remedy}`;
 }

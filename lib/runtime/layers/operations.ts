@@ -181,6 +181,12 @@ const OPERATIONS: Record<string, Operation> = {
     const powers = tf.exp(tf.sub(x, tf.max(x, axis, true)));
     return tf.div(powers, tf.sum(powers, axis, true));
   },
+  log_softmax: (tf, given) => {
+    const x = tensorAt(tf, given, 0, "logits", "x");
+    const axis = (axesOf(given) as number | undefined) ?? -1;
+    const shifted = tf.sub(x, tf.max(x, axis, true));
+    return tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), axis, true)));
+  },
   l2_normalize: (tf, given) => {
     const x = tensorAt(tf, given, 0, "x");
     const least = (at(given, 2, "epsilon") as number | undefined) ?? 1e-12;
@@ -321,12 +327,20 @@ export function registerOperations(tf: TF): void {
       return { ...super.getConfig(), ...own } as ReturnType<layers.Layer["getConfig"]>;
     }
   }
-  /** `operation` of `args` and `named`, in which `{ input: i }` stands for an input. */
+  /** `operation` of `args` and `named`, in which `{ input: i }` stands for an input; `shape` is what it puts out. */
   class Operation extends Computed {
     static className = "Operation";
+    constructor(given: Config) {
+      // As TensorFlow.js keeps texts: `get_item` would come back as `getItem`.
+      const operation = String(given.operation).replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+      super({ ...given, operation });
+    }
+    override computeOutputShape(shape: Shape | Shape[]): Shape | Shape[] {
+      return this.given.shape as Shape | undefined ?? super.computeOutputShape(shape);
+    }
     override run(inputs: Tensor[]): Tensor {
       const { operation, args, named } = this.given as { operation: string; args: unknown[]; named: Config };
-      return OPERATIONS[operation](tf, {
+      return OPERATIONS[operationName(operation)!](tf, {
         args: args.map((value) => filled(value, inputs)),
         named: Object.fromEntries(Object.entries(named).map(([name, value]) => [name, filled(value, inputs)])),
       });

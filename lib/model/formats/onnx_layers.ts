@@ -1,0 +1,657 @@
+/**
+ * The operators of ONNX as layers.
+ *
+ * Source: "ONNX Operators", https://onnx.ai/onnx/operators/.
+ *
+ * @module
+ */
+
+import { ModelError } from "./format.ts";
+import { axisIn, broadcastShape, listAt, nested, slicesOf, transposed, unsqueezed } from "./onnx_constants.ts";
+import type { Constant, OnnxNode } from "./onnx_file.ts";
+import type { Lengths, Rebuilding, Value } from "./onnx_graph.ts";
+import {
+  convolution,
+  globalPooling,
+  padded,
+  pooling,
+  tensorOf,
+  transposedConvolution,
+  vectorOf,
+} from "./onnx_windows.ts";
+
+/** Makes the layers of a node, and gives what each of its outputs is. */
+type Make = (graph: Rebuilding, node: OnnxNode) => Value | Value[];
+
+const isValue = (given: Value | Constant | undefined): given is Value => given !== undefined && "layer" in given;
+
+/** A constant of one number; undefined if it is another one, or none. */
+const numberOf = (given: Constant | undefined) => given?.data.length === 1 ? given.data[0] : undefined;
+
+const activation = (name: string, positive = false): Make => (graph) =>
+  graph.pointwise("Activation", { activation: name }, graph.value(0), positive);
+
+const operation = (name: string, positive = false): Make => (graph) => {
+  const x = graph.value(0);
+  return graph.operation(name, [{ input: 0 }], [x], { ...x, positive });
+};
+
+const clip: Make = (graph, node) => {
+  const x = graph.value(0);
+  const low = node.has("min") ? node.float("min", 0) : numberOf(graph.constant(1)) ?? -Infinity;
+  const high = node.has("max") ? node.float("max", 0) : numberOf(graph.constant(2)) ?? Infinity;
+  const [least, most] = [low, high].map((value) => Math.abs(value) > 3.4e38 ? Math.sign(value) * Infinity : value);
+  if (least === 0 && most > 0) {
+    return graph.pointwise("ReLU", most === Infinity ? {} : { maxValue: most }, x, true);
+  }
+  if (least === -Infinity && most === Infinity) return x;
+  if (least === -Infinity) return graph.operation("minimum", [{ input: 0 }, most], [x], { ...x, positive: false });
+  if (most === Infinity) return graph.operation("maximum", [{ input: 0 }, least], [x], { ...x, positive: least >= 0 });
+  return graph.operation("clip", [{ input: 0 }, least, most], [x], { ...x, positive: least >= 0 });
+};
+
+const prelu: Make = (graph) => {
+  const [given, slope] = [graph.value(0), graph.needed(1)];
+  const number = numberOf(slope);
+  if (number !== undefined) return graph.pointwise("LeakyReLU", { alpha: number }, given);
+  const x = given.shape.length > 2 ? graph.maps(given) : graph.settled(given);
+  const rank = x.shape.length;
+  // One slope a channel is written alone, or with axes of length 1 behind it.
+  const dims = slope.dims.length === 1 ? [slope.dims[0], ...Array(rank - 2).fill(1)] : slope.dims;
+  const own = [...Array(Math.max(0, rank - dims.length)).fill(1), ...dims];
+  const laid = transposed({ ...slope, dims: own }, x.order);
+  const layer = graph.pointwise("PReLU", {
+    sharedAxes: laid.dims.flatMap((length, i) => i > 0 && length === 1 ? [i] : []),
+  }, x);
+  graph.weigh(layer, "alpha", slope.data.length, (tf) => tensorOf(tf, { data: laid.data, dims: laid.dims.slice(1) }));
+  return layer;
+};
+
+const hardSigmoid: Make = (graph, node) => {
+  const x = graph.value(0);
+  const [alpha, beta] = [node.float("alpha", 0.2), node.float("beta", 0.5)];
+  const is = (number: number) => Math.abs(alpha - number) < 1e-6 && beta === 0.5;
+  if (is(0.2)) return graph.pointwise("Activation", { activation: "hardSigmoid" }, x, true);
+  if (is(1 / 6)) return graph.pointwise("Activation", { activation: "hardSigmoidV3" }, x, true);
+  const scaled = graph.emit("Rescaling", { scale: alpha, offset: beta }, [x], { ...x, positive: false }, "_scale");
+  return graph.operation("clip", [{ input: 0 }, 0, 1], [scaled], { ...scaled, positive: true });
+};
+
+/** Softmax, or its logarithm. Before opset 13 it was over all axes from one on. */
+const softmax: Make = (graph, node) => {
+  const x = graph.settled(graph.value(0));
+  const rank = x.shape.length;
+  const first = axisIn(node.int("axis", graph.opset < 13 ? 1 : -1), rank);
+  const axes = graph.opset < 13 ? x.shape.map((_, i) => i).slice(first) : [first];
+  const places = axes.map((axis) => x.order.indexOf(axis)).filter((place) => place >= 0);
+  if (axes.includes(0)) throw new ModelError("it goes over the batch");
+  const y = places.length ? x : graph.arranged(x, [...x.order, ...axes]);
+  const own = places.length ? places : axes.map((axis) => y.order.indexOf(axis));
+  if (node.op === "LogSoftmax") {
+    return graph.operation("log_softmax", [{ input: 0 }, own], [y], { ...y, positive: false });
+  }
+  const axis = own.length > 1 ? own : own[0] === y.order.length - 1 ? -1 : own[0];
+  return graph.pointwise("Softmax", { axis }, y, true);
+};
+
+/** Of sums with a known number: what the other part is multiplied with, and what is added then. */
+function rescaling(op: string, number: number, isFirst: boolean): [scale: number, offset: number] | undefined {
+  if (op === "Mul") return [number, 0];
+  if (op === "Add" || op === "Sum") return [1, number];
+  if (op === "Sub") return isFirst ? [-1, number] : [1, -number];
+  return op === "Div" && !isFirst ? [1 / number, 0] : undefined;
+}
+
+/** By the names of ONNX: an operation, and the layer for two tensors of it. */
+const MERGES: Record<string, [operation: string, layer?: string]> = {
+  Add: ["add", "Add"],
+  Sum: ["add", "Add"],
+  Sub: ["subtract", "Subtract"],
+  Mul: ["multiply", "Multiply"],
+  Div: ["divide"],
+  Pow: ["power"],
+  Max: ["maximum", "Maximum"],
+  Min: ["minimum", "Minimum"],
+  Mean: ["mean", "Average"],
+};
+
+/** A value and a constant. */
+function withConstant(graph: Rebuilding, op: string, given: Value, constant: Constant, isFirst: boolean): Value {
+  const number = numberOf(constant);
+  const scaled = number === undefined ? undefined : rescaling(op, number, isFirst);
+  const fits = constant.dims.length <= given.shape.length;
+  if (scaled && fits) {
+    const positive = given.positive && scaled[0] >= 0 && scaled[1] >= 0;
+    return graph.pointwise("Rescaling", { scale: scaled[0], offset: scaled[1] }, given, positive);
+  }
+  const [name] = MERGES[op];
+  const placed = (value: unknown) => isFirst ? [value, { input: 0 }] : [{ input: 0 }, value];
+  if (number !== undefined && fits) {
+    return graph.operation(name, placed(number), [given], { ...given, positive: false });
+  }
+  const x = graph.settled(given);
+  const rank = x.shape.length;
+  const shape = broadcastShape<number | null>(x.shape, constant.dims);
+  if (shape.length > rank || shape[0] !== null) {
+    throw new ModelError(`a constant of [${constant.dims}] changes the batch`);
+  }
+  const dims = [...Array(rank - constant.dims.length).fill(1), ...constant.dims];
+  const order = x.shape.some((length, axis) => length === 1 && dims[axis] !== 1 && !x.order.includes(axis))
+    ? [0, ...shape.map((_, i) => i).slice(2), 1]
+    : x.order;
+  const y = graph.arranged(x, order);
+  const left = order.filter((axis) => axis !== 0);
+  const laid = transposed({ ...constant, dims }, [
+    0,
+    ...left,
+    ...dims.map((_, i) => i).filter((i) => !order.includes(i)),
+  ]);
+  const values = nested({ ...laid, dims: left.map((axis) => dims[axis]) });
+  return graph.operation(name, placed(values), [y], { shape, order });
+}
+
+const merge: Make = (graph, node) => {
+  const given = node.inputs.map((name) => graph.find(name));
+  if (given.length === 1) return graph.value(0);
+  const values = given.filter(isValue);
+  const [name, layer] = MERGES[node.op];
+  if (values.length < given.length) {
+    if (given.length !== 2 || !values.length) throw new ModelError("it joins constants with more than one tensor");
+    const isFirst = !isValue(given[0]);
+    return withConstant(graph, node.op, values[0], given[isFirst ? 0 : 1] as Constant, isFirst);
+  }
+  const { parts, made } = graph.aligned(values);
+  const positive = !["Sub", "Pow"].includes(node.op) && values.every((x) => x.positive);
+  // TensorFlow.js frees what a layer reads twice too early.
+  const isTwice = new Set(parts.map((x) => x.layer)).size < parts.length;
+  if (layer && !isTwice) return graph.emit(layer, {}, parts, { ...made, positive });
+  if (parts.length > 2) throw new ModelError("it joins one tensor with itself and others");
+  if (node.op === "Mean") return parts[0];
+  const args = isTwice ? [{ input: 0 }, { input: 0 }] : [{ input: 0 }, { input: 1 }];
+  return graph.operation(name, args, isTwice ? [parts[0]] : parts, { ...made, positive });
+};
+
+/** A dense layer; its kernel is `[in, out]`. */
+function dense(
+  graph: Rebuilding,
+  given: Value,
+  kernel: Constant,
+  isTurned: boolean,
+  factor: number,
+  bias?: Constant,
+): Value {
+  const [inputs, units] = isTurned ? kernel.dims.toReversed() : kernel.dims;
+  const x = given.flat ? given : graph.arranged(given, given.shape.map((_, axis) => axis));
+  if (kernel.dims.length !== 2 || inputs !== x.shape.at(-1) || x.shape.length < 2) {
+    throw new ModelError(`its kernel is [${kernel.dims}], for values of [${x.shape.map((n) => n ?? "n")}]`);
+  }
+  if (bias && bias.data.length !== units && bias.data.length !== 1) throw new ModelError(`its bias is [${bias.dims}]`);
+  const { flat } = x;
+  const shape = [...x.shape.slice(0, -1), units];
+  const layer = graph.emit("Dense", { units, useBias: Boolean(bias) }, [x], { shape, order: x.order });
+  graph.weigh(layer, "kernel", kernel.data.length, (tf) => {
+    const turned = isTurned ? tf.transpose(tensorOf(tf, kernel)) : tensorOf(tf, kernel);
+    const scaled = factor === 1 ? turned : tf.mul(turned, factor);
+    if (!flat) return scaled;
+    const sorted = flat.order.toSorted((a, b) => a - b);
+    const maps = tf.reshape(scaled, [...sorted.map((axis) => flat.sides[flat.order.indexOf(axis)]), units]);
+    const laid = tf.transpose(maps, [...flat.order.map((axis) => sorted.indexOf(axis)), sorted.length]);
+    return tf.reshape(laid, [inputs, units]);
+  });
+  if (bias) {
+    graph.weigh(layer, "bias", units, (tf) => tf.broadcastTo(vectorOf(tf, bias.data), [units]));
+  }
+  return layer;
+}
+
+const gemm: Make = (graph, node) => {
+  const x = graph.value(0);
+  if (node.int("transA", 0) !== 0 || x.shape.length !== 2) {
+    throw new ModelError("its first input is turned, or no rows");
+  }
+  const given = graph.constant(2);
+  const beta = node.float("beta", 1);
+  const bias = given && { ...given, dims: [given.data.length], data: given.data.map((value) => value * beta) };
+  return dense(graph, x, graph.needed(1), node.int("transB", 0) === 1, node.float("alpha", 1), bias);
+};
+
+const matMul: Make = (graph, node) => {
+  const x = graph.value(0);
+  const other = graph.find(node.inputs[1]);
+  if (other && !isValue(other)) {
+    const units = other.dims.at(-1);
+    const bias = graph.readBehind(
+      node.outputs[0],
+      "Add",
+      ({ dims, data }) => data.length === units && dims.at(-1) === units,
+    );
+    return dense(graph, x, other, false, 1, bias?.constant);
+  }
+  const parts = [graph.plain(x), graph.plain(graph.value(1))];
+  const [a, b] = parts.map((part) => part.shape);
+  if (a.length !== b.length || a.length < 3) throw new ModelError(`it multiplies [${a}] with [${b}]`);
+  const shape = [...broadcastShape(a.slice(0, -2), b.slice(0, -2)), a.at(-2)!, b.at(-1)!];
+  const isTwice = parts[0].layer === parts[1].layer;
+  const args = [{ input: 0 }, { input: isTwice ? 0 : 1 }];
+  return graph.operation("matmul", args, isTwice ? [parts[0]] : parts, { shape, order: shape.map((_, i) => i) });
+};
+
+/** The channels of a value behind all other axes. */
+const channels = (graph: Rebuilding, x: Value) => x.order.at(-1) === 1 && !x.flat ? x : graph.maps(x);
+
+const batchNormalization: Make = (graph, node) => {
+  if (node.int("training_mode", 0) !== 0) {
+    throw new ModelError("it is exported as in training; call model.eval() before the export");
+  }
+  if (node.int("spatial", 1) === 0) throw new ModelError("it has spatial = 0: moments for each cell");
+  const x = channels(graph, graph.value(0));
+  const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((place) => Float32Array.from(graph.needed(place).data));
+  // Caffe's Scale layers are part of its normalisation.
+  const fits = ({ dims, data }: Constant) =>
+    data.length === gamma.length && (dims.at(x.shape.length > 2 ? 1 - x.shape.length : -1) === gamma.length);
+  const scale = graph.readBehind(node.outputs[0], "Mul", fits);
+  const offset = graph.readBehind(scale?.name ?? node.outputs[0], "Add", fits);
+  const layer = graph.pointwise("BatchNormalization", { axis: -1, epsilon: node.float("epsilon", 1e-5) }, x);
+  const scaled = (values: Float32Array) => values.map((value, i) => value * (scale?.constant.data[i] ?? 1));
+  const parts = {
+    gamma: scaled(gamma),
+    beta: scaled(beta).map((value, i) => value + (offset?.constant.data[i] ?? 0)),
+    moving_mean: mean,
+    moving_variance: variance,
+  };
+  for (const [name, values] of Object.entries(parts)) {
+    graph.weigh(layer, name, values.length, (tf) => vectorOf(tf, values));
+  }
+  return layer;
+};
+
+const groupNormalization: Make = (graph, node) => {
+  const x = channels(graph, graph.value(0));
+  const count = x.shape[1]!;
+  const groups = node.op === "InstanceNormalization" ? count : node.int("num_groups", 1);
+  const layer = graph.pointwise("GroupNormalization", { groups, axis: -1, epsilon: node.float("epsilon", 1e-5) }, x);
+  ["gamma", "beta"].forEach((name, i) => {
+    const { data } = graph.needed(1 + i);
+    // Until opset 20 there was one factor a group.
+    const all = Float32Array.from({ length: count }, (_, channel) => data[Math.floor(channel * data.length / count)]);
+    graph.weigh(layer, name, count, (tf) => tf.tensor1d(all));
+  });
+  return layer;
+};
+
+const layerNormalization: Make = (graph, node) => {
+  const x = graph.settled(graph.value(0));
+  const rank = x.shape.length;
+  if (axisIn(node.int("axis", -1), rank) !== rank - 1) throw new ModelError("it goes over more axes than the last");
+  const y = x.order.at(-1) === rank - 1 ? x : graph.plain(x);
+  const bias = graph.constant(2);
+  const config = { axis: -1, epsilon: node.float("epsilon", 1e-5), center: Boolean(bias) };
+  const layer = graph.pointwise("LayerNormalization", config, y);
+  for (const [name, given] of [["gamma", graph.needed(1)], ["beta", bias]] as const) {
+    if (given) graph.weigh(layer, name, given.data.length, (tf) => vectorOf(tf, given.data));
+  }
+  return layer;
+};
+
+const lrn: Make = (graph, node) => {
+  const x = graph.maps(graph.value(0));
+  const size = node.int("size", 1);
+  if (size % 2 !== 1 || x.shape.length !== 4) throw new ModelError(`its size is ${size}; wanted an odd one, over maps`);
+  return graph.pointwise(
+    "LocalResponseNormalization",
+    {
+      depthRadius: (size - 1) / 2,
+      bias: node.float("bias", 1),
+      alpha: node.float("alpha", 1e-4) / size,
+      beta: node.float("beta", 0.75),
+    },
+    x,
+    x.positive,
+  );
+};
+
+const concat: Make = (graph, node) => {
+  const values = node.inputs.map((_, i) => graph.settled(graph.value(i)));
+  if (values.length === 1) return values[0];
+  const [{ shape }] = values;
+  const axis = axisIn(node.int("axis", 1), shape.length);
+  if (axis === 0 || values.some((x) => x.shape.some((n, i) => i !== axis && n !== shape[i]))) {
+    throw new ModelError(
+      `it joins [${values.map((x) => x.shape.map((n) => n ?? "n")).join("] and [")}] along axis ${axis}`,
+    );
+  }
+  const needs = shape.flatMap((length, i) => i !== axis && length === 1 ? [] : [i]);
+  const whole = values.find((x) => needs.every((i) => x.order.includes(i)));
+  const order = whole?.order ?? [0, ...shape.map((_, i) => i).slice(2), 1];
+  const parts = values.map((x) => graph.arranged(x, order));
+  const total = values.reduce<number | null>(
+    (sum, x) => sum === null || x.shape[axis] === null ? null : sum + x.shape[axis],
+    0,
+  );
+  const made = { shape: shape.with(axis, total), order, positive: values.every((x) => x.positive) };
+  const place = order.indexOf(axis);
+  if (new Set(parts.map((x) => x.layer)).size < parts.length) {
+    const own = parts.filter((x, i) => parts.findIndex((y) => y.layer === x.layer) === i);
+    const args = [parts.map((x) => ({ input: own.findIndex((y) => y.layer === x.layer) })), place];
+    return graph.operation("concat", args, own, made);
+  }
+  return graph.emit("Concatenate", { axis: place === order.length - 1 ? -1 : place }, parts, made);
+};
+
+const flatten: Make = (graph, node) => {
+  const x = graph.value(0);
+  const axis = node.int("axis", 1);
+  if (axis !== 1 && axis !== 1 - x.shape.length) throw new ModelError(`it flattens from axis ${axis} on`);
+  return x.shape.length === 2 ? x : graph.reshaped(x, [Infinity, -1]);
+};
+
+const reshape: Make = (graph, node) => {
+  const shape = listAt(node, "shape", node.inputs[1] ? graph.needed(1) : undefined);
+  if (!shape) throw new ModelError("its shape is not known");
+  return graph.reshaped(graph.value(0), shape, node.int("allowzero", 0) === 1);
+};
+
+const transpose: Make = (graph, node) => {
+  const x = graph.settled(graph.value(0));
+  const perm = node.ints("perm") ?? x.shape.map((_, i) => x.shape.length - 1 - i);
+  if (perm.toSorted((a, b) => a - b).some((axis, i) => axis !== i) || perm.length !== x.shape.length || perm[0] !== 0) {
+    throw new ModelError(`it turns ${x.shape.length} axes to [${perm}]; convlens leaves the batch first`);
+  }
+  const shape = perm.map((axis) => x.shape[axis]);
+  return { ...x, shape, order: x.order.map((axis) => perm.indexOf(axis)) };
+};
+
+const squeeze: Make = (graph, node) => {
+  const x = graph.settled(graph.value(0));
+  const given = listAt(node, "axes", node.inputs[1] ? graph.needed(1) : undefined);
+  const axes = given?.map((axis) => axisIn(axis, x.shape.length));
+  return graph.without(x, axes ?? x.shape.flatMap((length, axis) => length === 1 ? [axis] : []));
+};
+
+const unsqueeze: Make = (graph, node) => {
+  const x = graph.settled(graph.value(0));
+  const axes = listAt(node, "axes", node.inputs[1] ? graph.needed(1) : undefined) ?? [];
+  const from = unsqueezed<number | null>(x.shape.map((_, i) => i), axes, null);
+  if (from[0] !== 0) throw new ModelError("it puts an axis before the batch");
+  const shape = unsqueezed(x.shape, axes, 1);
+  return { ...x, shape, order: x.order.map((axis) => from.indexOf(axis)) };
+};
+
+/** Cuts out of some axes. */
+function cut(graph: Rebuilding, given: Value, slices: ReturnType<typeof slicesOf>, suffix = ""): Value {
+  const x = graph.arranged(
+    given,
+    given.order.length === given.shape.length ? given.order : given.shape.map((_, i) => i),
+  );
+  const shape = [...x.shape];
+  const parts = x.order.map((): unknown => ({ start: null, stop: null, step: null }));
+  const spans: { axis: number; before: number; behind: number }[] = [];
+  for (const { axis, start, end, step } of slices) {
+    const [length] = graph.known([shape[axis]], "what it cuts out");
+    if (axis === 0 || !step) throw new ModelError("it cuts the batch");
+    const bound = (value: number) => Math.min(Math.max(value < 0 ? value + length : value, step < 0 ? -1 : 0), length);
+    const from = Math.min(bound(start), step < 0 ? length - 1 : length);
+    const to = bound(end);
+    shape[axis] = Math.max(0, Math.ceil((to - from) / step));
+    if (shape[axis] === 0) throw new ModelError("it leaves nothing");
+    parts[x.order.indexOf(axis)] = { start: from, stop: to < 0 ? null : to, step };
+    if (step === 1) spans.push({ axis, before: from, behind: length - to });
+  }
+  const made = { shape, order: x.order, positive: x.positive };
+  const isCropped = x.shape.length === 4 && x.order.join() === "0,2,3,1" && spans.length === slices.length &&
+    spans.every(({ axis }) => axis > 1);
+  if (!isCropped) return graph.operation("get_item", [{ input: 0 }, parts], [x], made, suffix);
+  const cropping = [2, 3].map((axis) => {
+    const span = spans.find((span) => span.axis === axis);
+    return [span?.before ?? 0, span?.behind ?? 0];
+  });
+  return graph.emit("Cropping2D", { cropping }, [x], made, suffix);
+}
+
+const slice: Make = (graph, node) => {
+  const x = graph.value(0);
+  const inputs = node.inputs.map((name, i) => i && name ? graph.needed(i) : undefined);
+  return cut(graph, graph.settled(x), slicesOf(node, inputs, x.shape.length));
+};
+
+const split: Make = (graph, node) => {
+  const x = graph.settled(graph.value(0));
+  const axis = axisIn(node.int("axis", 0), x.shape.length);
+  const [length] = graph.known([x.shape[axis]], "what it cuts out");
+  const count = node.outputs.length;
+  const given = listAt(node, "split", node.inputs[1] ? graph.needed(1) : undefined);
+  const parts = given ??
+    Array.from(
+      { length: count },
+      (_, i) => Math.min(Math.ceil(length / count), length - i * Math.ceil(length / count)),
+    );
+  let start = 0;
+  return parts.map((part, i) => cut(graph, x, [{ axis, start, end: start += part, step: 1 }], `_${i}`));
+};
+
+const gather: Make = (graph, node) => {
+  const x = graph.settled(graph.value(0));
+  const indices = graph.needed(1);
+  const axis = axisIn(node.int("axis", 0), x.shape.length);
+  const [length] = graph.known([x.shape[axis]], "what it takes");
+  const cells = Array.from(indices.data, (cell) => axisIn(cell, length));
+  const step = cells.length > 1 ? cells[1] - cells[0] : 1;
+  if (axis === 0 || indices.dims.length > 1 || cells.some((cell, i) => cell !== cells[0] + i * step)) {
+    throw new ModelError("it takes cells that are no regular row of them");
+  }
+  const last = cells.at(-1)! + Math.sign(step);
+  const taken = cut(graph, x, [{ axis, start: cells[0], end: last < 0 ? -length - 1 : last, step }]);
+  return indices.dims.length ? taken : graph.without(taken, [axis]);
+};
+
+const reduce = (name: string): Make => (graph, node) => {
+  const given = graph.settled(graph.value(0));
+  const rank = given.shape.length;
+  const asked = listAt(node, "axes", node.inputs[1] ? graph.needed(1) : undefined);
+  if (!asked?.length && node.int("noop_with_empty_axes", 0) === 1) return given;
+  const axes = (asked?.length ? asked : given.shape.map((_, i) => i)).map((axis) => axisIn(axis, rank));
+  if (axes.includes(0)) throw new ModelError("it goes over the batch");
+  const keeps = node.int("keepdims", 1) === 1;
+  const shape = given.shape.map((length, axis) => axes.includes(axis) ? 1 : length);
+  const isGlobal = rank > 2 && axes.length === rank - 2 && !axes.includes(1) && given.order.at(-1) === 1;
+  let y: Value;
+  if (isGlobal && (name === "mean" || name === "max")) {
+    y = globalPooling(graph, given, name === "mean" ? "Average" : "Max");
+  } else {
+    const places = axes.map((axis) => given.order.indexOf(axis)).filter((place) => place >= 0);
+    const order = given.order.filter((axis) => !axes.includes(axis));
+    y = graph.operation(name, [{ input: 0 }, places], [given], { shape, order });
+  }
+  return keeps ? y : graph.without(y, axes);
+};
+
+const pad: Make = (graph, node) => {
+  const x = graph.value(0);
+  const rank = x.shape.length;
+  const pads = node.ints("pads") ?? [...graph.needed(1).data];
+  const axes = graph.constant(3)
+    ? [...graph.needed(3).data].map((axis) => axisIn(axis, rank))
+    : x.shape.map((_, i) => i);
+  const mode = node.text("mode", "constant");
+  if (mode !== "constant") {
+    throw new ModelError(`its mode is ${JSON.stringify(mode)}; convlens pads with constants only`);
+  }
+  const number = graph.opset < 11 ? node.float("value", 0) : numberOf(graph.constant(2)) ?? 0;
+  const [before, behind] = [Array(rank).fill(0), Array(rank).fill(0)];
+  axes.forEach((axis, i) => [before[axis], behind[axis]] = [pads[i], pads[i + axes.length]]);
+  if ([...before, ...behind].every((n) => n === 0)) return x;
+  if ([...before, ...behind].some((n) => !(n >= 0)) || before[0] || behind[0]) {
+    throw new ModelError(`its pads are [${pads}]`);
+  }
+  if (rank > 2 && before[1] === 0 && behind[1] === 0) {
+    return padded(graph, graph.maps(x), before.slice(2), behind.slice(2), number);
+  }
+  const y = graph.arranged(x, x.order.length === rank ? x.order : x.shape.map((_, i) => i));
+  const shape = y.shape.map((n, i) => n === null ? null : n + before[i] + behind[i]);
+  const pairs = y.order.map((axis) => [before[axis], behind[axis]]);
+  return graph.operation("pad", [{ input: 0 }, pairs, null, number], [y], { shape, order: y.order });
+};
+
+const resize: Make = (graph, node) => {
+  const x = graph.maps(graph.value(0));
+  if (x.shape.length !== 4) throw new ModelError("convlens reads it in two dimensions only");
+  const isOld = node.op === "Upsample" || graph.opset < 11;
+  const given = node.floats("scales") ?? (numbersAt(graph, isOld ? 1 : 2));
+  const sizes = isOld ? undefined : numbersAt(graph, 3);
+  const sides = x.shape.slice(2);
+  const factors = sizes ? graph.known(sides, "its scale").map((n, i) => sizes.at(i - 2)! / n) : given?.slice(-2) ?? [];
+  if (factors.length !== 2 || !factors.every((factor) => factor > 0)) throw new ModelError("its scales are not known");
+  const mode = node.text("mode", "nearest");
+  const place = node.text("coordinate_transformation_mode", isOld ? "asymmetric" : "half_pixel");
+  const isWhole = factors.every((factor) => Number.isInteger(factor));
+  const out = sides.map((n, i) => n === null ? null : Math.floor(n * factors[i] + 1e-6));
+  const made = { shape: [null, x.shape[1], ...out], order: x.order, positive: x.positive };
+  if (isWhole && factors.every((factor) => factor === 1)) return x;
+  if (mode === "nearest" && isWhole && ["asymmetric", "half_pixel", "pytorch_half_pixel"].includes(place)) {
+    const rounds = node.text("nearest_mode", isOld ? "floor" : "round_prefer_floor");
+    if (place !== "asymmetric" || rounds === "floor") return graph.emit("UpSampling2D", { size: factors }, [x], made);
+  }
+  if (
+    mode === "linear" && (place === "half_pixel" || place === "pytorch_half_pixel") && node.int("antialias", 0) === 0
+  ) {
+    if (isWhole) return graph.emit("UpSampling2D", { size: factors, interpolation: "bilinear" }, [x], made);
+    const [height, width] = graph.known(out, "its size");
+    if (out.every((n, i) => Math.abs(n! / sides[i]! - factors[i]) < 1e-6)) {
+      return graph.emit("Resizing", { height, width, interpolation: "bilinear" }, [x], made);
+    }
+  }
+  throw new ModelError(
+    `it enlarges ${factors.join(" and ")} times, ${mode}, ${place}, which no layer does. ` +
+      'Export with scale_factor=2 (or another whole number) and mode="nearest", or mode="bilinear" with align_corners=False',
+  );
+};
+
+/** The numbers of an input that may be missing or empty. */
+function numbersAt(graph: Rebuilding, place: number): number[] | undefined {
+  const found = graph.constant(place);
+  return found?.data.length ? [...found.data] : undefined;
+}
+
+/** Channels into cells, or cells into channels. */
+const shuffle: Make = (graph, node) => {
+  const x = graph.value(0);
+  const block = node.int("blocksize", 1);
+  const [c, h, w] = graph.known(x.shape.slice(1), "its shape");
+  const turn = (y: Value, perm: number[]) => ({
+    ...y,
+    shape: perm.map((axis) => y.shape[axis]),
+    order: y.order.map((axis) => perm.indexOf(axis)),
+  });
+  if (node.op === "SpaceToDepth") {
+    const parts = graph.reshaped(x, [Infinity, c, h / block, block, w / block, block]);
+    return graph.reshaped(turn(parts, [0, 3, 5, 1, 2, 4]), [Infinity, c * block ** 2, h / block, w / block]);
+  }
+  const isFirst = node.text("mode", "DCR") === "DCR";
+  const inner = c / block ** 2;
+  const parts = graph.reshaped(x, [Infinity, ...isFirst ? [block, block, inner] : [inner, block, block], h, w]);
+  const turned = turn(parts, isFirst ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3]);
+  return graph.reshaped(turned, [Infinity, inner, h * block, w * block]);
+};
+
+const expand: Make = (graph) => {
+  const x = graph.value(0);
+  const shape = broadcastShape<number | null>(
+    x.shape,
+    [...graph.needed(1).data].map((n) => Number.isFinite(n) ? n : null),
+  );
+  if (shape.some((length, axis) => axis > 0 && length !== x.shape[axis])) throw new ModelError("it repeats cells");
+  return x;
+};
+
+const same: Make = (graph) => graph.value(0);
+
+const dropout: Make = (graph, node) => {
+  const rate = graph.opset < 12 ? node.float("ratio", 0.5) : numberOf(graph.constant(1)) ?? 0.5;
+  const x = graph.value(0);
+  return graph.pointwise("Dropout", { rate: Math.min(Math.max(rate, 0), 0.99) }, x, x.positive);
+};
+
+/** By the operators' names. */
+export const LAYERS: Record<string, Make> = {
+  Abs: operation("abs", true),
+  Add: merge,
+  AveragePool: pooling,
+  BatchNormalization: batchNormalization,
+  Cast: same,
+  Ceil: operation("ceil"),
+  Clip: clip,
+  Concat: concat,
+  Conv: convolution,
+  ConvTranspose: transposedConvolution,
+  Cos: operation("cos"),
+  DepthToSpace: shuffle,
+  Div: merge,
+  Dropout: dropout,
+  Elu: (graph, node) => graph.pointwise("ELU", { alpha: node.float("alpha", 1) }, graph.value(0)),
+  Erf: operation("erf"),
+  Exp: operation("exp", true),
+  Expand: expand,
+  Flatten: flatten,
+  Floor: operation("floor"),
+  Gather: gather,
+  Gelu: (graph, node) => activation(node.text("approximate", "none") === "tanh" ? "gelu_new" : "gelu")(graph, node),
+  Gemm: gemm,
+  GlobalAveragePool: (graph) => globalPooling(graph, graph.value(0), "Average"),
+  GlobalMaxPool: (graph) => globalPooling(graph, graph.value(0), "Max"),
+  GroupNormalization: groupNormalization,
+  HardSigmoid: hardSigmoid,
+  HardSwish: activation("hardSwish"),
+  Identity: same,
+  InstanceNormalization: groupNormalization,
+  LRN: lrn,
+  LayerNormalization: layerNormalization,
+  LeakyRelu: (graph, node) => graph.pointwise("LeakyReLU", { alpha: node.float("alpha", 0.01) }, graph.value(0)),
+  Log: operation("log"),
+  LogSoftmax: softmax,
+  MatMul: matMul,
+  Max: merge,
+  MaxPool: pooling,
+  Mean: merge,
+  Min: merge,
+  Mish: activation("mish"),
+  Mul: merge,
+  Neg: operation("neg"),
+  PRelu: prelu,
+  Pad: pad,
+  Pow: merge,
+  Reciprocal: operation("reciprocal"),
+  ReduceMax: reduce("max"),
+  ReduceMean: reduce("mean"),
+  ReduceMin: reduce("min"),
+  ReduceProd: reduce("prod"),
+  ReduceSum: reduce("sum"),
+  Relu: (graph) => graph.pointwise("ReLU", {}, graph.value(0), true),
+  Reshape: reshape,
+  Resize: resize,
+  Round: operation("round"),
+  Selu: activation("selu"),
+  Sigmoid: activation("sigmoid", true),
+  Sign: operation("sign"),
+  Sin: operation("sin"),
+  Slice: slice,
+  Softmax: softmax,
+  Softplus: activation("softplus", true),
+  Softsign: activation("softsign"),
+  SpaceToDepth: shuffle,
+  Split: split,
+  Sqrt: operation("sqrt", true),
+  Squeeze: squeeze,
+  Sub: merge,
+  Sum: merge,
+  Tanh: activation("tanh"),
+  Transpose: transpose,
+  Unsqueeze: unsqueeze,
+  Upsample: resize,
+};
+
+/** A shape that a graph asks a value for, as a constant; the batch's length stands as `BATCH`. */
+export function shapeAsked(node: OnnxNode, shape: Lengths, batch: number): Constant {
+  const all = shape.map((length, axis) => axis === 0 ? batch : length ?? NaN);
+  const cut = all.slice(node.int("start", 0), node.has("end") ? node.int("end", all.length) : undefined);
+  return { dims: [cut.length], data: Float64Array.from(cut), whole: true };
+}

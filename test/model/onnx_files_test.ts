@@ -1,0 +1,203 @@
+/**
+ * ONNX files as PyTorch exports them, against what PyTorch computes of them: `test/oracles/onnx_files.py`.
+ */
+
+import { join } from "node:path";
+import type { Scalar, Tensor } from "@tensorflow/tfjs";
+import { afterAll, describe, expect, test } from "vitest";
+import { sizeOf } from "../../lib/array.ts";
+import { loadModel } from "../../lib/model/load.ts";
+import { ensureBackend } from "../../lib/runtime/backend.ts";
+import { zipEntries, zipInMemory } from "../../lib/zip.ts";
+import { long } from "../long.ts";
+import { uniforms } from "../nets.ts";
+
+const tf = await ensureBackend();
+
+/** Shape, largest magnitude and its parts in 16 bits. */
+type Packed = [number[], number, string];
+
+interface Case {
+  name: string;
+  file: string;
+  inputs: number[][];
+  outputs: Packed[];
+  gradients: Packed[];
+}
+
+const archive = new URL("../oracles/fixtures/onnx_files.zip", import.meta.url);
+const entries = new Map(
+  (await zipEntries(zipInMemory(Deno.readFileSync(archive)))).map((entry) => [entry.name, entry]),
+);
+const { cases }: { cases: Case[] } = JSON.parse(new TextDecoder().decode(await entries.get("cases.json")!.read()));
+
+const folder = Deno.makeTempDirSync({ prefix: "convlens-onnx-" });
+afterAll(() => Deno.remove(folder, { recursive: true }));
+
+/** The values of `wave` in `test/oracles/fixture.py`. */
+function wave(shape: number[], seed: number): Tensor {
+  let state = seed;
+  const values = Float32Array.from({ length: sizeOf(shape) }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 16) / 2 ** 15 - 1;
+  });
+  return tf.tensor(values, shape);
+}
+
+/** How far an array is from what PyTorch has, in parts of the largest value. */
+function distance(found: Tensor, [shape, scale, text]: Packed): number {
+  expect(found.shape).toEqual(shape);
+  const parts = new Int16Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+  const values = found.dataSync();
+  return parts.reduce((most, part, i) => Math.max(most, Math.abs(part / 32767 * scale - values[i])), 0) /
+    Math.max(scale, 0.01);
+}
+
+/** Writes the file of a case, and gives its path. */
+async function written({ file }: Case): Promise<string> {
+  await Deno.writeFile(join(folder, file), await entries.get(file)!.read());
+  return join(folder, file);
+}
+
+const caseOf = (name: string) => cases.find((c) => c.name === name)!;
+
+const shown = long(cases, cases.filter(({ name }) => ["residual", "alexnet", "shuffled"].includes(name)));
+
+describe("files of ONNX", () => {
+  test.each(shown.map((c) => [c.name, c] as const))("%s", { timeout: 120_000 }, async (_, c) => {
+    const model = await loadModel(await written(c));
+    const worst = tf.tidy(() => {
+      const inputs = c.inputs.map((shape, i) => wave(shape, 1 + i));
+      const run = (x: Tensor[]) => [model.network.apply(x.length > 1 ? x : x[0])].flat() as Tensor[];
+      const outputs = run(inputs);
+      expect(outputs.length).toBe(c.outputs.length);
+      const loss = (...x: Tensor[]) =>
+        tf.addN(run(x).map((y, i) => tf.sum(tf.mul(y, wave(y.shape, 51 + i))))) as Scalar;
+      const gradients = tf.grads(loss)(inputs);
+      return {
+        outputs: Math.max(...outputs.map((y, i) => distance(y, c.outputs[i]))),
+        gradients: Math.max(...gradients.map((x, i) => distance(x, c.gradients[i]))),
+      };
+    });
+    model.dispose();
+    expect.soft(worst.outputs, "outputs").toBeLessThan(1e-4);
+    expect.soft(worst.gradients, "gradients").toBeLessThan(1e-4);
+  });
+});
+/** The content of a file with one operator's name put in the place of another, of the same length. */
+function renamed(bytes: Uint8Array, from: string, to: string): Uint8Array<ArrayBuffer> {
+  const latin = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("").replaceAll(from, to);
+  return Uint8Array.from(latin, (letter) => letter.charCodeAt(0));
+}
+
+const contentOf = (name: string) => entries.get(name)!.read();
+
+/** What a file computes of the waves of the first case, and its numbers. */
+async function computed(path: string): Promise<number> {
+  const model = await loadModel(path);
+  const c = caseOf("sequential");
+  const worst = tf.tidy(() => distance(model.network.predict(wave(c.inputs[0], 1)) as Tensor, c.outputs[0]));
+  model.dispose();
+  return worst;
+}
+
+describe("what else an ONNX file has", () => {
+  test("weights in another file, as lists of numbers, in half precision", async () => {
+    await Deno.writeFile(join(folder, "weights.bin"), await contentOf("weights.bin"));
+    for (const [kind, most] of [["outside", 1e-4], ["fields", 1e-4], ["half", 3e-3]] as const) {
+      const path = join(folder, `sequential.${kind}.onnx`);
+      await Deno.writeFile(path, await contentOf(`sequential.${kind}.onnx`));
+      expect.soft(await computed(path), kind).toBeLessThan(most);
+    }
+  });
+
+  test("weights outside of the model's folder are refused, as are missing and short ones", async () => {
+    const bytes = await contentOf("sequential.outside.onnx");
+    await Deno.mkdir(join(folder, "inner"), { recursive: true });
+    const path = join(folder, "inner", "net.onnx");
+    for (const [name, message] of [["../eights.x", /leads to a folder above/], ["/etc/passwd", /begins at the root/]]) {
+      await Deno.writeFile(path, renamed(bytes, "weights.bin", (name as string).padEnd(11, "x")));
+      await expect(loadModel(path)).rejects.toThrow(message);
+    }
+    await Deno.writeFile(path, bytes);
+    await expect(loadModel(path)).rejects.toThrow(/"weights\.bin" cannot be read: there is no such file/);
+    await Deno.writeFile(join(folder, "inner", "weights.bin"), new Uint8Array(16));
+    await expect(loadModel(path)).rejects.toThrow(/in weights\.bin, which has 16/);
+  });
+
+  test("operators that are not known are listed all at once, with the opset", async () => {
+    const bytes = renamed(renamed(await contentOf("mobile.onnx"), "HardSwish", "Harmonize"), "Conv", "Warp");
+    const path = join(folder, "unknown.onnx");
+    await Deno.writeFile(path, bytes);
+    await expect(loadModel(path)).rejects.toThrow(/no layers for the operators "Harmonize", "Warp" \(opset 17\)/);
+  });
+
+  test("layers are called as PyTorch's modules are, and their receptive fields are exact", async () => {
+    const model = await loadModel(await written(caseOf("residual")));
+    const names = model.layers.map(({ name }) => name);
+    for (const name of ["stem", "pool", "a", "b", "down", "fc"]) expect(names).toContain(name);
+    expect(model.network.getLayer("stem").getClassName()).toBe("Conv2D");
+    expect(model.name).toBe("residual");
+    model.dispose();
+  });
+});
+
+test("what was read is saved and comes back", async () => {
+  for (const name of long(["alexnet", "shuffled", "mobile", "norms"], ["shuffled"])) {
+    const model = await loadModel(await written(caseOf(name)));
+    const path = join(folder, `${name}.zip`);
+    await model.save(path);
+    const again = await loadModel(path);
+    const x = wave(caseOf(name).inputs[0], 1);
+    const [a, b] = [model, again].map(({ network }) => (network.predict(x) as Tensor).dataSync());
+    expect(b).toEqual(a);
+    model.dispose();
+    again.dispose();
+  }
+});
+
+/** Changes bytes: one bit, one byte, a part taken away, repeated or set to 0, or the end cut off. */
+function changed(bytes: Uint8Array<ArrayBuffer>, random: () => number): Uint8Array<ArrayBuffer> {
+  // Half of the changes are where names, shapes and options are: in the first part of the file.
+  const at = Math.floor(random() * (random() < 0.5 ? Math.min(2500, bytes.length) : bytes.length));
+  const length = 1 + Math.floor(random() * 16);
+  const join = (...parts: Uint8Array[]) => new Uint8Array(parts.flatMap((part) => [...part]));
+  const kinds = [
+    () => bytes.with(at, bytes[at] ^ (1 << Math.floor(random() * 8))),
+    () => bytes.with(at, Math.floor(random() * 256)),
+    () => join(bytes.subarray(0, at), bytes.subarray(at + length)),
+    () => join(bytes.subarray(0, at + length), bytes.subarray(at)),
+    () => bytes.slice().fill(0, at, at + length),
+    () => bytes.slice().fill(255, at, at + length),
+    () => bytes.slice(0, at),
+  ];
+  return kinds[Math.floor(random() * kinds.length)]();
+}
+
+test("damaged files: a named error, or a network that computes", { timeout: 120_000 }, async () => {
+  const random = uniforms(15);
+  const names = ["alexnet", "shuffled", "mobile", "segmentation"];
+  const whole = await Promise.all(names.map((name) => contentOf(`${name}.onnx`)));
+  const path = join(folder, "damaged.onnx");
+  const before = tf.memory().numTensors;
+  const wrong: string[] = [];
+  for (let n = 0; n < long(400, 12); n++) {
+    await Deno.writeFile(path, changed(whole[n % whole.length] as Uint8Array<ArrayBuffer>, random));
+    const started = performance.now();
+    try {
+      (await loadModel(path)).dispose();
+    } catch (error) {
+      const { name, message } = error as Error;
+      const isNamed = ["ModelError", "MemoryError"].includes(name) && message.includes("damaged");
+      if (!isNamed || /Cannot (read|create|set)|is not a function|reading '/.test(message)) {
+        wrong.push(`${n} ${name}: ${message}`);
+      }
+    }
+    if (performance.now() - started > 5000) wrong.push(`${n} took ${performance.now() - started} ms`);
+    if (tf.memory().numTensors !== before) {
+      wrong.push(`${n} left tensors`);
+      break;
+    }
+  }
+  expect(wrong).toEqual([]);
+});
