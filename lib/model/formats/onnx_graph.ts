@@ -236,7 +236,7 @@ export class Rebuilding {
 
   #reshape(x: Value, made: Omit<Value, "layer">, suffix = "_shape"): Value {
     const sides = made.order.slice(1).map((axis) => made.shape[axis]);
-    if (sides.length === 1) return this.emit("Flatten", {}, [x], made, suffix);
+    if (sides.length === 1 && x.order.length > 2) return this.emit("Flatten", {}, [x], made, suffix);
     if (sides.filter((side) => side === null).length > 1) this.known(sides, "a shape");
     return this.emit("Reshape", { targetShape: sides.map((side) => side ?? -1) }, [x], made, suffix);
   }
@@ -363,11 +363,18 @@ export class Rebuilding {
     };
   }
 
+  /** A value as one reads it: with its axes as ONNX has them, or its channels behind. */
+  #asRead(given: Value): Value {
+    const x = this.settled(given);
+    const all = x.shape.map((_, axis) => axis);
+    return equal(x.order, all) || x.order.length < 3 && equal(x.order, x.order.toSorted()) ? x : this.maps(x);
+  }
+
   /** The network, in the words of TensorFlow.js. */
   network(inputs: readonly Value[], outputs: readonly Value[]): NetworkConfig {
     const ends = outputs.map((given, i) => {
       const isVector = given.shape.length > 2 && given.shape.slice(2).every((length) => length === 1);
-      const x = isVector ? this.arranged(given, [0, 1]) : this.settled(given);
+      const x = isVector ? this.arranged(given, [0, 1]) : this.#asRead(given);
       const isTaken = inputs.some(({ layer }) => layer === x.layer) ||
         outputs.findIndex((y) => y.layer === x.layer) < i;
       return isTaken ? this.pointwise("Activation", { activation: "linear" }, x) : x;

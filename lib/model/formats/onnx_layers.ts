@@ -50,15 +50,25 @@ const clip: Make = (graph, node) => {
   return graph.operation("clip", [{ input: 0 }, least, most], [x], { ...x, positive: least >= 0 });
 };
 
+const selu: Make = (graph, node) => {
+  const [alpha, gamma] = [node.float("alpha", 1.67326), node.float("gamma", 1.0507)];
+  if (Math.abs(alpha - 1.67326) < 1e-4 && Math.abs(gamma - 1.0507) < 1e-4) return activation("selu")(graph, node);
+  const x = graph.pointwise("ELU", { alpha }, graph.value(0));
+  return graph.pointwise("Rescaling", { scale: gamma, offset: 0 }, x);
+};
+
 const prelu: Make = (graph) => {
   const [given, slope] = [graph.value(0), graph.needed(1)];
   const number = numberOf(slope);
   if (number !== undefined) return graph.pointwise("LeakyReLU", { alpha: number }, given);
   const x = given.shape.length > 2 ? graph.maps(given) : graph.settled(given);
   const rank = x.shape.length;
-  // One slope a channel is written alone, or with axes of length 1 behind it.
-  const dims = slope.dims.length === 1 ? [slope.dims[0], ...Array(rank - 2).fill(1)] : slope.dims;
+  // Before opset 7 one slope a channel was written without the axes behind it.
+  const isOld = slope.dims.length === 1 && graph.opset < 7;
+  const dims = isOld ? [slope.dims[0], ...Array(rank - 2).fill(1)] : slope.dims;
   const own = [...Array(Math.max(0, rank - dims.length)).fill(1), ...dims];
+  const fits = own.every((length, axis) => length === 1 || axis > 0 && length === x.shape[axis]);
+  if (own.length !== rank || !fits) throw new ModelError(`its slopes are [${slope.dims}]`);
   const laid = transposed({ ...slope, dims: own }, x.order);
   const layer = graph.pointwise("PReLU", {
     sharedAxes: laid.dims.flatMap((length, i) => i > 0 && length === 1 ? [i] : []),
@@ -492,6 +502,21 @@ const pad: Make = (graph, node) => {
   return graph.operation("pad", [{ input: 0 }, pairs, null, number], [y], { shape, order: y.order });
 };
 
+/** How many times a Resize enlarges rows and columns. */
+function factorsOf(node: OnnxNode, shape: Lengths, scales?: number[], sizes?: number[]): number[] {
+  const axes = node.ints("axes")?.map((axis) => axisIn(axis, shape.length)) ?? shape.map((_, axis) => axis);
+  const factors = shape.map((length, axis) => {
+    const place = axes.indexOf(axis);
+    if (place < 0 || axis === 0) return 1;
+    if (!sizes) return scales?.[place] ?? 0;
+    return length === null ? 0 : sizes[place] / length;
+  });
+  if (factors[1] !== 1 || node.text("keep_aspect_ratio_policy", "stretch") !== "stretch") {
+    throw new ModelError("it enlarges along the channels, or keeps proportions");
+  }
+  return factors.slice(2);
+}
+
 const resize: Make = (graph, node) => {
   const x = graph.maps(graph.value(0));
   if (x.shape.length !== 4) throw new ModelError("convlens reads it in two dimensions only");
@@ -499,7 +524,7 @@ const resize: Make = (graph, node) => {
   const given = node.floats("scales") ?? (numbersAt(graph, isOld ? 1 : 2));
   const sizes = isOld ? undefined : numbersAt(graph, 3);
   const sides = x.shape.slice(2);
-  const factors = sizes ? graph.known(sides, "its scale").map((n, i) => sizes.at(i - 2)! / n) : given?.slice(-2) ?? [];
+  const factors = factorsOf(node, x.shape, given, sizes);
   if (factors.length !== 2 || !factors.every((factor) => factor > 0)) throw new ModelError("its scales are not known");
   const mode = node.text("mode", "nearest");
   const place = node.text("coordinate_transformation_mode", isOld ? "asymmetric" : "half_pixel");
@@ -509,10 +534,13 @@ const resize: Make = (graph, node) => {
   if (isWhole && factors.every((factor) => factor === 1)) return x;
   if (mode === "nearest" && isWhole && ["asymmetric", "half_pixel", "pytorch_half_pixel"].includes(place)) {
     const rounds = node.text("nearest_mode", isOld ? "floor" : "round_prefer_floor");
-    if (place !== "asymmetric" || rounds === "floor") return graph.emit("UpSampling2D", { size: factors }, [x], made);
+    if (place === "asymmetric" ? rounds === "floor" : rounds.startsWith("round")) {
+      return graph.emit("UpSampling2D", { size: factors }, [x], made);
+    }
   }
   if (
-    mode === "linear" && (place === "half_pixel" || place === "pytorch_half_pixel") && node.int("antialias", 0) === 0
+    mode === "linear" && (place === "half_pixel" || place === "pytorch_half_pixel" && !out.includes(1)) &&
+    node.int("antialias", 0) === 0
   ) {
     if (isWhole) return graph.emit("UpSampling2D", { size: factors, interpolation: "bilinear" }, [x], made);
     const [height, width] = graph.known(out, "its size");
@@ -544,7 +572,8 @@ const shuffle: Make = (graph, node) => {
   });
   if (node.op === "SpaceToDepth") {
     const parts = graph.reshaped(x, [Infinity, c, h / block, block, w / block, block]);
-    return graph.reshaped(turn(parts, [0, 3, 5, 1, 2, 4]), [Infinity, c * block ** 2, h / block, w / block]);
+    const perm = node.text("mode", "DCR") === "DCR" ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4];
+    return graph.reshaped(turn(parts, perm), [Infinity, c * block ** 2, h / block, w / block]);
   }
   const isFirst = node.text("mode", "DCR") === "DCR";
   const inner = c / block ** 2;
@@ -629,7 +658,7 @@ export const LAYERS: Record<string, Make> = {
   Reshape: reshape,
   Resize: resize,
   Round: operation("round"),
-  Selu: activation("selu"),
+  Selu: selu,
   Sigmoid: activation("sigmoid", true),
   Sign: operation("sign"),
   Sin: operation("sin"),
