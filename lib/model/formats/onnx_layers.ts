@@ -502,6 +502,9 @@ const pad: Make = (graph, node) => {
   return graph.operation("pad", [{ input: 0 }, pairs, null, number], [y], { shape, order: y.order });
 };
 
+/** Where ONNX's cells are, in the words of the layer. */
+const PLACES: Record<string, string> = { align_corners: "alignCorners", asymmetric: "asymmetric" };
+
 /** How many times a Resize enlarges rows and columns. */
 function factorsOf(node: OnnxNode, shape: Lengths, scales?: number[], sizes?: number[]): number[] {
   const axes = node.ints("axes")?.map((axis) => axisIn(axis, shape.length)) ?? shape.map((_, axis) => axis);
@@ -538,19 +541,24 @@ const resize: Make = (graph, node) => {
       return graph.emit("UpSampling2D", { size: factors }, [x], made);
     }
   }
-  if (
-    mode === "linear" && (place === "half_pixel" || place === "pytorch_half_pixel" && !out.includes(1)) &&
-    node.int("antialias", 0) === 0
-  ) {
-    if (isWhole) return graph.emit("UpSampling2D", { size: factors, interpolation: "bilinear" }, [x], made);
+  const isHalf = place === "half_pixel" || place === "pytorch_half_pixel" && !out.includes(1);
+  const isLinear = mode === "linear" && node.int("antialias", 0) === 0;
+  if (isLinear && isHalf && isWhole) {
+    return graph.emit("UpSampling2D", { size: factors, interpolation: "bilinear" }, [x], made);
+  }
+  const coordinates = isHalf ? "halfPixel" : PLACES[place];
+  const isFloor = mode === "nearest" && place === "asymmetric" && node.text("nearest_mode", "floor") === "floor";
+  if (coordinates && (isLinear || isFloor)) {
     const [height, width] = graph.known(out, "its size");
-    if (out.every((n, i) => Math.abs(n! / sides[i]! - factors[i]) < 1e-6)) {
-      return graph.emit("Resizing", { height, width, interpolation: "bilinear" }, [x], made);
+    const isExact = out.every((n, i) => Math.abs(n! / sides[i]! - factors[i]) < 1e-6);
+    if (isExact) {
+      const interpolation = isLinear ? "bilinear" : "nearest";
+      return graph.emit("Resizing", { height, width, interpolation, coordinates }, [x], made);
     }
   }
   throw new ModelError(
     `it enlarges ${factors.join(" and ")} times, ${mode}, ${place}, which no layer does. ` +
-      'Export with scale_factor=2 (or another whole number) and mode="nearest", or mode="bilinear" with align_corners=False',
+      'Export with scale_factor=2 (or another whole number) and mode="nearest", or mode="bilinear"',
   );
 };
 

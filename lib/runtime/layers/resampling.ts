@@ -7,15 +7,24 @@
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import type { TF } from "../core/types.ts";
 import { channelsLast } from "./convolutions.ts";
-import type { AnyLayer, Replacement, Shape } from "./replacement.ts";
+import { type AnyLayer, optionOf, type Replacement, type Shape } from "./replacement.ts";
 
 type Interpolation = "nearest" | "bilinear";
 
+/** Where cells are: with their centres at half pixels, as in Keras; from the first to the last; or from the first on. */
+type Coordinates = "halfPixel" | "alignCorners" | "asymmetric";
+
 /** How much each of `from` cells has in each of `to`: `[from, to]`. */
-function shares(tf: TF, from: number, to: number, interpolation: Interpolation): Tensor {
+function shares(tf: TF, from: number, to: number, interpolation: Interpolation, coordinates: Coordinates): Tensor {
   const values = new Float32Array(from * to);
+  // How far into the input the middle of a cell is, and its beginning for the nearest one.
+  const centreOf = (i: number) => {
+    if (coordinates === "halfPixel") return (i + 0.5) * from / to;
+    if (coordinates === "alignCorners") return to === 1 ? 0.5 : i * (from - 1) / (to - 1) + 0.5;
+    return i * from / to + (interpolation === "nearest" ? 0 : 0.5);
+  };
   for (let i = 0; i < to; i++) {
-    const centre = (i + 0.5) * from / to;
+    const centre = centreOf(i);
     if (interpolation === "nearest") {
       values[Math.min(from - 1, Math.floor(centre)) * to + i] = 1;
       continue;
@@ -35,12 +44,18 @@ function shares(tf: TF, from: number, to: number, interpolation: Interpolation):
  *
  * @param x `[n, h, w, c]`
  */
-function resize(tf: TF, x: Tensor, [height, width]: [number, number], interpolation: Interpolation): Tensor {
+function resize(
+  tf: TF,
+  x: Tensor,
+  [height, width]: [number, number],
+  interpolation: Interpolation,
+  coordinates: Coordinates = "halfPixel",
+): Tensor {
   const [n, h, w, c] = x.shape;
   const rows = tf.reshape(tf.transpose(x, [0, 2, 3, 1]), [n * w * c, h]);
-  const tall = tf.reshape(tf.matMul(rows, shares(tf, h, height, interpolation)), [n, w, c, height]);
+  const tall = tf.reshape(tf.matMul(rows, shares(tf, h, height, interpolation, coordinates)), [n, w, c, height]);
   const columns = tf.reshape(tf.transpose(tall, [0, 3, 2, 1]), [n * height * c, w]);
-  const wide = tf.reshape(tf.matMul(columns, shares(tf, w, width, interpolation)), [n, height, c, width]);
+  const wide = tf.reshape(tf.matMul(columns, shares(tf, w, width, interpolation, coordinates)), [n, height, c, width]);
   return tf.transpose(wide, [0, 1, 3, 2]);
 }
 
@@ -72,10 +87,13 @@ export const RESAMPLINGS: Record<string, Replacement> = {
       ),
   },
   Resizing: {
-    call(tf, { height, width, interpolation, cropToAspectRatio }, x) {
+    // Of other programs: Keras has no such option.
+    options: { coordinates: "halfPixel" },
+    call(tf, layer, x) {
+      const { height, width, interpolation, cropToAspectRatio } = layer;
       return cropToAspectRatio
         ? cutAndResize(tf, x, height, width, interpolation)
-        : resize(tf, x, [height, width], interpolation);
+        : resize(tf, x, [height, width], interpolation, optionOf<Coordinates>(layer, "coordinates"));
     },
     outputShape: toSize,
   },
