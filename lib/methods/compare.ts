@@ -19,11 +19,11 @@ import { Comparison } from "../results/comparison.ts";
  *
  * @example
  * ```ts
- * import { compare, gradCam, integratedGradients, loadModel, photo, saliency } from "@convlens/convlens";
+ * import { compare, gradCam, inputXGradient, loadModel, photo, saliency } from "@convlens/convlens";
  *
  * const model = await loadModel("resnet50");
  * const dog = await photo("dog");
- * compare([await saliency(model, dog), await integratedGradients(model, dog), await gradCam(model, dog)]);
+ * compare([await saliency(model, dog), await inputXGradient(model, dog), await gradCam(model, dog)]);
  * ```
  */
 export function compare(results: readonly Attribution[], options: Partial<AttributionFigureOptions> = {}): Comparison {

@@ -47,8 +47,8 @@ export class EmbeddingGridOptions {
  * @example
  * ```ts
  * import { cifar10, codes, embeddingGrid, loadModel, tsne } from "@convlens/convlens";
- * const images = await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 2500 }));
- * const grid = embeddingGrid(images, await tsne(images), { columns: 50 });
+ * const images = await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 400 }));
+ * const grid = embeddingGrid(images, await tsne(images), { columns: 20 });
  * await grid.show();
  * ```
  */

@@ -111,7 +111,7 @@ function targetOf(maps: readonly MapToTest[]): Target {
  * ```ts
  * import { faithfulness, loadModel, photo, saliency } from "@convlens/convlens";
  *
- * const model = await loadModel("resnet50");
+ * const model = await loadModel("cifar-convnet");
  * const dog = await photo("dog");
  * const map = await saliency(model, dog);
  * const { insertion, deletion } = await faithfulness(model, dog, map);

@@ -118,7 +118,7 @@ async function resultFor(
  * @example
  * ```ts
  * import { integratedGradients, loadModel, photo } from "@convlens/convlens";
- * const model = await loadModel("resnet50");
+ * const model = await loadModel("cifar-convnet");
  * const map = await integratedGradients(model, await photo("dog"), { baseline: ["grey", "blurred"] });
  * console.log(map.convergenceDelta);
  * ```

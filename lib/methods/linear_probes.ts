@@ -189,7 +189,7 @@ function checkCount(size: number): void {
  * @example
  * ```ts
  * import { cifar10, linearProbes, loadModel } from "@convlens/convlens";
- * await linearProbes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 1000 }));
+ * await linearProbes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 300 }));
  * ```
  */
 export async function linearProbes(

@@ -134,8 +134,8 @@ function resultOf(
  * import { loadModel, occlusion, photo } from "@convlens/convlens";
  *
  * const model = await loadModel("resnet50");
- * const result = await occlusion(model, await photo("dog"), { target: "French bulldog", size: [32, 64] });
- * console.log(result.probability.shape); // [25, 25]
+ * const result = await occlusion(model, await photo("dog"), { target: "French bulldog", size: 64, stride: 32 });
+ * console.log(result.probability.shape);
  * ```
  */
 export async function occlusion(

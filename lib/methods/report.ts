@@ -74,7 +74,7 @@ const MOST_STOPS = 5;
  * ```ts
  * import { gradCam, guidedBackprop, integratedGradients, loadModel, photo, report, saliency } from "@convlens/convlens";
  *
- * const model = await loadModel("resnet50");
+ * const model = await loadModel("cifar-convnet");
  * const dog = await photo("dog");
  * await report(model, dog, [saliency, integratedGradients, guidedBackprop, gradCam]);
  * ```

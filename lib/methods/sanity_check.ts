@@ -87,10 +87,10 @@ const MOST_STOPS = 11;
  * ```ts
  * import { gradCam, loadModel, photo, saliency, sanityCheck } from "@convlens/convlens";
  *
- * const model = await loadModel("resnet50");
+ * const model = await loadModel("cifar-convnet");
  * const dog = await photo("dog");
  * console.log((await sanityCheck(model, dog, saliency)).passed);
- * await sanityCheck(model, dog, (model, image, { target }) => gradCam(model, image, { target, layer: "add_16" }));
+ * await sanityCheck(model, dog, (model, image, { target }) => gradCam(model, image, { target }));
  * ```
  */
 export async function sanityCheck(

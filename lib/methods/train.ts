@@ -60,8 +60,8 @@ export class TrainOptions extends TrainingSpec {
  * import { catsVsDogsConvnet, cifar10, train } from "@convlens/convlens";
  *
  * const model = await catsVsDogsConvnet();
- * const pets = await cifar10({ classes: ["cat", "dog"] });
- * const history = await train(model, pets, { optimizer: "adam", epochs: 5 });
+ * const pets = await cifar10({ classes: ["cat", "dog"], limit: 1000 });
+ * const history = await train(model, pets, { optimizer: "adam", epochs: 2 });
  * history.figure({ view: "filters" });
  * ```
  */
