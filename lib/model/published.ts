@@ -4,8 +4,8 @@
  * @module
  */
 
-/** The model zoo of ONNX, whose graphs are not read. */
-const ZOO = "https://huggingface.co/onnxmodelzoo/legacy_models/tree/main/validated/vision/classification";
+/** The model zoo of ONNX. */
+const ZOO = "https://huggingface.co/onnxmodelzoo/legacy_models/resolve/main/validated/vision/classification";
 
 /** Where Keras Applications keeps its weights. */
 const KERAS = "https://storage.googleapis.com/tensorflow/keras-applications";
@@ -16,20 +16,21 @@ const fromKeras = (name: string) =>
   `"${KERAS}/${name}/${name}_weights_tf_dim_ordering_tf_kernels.h5" }).`;
 
 const fromZoo = (network: string, path: string) =>
-  `Weights of ${network} are published as an ONNX graph (${ZOO}/${path}), which convlens does not read.`;
+  `Weights of ${network} (ImageNet's 1000 classes) are published as an ONNX file: ` +
+  `await loadModel("${ZOO}/${path}.onnx", { preprocess: "caffe" }).`;
 
 const TRAINED = "Weights of it are not published: train it, and keep it with model.save(folder).";
 
 /** What is known of each builder's weights. */
 const BUILDERS: Record<string, string> = {
-  alexnet: fromZoo("the original with its split convolutions", "alexnet"),
+  alexnet: fromZoo("the original with its split convolutions", "alexnet/model/bvlcalexnet-12"),
   catsVsDogsConvnet: TRAINED,
   smallZfnet: TRAINED,
   tinyVgg: "Published weights are those of CNN Explainer: await loadModel(" +
     '"https://raw.githubusercontent.com/poloclub/cnn-explainer/master/public/assets/data/model.json").',
   vgg16: fromKeras("vgg16"),
   vgg19: fromKeras("vgg19"),
-  zfnet: fromZoo("a variant with 512 and 1024 feature maps", "zfnet-512"),
+  zfnet: fromZoo("a variant with 512 and 1024 feature maps", "zfnet-512/model/zfnet512-12"),
 };
 
 const plain = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, "");

@@ -195,7 +195,7 @@ describe("a name of a network that is built, not loaded", () => {
       /"vgg16" in the catalogue.*await vgg16\(\) builds.*fresh weights.*loadModel\(await vgg16\(\), .*"caffe".*vgg16_weights.*\.h5"/,
     ],
     ["VGG-19", /await vgg19\(\).*loadModel\(await vgg19\(\), .*vgg19_weights.*\.h5"/],
-    ["alexnet", /await alexnet\(\).*published as an ONNX graph .*alexnet\)/],
+    ["alexnet", /await alexnet\(\).*published as an ONNX file: .*alexnet.*\.onnx", .*"caffe"/],
     ["ZFNet", /await zfnet\(\).*zfnet-512/],
     ["small-zfnet", /await smallZfnet\(\).*train it/],
     ["tiny_vgg", /await tinyVgg\(\).*CNN Explainer: await loadModel\("https:\/\/.*model\.json"\)/],
