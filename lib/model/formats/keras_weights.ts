@@ -212,21 +212,14 @@ const PARTS: Record<string, string> = {
 };
 
 /** The weights of one layer, or of a part of it, in order. */
-function numbered(layer: Layer, node: Node, type: string, writer: Writer): Assignment[] {
-  const { layers } = type in { Sequential: 0, Functional: 0, Model: 0 }
-    ? { layers: innerOf(layer) }
-    : { layers: undefined };
-  if (layers) return container(layer as unknown as LayersModel, undefined, node, writer);
-  for (const [part, own] of Object.entries(PARTS)) {
+function numbered(layer: Layer, node: Node, writer: Writer): Assignment[] {
+  if (innerOf(layer)) return container(layer as unknown as LayersModel, undefined, node, writer);
+  const parts = Object.entries(PARTS).flatMap(([name, own]) => {
     const inner = (layer as unknown as Record<string, Layer | undefined>)[own];
-    const at = node.children.get(part);
-    if (!inner || !at) continue;
-    return Object.entries(PARTS).flatMap(([part, own]) => {
-      const inner = (layer as unknown as Record<string, Layer | undefined>)[own];
-      const at = node.children.get(part);
-      return inner && at ? numbered(inner, at, inner.getClassName(), writer) : [];
-    });
-  }
+    const at = node.children.get(name);
+    return inner && at ? [[inner, at] as const] : [];
+  });
+  if (parts.length) return parts.flatMap(([inner, at]) => numbered(inner, at, writer));
   const vars = [...node.children.get("vars")?.children ?? []]
     .sort(([a], [b]) => Number(a) - Number(b)).flatMap(([, { stored }]) => stored ?? []);
   return paired(layer, weightsOf(layer), vars, writer);
@@ -271,7 +264,7 @@ function container(network: LayersModel, config: NetworkConfig | undefined, node
   for (const way of ways) {
     const found = full.map(way);
     if (found.some((layer) => !layer) || new Set(found).size < found.length) continue;
-    return full.flatMap(([, node], i) => numbered(found[i]!, node, found[i]!.getClassName(), writer));
+    return full.flatMap(([, node], i) => numbered(found[i]!, node, writer));
   }
   throw new ModelError(
     `the file's layers ${quoted(full.map(([name]) => name))} are not those of the network, ` +
