@@ -105,10 +105,11 @@ const INCLUDED: Record<string, URL> = {
  *
  * @example
  * ```ts
- * import { loadModel } from "@convlens/convlens";
+ * import { catsVsDogsConvnet, loadModel } from "@convlens/convlens";
  *
  * const model = await loadModel("resnet50");
- * const mine = await loadModel("./net/model.json", { preprocess: "tf", labels: ["cat", "dog"] });
+ * await (await catsVsDogsConvnet()).save("net");
+ * const mine = await loadModel("net", { labels: ["cat", "dog"] }); // or "net.keras", "net.h5", "net.onnx"
  * console.log(model.layers.length, mine.labels);
  * ```
  */

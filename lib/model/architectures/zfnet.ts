@@ -42,9 +42,9 @@ function denseLayers(tf: TF, draw: Draw, width: number, units: number, dropout =
  * ```ts
  * import { imageFolder, train, zfnet, zfnetRecipe } from "@convlens/convlens";
  *
- * const folder = await imageFolder("./pictures");
+ * const folder = await imageFolder("photos");
  * const model = await zfnet({ labels: folder.labels });
- * await train(model, folder, zfnetRecipe);
+ * await train(model, folder, { ...zfnetRecipe, epochs: 1 }); // the paper's 70 are the recipe's own
  * ```
  */
 export async function zfnet(options: Partial<ClassifierOptions> = {}): Promise<Model> {
