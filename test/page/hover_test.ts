@@ -22,7 +22,8 @@ const { pixels, grid } = mosaic({
   label: (i) => `channel ${i}\n<img src=x onerror="document.title='broken'">`,
 });
 const picture: Picture = { kind: "picture", pixels, grid, alt: "thirteen shades" };
-const STEP = grid.tile[0] + 1;
+const GUTTER = grid.gutter ?? 1;
+const STEP = grid.tile[0] + GUTTER;
 
 interface Box {
   left: number;
@@ -93,8 +94,8 @@ describe.skipIf(!ready)("hovering over a mosaic in Chromium", () => {
         else expect(zoom).toBe(1);
         const { tip, ring } = await seen(page);
         expect(tip!.text.split("\n")[0]).toBe(`channel ${row * 5 + column}`);
-        expect(ring!.left).toBeCloseTo(box.x + (column * STEP + 1) * zoom, 0);
-        expect(ring!.top).toBeCloseTo(box.y + (row * STEP + 1) * zoom, 0);
+        expect(ring!.left).toBeCloseTo(box.x + (column * STEP + GUTTER) * zoom, 0);
+        expect(ring!.top).toBeCloseTo(box.y + (row * STEP + GUTTER) * zoom, 0);
         expect(ring!.width).toBeCloseTo(grid.tile[0] * zoom, 0);
         expect(ring!.height).toBeCloseTo(grid.tile[1] * zoom, 0);
       }
