@@ -186,7 +186,7 @@ export class Figure extends Shown {
     const { scale, dpi, drawing } = await this.#draw(wanted, "outlines");
     if (scale === undefined) return await renderSvg(svgDocument(drawing));
     // As wide as was asked for, to the pixel.
-    const width = Math.max(1, Math.round(typeof wanted.width === "number" ? wanted.width : drawing.width * scale));
+    const width = Math.max(1, Math.round(printSize(wanted).pixels ?? drawing.width * scale));
     checkPixels(width, drawing.height * width / drawing.width);
     return await renderSvg(svgDocument(drawing, drawing.width), { width, dpi });
   }

@@ -95,6 +95,8 @@ export class FigureSaveOptions {
 export interface PrintSize {
   /** The width that blocks are laid out in, in pixels of the page, margins not counted. @default their own */
   room?: number;
+  /** The width in pixels of the file that was asked for. @default the drawing's */
+  pixels?: number;
   /** Pixels of the file to one of the page, and to an inch, for a drawing of this width. */
   of: (width: number) => { scale: number; dpi: number };
 }
@@ -122,6 +124,7 @@ export function printSize({ width, scale, dpi }: Partial<FigureSaveOptions>): Pr
     );
   }
   return {
+    pixels,
     ...(page !== undefined && { room: page - 2 * MARGIN }),
     of(own) {
       const found = page === undefined && pixels !== undefined ? pixels / own : fixed ?? 1;

@@ -214,7 +214,8 @@ async function differences(model: Model, c: Case, folder: string): Promise<strin
       );
       copy.dispose();
     }
-    if (found.every((text) => !text)) {
+    // What is saved does not depend on the backend; a software graphics driver is slow.
+    if (tf.getBackend() !== "webgpu" && found.every((text) => !text)) {
       const again = await savedCopy(model, join(folder, "saved"));
       const [before, after] = [network, again.network].map((network) =>
         tf.tidy(() => network.predict(inputs.length > 1 ? inputs : inputs[0]) as Tensor)
@@ -271,7 +272,7 @@ const folder = Deno.makeTempDirSync({ prefix: "convlens-layers-" });
 afterAll(() => Deno.removeSync(folder, { recursive: true }));
 
 // All cases in CI; in a plain run the first of each kind of layer.
-test("each layer computes what Keras does, or is refused", async () => {
+test("each layer computes what Keras does, or is refused", { timeout: 240_000 }, async () => {
   const counts = kinds.map((kind) => ({ kind, equal: 0, replaced: 0, refused: 0, WRONG: 0 }));
   const wrong: string[] = [];
   for (const [i, c] of fixture.cases.entries()) {
