@@ -70,7 +70,7 @@ export function convolution(tf: TF, name: string, filters: number, draw: Draw, m
  * import { catsVsDogsConvnet, cifar10, train } from "@convlens/convlens";
  *
  * const model = await catsVsDogsConvnet({ seed: 1 });
- * await train(model, await cifar10({ classes: ["cat", "dog"] }), { optimizer: "adam", epochs: 4 });
+ * await train(model, await cifar10({ classes: ["cat", "dog"], limit: 1000 }), { optimizer: "adam", epochs: 4 });
  * ```
  */
 export async function catsVsDogsConvnet(options: Partial<CatsVsDogsOptions> = {}): Promise<Model> {
