@@ -1,6 +1,7 @@
 /** convlens from a web address: the module, its Workers, its kernels and its weights come from there, too. */
 
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { longTest } from "./long.ts";
 import { fileURLToPath } from "node:url";
 
 const root = new URL("../", import.meta.url);
@@ -49,7 +50,7 @@ async function freshCache(): Promise<string> {
   return `${folder}/cache`;
 }
 
-test("imported from a web address it loads weights, predicts, embeds with Workers and saves a figure", async () => {
+longTest("imported from a web address it loads weights, predicts, embeds with Workers and saves a figure", async () => {
   const program = `
     const started: string[] = [];
     const { Worker } = globalThis;

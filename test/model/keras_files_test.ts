@@ -9,7 +9,7 @@ import { sizeOf } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { zipEntries, zipInMemory } from "../../lib/zip.ts";
-import { long } from "../long.ts";
+import { long, longTest } from "../long.ts";
 
 const tf = await ensureBackend();
 
@@ -99,7 +99,7 @@ async function compare(c: Case, source: string, weights?: string): Promise<void>
 
 const shown = long(
   cases,
-  cases.filter(({ name }) => ["nested", "residual", "operations_3", "operations_2"].includes(name)),
+  cases.filter(({ name }) => ["nested", "operations_3"].includes(name)),
 );
 
 describe("files of Keras", () => {
@@ -156,7 +156,7 @@ describe("weights alone, and layers of others", () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
-  test("files that are cut or changed are refused by name", { timeout: 120_000 }, async () => {
+  longTest("files that are cut or changed are refused by name", { timeout: 120_000 }, async () => {
     const c = one("nested", 3);
     const damaged = join(folder, "damaged.keras");
     for (const ending of ["keras", "h5"]) {

@@ -5,7 +5,7 @@ import { nearestAccuracy, trustworthiness } from "../../../lib/embed/quality.ts"
 import { tsne } from "../../../lib/methods/tsne.ts";
 import { normalStream } from "../../../lib/random.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
-import { long } from "../../long.ts";
+import { longTest } from "../../long.ts";
 import { digits, maxDifference, oracle } from "../digits.ts";
 
 async function someDigits(count: number): Promise<NdArrayLike> {
@@ -28,7 +28,7 @@ function divergence({ count, starts, neighbors, values }: Affinities, map: Array
 }
 
 describe("t-SNE of the digits", () => {
-  test.each(long<("exact" | "mesh")[]>(["exact", "mesh"], ["mesh"]))(
+  longTest.each<"exact" | "mesh">(["exact", "mesh"])(
     "is as good as openTSNE's, with repulsion %s",
     async (repulsion) => {
       const wanted = (await oracle()).digits;
