@@ -10,7 +10,7 @@ import { kindOf } from "../errors.ts";
 import { ensureBackend } from "../runtime/backend.ts";
 import { frozenNetworks } from "./formats/named_weights.ts";
 import { saveNetwork } from "./formats/save.ts";
-import { isObject } from "./formats/topology.ts";
+import { isObject } from "./formats/format.ts";
 import type { ModelOutput } from "./output.ts";
 import type { Preprocess } from "./preprocess.ts";
 import { checkWeights } from "./weights.ts";

@@ -5,17 +5,13 @@
 import { join } from "node:path";
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
 import { afterAll, describe, expect, test } from "vitest";
-import { sizeOf } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
-import { zipEntries, zipInMemory } from "../../lib/zip.ts";
 import { long } from "../long.ts";
+import { distance, type Packed, readArchive, wave } from "../packed.ts";
 import { uniforms } from "../nets.ts";
 
 const tf = await ensureBackend();
-
-/** Shape, largest magnitude and its parts in 16 bits. */
-type Packed = [number[], number, string];
 
 interface Case {
   name: string;
@@ -25,33 +21,10 @@ interface Case {
   gradients: Packed[];
 }
 
-const archive = new URL("../oracles/fixtures/onnx_files.zip", import.meta.url);
-const entries = new Map(
-  (await zipEntries(zipInMemory(Deno.readFileSync(archive)))).map((entry) => [entry.name, entry]),
-);
-const { cases }: { cases: Case[] } = JSON.parse(new TextDecoder().decode(await entries.get("cases.json")!.read()));
+const { entries, cases } = await readArchive<Case>("onnx_files.zip");
 
 const folder = Deno.makeTempDirSync({ prefix: "convlens-onnx-" });
 afterAll(() => Deno.remove(folder, { recursive: true }));
-
-/** The values of `wave` in `test/oracles/fixture.py`. */
-function wave(shape: number[], seed: number): Tensor {
-  let state = seed;
-  const values = Float32Array.from({ length: sizeOf(shape) }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 16) / 2 ** 15 - 1;
-  });
-  return tf.tensor(values, shape);
-}
-
-/** How far an array is from what PyTorch has, in parts of the largest value. */
-function distance(found: Tensor, [shape, scale, text]: Packed): number {
-  expect(found.shape).toEqual(shape);
-  const parts = new Int16Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
-  const values = found.dataSync();
-  return parts.reduce((most, part, i) => Math.max(most, Math.abs(part / 32767 * scale - values[i])), 0) /
-    Math.max(scale, 0.01);
-}
 
 /** Writes the file of a case, and gives its path. */
 async function written({ file }: Case): Promise<string> {
@@ -67,12 +40,12 @@ describe("files of ONNX", () => {
   test.each(shown.map((c) => [c.name, c] as const))("%s", { timeout: 120_000 }, async (_, c) => {
     const model = await loadModel(await written(c));
     const worst = tf.tidy(() => {
-      const inputs = c.inputs.map((shape, i) => wave(shape, 1 + i));
+      const inputs = c.inputs.map((shape, i) => tf.tensor(wave(shape, 1 + i), shape));
       const run = (x: Tensor[]) => [model.network.apply(x.length > 1 ? x : x[0])].flat() as Tensor[];
       const outputs = run(inputs);
       expect(outputs.length).toBe(c.outputs.length);
       const loss = (...x: Tensor[]) =>
-        tf.addN(run(x).map((y, i) => tf.sum(tf.mul(y, wave(y.shape, 51 + i))))) as Scalar;
+        tf.addN(run(x).map((y, i) => tf.sum(tf.mul(y, tf.tensor(wave(y.shape, 51 + i), y.shape))))) as Scalar;
       const gradients = tf.grads(loss)(inputs);
       return {
         outputs: Math.max(...outputs.map((y, i) => distance(y, c.outputs[i]))),
@@ -96,7 +69,9 @@ const contentOf = (name: string) => entries.get(name)!.read();
 async function computed(path: string): Promise<number> {
   const model = await loadModel(path);
   const c = caseOf("sequential");
-  const worst = tf.tidy(() => distance(model.network.predict(wave(c.inputs[0], 1)) as Tensor, c.outputs[0]));
+  const worst = tf.tidy(() =>
+    distance(model.network.predict(tf.tensor(wave(c.inputs[0], 1), c.inputs[0])) as Tensor, c.outputs[0])
+  );
   model.dispose();
   return worst;
 }
@@ -148,7 +123,8 @@ test("what was read is saved and comes back", async () => {
     const path = join(folder, `${name}.zip`);
     await model.save(path);
     const again = await loadModel(path);
-    const x = wave(caseOf(name).inputs[0], 1);
+    const [shape] = caseOf(name).inputs;
+    const x = tf.tensor(wave(shape, 1), shape);
     const [a, b] = [model, again].map(({ network }) => (network.predict(x) as Tensor).dataSync());
     expect(b).toEqual(a);
     model.dispose();

@@ -16,14 +16,12 @@ import { makePlan, withPlan } from "../../lib/probe/plan.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { isReplaced, LayerError } from "../../lib/runtime/layers/layers.ts";
 import { ALL } from "../long.ts";
+import { type Packed, unpack, wave } from "../packed.ts";
 
 const tf = await ensureBackend();
 
 /** Of the largest value of an array; the fixture is exact to 2e-5 of it. */
 const TOLERANCE = 1e-4;
-
-/** Shape, largest magnitude and its parts in 16 bits. */
-type Packed = [number[], number, string];
 
 interface Layer {
   class_name: string;
@@ -48,20 +46,6 @@ interface Case {
 const fixture: { source: Record<string, string>; cases: Case[] } = JSON.parse(
   Deno.readTextFileSync(new URL("../oracles/fixtures/layers.json", import.meta.url)),
 );
-
-/** The values of `wave` in `test/oracles/layers.py`. */
-function wave(shape: number[], seed: number): Float32Array {
-  let state = seed;
-  return Float32Array.from({ length: sizeOf(shape) }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 16) / 2 ** 15 - 1;
-  });
-}
-
-function unpack([, scale, text]: Packed): Float32Array {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return Float32Array.from(new Int16Array(bytes.buffer), (part) => part / 32767 * scale);
-}
 
 /** A case's inputs: values and shape. */
 function inputsOf({ inputs, output, integers, masked }: Case): Tensor[] {

@@ -8,6 +8,12 @@ import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import type { TF } from "../../runtime/backend.ts";
 import type { LayerReplacements } from "./custom.ts";
 
+/** A part of a file, of which nothing is known yet. */
+export type Json = Record<string, unknown>;
+
+export const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** A model that cannot be read, with the reason and the remedy. */
 export class ModelError extends Error {
   /** `"ModelError"` */

@@ -13,11 +13,11 @@ import { zipEntries, zipInMemory } from "../../zip.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { buildNetwork, disposeNetwork, type NetworkConfig } from "./build.ts";
 import type { LayerReplacements } from "./custom.ts";
-import { ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./format.ts";
+import { isObject, ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./format.ts";
 import { Hdf5File } from "./hdf5.ts";
 import { fromKeras1 } from "./keras1.ts";
 import { type Assignment, assignWeights, type Writer } from "./keras_weights.ts";
-import { isObject, readTopology } from "./topology.ts";
+import { readTopology } from "./topology.ts";
 
 /** No file is longer. */
 const MOST_BYTES = 2 ** 32;

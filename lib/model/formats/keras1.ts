@@ -4,12 +4,7 @@
  * @module
  */
 
-import { ModelError } from "./format.ts";
-
-type Json = Record<string, unknown>;
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+import { isObject, type Json, ModelError } from "./format.ts";
 
 /** Classes that have another name in Keras 2. */
 const CLASSES: Record<string, string> = {

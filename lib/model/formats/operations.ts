@@ -8,12 +8,7 @@
  */
 
 import { operationName } from "../../runtime/layers/operations.ts";
-import { ModelError } from "./format.ts";
-
-type Json = Record<string, unknown>;
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+import { isObject, type Json, ModelError } from "./format.ts";
 
 /** One use of one output of a layer. */
 export type Use = [layer: string, use: number, output: number, told?: unknown];

@@ -16,10 +16,10 @@ import type { TF } from "../../runtime/core/types.ts";
 import { zipEntries, type ZipInput, zipOnDisk, zipped } from "../../zip.ts";
 import { buildNetwork, disposeNetwork, isStock } from "./build.ts";
 import type { LayerReplacements } from "./custom.ts";
-import { ModelError } from "./format.ts";
+import { isObject, ModelError } from "./format.ts";
 import { innerLayers, namedWeights } from "./named_weights.ts";
 import { tfjsFormat } from "./tfjs.ts";
-import { isObject, readTopology } from "./topology.ts";
+import { readTopology } from "./topology.ts";
 import { modelIn, zipFormat } from "./zip.ts";
 
 /** What is saved. */

@@ -16,10 +16,10 @@ import type { TF } from "../../runtime/backend.ts";
 import { memoryLeft } from "../../runtime/core/memory.ts";
 import { ZipError } from "../../zip.ts";
 import { buildNetwork, disposeNetwork, matchWeights, type WeightSpec } from "./build.ts";
-import { ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./format.ts";
+import { isObject, ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./format.ts";
 import { networkOf } from "./keras.ts";
 import { namedWeights } from "./named_weights.ts";
-import { arrayAt, isObject, readTopology, refuse, textAt } from "./topology.ts";
+import { arrayAt, readTopology, refuse, textAt } from "./topology.ts";
 
 /** More than this is no topology: ResNet-50's has 200 kB. */
 const MOST_JSON = 2 ** 28;

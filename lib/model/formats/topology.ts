@@ -7,15 +7,9 @@
 import { kindOf, messageOf } from "../../errors.ts";
 import type { TF } from "../../runtime/core/types.ts";
 import { knownClasses, legalName, makeLayer, type NetworkConfig, stockNames } from "./build.ts";
-import { ModelError } from "./format.ts";
+import { isObject, type Json, ModelError } from "./format.ts";
 import { isOperation, isUse, operationLayer, type Use } from "./operations.ts";
 import { CustomLayers, type LayerReplacements } from "./custom.ts";
-
-/** A part of the file, of which nothing is known yet. */
-type Json = Record<string, unknown>;
-
-export const isObject = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** @throws {ModelError} says which field is not what it should be */
 export function refuse(field: string, found: unknown, wanted: string): never {
