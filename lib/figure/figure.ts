@@ -298,7 +298,7 @@ export class Figure extends Shown {
     options: FigureSaveOptions,
     words: "outlines" | "text",
   ): Promise<{ drawing: Drawing; scale?: number; dpi?: number; paper?: number }> {
-    const { room, of } = printSize(options);
+    const { room, pixels, of } = printSize(options);
     const sized = [options.width, options.scale, options.dpi].some((value) => value !== undefined);
     const outlines = await typesetter();
     const type = words === "text" ? asText(outlines) : outlines;
@@ -314,7 +314,7 @@ export class Figure extends Shown {
     const drawing = await drawFigure(this.#arranged(options), draw);
     if (!sized) return { drawing };
     const { scale, dpi } = of(drawing.width);
-    return { drawing, scale, dpi, paper: drawing.width * scale / dpi * 96 };
+    return { drawing, scale, dpi, paper: (pixels ?? drawing.width * scale) / dpi * 96 };
   }
 
   /** A drawing with its words as outlines, made once. */
