@@ -6,7 +6,7 @@
 
 import { sizeOf } from "../../array.ts";
 import { ModelError } from "./format.ts";
-import type { Constant, OnnxFile, OnnxNode } from "./onnx_file.ts";
+import type { Constant, OnnxNode } from "./onnx_file.ts";
 
 /** The length of the batch, where a graph asks for it. */
 export const BATCH = Infinity;
@@ -84,7 +84,7 @@ export function nested({ dims, data }: Constant): unknown {
   return build(0, 0);
 }
 
-type Fold = (node: OnnxNode, inputs: (Constant | undefined)[], file: OnnxFile) => Constant;
+type Fold = (node: OnnxNode, inputs: (Constant | undefined)[]) => Constant;
 
 const listOf = (values: readonly number[], isWhole = true): Constant =>
   filledBy([values.length], isWhole, (i) => values[i]);
@@ -175,9 +175,9 @@ export function unsqueezed<Length>(dims: readonly Length[], axes: readonly numbe
 
 /** Operators on constants, by their names. */
 export const FOLDS: Record<string, Fold> = {
-  Constant(node, _, file) {
+  Constant(node) {
     const tensor = node.tensor("value");
-    if (tensor) return file.values(tensor);
+    if (tensor) return tensor;
     const ints = node.ints("value_ints");
     if (node.has("value_int")) return { ...listOf([node.int("value_int", 0)]), dims: [] };
     if (node.has("value_float")) return { ...listOf([node.float("value_float", 0)], false), dims: [] };
@@ -186,9 +186,8 @@ export const FOLDS: Record<string, Fold> = {
     if (floats?.length) return listOf(floats, false);
     throw new ModelError("its value is none that convlens reads");
   },
-  ConstantOfShape(node, [shape], file) {
-    const tensor = node.tensor("value");
-    const value = tensor ? file.values(tensor) : listOf([0], false);
+  ConstantOfShape(node, [shape]) {
+    const value = node.tensor("value") ?? listOf([0], false);
     return filledBy([...shape!.data], value.whole, () => value.data[0]);
   },
   Shape: (_, [x]) => listOf(x!.dims),

@@ -71,16 +71,18 @@ interface AttributeMessage {
   ints: Long[];
 }
 
+interface NodeMessage {
+  input: string[];
+  output: string[];
+  name: string;
+  opType: string;
+  attribute: AttributeMessage[];
+  domain: string;
+}
+
 interface ModelMessage {
   graph: {
-    node: {
-      input: string[];
-      output: string[];
-      name: string;
-      opType: string;
-      attribute: AttributeMessage[];
-      domain: string;
-    }[];
+    node: NodeMessage[];
     name: string;
     initializer: TensorMessage[];
     input: { name: string; type: { tensorType: { shape: { dim: { dimValue: Long }[] } | null } | null } | null }[];
@@ -97,25 +99,69 @@ export interface Constant {
   whole: boolean;
 }
 
-/** One operator of the graph, with its options. */
-export class OnnxNode {
+/** One operator of a graph, in any format. */
+export interface GraphNode {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly name: string;
+  readonly op: string;
+  /** Whose operator it is, where it is none of the format itself. */
+  readonly domain?: string;
+  /** The name for its layer, where the name of the node is none for it. */
+  readonly label?: string;
+}
+
+/** A graph, in any format, and its tensors. */
+export interface GraphFile<Node extends GraphNode = GraphNode> {
+  name: string;
+  nodes: Node[];
+  /** With the length of each axis, null where it is free; undefined where no shape is written. */
+  inputs: { name: string; shape: (number | null)[] | undefined }[];
+  outputs: string[];
+  /** What each tensor's values are; read anew at each call. */
+  stored: Map<string, () => Constant>;
+  /** The version of ONNX's operators that nodes are of. */
+  opset: number;
+}
+
+/** What an option of an operator may be. */
+export type Option = number | string | readonly number[] | undefined;
+
+const NO_OPTION = { f: 0, i: 0, s: new Uint8Array(), t: null, floats: [], ints: [] };
+
+/** One operator of ONNX, with its options. */
+export class OnnxNode implements GraphNode {
   readonly inputs: string[];
   readonly outputs: string[];
   readonly name: string;
   readonly op: string;
   readonly domain: string;
   readonly #attributes: Map<string, AttributeMessage>;
+  readonly #outside: ReadonlyMap<string, Uint8Array>;
 
-  constructor({ input, output, name, opType, attribute, domain }: NonNullable<ModelMessage["graph"]>["node"][number]) {
+  /** @param outside the files that hold tensors */
+  constructor(
+    { input, output, name, opType, attribute, domain }: NodeMessage,
+    outside: ReadonlyMap<string, Uint8Array> = new Map(),
+    readonly label?: string,
+  ) {
     [this.inputs, this.outputs, this.name, this.op] = [input, output, name, opType];
     this.domain = domain === "ai.onnx" ? "" : domain;
     this.#attributes = new Map(attribute.map((item) => [item.name, item]));
+    this.#outside = outside;
   }
 
-  /** How errors call it. */
-  get title(): string {
-    return `the node ${JSON.stringify(this.name || this.outputs[0] || "")} (${this.op})`;
+  /** An operator that stands for a part of another node. */
+  static of(opType: string, input: string[], { outputs, name, label }: GraphNode, options: Record<string, Option>) {
+    const attribute = Object.entries(options).filter(([, value]) => value !== undefined).map(([name, value]) => {
+      const list = typeof value === "object" ? [...value] : [];
+      const number = typeof value === "number" ? value : 0;
+      const s = new TextEncoder().encode(typeof value === "string" ? value : "");
+      return { ...NO_OPTION, name, f: number, i: number, s, ints: list, floats: list };
+    });
+    return new OnnxNode({ input, output: [...outputs], name, opType, attribute, domain: "" }, undefined, label ?? name);
   }
+
   has = (name: string): boolean => this.#attributes.has(name);
   int(name: string, otherwise: number): number {
     const found = this.#attributes.get(name);
@@ -128,20 +174,11 @@ export class OnnxNode {
   }
   ints = (name: string): number[] | undefined => this.#attributes.get(name)?.ints.map(whole);
   floats = (name: string): number[] | undefined => this.#attributes.get(name)?.floats;
-  tensor = (name: string): TensorMessage | null => this.#attributes.get(name)?.t ?? null;
-}
-
-/** A graph, and where its tensors are. */
-export interface OnnxFile {
-  name: string;
-  nodes: OnnxNode[];
-  /** With the length of each axis, null where it is free; undefined where no shape is written. */
-  inputs: { name: string; shape: (number | null)[] | undefined }[];
-  outputs: string[];
-  stored: Map<string, TensorMessage>;
-  opset: number;
-  /** The values of a tensor. */
-  values(tensor: TensorMessage): Constant;
+  /** A tensor among its options. */
+  tensor(name: string): Constant | undefined {
+    const found = this.#attributes.get(name)?.t;
+    return found ? valuesOf(found, this.#outside) : undefined;
+  }
 }
 
 /** No file is longer. */
@@ -235,7 +272,7 @@ const lengthOf = ({ dimValue }: { dimValue: Long }) => {
 };
 
 /** Reads a file, and those that hold its weights. */
-export async function readOnnx(url: URL): Promise<OnnxFile> {
+export async function readOnnx(url: URL): Promise<GraphFile<OnnxNode>> {
   const specifier = "npm:protobufjs@8.8.1";
   const { parse } = await import(specifier) as typeof import("npm:protobufjs@8.8.1");
   const bytes = await readFile(url, { room: { bytes: MOST_BYTES } });
@@ -252,9 +289,9 @@ export async function readOnnx(url: URL): Promise<OnnxFile> {
   if (!graph || graph.node.length === 0) {
     throw new ModelError(`it is no ONNX file, or a damaged one: it holds no graph`);
   }
-  const nodes = graph.node.map((node) => new OnnxNode(node));
-  const held = nodes.flatMap((node) => node.tensor("value") ?? []);
+  const held = graph.node.flatMap(({ attribute }) => attribute.flatMap(({ t }) => t ?? []));
   const outside = new Map<string, Uint8Array>();
+  const nodes = graph.node.map((node) => new OnnxNode(node, outside));
   const room = { bytes: MOST_BYTES };
   for (const tensor of [...graph.initializer, ...held]) {
     if (tensor.dataLocation !== 1) continue;
@@ -268,7 +305,7 @@ export async function readOnnx(url: URL): Promise<OnnxFile> {
       });
     }
   }
-  const stored = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+  const stored = new Map(graph.initializer.map((tensor) => [tensor.name, () => valuesOf(tensor, outside)]));
   return {
     name: graph.name,
     nodes,
@@ -279,6 +316,5 @@ export async function readOnnx(url: URL): Promise<OnnxFile> {
     })),
     outputs: graph.output.map(({ name }) => name),
     opset: whole(sets.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version ?? 0),
-    values: (tensor) => valuesOf(tensor, outside),
   };
 }

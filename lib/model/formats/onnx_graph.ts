@@ -12,8 +12,8 @@ import { sizeOf } from "../../array.ts";
 import type { TF } from "../../runtime/core/types.ts";
 import { legalName, type NetworkConfig } from "./build.ts";
 import { ModelError } from "./format.ts";
-import { broadcastShape } from "./onnx_constants.ts";
-import type { Constant, OnnxFile, OnnxNode } from "./onnx_file.ts";
+import { BATCH, broadcastShape } from "./onnx_constants.ts";
+import type { Constant, GraphFile, GraphNode } from "./onnx_file.ts";
 
 /** The length of each axis; null where it is free. */
 export type Lengths = (number | null)[];
@@ -51,7 +51,8 @@ const MODULES = new RegExp(
 );
 
 /** The name for a node's layer: `layer1.0.conv1` of `/layer1/layer1.0/conv1/Conv`. */
-function layerName(node: OnnxNode): string {
+function layerName(node: GraphNode): string {
+  if (node.label) return legalName(node.label);
   if (!node.name) return legalName(/^\d*$/.test(node.outputs[0]) ? `${node.op}_${node.outputs[0]}` : node.outputs[0]);
   if (!node.name.startsWith("/")) return legalName(node.name);
   const parts = node.name.slice(1).split("/");
@@ -68,13 +69,13 @@ export class Rebuilding {
   /** How many numbers the weights are together. */
   size = 0;
   /** The nodes that are done already, together with others. */
-  readonly done = new Set<OnnxNode>();
+  readonly done = new Set<GraphNode>();
   readonly #known = new Map<string, Value | Constant>();
   readonly #names = new Set<string>();
-  readonly #readers = new Map<string, OnnxNode[]>();
-  #node: OnnxNode;
+  readonly #readers = new Map<string, GraphNode[]>();
+  #node: GraphNode;
 
-  constructor(readonly file: OnnxFile, nodes: readonly OnnxNode[]) {
+  constructor(readonly file: GraphFile, nodes: readonly GraphNode[]) {
     this.#node = nodes[0];
     for (const node of nodes) {
       for (const input of new Set(node.inputs)) this.#readers.set(input, [...this.#readers.get(input) ?? [], node]);
@@ -84,14 +85,22 @@ export class Rebuilding {
   get opset(): number {
     return this.file.opset;
   }
+  /** The length of the batch, where a graph asks for it. */
+  get batch(): number {
+    return this.file.inputs[0]?.shape?.[0] ?? BATCH;
+  }
+  /** The node whose layers are made. */
+  get node(): GraphNode {
+    return this.#node;
+  }
   /** From here on layers are those of a node. */
-  begin(node: OnnxNode): void {
+  begin(node: GraphNode): void {
     this.#node = node;
   }
   /** The nodes that read a value. */
-  readersOf = (name: string): readonly OnnxNode[] => this.#readers.get(name) ?? [];
+  readersOf = (name: string): readonly GraphNode[] => this.#readers.get(name) ?? [];
   /** The only node that reads a value, if there is one. */
-  onlyReader(name: string): OnnxNode | undefined {
+  onlyReader(name: string): GraphNode | undefined {
     const readers = this.readersOf(name);
     return readers.length === 1 && !this.file.outputs.includes(name) ? readers[0] : undefined;
   }
@@ -106,7 +115,7 @@ export class Rebuilding {
     if (known) return known;
     const stored = this.file.stored.get(name);
     if (!stored) throw new ModelError(`it reads ${JSON.stringify(name)}, which nothing before it makes`);
-    return this.file.values(stored);
+    return stored();
   }
 
   /** Whether a name is that of a value, and not of a constant. */
@@ -119,8 +128,7 @@ export class Rebuilding {
   constantNamed(name: string | undefined): Constant | undefined {
     const known = this.#known.get(name ?? "");
     if (known) return "data" in known ? known : undefined;
-    const stored = this.file.stored.get(name ?? "");
-    return stored && this.file.values(stored);
+    return this.file.stored.get(name ?? "")?.();
   }
 
   /** The constant of the only node that reads a value, if that is of some operator: the node is done with it then. */
@@ -371,9 +379,9 @@ export class Rebuilding {
   }
 
   /** The network, in the words of TensorFlow.js. */
-  network(inputs: readonly Value[], outputs: readonly Value[]): NetworkConfig {
+  network(inputs: readonly Value[], outputs: readonly Value[], flattens: boolean): NetworkConfig {
     const ends = outputs.map((given, i) => {
-      const isVector = given.shape.length > 2 && given.shape.slice(2).every((length) => length === 1);
+      const isVector = flattens && given.shape.length > 2 && given.shape.slice(2).every((length) => length === 1);
       const x = isVector ? this.arranged(given, [0, 1]) : this.#asRead(given);
       const isTaken = inputs.some(({ layer }) => layer === x.layer) ||
         outputs.findIndex((y) => y.layer === x.layer) < i;
@@ -381,7 +389,7 @@ export class Rebuilding {
     });
     const used = ({ layer }: Value) => [layer, 0, 0];
     const config = {
-      name: legalName(this.file.name || "onnx"),
+      name: legalName(this.file.name || "graph"),
       layers: this.layers,
       inputLayers: inputs.map(used),
       outputLayers: ends.map(used),

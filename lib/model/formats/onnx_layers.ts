@@ -7,7 +7,7 @@
  */
 
 import { ModelError } from "./format.ts";
-import { axisIn, broadcastShape, listAt, nested, slicesOf, transposed, unsqueezed } from "./onnx_constants.ts";
+import { axisIn, broadcastShape, FOLDS, listAt, nested, slicesOf, transposed, unsqueezed } from "./onnx_constants.ts";
 import type { Constant, OnnxNode } from "./onnx_file.ts";
 import type { Lengths, Rebuilding, Value } from "./onnx_graph.ts";
 import {
@@ -687,8 +687,21 @@ export const LAYERS: Record<string, Make> = {
 };
 
 /** A shape that a graph asks a value for, as a constant; the batch's length stands as `BATCH`. */
-export function shapeAsked(node: OnnxNode, shape: Lengths, batch: number): Constant {
+function shapeAsked(node: OnnxNode, shape: Lengths, batch: number): Constant {
   const all = shape.map((length, axis) => axis === 0 ? batch : length ?? NaN);
   const cut = all.slice(node.int("start", 0), node.has("end") ? node.int("end", all.length) : undefined);
   return { dims: [cut.length], data: Float64Array.from(cut), whole: true };
+}
+
+/** What a node of ONNX computes: of constants a constant, else what its layers put out. */
+export function computeOnnx(graph: Rebuilding, node: OnnxNode): (Value | Constant)[] {
+  const given = node.inputs.map((name) => graph.find(name));
+  const value = given.find(isValue);
+  if (node.op === "Shape" && value) return [shapeAsked(node, value.shape, graph.batch)];
+  const fold = Object.hasOwn(FOLDS, node.op) ? FOLDS[node.op] : undefined;
+  if (!value && fold) return [fold(node, given as (Constant | undefined)[])];
+  if (!Object.hasOwn(LAYERS, node.op)) {
+    throw new ModelError("it is computed from the image; convlens reads it of constants");
+  }
+  return [LAYERS[node.op](graph, node)].flat();
 }
