@@ -442,21 +442,21 @@ export function isNdArray(value: unknown): value is NdArrayLike {
 }
 
 /**
- * Takes one plane of an `[h, w, c]` array: the values of one channel, as `[h, w]`.
+ * Takes one channel of an array `[…, c]`, as one plane `[h, w]` of `[h, w, c]`.
  *
- * @throws {RangeError} if the array has not three axes or the channel does not exist
+ * @throws {RangeError} if the array has fewer than two axes or the channel does not exist
  */
-export function channelOf(array: NdArrayLike, channel: number): NdArray {
-  const [height, width, channels] = array.shape;
-  if (array.shape.length !== 3 || !Number.isInteger(channel) || channel < 0 || channel >= channels) {
+export function channelOf({ data: all, shape }: NdArrayLike, channel: number): NdArray {
+  const channels = shape.at(-1)!;
+  if (shape.length < 2 || !Number.isInteger(channel) || channel < 0 || channel >= channels) {
     throw new RangeError(
-      `Channel ${channel} was asked of an array of shape [${array.shape.join(", ")}]; ` +
+      `Channel ${channel} was asked of an array of shape [${shape.join(", ")}]; ` +
         `wanted [height, width, channels] and a channel from 0 to ${(channels ?? 0) - 1}.`,
     );
   }
-  const data = new Float32Array(height * width);
-  for (let i = 0; i < data.length; i++) data[i] = array.data[i * channels + channel];
-  return new NdArray(data, [height, width]);
+  const data = new Float32Array(all.length / channels);
+  for (let i = 0; i < data.length; i++) data[i] = all[i * channels + channel];
+  return new NdArray(data, shape.slice(0, -1));
 }
 
 export { extent };

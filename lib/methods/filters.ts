@@ -37,7 +37,7 @@ export class FiltersOptions {
 const mapOf = (shape: unknown): (number | null)[] => Array.isArray(shape) ? shape.slice(1) : [];
 
 /** The map that a dense layer reads: the input of the flattening before it, or its own input as 1×1. */
-function readMap(layer: tfLayers.Layer): [number, number, number] {
+function readMap(layer: tfLayers.Layer): number[] {
   let below = layer.inboundNodes[0]?.inboundLayers[0];
   let shape = mapOf(layer.inboundNodes[0]?.inputShapes[0] ?? layer.batchInputShape);
   const through = new Set([
@@ -55,13 +55,14 @@ function readMap(layer: tfLayers.Layer): [number, number, number] {
     below = node?.inboundLayers[0];
   }
   const length = layer.getWeights()[0].shape[0];
-  if (shape.length === 3 && sizeOf(shape as number[]) === length) return shape as [number, number, number];
-  if (shape.length === 2 && sizeOf(shape as number[]) === length) return [shape[0]!, shape[1]!, 1];
-  return [1, 1, length];
+  if (shape.length < 2 || sizeOf(shape as number[]) !== length) return [1, 1, length];
+  // An input of two sides is a grey picture; what a layer puts out on two sides are channels along a line.
+  const isPicture = shape.length === 2 && (!below || below.getClassName() === "InputLayer");
+  return isPicture ? [...shape as number[], 1] : shape as number[];
 }
 
 /** Layers with filters: convolutions, and dense ones. */
-const CONVOLUTION = /^(Separable|Depthwise)?Conv2D(Transpose)?$/;
+const CONVOLUTION = /^(Separable|Depthwise)?Conv[123]D(Transpose)?$/;
 const hasFilters = ({ kind }: LayerInfo) => CONVOLUTION.test(kind) || kind === "Dense";
 
 /** Some layers' names, for messages. */
@@ -93,43 +94,31 @@ function firstConvolution(model: Model): LayerInfo {
   );
 }
 
-/** The weights of a layer as `[kh, kw, cin, cout]`. */
+/** The weights of a layer as `[…sides, cin, cout]`. */
 async function weightsOf(model: Model, info: LayerInfo): Promise<NdArrayLike> {
   await ensureBackend();
+  const { kind } = info;
+  if (!hasFilters(info)) {
+    const others = model.layers.filter(hasFilters);
+    throw new TypeError(
+      `Layer ${JSON.stringify(info.name)} is a ${kind} and has no filters; wanted a convolution or a dense layer` +
+        (others.length ? `, as ${namesOf(others)}.` : "."),
+    );
+  }
   const layer = model.network.getLayer(info.name);
   const kernel = layer.getWeights()[0];
-  switch (info.kind) {
-    case "Conv2D":
-      return { data: new Float32Array(await kernel.data()), shape: kernel.shape };
-    case "DepthwiseConv2D":
-    case "SeparableConv2D": {
-      // [kh, kw, cin, multiplier]: each output reads one input only.
-      const [height, width, cin, multiplier] = kernel.shape;
-      return { data: new Float32Array(await kernel.data()), shape: [height, width, 1, cin * multiplier] };
-    }
-    case "Conv2DTranspose": {
-      const [height, width, cout, cin] = kernel.shape;
-      const data = await kernel.data();
-      const turned = new Float32Array(data.length);
-      for (let i = 0; i < height * width; i++) {
-        for (let o = 0; o < cout; o++) {
-          for (let c = 0; c < cin; c++) turned[(i * cin + c) * cout + o] = data[(i * cout + o) * cin + c];
-        }
-      }
-      return { data: turned, shape: [height, width, cin, cout] };
-    }
-    case "Dense":
-      return { data: new Float32Array(await kernel.data()), shape: [...readMap(layer), kernel.shape[1]!] };
-    default: {
-      const others = model.layers.filter(hasFilters);
-      throw new TypeError(
-        `Layer ${
-          JSON.stringify(info.name)
-        } is a ${info.kind} and has no filters; wanted a convolution or a dense layer` +
-          (others.length ? `, as ${namesOf(others)}.` : "."),
-      );
-    }
-  }
+  const data = new Float32Array(await kernel.data());
+  if (kind === "Dense") return { data, shape: [...readMap(layer), kernel.shape.at(-1)!] };
+  const sides = kernel.shape.slice(0, -2);
+  const [from, to] = kernel.shape.slice(-2);
+  // Of each input channel some filters: each output reads one input only.
+  if (/^(Depthwise|Separable)/.test(kind)) return { data, shape: [...sides, 1, from * to] };
+  if (!kind.endsWith("Transpose")) return { data, shape: kernel.shape };
+  const turned = data.map((_, i) => {
+    const [o, c] = [i % from, Math.floor(i / from) % to];
+    return data[(i - i % (from * to)) + o * to + c];
+  });
+  return { data: turned, shape: [...sides, to, from] };
 }
 
 /**
@@ -139,7 +128,8 @@ async function weightsOf(model: Model, info: LayerInfo): Promise<NdArrayLike> {
  * Of a separable convolution the depthwise part is shown.
  *
  * @param model the model; nothing on it changes
- * @returns `weights` `[kh, kw, cin, cout]` and `rows`, one for each filter
+ * @returns `weights` `[kh, kw, cin, cout]`, of a 1-D convolution `[k, cin, cout]`, of a 3-D one `[kd, kh, kw, cin, cout]`;
+ *   and `rows`, one for each filter
  * @throws {RangeError} if the layer or a channel does not exist
  * @throws {TypeError} if the layer has no filters, or the model no convolution and `layer` is not given
  *
@@ -163,7 +153,7 @@ export async function filters(
   const info = asked === undefined ? firstConvolution(model) : model.layer(asked);
   const layer = info.name;
   const all = await weightsOf(model, info);
-  const total = all.shape[3];
+  const total = all.shape.at(-1)!;
   const unknown = channels?.find((channel) => !Number.isInteger(channel) || channel < 0 || channel >= total);
   if (unknown !== undefined) {
     throw new RangeError(`Layer ${JSON.stringify(layer)} has filters 0 to ${total - 1}: received ${unknown}.`);
@@ -171,12 +161,11 @@ export async function filters(
   if (channels?.length === 0) throw new RangeError("channels is empty; wanted at least one channel.");
   const kept = channels ?? Array.from({ length: total }, (_, i) => i);
   const kernels = kept.map((channel) => filterOf(all, channel));
-  const [height, width, cin] = all.shape;
-  const data = new Float32Array(height * width * cin * kept.length);
+  const data = new Float32Array(all.data.length / total * kept.length);
   kernels.forEach((kernel, k) => kernel.data.forEach((value, i) => data[i * kept.length + k] = value));
   const isLast = headOf(model.network, model.output.head).ends.some(({ name }) => name === layer);
   const labels = isLast && model.labels?.length === total ? model.labels : null;
-  const threshold = noiseThreshold(all.shape);
+  const threshold = all.shape.length === 4 ? noiseThreshold(all.shape) : null;
   const rows = kernels.map((kernel, k): FilterRow => {
     const diagnosis = diagnoseFilter(kernel);
     return {
@@ -187,6 +176,6 @@ export async function filters(
       ...diagnosis,
     };
   });
-  const weights = channels ? { data, shape: [height, width, cin, kept.length] } : all;
+  const weights = channels ? { data, shape: [...all.shape.slice(0, -1), kept.length] } : all;
   return new Filters(layer, weights, rows, { name: model.name, order: model.preprocess.order, total, threshold });
 }

@@ -73,33 +73,62 @@ function powerSpectrum({ data, shape: [height, width, channels] }: NdArrayLike):
 
 const COSINES = Float64Array.from({ length: SIZE }, (_, i) => Math.cos((2 * Math.PI * i) / SIZE));
 
-/** The signed frequency of an index. */
-const signed = (index: number) => index <= HALF ? index : index - SIZE;
+/**
+ * The power spectrum of a kernel along a line, summed over its channels, on the frequencies 0…size/2.
+ *
+ * @returns null for a kernel whose channels are all flat
+ */
+function lineSpectrum({ data, shape: [length, channels] }: NdArrayLike, size: number): Float64Array | null {
+  const power = new Float64Array(size / 2 + 1);
+  const total = data.reduce((sum, value) => sum + value * value, 0);
+  let energy = 0;
+  for (let c = 0; c < channels; c++) {
+    let mean = 0;
+    for (let i = 0; i < length; i++) mean += data[i * channels + c] / length;
+    for (let i = 0; i < length; i++) energy += (data[i * channels + c] - mean) ** 2;
+    for (let u = 1; u < power.length; u++) {
+      let [even, odd] = [0, 0];
+      for (let i = 0; i < length; i++) {
+        const angle = 2 * Math.PI * ((u * i) % size) / size;
+        even += (data[i * channels + c] - mean) * Math.cos(angle);
+        odd += (data[i * channels + c] - mean) * Math.sin(angle);
+      }
+      power[u] += even ** 2 + odd ** 2;
+    }
+  }
+  return energy > 1e-12 * total ? power : null;
+}
 
-function spectral(power: Float64Array | null): Omit<FilterDiagnostics, "totalVariation" | "colorfulness"> {
+/** @param size of the square of zeros; of a kernel along a line its only row is the first */
+function spectral(
+  power: Float64Array | null,
+  { size = SIZE, rows = size } = {},
+): Omit<FilterDiagnostics, "totalVariation" | "colorfulness"> {
   if (!power) return { noise: 0, highFrequency: 0, frequency: 0, orientation: null };
-  // Columns 1…31 count for their mirror images too.
-  const copies = (u: number) => u === 0 || u === HALF ? 1 : 2;
+  const half = size / 2;
+  // Columns 1…half − 1 count for their mirror images too.
+  const copies = (u: number) => u === 0 || u === half ? 1 : 2;
+  const signed = (index: number) => index <= half ? index : index - size;
   let sum = 0;
   let high = 0;
   let largest = 0;
-  for (let v = 0; v < SIZE; v++) {
-    for (let u = 0; u <= HALF; u++) {
-      const value = power[v * (HALF + 1) + u];
+  for (let v = 0; v < rows; v++) {
+    for (let u = 0; u <= half; u++) {
+      const value = power[v * (half + 1) + u];
       sum += copies(u) * value;
-      if (u * u + signed(v) ** 2 > (HALF / 2) ** 2) high += copies(u) * value;
+      if (u * u + signed(v) ** 2 > (half / 2) ** 2) high += copies(u) * value;
       largest = Math.max(largest, value);
     }
   }
   let entropy = 0;
   let best: [squared: number, orientation: number] = [Infinity, Infinity];
-  for (let v = 0; v < SIZE; v++) {
-    for (let u = 0; u <= HALF; u++) {
-      const value = power[v * (HALF + 1) + u];
+  for (let v = 0; v < rows; v++) {
+    for (let u = 0; u <= half; u++) {
+      const value = power[v * (half + 1) + u];
       const share = value / sum;
       if (share > 0) entropy -= copies(u) * share * Math.log(share);
       const y = signed(v);
-      if (value < largest * (1 - 1e-9) || ((u === 0 || u === HALF) && y < 0)) continue;
+      if (value < largest * (1 - 1e-9) || ((u === 0 || u === half) && y < 0)) continue;
       // Among equal waves the slowest wins, then the one with the smallest angle.
       const orientation = ((Math.atan2(y, u) * 180) / Math.PI + 180) % 180;
       const squared = u * u + y * y;
@@ -107,10 +136,10 @@ function spectral(power: Float64Array | null): Omit<FilterDiagnostics, "totalVar
     }
   }
   return {
-    noise: entropy / FLAT_ENTROPY,
+    noise: entropy / Math.log(rows * size - 1),
     highFrequency: high / sum,
-    frequency: Math.sqrt(best[0]) / SIZE,
-    orientation: best[1],
+    frequency: Math.sqrt(best[0]) / size,
+    orientation: rows === 1 ? null : best[1],
   };
 }
 
@@ -152,22 +181,43 @@ function colorfulness({ data, shape: [height, width, channels] }: NdArrayLike): 
   return sum / (height * width) / deviation(data);
 }
 
+/** A kernel in space as `[h, w, d · c]`: what is said of it is said of its slices. */
+function slicesAsChannels({ data, shape: [depth, height, width, channels] }: NdArrayLike): NdArrayLike {
+  const each = height * width;
+  const turned = data.map((_, i) => {
+    const [channel, slice, cell] = [i % channels, Math.floor(i / channels) % depth, Math.floor(i / (channels * depth))];
+    return data[(slice * each + cell) * channels + channel];
+  });
+  return { data: turned, shape: [height, width, depth * channels] };
+}
+
 /**
  * Diagnoses one filter.
  *
- * @param kernel `[h, w, c]`, at most 64 cells a side
+ * @param kernel `[h, w, c]`, at most 64 cells a side; `[length, c]` of a 1-D convolution; `[d, h, w, c]` of a 3-D one, whose
+ *   slices are diagnosed together
  * @throws {RangeError} if a side is longer than 64
  */
 export function diagnoseFilter(kernel: NdArrayLike): FilterDiagnostics {
-  const [height, width] = kernel.shape;
+  throwIfInterrupted();
+  if (kernel.shape.length === 2) {
+    const size = 2 ** Math.ceil(Math.log2(Math.max(SIZE, kernel.shape[0])));
+    return {
+      totalVariation: totalVariation({ data: kernel.data, shape: [1, ...kernel.shape] }),
+      ...spectral(lineSpectrum(kernel, size), { size, rows: 1 }),
+      colorfulness: null,
+    };
+  }
+  const isVolume = kernel.shape.length === 4;
+  const flat = isVolume ? slicesAsChannels(kernel) : kernel;
+  const [height, width] = flat.shape;
   if (height > SIZE || width > SIZE) {
     throw new RangeError(`A filter of ${height}×${width} was to be diagnosed; wanted at most ${SIZE}×${SIZE}.`);
   }
-  throwIfInterrupted();
   return {
-    totalVariation: totalVariation(kernel),
-    ...spectral(powerSpectrum(kernel)),
-    colorfulness: colorfulness(kernel),
+    totalVariation: totalVariation(flat),
+    ...spectral(powerSpectrum(flat)),
+    colorfulness: isVolume ? null : colorfulness(flat),
   };
 }
 

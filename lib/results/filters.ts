@@ -10,7 +10,7 @@ import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, fixed } from "../format.ts";
 import { flag, oneOf, readOptions, whole } from "../options.ts";
-import { filterOf, largestOf, tilesPicture } from "./panels.ts";
+import { filterOf, largestOf, mapsNote, mapsPicture, tilesPicture } from "./panels.ts";
 import { Result } from "./result.ts";
 
 /** One filter in numbers: a row of the table. */
@@ -83,7 +83,10 @@ interface FiltersModel {
 export class Filters extends Result<FilterRow> {
   /** The layer's name. */
   readonly layer: string;
-  /** `[kh, kw, cin, cout]` as the layer holds them; a dense layer's are laid out on the map that it reads. */
+  /**
+   * `[kh, kw, cin, cout]` as the layer holds them (`[k, cin, cout]` of a 1-D convolution, `[kd, kh, kw, cin, cout]` of a 3-D
+   * one); a dense layer's are laid out on the map that it reads.
+   */
   readonly weights: NdArray;
   /** One row for each filter, in the order of the last axis of `weights`. */
   readonly rows: readonly FilterRow[];
@@ -110,7 +113,8 @@ export class Filters extends Result<FilterRow> {
    */
   override figure(options: Partial<FiltersFigureOptions> = {}): Figure {
     const { sort, descending, filters, kernels } = readOptions("figure", FiltersFigureOptions, options);
-    const [height, width, cin] = this.weights.shape;
+    const space = this.#space;
+    const cin = this.weights.shape.at(-2)!;
     const order = this.rows.map((_, i) => i).sort((a, b) => {
       // What has no value (the colourfulness of a kernel without colours) comes last either way.
       const [x, y] = [this.rows[a][sort], this.rows[b][sort]];
@@ -118,7 +122,7 @@ export class Filters extends Result<FilterRow> {
       return (descending ? y - x : x - y) || a - b;
     });
     const noisy = this.rows.filter((row) => row.noisy).length;
-    const shape = `${height}×${width}×${cin}`;
+    const shape = [...space, cin].join("×");
     const counted = this.rows.length === this.#model.total
       ? `${this.rows.length} filters`
       : `${this.rows.length} of ${this.#model.total} filters`;
@@ -130,19 +134,38 @@ export class Filters extends Result<FilterRow> {
     const flagged = threshold === null
       ? ""
       : `Outlined in orange: noisy (spectral entropy above ${fixed(threshold, 2)}), ${noisy} of ${this.rows.length}.`;
-    const colored = cin === 3;
+    const colored = cin === 3 && space.length === 2;
+    const whole = colored || (space.length !== 2 && cin === 1) || (space.length === 1 && cin <= 3);
     const scale = colored
       ? "Each filter has one scale for its three colours; mid-grey is weight 0."
       : "Each filter has its own scale; black is weight 0, blue below, orange above.";
-    const drawn = order.slice(0, colored ? undefined : filters);
-    const some = colored
+    const axes = space.length === 1
+      ? (cin === 1
+        ? "Of each filter the weights from left to right, as bars."
+        : "Of each filter a row an input channel.")
+      : space.length === 3
+      ? `Of each kernel${mapsNote(space).replace("of each map", "")}.`
+      : "";
+    const drawn = order.slice(0, whole ? undefined : filters);
+    const some = whole
       ? ""
       : `Drawn: ${drawn.length} of ${this.rows.length} filters, ${Math.min(kernels, cin)} of ${cin} kernels each.`;
-    const blocks = colored ? [this.#colored(order)] : drawn.map((index) => this.#kernels(index, kernels));
-    const caption = [scale, sorted, some, flagged].filter(Boolean).join(" ");
+    const blocks = colored
+      ? [this.#colored(order)]
+      : space.length === 1
+      ? [this.#lines(drawn, kernels)]
+      : whole
+      ? [this.#stacks(drawn)]
+      : drawn.map((index) => this.#kernels(index, kernels));
+    const caption = [scale, axes, sorted, some, flagged].filter(Boolean).join(" ");
     const lines = order.slice(0, 16).map((i) => `${this.#name(i).padEnd(14)} ${this.#diagnosis(i)}`);
     if (order.length > lines.length) lines.push(`… ${order.length - lines.length} more in rows`);
     return new Figure({ title, caption, blocks, lines });
+  }
+
+  /** The sides of a kernel, without channels. */
+  get #space(): readonly number[] {
+    return this.weights.shape.slice(0, -2);
   }
 
   #name(index: number): string {
@@ -152,12 +175,14 @@ export class Filters extends Result<FilterRow> {
 
   #diagnosis(index: number): string {
     const row = this.rows[index];
-    const [height, width] = this.weights.shape;
+    const space = this.#space;
     // A kernel of one cell has nothing to be smooth or striped about.
-    const spatial = height * width === 1 ? [] : [
+    const spatial = space.every((side) => side === 1) ? [] : [
       `total variation ${brief(row.totalVariation)}`,
       `noise ${brief(row.noise)}`,
-      `${brief(row.frequency)} cycles/pixel${row.orientation === null ? "" : ` at ${Math.round(row.orientation)}°`}`,
+      `${brief(row.frequency)} cycles/${space.length === 1 ? "cell" : "pixel"}${
+        row.orientation === null ? "" : ` at ${Math.round(row.orientation)}°`
+      }`,
     ];
     return [
       `norm ${brief(row.norm)}`,
@@ -176,22 +201,57 @@ export class Filters extends Result<FilterRow> {
       values: (i) => filterOf(this.weights, order[i]).data,
       palette: "grey",
       order: this.#model.order,
-      label: (i) => `${this.#name(order[i])}\n${this.#diagnosis(order[i]).replaceAll(" · ", "\n")}`,
+      label: (i) => this.#words(order[i]),
       outlined: (i) => this.rows[order[i]].noisy,
       alt:
         `${order.length} filters of layer ${this.layer} of ${this.#model.name} as colour pictures of ${height}×${width}`,
     });
   }
 
+  /** What the hover says of a filter. */
+  #words = (index: number): string => `${this.#name(index)}\n${this.#diagnosis(index).replaceAll(" · ", "\n")}`;
+
+  /** Filters along a line: a tile each, of one channel its weights as bars, of more a row a channel. */
+  #lines(order: number[], limit: number): Block {
+    const [length, cin] = this.weights.shape;
+    const count = Math.min(limit, cin);
+    const half = Math.max(4, Math.min(10, Math.round(length * 0.6)));
+    return tilesPicture({
+      height: cin === 1 ? 2 * half + 1 : count,
+      width: length,
+      count: order.length,
+      values: (i) => {
+        const { data } = filterOf(this.weights, order[i]);
+        if (cin === 1) return barsOf(data, half);
+        return Float32Array.from(
+          { length: count * length },
+          (_, at) => data[at % length * cin + Math.floor(at / length)],
+        );
+      },
+      palette: "diverging",
+      label: (i) => this.#words(order[i]),
+      alt: `${order.length} filters of layer ${this.layer} of ${this.#model.name}, ${length} weights long`,
+    });
+  }
+
+  /** Filters of one channel in a volume: the slices of each side by side. */
+  #stacks(order: number[]): Block {
+    return mapsPicture(this.#space, {
+      count: order.length,
+      values: (i) => filterOf(this.weights, order[i]).data,
+      palette: "diverging",
+      label: (i) => this.#words(order[i]),
+      alt: `${order.length} filters of layer ${this.layer} of ${this.#model.name}, ${this.#space.join("×")}`,
+    });
+  }
+
   #kernels(index: number, limit: number): Block {
-    const [height, width, cin] = this.weights.shape;
+    const cin = this.weights.shape.at(-2)!;
     const filter = filterOf(this.weights, index);
     const largest = largestOf(filter.data);
     const count = Math.min(limit, cin);
     return {
-      ...tilesPicture({
-        height,
-        width,
+      ...mapsPicture(this.#space, {
         count,
         values: (channel) => channelOf(filter, channel).data,
         largest: () => largest,
@@ -205,4 +265,16 @@ export class Filters extends Result<FilterRow> {
       note: this.#diagnosis(index),
     };
   }
+}
+
+/** Weights along a line as bars from a middle row, upwards where they are positive. */
+function barsOf(weights: Float32Array, half: number): Float32Array {
+  const largest = largestOf(weights);
+  const { length } = weights;
+  return Float32Array.from({ length: (2 * half + 1) * length }, (_, at) => {
+    const weight = weights[at % length];
+    const up = half - Math.floor(at / length);
+    const tall = largest > 0 ? Math.round(half * weight / largest) : 0;
+    return up !== 0 && up * tall > 0 && Math.abs(up) <= Math.abs(tall) ? weight : 0;
+  });
 }

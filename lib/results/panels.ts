@@ -36,18 +36,27 @@ export interface Tiles extends Omit<MosaicOptions, "paint"> {
   palette: Palette;
   /** The order of the colours of a colour picture. @default "rgb" */
   order?: "rgb" | "bgr";
+  /** After so many columns of a tile one is a gap, between slices. @default none is */
+  gap?: number;
   alt: string;
 }
 
+/** A gap between slices: the gutter's colour between dark tiles. */
+const GAP = [98, 108, 120];
+
 /** A grid of maps or filters as one picture; black (in colour pictures grey) is 0. */
 export function tilesPicture(
-  { values: valuesOf, largest: largestOfTile, palette, order, alt, ...grid }: Tiles,
+  { values: valuesOf, largest: largestOfTile, palette, order, gap, alt, ...grid }: Tiles,
 ): Picture {
   const paint = (index: number): Uint8Array => {
     const values = valuesOf(index);
     const largest = largestOfTile?.(index) ?? largestOf(values);
     if (values.length === grid.width * grid.height) {
-      return colorize(values, palette === "diverging" ? -largest : 0, largest, palette);
+      const colors = colorize(values, palette === "diverging" ? -largest : 0, largest, palette);
+      for (let at = 0; gap !== undefined && at < values.length; at++) {
+        if (at % grid.width % (gap + 1) === gap) colors.set(GAP, at * 3);
+      }
+      return colors;
     }
     return Uint8Array.from(values, (_, at) => {
       const color = at % 3;
@@ -58,10 +67,100 @@ export function tilesPicture(
   return { kind: "picture", ...mosaic({ ...grid, paint }), alt };
 }
 
-/** One filter of `[kh, kw, cin, cout]` as `[kh, kw, cin]`. */
+/** The width of a strip, whatever its length: strips of several layers show the same time at the same place. */
+export const STRIP = 720;
+/** The height that strips share, and those of one. */
+const STRIPS_HEIGHT = 420;
+const STRIP_HEIGHT = { least: 3, most: 14 };
+
+/** Numbers along a line, drawn on so many pixels; of those on one pixel the one of the largest magnitude. */
+export function stretched(values: Float32Array, width: number): Float32Array {
+  const { length } = values;
+  return Float32Array.from({ length: width }, (_, x) => {
+    const start = Math.floor(x * length / width);
+    const end = Math.max(start + 1, Math.floor((x + 1) * length / width));
+    let found = values[start];
+    for (let i = start + 1; i < end; i++) if (Math.abs(values[i]) > Math.abs(found)) found = values[i];
+    return found;
+  });
+}
+
+/** Beside one another slices take about so many cells, and are no more than that. */
+const SLICES = { cells: 260, least: 3, most: 8 };
+
+/**
+ * The slices of a volume that are drawn where not all are: evenly spaced, the first and the last among them.
+ *
+ * @param most how many are drawn at most
+ */
+export function slicesOf(depth: number, most: number): number[] {
+  const count = Math.min(depth, Math.max(1, most));
+  if (count === 1) return [Math.floor(depth / 2)];
+  return Array.from({ length: count }, (_, i) => Math.round(i * (depth - 1) / (count - 1)));
+}
+
+/** Which slices of a map `[d, h, w]` a small picture of it holds. */
+const tileSlices = ([depth, , width]: readonly number[]) =>
+  slicesOf(depth, Math.min(SLICES.most, Math.max(SLICES.least, Math.floor(SLICES.cells / (width + 1)))));
+
+/** How a picture of maps is read whose cells lie along a line or in a volume; empty for maps `[h, w]`. */
+export function mapsNote(space: readonly number[]): string {
+  if (space.length === 1) return `a row a map, from cell 0 on the left to ${space[0] - 1} on the right`;
+  if (space.length !== 3) return "";
+  const slices = tileSlices(space);
+  return `of each map ${slices.length === space[0] ? "all slices" : `the slices ${slices.join(", ")}`}, side by side`;
+}
+
+/**
+ * A grid of maps as one picture, whatever their axes: maps `[h, w]` as tiles, maps `[length]` as strips one below the other,
+ * of maps `[d, h, w]` some slices side by side.
+ *
+ * @param space the axes of each map, without channels
+ */
+export function mapsPicture(space: readonly number[], tiles: Omit<Tiles, "height" | "width">): Picture {
+  const { values, count } = tiles;
+  if (space.length === 1) {
+    const { least, most } = STRIP_HEIGHT;
+    const height = Math.max(least, Math.min(most, Math.floor(STRIPS_HEIGHT / count)));
+    const strip = (i: number) => {
+      const row = stretched(values(i), STRIP);
+      return Float32Array.from({ length: height * STRIP }, (_, at) => row[at % STRIP]);
+    };
+    return tilesPicture({ ...tiles, height, width: STRIP, columns: 1, values: strip });
+  }
+  if (space.length === 2) return tilesPicture({ ...tiles, height: space[0], width: space[1] });
+  const [, height, width] = space;
+  const slices = tileSlices(space);
+  const largest = tiles.largest ?? ((i: number) => largestOf(values(i)));
+  return tilesPicture({
+    ...tiles,
+    height,
+    width: slices.length * (width + 1) - 1,
+    largest,
+    values: (i) => sideBySide(values(i), space, slices),
+    gap: width,
+  });
+}
+
+/** Slices of a volume `[d, h, w]` side by side, a column of zeros between two. */
+export function sideBySide(
+  volume: ArrayLike<number>,
+  [, height, width]: readonly number[],
+  slices: readonly number[],
+): Float32Array {
+  const across = slices.length * (width + 1) - 1;
+  return Float32Array.from({ length: height * across }, (_, at) => {
+    const x = at % across;
+    const column = x % (width + 1);
+    if (column === width) return 0;
+    return volume[(slices[Math.floor(x / (width + 1))] * height + Math.floor(at / across)) * width + column];
+  });
+}
+
+/** One filter of `[…sides, cin, cout]` as `[…sides, cin]`. */
 export function filterOf({ data, shape }: NdArrayLike, index: number): NdArrayLike {
-  const filters = shape[3];
+  const filters = shape.at(-1)!;
   const values = new Float32Array(data.length / filters);
   for (let i = 0; i < values.length; i++) values[i] = data[i * filters + index];
-  return { data: values, shape: shape.slice(0, 3) };
+  return { data: values, shape: shape.slice(0, -1) };
 }
