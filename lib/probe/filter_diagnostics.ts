@@ -102,7 +102,7 @@ function lineSpectrum({ data, shape: [length, channels] }: NdArrayLike, size: nu
 /** @param size of the square of zeros; of a kernel along a line its only row is the first */
 function spectral(
   power: Float64Array | null,
-  { size = SIZE, rows = size } = {},
+  { size = SIZE, rows = size }: { size?: number; rows?: number } = {},
 ): Omit<FilterDiagnostics, "totalVariation" | "colorfulness"> {
   if (!power) return { noise: 0, highFrequency: 0, frequency: 0, orientation: null };
   const half = size / 2;
