@@ -50,6 +50,10 @@ export interface MosaicOptions {
   columns?: number;
   /** The mosaic is wrapped to at most this many pixels, unless one tile is wider. @default 930 */
   maxWidth?: number;
+  /** No tile is narrower than this many pixels, unless there are too many. @default 24 */
+  leastTile?: number;
+  /** Pixels between tiles, and around them. @default 1, or more where cells are large */
+  gutter?: number;
   /** Tiles are enlarged by a whole factor while the mosaic stays below this many pixels in height. @default 460 */
   maxHeight?: number;
 }
@@ -99,10 +103,12 @@ function evenColumns(count: number, most: number): number {
 
 /** The largest enlargement that fits; a somewhat smaller one where that fills every place of the grid. */
 function layOut(
-  { width, height, count, columns: fixed, maxWidth = PAGE.width, maxHeight = PAGE.height }: MosaicOptions,
+  options: MosaicOptions,
 ): Layout {
+  const { width, height, count, columns: fixed } = options;
+  const { maxWidth = PAGE.width, maxHeight = PAGE.height, leastTile = LEAST_TILE } = options;
   const at = (scale: number): Layout & { fits: boolean } => {
-    const gutter = gutterOf(scale);
+    const gutter = options.gutter ?? gutterOf(scale);
     const most = Math.max(1, Math.floor((maxWidth - gutter) / (width * scale + gutter)));
     const columns = fixed === undefined ? evenColumns(count, most) : Math.min(fixed, count);
     const rows = Math.ceil(count / columns);
@@ -111,7 +117,7 @@ function layOut(
       Math.max(width, height) * scale <= LARGEST_TILE;
     return { scale, gutter, columns, rows, fits };
   };
-  const least = Math.max(1, Math.ceil(LEAST_TILE / width));
+  const least = Math.max(1, Math.ceil(leastTile / width));
   const fitting = [];
   for (let scale = least; scale * width <= LARGEST_TILE && scale <= LARGEST_CELL; scale++) {
     if (at(scale).fits) fitting.push(at(scale));

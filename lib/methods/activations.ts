@@ -58,11 +58,12 @@ const LONGEST_WALK = 16;
 
 /** The layers that a walk through the network stops at. */
 function walk(model: Model): string[] {
-  const maps = model.layers.filter(({ outputShape }) => outputShape.length === 3);
-  const stops = maps.filter(({ kind }) => /Conv|Pooling/.test(kind));
+  const stops = model.layers.filter(({ kind, outputShape }) => outputShape.length > 1 && /Conv|Pooling/.test(kind));
   if (stops.length <= LONGEST_WALK) return stops.map(({ name }) => name);
   // The last layer of each resolution; padding and the like make resolutions of their own.
-  const made = maps.filter(({ kind }) => !/^(InputLayer|ZeroPadding2D|Cropping2D)$/.test(kind));
+  const made = model.layers.filter(({ kind, outputShape }) =>
+    outputShape.length === stops[0].outputShape.length && !/^(InputLayer|ZeroPadding\dD|Cropping\dD)$/.test(kind)
+  );
   return made.filter((layer, i) => made[i + 1]?.outputShape[0] !== layer.outputShape[0]).map(({ name }) => name);
 }
 
@@ -83,7 +84,7 @@ export async function activations(
  *
  * @param model the model; nothing on it changes
  * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these or a data set, which run in batches
- * @returns for each layer `maps` `[h, w, c]`, `channels`, `sparsity`, `dead`, `spread`; and `rows`, one for each channel.
+ * @returns for each layer `maps` `[h, w, c]` (of a 1-D network `[length, c]`, of a 3-D one `[d, h, w, c]`), `channels`, `sparsity`, `dead`, `spread`; and `rows`, one for each channel.
  *   Of several images a collection of these, whose `layers` hold the maps of all, `[n, h, w, c]`; with `file` what is in
  *   the file
  * @throws {RangeError} if a layer or a channel does not exist, or the file exists and holds something else
@@ -126,9 +127,12 @@ export async function activations(
   const { channels, file, signal } = given;
   for (const name of names) {
     const { outputShape } = model.layer(name);
-    if (outputShape.length !== 3 && outputShape.length !== 1) {
+    if (outputShape.length < 1 || outputShape.length > 4) {
       throw new TypeError(
-        `Layer ${JSON.stringify(name)} puts out [${shapeList(outputShape)}]; wanted maps [h, w, c] or a vector [n].`,
+        `Layer ${JSON.stringify(name)} puts out [${
+          shapeList(outputShape)
+        }]; wanted maps [h, w, c] ([length, c] along a ` +
+          "line, [d, h, w, c] in a volume) or a vector [n].",
       );
     }
     const count = outputShape.at(-1)!;

@@ -5,13 +5,13 @@
  */
 
 import { pixelRemark } from "../data/pixels.ts";
-import { channelOf, extent, NdArray, type NdArrayLike } from "../array.ts";
+import { channelOf, extent, NdArray, type NdArrayLike, sizeOf } from "../array.ts";
 import type { Block } from "../figure/blocks.ts";
 import type { Palette } from "../figure/color.ts";
 import { Figure, type SheetRow } from "../figure/figure.ts";
 import { brief, briefPercent } from "../format.ts";
 import { oneOf, readOptions, whole } from "../options.ts";
-import { tilesPicture } from "./panels.ts";
+import { mapsNote, mapsPicture } from "./panels.ts";
 import { Collection, Result } from "./result.ts";
 import type { SkippedImage } from "../data/dataset.ts";
 
@@ -41,7 +41,10 @@ export class ActivationsFigureOptions {
 export interface LayerActivations {
   /** The layer's name. */
   readonly name: string;
-  /** The shape of the layer's whole output, `[h, w, c]`, also where only some channels were kept. */
+  /**
+   * The shape of the layer's whole output, `[h, w, c]`, also where only some channels were kept; of a 1-D network
+   * `[length, c]`, of a 3-D one `[d, h, w, c]`.
+   */
   readonly shape: readonly number[];
   /** The maps, `[h, w, kept channels]`; h and w are 1 for a layer whose output has no place in the image. */
   readonly maps: NdArray;
@@ -80,10 +83,14 @@ export interface ActivationRow {
   dead: boolean;
 }
 
+/** How many cells each map has. */
+const cellsOf = (shape: readonly number[]) => sizeOf(shape.slice(0, -1));
+
 /** One channel in numbers. */
 function summarize(layer: string, channel: number, maps: NdArrayLike, index: number): ActivationRow {
-  const { data, shape: [height, width, count] } = maps;
-  const cells = height * width;
+  const { data } = maps;
+  const count = maps.shape.at(-1)!;
+  const cells = data.length / count;
   let min = Infinity;
   let max = -Infinity;
   let sum = 0;
@@ -177,7 +184,7 @@ export class Activations extends Result<ActivationRow> {
     const signed = this.layers.some(({ extent: [min] }) => min < 0);
     const caption = [
       pixelRemark(this.image),
-      scale === "channel" && this.layers.some(({ shape }) => shape[0] * shape[1] > 1)
+      scale === "channel" && this.layers.some(({ shape }) => cellsOf(shape) > 1)
         ? "Each map has its own scale; black is 0."
         : "One scale for each layer; black is 0.",
       signed ? "Where a layer has negative values, they are blue and positive ones orange." : "",
@@ -197,22 +204,21 @@ export class Activations extends Result<ActivationRow> {
   }
 
   #note({ shape, channels, sparsity, spread, dead, extent: [min, max] }: LayerActivations): string {
-    const maps = channels.length === shape[2] ? `${channels.length} maps` : `${channels.length} of ${shape[2]} maps`;
+    const all = shape.at(-1)!;
+    const maps = channels.length === all ? `${all} maps` : `${channels.length} of ${all} maps`;
+    const read = mapsNote(shape.slice(0, -1));
     return `${maps}, ${dead} dead · sparsity ${briefPercent(sparsity)} · spread ${briefPercent(spread)} · ` +
-      `values ${brief(min)} … ${brief(max)}`;
+      `values ${brief(min)} … ${brief(max)}${read && ` · ${read}`}`;
   }
 
   #grid(layer: LayerActivations, scale: "channel" | "layer", palette: Palette, limit: number): Block {
     const { maps, channels, name } = layer;
     const rows = this.rows.filter((row) => row.layer === name);
     const signed = layer.extent[0] < 0;
-    const [height, width] = maps.shape;
     // A map of one cell has no scale of its own.
-    const own = scale === "channel" && height * width > 1;
+    const own = scale === "channel" && cellsOf(maps.shape) > 1;
     const count = Math.min(limit, channels.length);
-    return tilesPicture({
-      height,
-      width,
+    return mapsPicture(maps.shape.slice(0, -1), {
       count,
       values: (i) => channelOf(maps, i).data,
       ...!own && { largest: () => Math.max(...layer.extent.map(Math.abs)) },

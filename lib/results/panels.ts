@@ -85,8 +85,8 @@ export function stretched(values: Float32Array, width: number): Float32Array {
   });
 }
 
-/** Beside one another slices take about so many cells, and are no more than that. */
-const SLICES = { cells: 260, least: 3, most: 8 };
+/** Beside one another slices take about so many cells, and are no more than that; of their side and gutter, the pixels. */
+const SLICES = { cells: 260, least: 3, most: 8, side: 40, gutter: 9 };
 
 /**
  * The slices of a volume that are drawn where not all are: evenly spaced, the first and the last among them.
@@ -105,7 +105,7 @@ const tileSlices = ([depth, , width]: readonly number[]) =>
 
 /** How a picture of maps is read whose cells lie along a line or in a volume; empty for maps `[h, w]`. */
 export function mapsNote(space: readonly number[]): string {
-  if (space.length === 1) return `a row a map, from cell 0 on the left to ${space[0] - 1} on the right`;
+  if (space.length === 1) return `a row a map, cells 0 to ${space[0] - 1}`;
   if (space.length !== 3) return "";
   const slices = tileSlices(space);
   return `of each map ${slices.length === space[0] ? "all slices" : `the slices ${slices.join(", ")}`}, side by side`;
@@ -139,6 +139,8 @@ export function mapsPicture(space: readonly number[], tiles: Omit<Tiles, "height
     largest,
     values: (i) => sideBySide(values(i), space, slices),
     gap: width,
+    gutter: SLICES.gutter,
+    leastTile: slices.length * SLICES.side,
   });
 }
 

@@ -25,17 +25,18 @@ export function chosen(output: NdArrayLike, channels?: readonly number[]) {
   const shape = own.length === 1 ? [1, 1, own[0]] : own;
   const maps = { data, shape };
   if (channels) return { shape, maps: pick(maps, channels), channels: [...channels] };
-  return { shape, maps, channels: Array.from({ length: shape[2] }, (_, channel) => channel) };
+  return { shape, maps, channels: Array.from({ length: shape.at(-1)! }, (_, channel) => channel) };
 }
 
-/** Some channels of `[h, w, c]`, in the order asked for. */
-function pick(maps: NdArrayLike, channels: readonly number[]): NdArrayLike {
-  const [height, width, count] = maps.shape;
-  const data = new Float32Array(height * width * channels.length);
-  for (let cell = 0; cell < height * width; cell++) {
-    channels.forEach((channel, i) => data[cell * channels.length + i] = maps.data[cell * count + channel]);
+/** Some channels of `[…, c]`, in the order asked for. */
+function pick({ data: all, shape }: NdArrayLike, channels: readonly number[]): NdArrayLike {
+  const count = shape.at(-1)!;
+  const cells = all.length / count;
+  const data = new Float32Array(cells * channels.length);
+  for (let cell = 0; cell < cells; cell++) {
+    channels.forEach((channel, i) => data[cell * channels.length + i] = all[cell * count + channel]);
   }
-  return { data, shape: [height, width, channels.length] };
+  return { data, shape: [...shape.slice(0, -1), channels.length] };
 }
 
 /** The options of `activations` for several images. */
