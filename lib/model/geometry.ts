@@ -2,7 +2,8 @@
  * Which cells of a layer a box of pixels reaches, and which pixels a box of cells sees: arithmetic on a network's graph.
  *
  * All layers whose cells have a place in the image are windows along each axis: cell `o` reads the cells from
- * `o · stride − before` on, `kernel` of them, of what comes in. A layer that works cell by cell is a window of one cell,
+ * `o · stride − before` on, `kernel` of them, of what comes in; where maps grow, what comes in is laid `up` cells apart
+ * before. A layer that works cell by cell is a window of one cell,
  * padding and cropping are windows of one cell that are shifted. (Araujo, Norris and Sim, "Computing Receptive Fields of
  * Convolutional Neural Networks", Distill 2019, §2; Nakandala, Kumar and Papakonstantinou, "Incremental and approximate
  * inference for faster occlusion-based deep CNN explanations", SIGMOD 2019, §3.)
@@ -11,6 +12,8 @@
  */
 
 import type { layers, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { pairs } from "../runtime/layers/added.ts";
+import { operationName } from "../runtime/layers/operations.ts";
 import { type Shape, shapeList, Trace, type Use } from "./graph.ts";
 
 /** What one cell reads along one axis. */
@@ -20,6 +23,13 @@ export interface Window {
   readonly stride: number;
   /** How many cells the first window begins before the first cell; negative where cells are cut off. */
   readonly before: number;
+  /** How far apart the cells within a window are that are read. @default 1 */
+  readonly dilation?: number;
+  /**
+   * How far apart the cells of what comes in are laid, with nothing between them, before the window moves over them:
+   * so transposed convolutions, up-sampling and resizing are windows, too. @default 1
+   */
+  readonly up?: number;
   /** Whether the window is only a bound, because its place depends on the size of the image. */
   readonly bound?: boolean;
 }
@@ -40,31 +50,59 @@ const POINTWISE = new Set([
   "ELU",
   "GaussianDropout",
   "GaussianNoise",
-  "LayerNormalization",
+  "LayerScale",
   "LeakyReLU",
   "LocalResponseNormalization",
+  "Masking",
+  "Normalization",
   "PReLU",
+  "RandomBrightness",
+  "RandomContrast",
+  "RandomFlip",
+  "RandomHeight",
+  "RandomRotation",
+  "RandomTranslation",
+  "RandomWidth",
+  "RandomZoom",
   "ReLU",
   "Rescaling",
-  "Softmax",
+  "SpatialDropout1D",
   "SpatialDropout2D",
+  "SpatialDropout3D",
+  "StochasticDepth",
   "ThresholdedReLU",
 ]);
-
-/** Layers that window over the image: convolutions and poolings. */
-const WINDOWED = new Set(["Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D"]);
 
 /** Layers that join branches cell by cell. */
 const MERGING = new Set(["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]);
 
-/** Layers that work along an axis: cell by cell where that is the channels'. */
-const MIXES = new Set(["Concatenate", "LayerNormalization", "Softmax"]);
+/** Layers that work along some axes: cell by cell where that is the channels'. */
+const MIXES = new Set([
+  "Concatenate",
+  "Dense",
+  "LayerNormalization",
+  "RMSNormalization",
+  "Softmax",
+  "UnitNormalization",
+]);
+
+/** A layer's configuration. */
+export type Config = Readonly<Record<string, unknown>>;
 
 /** Operations that work number by number. */
 const NUMBERWISE = new Set(
-  ("abs add ceil clip cos divide erf exp floor log maximum minimum multiply neg negative power reciprocal round rsqrt sign " +
-    "silu sin sqrt square subtract").split(" "),
+  ("abs add bias_add cast ceil clip cos divide elu erf exp expm1 floor floor_divide identity log log1p maximum minimum " +
+    "mod multiply neg negative power reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin softplus sqrt square " +
+    "squared_difference subtract tanh").split(" "),
 );
+
+/** Whether an operation layer works number by number. */
+export const isNumberwise = ({ operation }: Config): boolean => NUMBERWISE.has(operationName(String(operation)) ?? "");
+
+/** What an operation layer is given: constants, and `{ input: i }` for what it reads. */
+export const constantsOf = (
+  { args, named }: Config,
+): unknown[] => [...args as unknown[], ...Object.values(named ?? {})];
 
 /** Whether a constant is the same for all cells of a map. */
 function isForAllCells(value: unknown): boolean {
@@ -73,10 +111,15 @@ function isForAllCells(value: unknown): boolean {
   return !Array.isArray(list) || !Array.isArray(list[0]);
 }
 
-const CELL: Window = { kernel: 1, stride: 1, before: 0 };
+export const CELL: Window = { kernel: 1, stride: 1, before: 0 };
 
-const pair = (value: unknown, otherwise: number): [number, number] =>
-  Array.isArray(value) ? [value[0], value[1]] : typeof value === "number" ? [value, value] : [otherwise, otherwise];
+/** Whether each cell reads only the one of its own place. */
+export const isCellwise = ({ kernel, stride, before, up = 1 }: Window): boolean =>
+  kernel === 1 && stride === 1 && before === 0 && up === 1;
+
+/** One number a side, of what a configuration gives for all or for each. */
+const each = (value: unknown, sides: number, otherwise = 1): number[] =>
+  Array.isArray(value) ? value : Array(sides).fill(typeof value === "number" ? value : otherwise);
 
 /** A window with `padding: "same"` (TensorFlow's rule: of an uneven number of cells the extra one goes behind). */
 function samePadded(input: number | null, kernel: number, stride: number): Window {
@@ -89,50 +132,138 @@ function samePadded(input: number | null, kernel: number, stride: number): Windo
     : { kernel: kernel + most - least, stride, before: most, bound: true };
 }
 
+/** The windows of a convolution or pooling. */
+function sliding(config: Config, lengths: Shape): Window[] {
+  const kernels = each(config["kernelSize"] ?? config["poolSize"], lengths.length);
+  const strides = each(config["strides"], lengths.length);
+  const dilations = each(config["dilationRate"], lengths.length);
+  return lengths.map((length, axis) => {
+    const [stride, dilation] = [strides[axis], dilations[axis]];
+    const kernel = (kernels[axis] - 1) * dilation + 1;
+    const spaced = dilation > 1 ? { dilation } : {};
+    if (config["padding"] === "same") return { ...samePadded(length, kernel, stride), ...spaced };
+    return { kernel, stride, before: config["padding"] === "causal" ? kernel - 1 : 0, ...spaced };
+  });
+}
+
+/** The windows of a transposed convolution, which lays the cells a stride apart and convolves. */
+function transposed(config: Config, lengths: Shape): Window[] {
+  const kernels = each(config["kernelSize"], lengths.length);
+  const strides = each(config["strides"], lengths.length);
+  const dilations = each(config["dilationRate"], lengths.length);
+  const added = config["outputPadding"] ?? null;
+  return lengths.map((_, axis) => {
+    const [up, dilation] = [strides[axis], dilations[axis]];
+    const kernel = (kernels[axis] - 1) * dilation + 1;
+    // What Keras cuts off before the first cell: see `deconv_output_length`.
+    const surplus = added === null ? kernel - up : 2 * Math.floor(kernel / 2) - each(added, lengths.length)[axis];
+    const cut = config["padding"] === "same" ? Math.floor(Math.max(0, surplus) / 2) : 0;
+    return { kernel, stride: 1, before: kernel - 1 - cut, up, ...dilation > 1 ? { dilation } : {} };
+  });
+}
+
 /**
- * The windows of a layer along the rows and along the columns, the same for each of its inputs.
+ * The window of a resizing from `from` cells to `to`, which may be any numbers in that proportion where cells have their
+ * centres at half pixels. (As `shares` of runtime/layers/resampling.ts has them.)
+ */
+export function resized(from: number, to: number, linear: boolean, coordinates: string): Window {
+  if (from === to) return CELL;
+  const align = coordinates === "alignCorners";
+  if (align && to === 1) return { kernel: 1, stride: 1, before: 0 };
+  const [a, b] = align ? [from - 1, to - 1] : [from, to];
+  // Cell `o` lies at `(stride · o + at) / up` of what comes in; the nearest one holds it, two linear ones are around it.
+  const up = 2 * b;
+  const at = coordinates === "halfPixel" ? a - (linear ? b : 0) : align && !linear ? b : 0;
+  const [kernel, first] = linear ? [2 * up - 1, at - up + 1] : [up, at - up + 1];
+  return { kernel, stride: 2 * a, before: -first, up };
+}
+
+/** Cells that are cut off before the first, and behind the last, one pair a side. */
+const cuts = (value: unknown, sides: number): [number, number][] => pairs(value ?? 1, sides);
+
+/** The windows of layers that enlarge, reduce, pad or cut maps; null if it is none of these. */
+function reshaping(kind: string, config: Config, lengths: Shape): Window[] | null {
+  const sides = lengths.length;
+  if (kind.startsWith("ZeroPadding")) {
+    return cuts(config["padding"], sides).map(([before]) => ({ ...CELL, before }));
+  }
+  if (kind.startsWith("Cropping")) {
+    return cuts(config["cropping"], sides).map(([before]) => ({ ...CELL, before: -before }));
+  }
+  const linear = config["interpolation"] === "bilinear";
+  if (kind.startsWith("UpSampling")) {
+    return each(config["size"], sides, 2).map((size) => resized(1, size, linear, "halfPixel"));
+  }
+  if (kind !== "Resizing" && kind !== "CenterCrop") return null;
+  const to = [Number(config["height"]), Number(config["width"])];
+  if (lengths.includes(null)) return null;
+  const from = lengths as number[];
+  const cropsOnly = kind === "CenterCrop" && to.every((length, axis) => length <= from[axis]);
+  const keeps = kind === "CenterCrop" || Boolean(config["cropToAspectRatio"]);
+  const kept = cropsOnly
+    ? to
+    : keeps
+    ? from.map((length, axis) => Math.min(length, Math.trunc(from[1 - axis] * to[axis] / to[1 - axis])))
+    : from;
+  return kept.map((length, axis) => {
+    const cut = Math.floor((from[axis] - length) / 2);
+    const window = cropsOnly
+      ? CELL
+      : resized(length, to[axis], linear || kind === "CenterCrop", String(config["coordinates"] ?? "halfPixel"));
+    return { ...window, before: window.before - cut * (window.up ?? 1) };
+  });
+}
+
+/**
+ * The windows of a layer of convolutions' kind over maps: a window for each of their sides.
  *
- * @param inputShape of the layer's (first) input, with the batch's axis: `[n, h, w, c]`
+ * @param lengths the sides of what comes in, without batch and channels
+ * @returns null if it is no such layer, or cannot be told without the image's size
+ */
+export function sideWindows(kind: string, config: Config, lengths: Shape): Window[] | null {
+  if (/^(Depthwise|Separable)?Conv\dD$|^(Max|Average)Pooling\dD$/.test(kind)) return sliding(config, lengths);
+  if (/^Conv\dDTranspose$/.test(kind)) return transposed(config, lengths);
+  return reshaping(kind, config, lengths);
+}
+
+/** The axes that a layer of some kinds mixes, counted from the batch's; empty where it works number by number. */
+export function mixedAxes(kind: string, config: Config, rank: number): number[] | null {
+  if (MIXES.has(kind)) {
+    return (kind === "Dense" ? [-1] : [config["axis"] ?? -1].flat()).map((axis) => (Number(axis) + rank) % rank);
+  }
+  return POINTWISE.has(kind) || MERGING.has(kind) ? [] : null;
+}
+
+/** Whether maps have their channels before their sides. */
+export const isChannelsFirst = (config: Config): boolean =>
+  config["dataFormat"] === "channelsFirst" || config["data_format"] === "channels_first";
+
+/**
+ * The windows of a layer along each side of its maps, the same for each of its inputs.
+ *
+ * @param inputShape of the layer's (first) input, with the batch's axis: `[n, …sides, c]`
  * @returns null where a cell's place means nothing (dense layers, global pooling) or the layer is not known
  */
-export function windowsOf(
-  layer: layers.Layer,
-  inputShape: Shape,
-): readonly [rows: Window, columns: Window] | null {
+export function windowsOf(layer: layers.Layer, inputShape: Shape): readonly Window[] | null {
   const kind = layer.getClassName();
   const config = layer.getConfig();
-  if (inputShape.length !== 4) return null;
-  if (config["dataFormat"] === "channelsFirst" || config["data_format"] === "channels_first") return null;
-  // Along other axes these mix cells.
-  const axes = [config["axis"] ?? -1].flat().map(Number);
-  if (MIXES.has(kind) && axes.some((axis) => axis !== -1 && axis !== 3)) return null;
-  if (POINTWISE.has(kind) || MERGING.has(kind)) return [CELL, CELL];
-  if (kind === "Operation" && NUMBERWISE.has(String(config["operation"]))) {
-    return (config["args"] as unknown[]).every(isForAllCells) ? [CELL, CELL] : null;
+  const rank = inputShape.length;
+  if (rank < 3 || isChannelsFirst(config)) return null;
+  const lengths = inputShape.slice(1, -1);
+  const cells = lengths.map(() => CELL);
+  // Along other axes than the channels' it mixes cells.
+  const mixed = mixedAxes(kind, config, rank);
+  if (mixed) return mixed.every((axis) => axis === rank - 1) ? cells : null;
+  if (kind === "Operation" && isNumberwise(config)) {
+    return constantsOf(config).every(isForAllCells) ? cells : null;
   }
-  const both = (window: (axis: 0 | 1) => Window) => [window(0), window(1)] as const;
-  if (WINDOWED.has(kind)) {
-    const pooling = kind.endsWith("Pooling2D");
-    const kernels = pair(pooling ? config["poolSize"] : config["kernelSize"], 1);
-    const dilations = pooling ? [1, 1] : pair(config["dilationRate"], 1);
-    const strides = pair(config["strides"], 1);
-    return both((axis) => {
-      const kernel = (kernels[axis] - 1) * dilations[axis] + 1;
-      return config["padding"] === "same"
-        ? samePadded(inputShape[1 + axis], kernel, strides[axis])
-        : { kernel, stride: strides[axis], before: 0 };
-    });
-  }
-  if (kind === "ZeroPadding2D") {
-    const padding = config["padding"] as number | [number, number] | [[number, number], [number, number]];
-    const before = pair(Array.isArray(padding) ? padding.map((p) => Array.isArray(p) ? p[0] : p) : padding, 1);
-    return both((axis) => ({ ...CELL, before: before[axis] }));
-  }
-  if (kind === "Cropping2D") {
-    const cropping = config["cropping"] as [[number, number], [number, number]];
-    return both((axis) => ({ ...CELL, before: -cropping[axis][0] }));
-  }
-  return null;
+  return sideWindows(kind, config, lengths);
+}
+
+/** The windows of a layer along the rows and along the columns of maps `[n, h, w, c]`; null as in {@linkcode windowsOf}. */
+export function mapWindows(layer: layers.Layer, inputShape: Shape): readonly [rows: Window, columns: Window] | null {
+  const windows = windowsOf(layer, inputShape);
+  return windows?.length === 2 ? [windows[0], windows[1]] : null;
 }
 
 /** The smallest interval that holds some others. */
@@ -146,15 +277,18 @@ export function hull(intervals: readonly Interval[]): Interval {
  * @param length how many cells there are
  * @returns empty, `[a, a]`, where no window touches it
  */
-export function reached({ kernel, stride, before }: Window, [start, end]: Interval, length: number): Interval {
-  const first = Math.max(0, Math.ceil((start + before - kernel + 1) / stride));
-  const behind = Math.min(length, Math.floor((end - 1 + before) / stride) + 1);
+export function reached({ kernel, stride, before, up = 1 }: Window, [start, end]: Interval, length: number): Interval {
+  const first = Math.max(0, Math.ceil((start * up + before - kernel + 1) / stride));
+  const behind = Math.min(length, Math.floor(((end - 1) * up + before) / stride) + 1);
   return start < end && first < behind ? [first, behind] : [Math.min(first, length), Math.min(first, length)];
 }
 
 /** What the windows of an interval of cells read of what comes in; it may hang over the edges, into the padding. */
-export function seen({ kernel, stride, before }: Window, [start, end]: Interval): Interval {
-  return [start * stride - before, (end - 1) * stride - before + kernel];
+export function seen({ kernel, stride, before, up = 1 }: Window, [start, end]: Interval): Interval {
+  return [
+    Math.ceil((start * stride - before) / up),
+    Math.floor(((end - 1) * stride - before + kernel - 1) / up) + 1,
+  ];
 }
 
 const clip = ([start, end]: Interval, length: number): Interval => [
@@ -171,10 +305,10 @@ function sidesOf({ shape }: { shape: Shape }): [height: number, width: number] |
 }
 
 /** The windows through which a use of a layer sees what it reads; null where places mean nothing, and for an input. */
-export function windowsOfUse({ layer, inputs, shape }: Use): readonly [rows: Window, columns: Window] | null {
+function windowsOfUse({ layer, inputs, shape }: Use): readonly [rows: Window, columns: Window] | null {
   // Maps that are stretched over others (one number a channel, as attention has it) lose their places.
   const alike = new Set(inputs.map((input) => input.shape.slice(1, 3).join())).size === 1;
-  return alike && shape.length === 4 ? windowsOf(layer, inputs[0].shape) : null;
+  return alike && shape.length === 4 ? mapWindows(layer, inputs[0].shape) : null;
 }
 
 /**

@@ -19,7 +19,7 @@ import { checkLabels, ModelOutput, type OutputWanted } from "./output.ts";
 import { disposeNetwork } from "./formats/build.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
 import { checkShapes, layersTo, shapeText, traceAnySize, usesIn } from "./graph.ts";
-import { type ReceptiveField, receptiveFields } from "./receptive_field.ts";
+import { type ReceptiveField, receptiveFields, receptiveFieldText } from "./receptive_field.ts";
 import { saveModel } from "./saved.ts";
 import { checkWeights } from "./weights.ts";
 
@@ -357,9 +357,7 @@ export class Model extends Shown {
       layer.kind + (layer.uses > 1 ? `, used ${layer.uses} times` : ""),
       shapeText(layer.outputShape),
       layer.params ? count(layer.params) : "",
-      layer.receptiveField
-        ? `${layer.receptiveField.exact ? "" : "≤ "}${layer.receptiveField.size} / ${layer.receptiveField.stride}`
-        : "",
+      layer.receptiveField ? receptiveFieldText(layer.receptiveField) : "",
     ]);
     return new Figure({
       title,

@@ -3,90 +3,200 @@
  *
  * The arithmetic of Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks"
  * (Distill, 2019): through each layer with kernel k, stride s and padding p before, the field grows by
- * (k − 1) input strides, the stride multiplies, and the first pixel moves by p input strides to the left.
+ * (k − 1) input strides, the stride multiplies, and the first pixel moves by p input strides to the left. Here it is
+ * followed cell by cell where cells do not see alike (span.ts), along each axis of the input, through layers that enlarge
+ * maps, turn axes, or read all of them.
  *
  * @module
  */
 
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
-import { windowsOfUse } from "./geometry.ts";
-import { traceAnySize, type Use } from "./graph.ts";
+import { type Shape, traceAnySize, type Use } from "./graph.ts";
+import { isSliding, linksOf, sideAxes } from "./links.ts";
+import { bandOf, constant, extentOf, joined, PIXELS, rangeAt, type Span, through } from "./span.ts";
 
-/** What one cell sees, in pixels of the network's input, alike in both directions. */
-export interface ReceptiveField {
-  /** Side of the square that a cell sees. It may reach beyond the image. */
+/** What one cell sees along one side of the image, in pixels of the network's input. */
+export interface AxisField {
+  /** How many pixels a cell sees. They may reach beyond the image. `Infinity` for all of an image of any size. */
   readonly size: number;
-  /** How far the square moves from one cell to the next. */
+  /**
+   * How far that moves from one cell to the next: a fraction behind layers that enlarge maps, 0 where all cells see the
+   * same.
+   */
   readonly stride: number;
-  /** First pixel of the square of the first cell; negative where padding is seen. */
+  /** First pixel that the first cell sees; negative where padding is seen. */
   readonly offset: number;
-  /** False where branches with different grids meet, so that the square is only a bound. */
+  /** Whether it is just that; false where it is only a bound: each cell sees no more. */
   readonly exact: boolean;
+  /** Why it is only a bound; absent where it is exact. */
+  readonly reason?: string;
 }
 
-/** A field along one axis: the last pixel is counted in. */
-interface Span {
-  start: number;
-  size: number;
-  stride: number;
-  exact: boolean;
+/** What one cell sees, in pixels of the network's input: of a signal, an image or a volume. */
+export interface ReceptiveField extends AxisField {
+  /** The field along each side, as rows and columns; absent where all are alike. Then the square holds them all. */
+  readonly axes?: readonly AxisField[];
 }
 
-type Field = [height: Span, width: Span];
+/** What a layer's cells see along one axis of the input. */
+interface Along {
+  /** The axis of the layer's output along which that moves; null where all cells see the same. */
+  axis: number | null;
+  span: Span;
+}
 
-const PIXEL: Span = { start: 0, size: 1, stride: 1, exact: true };
+/** By axis of the input, from the one behind the batch's on. */
+type Field = readonly Along[];
 
-/** The field of a use, from those of what it reads; null where there is none. */
-function fieldOf(use: Use, fields: ReadonlyMap<Use, Field | null>): Field | null {
-  if (use.inputs.length === 0) return use.shape.length === 4 ? [PIXEL, PIXEL] : null;
-  const windows = windowsOfUse(use);
-  const inputs = use.inputs.map((input) => fields.get(input)!).filter((field) => field !== null);
-  if (!windows || inputs.length < use.inputs.length) return null;
-  const field = windows.map(({ kernel, stride, before, bound }, axis): Span | null => {
-    const span = union(inputs.map((field) => field[axis]), use.inputs[0].shape[1 + axis]);
-    return span && {
-      start: span.start - before * span.stride,
-      size: span.size + (kernel - 1) * span.stride,
-      stride: span.stride * stride,
-      exact: span.exact && !bound,
-    };
+const union = (fields: readonly Field[], { shape }: Use, pixels: Shape): Field =>
+  pixels.map((length, i): Along => {
+    const all = fields.map((field) => field[i]);
+    const [{ axis }] = all;
+    if (all.every((along) => along.axis === axis)) {
+      return { axis, span: joined(all.map(({ span }) => span), axis === null ? 1 : shape[axis]) };
+    }
+    // Some see the same for all cells: a factor for each channel, as attention has it.
+    const extents = all.map((along) => extentOf(along.span, along.axis && shape[along.axis], length));
+    const whole = all.map((along) => constant(extentOf(along.span, along.axis && shape[along.axis], length)));
+    const { phases: [range] } = joined(whole, 1);
+    const fixed = all.flatMap(({ axis }, j) => axis === null ? [extents[j]] : []);
+    const holds = fixed.some((one) => one && range && one[0] <= range[0] && one[1] >= range[1]);
+    const reason = all.find(({ span }) => span.reason)?.span.reason ?? null;
+    const moving = new Set(all.map(({ axis }) => axis).filter((axis) => axis !== null));
+    const why = moving.size > 1 ? "branches meet whose axes are turned" : "some cells see more than others";
+    return { axis: null, span: constant(range, reason ?? (holds && moving.size === 1 ? null : why)) };
   });
-  return field.includes(null) ? null : field as Field;
+
+/** What a use sees through one of its inputs. */
+function seenThrough(use: Use, which: number, field: Field, pixels: Shape): Field {
+  const links = linksOf(use, which);
+  const { shape } = use.inputs[which];
+  const name = JSON.stringify(use.name);
+  return field.map(({ axis, span }, i): Along => {
+    if (axis === null) return { axis, span };
+    const link = links.axes[axis - 1];
+    if (!link) {
+      const range = extentOf(span, shape[axis], pixels[i]);
+      return { axis: null, span: constant(range, span.reason ?? (links.reason ? `${name}: ${links.reason}` : null)) };
+    }
+    if (link.to === null) return { axis: null, span: constant(rangeAt(span, -link.window.before), span.reason) };
+    // A cell that is stretched over several.
+    if (shape[axis] === 1 && use.shape[link.to] !== 1 && link.window.kernel === 1) {
+      return { axis: null, span: constant(rangeAt(span, 0), span.reason) };
+    }
+    const reason = link.reason ?? (link.window.bound ? "its padding depends on the size of the image" : null);
+    return { axis: link.to, span: through(span, link.window, reason && `${name}: ${reason}`) };
+  });
 }
 
-/** The span that holds those of all branches which meet in a map of so many cells; null if there is none. */
-function union(spans: Span[], length: number | null): Span | null {
-  const stride = Math.max(...spans.map((span) => span.stride));
-  const alike = spans.every((span) => span.stride === stride);
-  if (!alike && length === null) return null;
-  // What moves more slowly from cell to cell falls behind, up to the last one.
-  const start = Math.min(...spans.map((span) => span.start - (alike ? 0 : (stride - span.stride) * (length! - 1))));
-  const end = Math.max(...spans.map((span) => span.start + span.size));
-  return { start, size: end - start, stride, exact: alike && spans.every(({ exact }) => exact) };
+/** The axes of an input that are sides of an image: those that the first layer slides over which has windows. */
+function sidesOf(input: Use, fields: ReadonlyMap<Use, Field | null>): number[] {
+  const behind = input.shape.slice(2).map((_, i) => i);
+  for (const [{ layer, inputs }, field] of fields) {
+    const read = field && isSliding(layer) ? fields.get(inputs[0]) : null;
+    if (!read) continue;
+    const slid = sideAxes(layer, inputs[0].shape.length);
+    const found = read.flatMap(({ axis }, i) => axis !== null && slid.includes(axis) ? [i] : []);
+    if (found.length >= behind.length) return found;
+  }
+  return behind;
 }
+
+/** What the cells of all uses see of one input of the network, and which of its axes are sides of an image. */
+function follow(input: Use, uses: readonly Use[]) {
+  const pixels = input.shape.slice(1);
+  const fields = new Map<Use, Field | null>();
+  for (const use of uses) {
+    const parts = use.inputs.flatMap((from, which) => {
+      const field = fields.get(from);
+      return field ? [seenThrough(use, which, field, pixels)] : [];
+    });
+    const own = use === input ? pixels.map((_, i): Along => ({ axis: i + 1, span: PIXELS })) : null;
+    fields.set(use, own ?? (parts.length ? union(parts, use, pixels) : null));
+  }
+  return { fields, sides: sidesOf(input, fields) };
+}
+
+/** The field along one side, in the numbers of the table; null if nothing is seen. */
+function axisField({ axis, span }: Along): AxisField | null {
+  if (axis === null) {
+    const [range] = span.phases;
+    if (!range) return null;
+    const free = range[1] === Infinity ? "each cell sees the whole image, which may have any size" : null;
+    const reason = span.reason ?? free;
+    const size = range[1] - range[0] + 1;
+    return { size, stride: 0, offset: range[0], exact: reason === null, ...reason !== null && { reason } };
+  }
+  const band = bandOf(span);
+  if (!band) return null;
+  const { slope, low, high } = band;
+  const count = span.phases.length;
+  const offset = Math.floor(low);
+  const reason = span.reason ??
+    (count > 1 ? `maps are enlarged on the way: what a cell sees repeats every ${count} cells` : null);
+  const size = Math.ceil(high - offset);
+  return { size, stride: slope, offset, exact: reason === null, ...reason !== null && { reason } };
+}
+
+/** The field of all sides in one; null if nothing is seen. */
+function fieldOf(along: readonly Along[], shape: Shape): ReceptiveField | null {
+  const axes = along.map(axisField).filter((field) => field !== null);
+  if (axes.length < along.length || axes.length === 0) return null;
+  const [first] = axes;
+  const alike = axes.every(({ size, stride, offset }) =>
+    size === first.size && stride === first.stride && offset === first.offset
+  );
+  const inexact = axes.find(({ exact }) => !exact);
+  if (alike) return inexact ?? first;
+  const stride = Math.max(...axes.map((field) => field.stride));
+  const lengths = along.map(({ axis }) => axis === null ? null : shape[axis]);
+  // What moves more slowly from cell to cell falls behind, up to the last one.
+  const starts = axes.map((field, i) =>
+    field.stride === stride ? field.offset : lengths[i] === null ? -Infinity : field.offset -
+      Math.ceil((stride - field.stride) * (lengths[i] - 1))
+  );
+  const offset = Math.min(...starts);
+  const size = Math.max(...axes.map((field) => field.offset + field.size)) - offset;
+  const bounded = Number.isFinite(offset) ? { size, stride, offset } : { size: Infinity, stride: 0, offset: 0 };
+  const reason = inexact?.reason ?? `its sides differ: ${receptiveFieldText({ ...first, axes })}`;
+  return { ...bounded, exact: false, reason, axes };
+}
+
+/** A field in a few characters: its size and its stride, as `"≤ 9 / 2"` or `"1 × 7 / 1"`. */
+export function receptiveFieldText({ axes, ...field }: ReceptiveField): string {
+  const each = axes ?? [field];
+  const text = (values: number[]) =>
+    (new Set(values).size === 1 ? values.slice(0, 1) : values).map((value) =>
+      value === Infinity ? "all" : String(Number(value.toFixed(2)))
+    ).join(" × ");
+  const bound = each.every(({ exact }) => exact) || each.every(({ size }) => size === Infinity) ? "" : "≤ ";
+  const strides = each.map(({ stride }) => stride);
+  const moves = strides.some((stride) => stride !== 0);
+  return bound + text(each.map(({ size }) => size)) + (moves ? ` / ${text(strides)}` : "");
+}
+
+/** The inputs of a network of which cells can see a part: images first. */
+const imagesOf = (uses: readonly Use[]): Use[] =>
+  uses.filter(({ inputs, shape }) => inputs.length === 0 && shape.length > 2)
+    .toSorted((a, b) => b.shape.length - a.shape.length);
 
 /**
- * The receptive field of every layer of a network: of one that is used several times, that of its first use.
+ * The receptive field of every layer of a network: of one that is used several times, that of its first use. Of several
+ * inputs it is that in the first image that a layer sees.
  *
- * @returns by layer name; `null` where cells have no place in the image (dense layers, global pooling), where the
- *   two directions differ, or behind a layer type that is not known
+ * @returns by layer name; `null` where cells have no place in the image (dense layers, global pooling), or see nothing of
+ *   it
  */
 export function receptiveFields(
   network: LayersModel,
   { uses, own } = traceAnySize(network),
 ): Map<string, ReceptiveField | null> {
-  const fields = new Map<Use, Field | null>();
-  for (const use of uses) fields.set(use, fieldOf(use, fields));
-  return new Map(network.layers.map(({ name }, i) => {
-    const [height, width] = fields.get(own[i]) ?? [];
-    const alike = height && width && height.size === width.size && height.stride === width.stride &&
-      height.start === width.start;
-    if (!alike) return [name, null];
-    return [name, {
-      size: height.size,
-      stride: height.stride,
-      offset: height.start,
-      exact: height.exact && width.exact,
-    }];
-  }));
+  const followed = imagesOf(uses).map((input) => follow(input, uses));
+  const ofUse = (use: Use): ReceptiveField | null => {
+    if (use.shape.length < 3) return null;
+    const found = followed.find(({ fields }) => fields.get(use));
+    return found ? fieldOf(found.sides.map((side) => found.fields.get(use)![side]), use.shape) : null;
+  };
+  const first = uses.toReversed().map((use) => [use.name, ofUse(use)] as const);
+  return new Map([...first, ...network.layers.map(({ name }, i) => [name, ofUse(own[i])] as const)]);
 }

@@ -103,11 +103,17 @@ test("branches that meet give their union, and a bound where their grids differ"
   net.dispose();
 });
 
-test("layers that are not known, and all behind them, have none", () => {
+test("behind layers that enlarge maps it is a bound, with its reason, until they are as they were", () => {
   const fields = fieldsOf(8, [
     tf.layers.upSampling2d({ name: "up" }),
     conv("after", 3, 1, "same"),
+    pool("pool", 2, 2),
     tf.layers.globalAveragePooling2d({ name: "mean" }) as tfLayers.Layer,
   ]);
-  expect([fields.get("up"), fields.get("after"), fields.get("mean")]).toEqual([null, null, null]);
+  const reason = "maps are enlarged on the way: what a cell sees repeats every 2 cells";
+  expect(fields.get("up")).toEqual({ size: 2, stride: 0.5, offset: -1, exact: false, reason });
+  expect(fields.get("after")).toEqual({ size: 3, stride: 0.5, offset: -1, exact: false, reason });
+  expect(fields.get("pool")).toEqual({ size: 3, stride: 1, offset: -1, exact: true });
+  // Numbers of no place.
+  expect(fields.get("mean")).toBeNull();
 });

@@ -14,7 +14,16 @@
 
 import type { layers, Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, sizeOf } from "../../array.ts";
-import { type Box, hull, type Interval, reached, seen, type Window, windowsOf } from "../../model/geometry.ts";
+import {
+  type Box,
+  hull,
+  type Interval,
+  isCellwise,
+  mapWindows,
+  reached,
+  seen,
+  type Window,
+} from "../../model/geometry.ts";
 import type { TF } from "../../runtime/backend.ts";
 import {
   assemble,
@@ -143,10 +152,10 @@ function linksOf(plan: Plan, base: ReadonlyMap<number, Tensor>): Link[] {
     const shapes = step.inputs.map((id) => base.get(id)!.shape);
     const sides = shapes[0].slice(1, 3);
     const alike = shapes.every(([, height, width]) => height === sides[0] && width === sides[1]);
-    const windows = alike && base.get(step.output)!.shape.length === 4 ? windowsOf(step.layer, shapes[0]) : null;
+    const windows = alike && base.get(step.output)!.shape.length === 4 ? mapWindows(step.layer, shapes[0]) : null;
     const whole = { step, windows: null, cellwise: false, run: step.run, padding: 0, work: workOf(step.layer) };
     if (!windows || !alikeEverywhere(step.layer)) return whole;
-    const cellwise = windows.every(({ kernel, stride, before }) => kernel === 1 && stride === 1 && before === 0);
+    const cellwise = windows.every(isCellwise);
     if (cellwise) return { ...whole, windows, cellwise };
     const run = unpadded(step, windows, sides);
     const padding = step.layer.getClassName() === "MaxPooling2D" ? LOWEST : 0;

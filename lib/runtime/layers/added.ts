@@ -50,7 +50,7 @@ const sides = (options: Options, rank: number) =>
   Array.from({ length: rank }, (_, i) => i + (isFirst(options) ? 2 : 1));
 
 /** Pairs, one a side, of what Keras writes as a number, a list of numbers or a list of pairs. */
-function pairs(value: unknown, rank: number): [number, number][] {
+export function pairs(value: unknown, rank: number): [number, number][] {
   if (typeof value === "number") return Array(rank).fill([value, value]);
   const list = value as (number | [number, number])[];
   // In one dimension a list is the pair.
