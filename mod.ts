@@ -177,7 +177,16 @@ export type { Components } from "./lib/embed/tsne/descent.ts";
 export type { Engine } from "./lib/embed/tsne/engine.ts";
 export type { OnIteration } from "./lib/embed/tsne/tsne.ts";
 export {
+  googlenet,
+  mobilenetV2,
+  resnet50,
+  squeezenet,
+  type SqueezenetOptions,
+  type VariantOptions,
+} from "./lib/model/architectures/branched.ts";
+export {
   alexnet,
+  type AlexnetOptions,
   catsVsDogsConvnet,
   type CatsVsDogsOptions,
   type ClassifierOptions,

@@ -85,7 +85,7 @@ export const text = (): Rule =>
   });
 
 /** One of some strings. */
-export const oneOf = (...choices: readonly string[]): Rule =>
+export const oneOf = (...choices: readonly (string | number)[]): Rule =>
   rule((name, value) => {
     if (choices.includes(value as string)) return;
     const wanted = choices.map((choice) => JSON.stringify(choice));

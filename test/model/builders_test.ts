@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { googlenet, mobilenetV2, resnet50, squeezenet } from "../../lib/model/architectures/branched.ts";
 import { alexnet, catsVsDogsConvnet, tinyVgg, vgg16, vgg19 } from "../../lib/model/architectures/builders.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { smallZfnet, zfnet } from "../../lib/model/architectures/zfnet.ts";
@@ -115,9 +116,10 @@ describe("ZFNet", () => {
 });
 
 describe("other networks", () => {
-  longTest("AlexNet has the paper's geometry and as many weights as without groups", async () => {
-    await using(alexnet, async (model) => {
-      expect(model.params).toBe(62_378_344);
+  longTest("AlexNet has the paper's geometry, and as many weights as with and without groups", async () => {
+    await using(alexnet, (model) => expect(model.params).toBe(62_378_344));
+    await using(() => alexnet({ groups: 2 }), async (model) => {
+      expect(model.params).toBe(60_965_224);
       const wanted = {
         conv1: [11, 4, 0],
         pool1: [19, 8, 0],
@@ -142,6 +144,54 @@ describe("other networks", () => {
       expect(field(model, "conv3_3")[0]).toBe(40);
     });
     await using(vgg19, (model) => expect(model.params).toBe(143_667_240));
+  });
+
+  test("SqueezeNet, MobileNet V2 and GoogLeNet have the shapes and as many weights as they should", async () => {
+    await using(squeezenet, (model) => {
+      expect(model.params).toBe(1_235_496);
+      expect(shapes(model, /Pooling2D|Concatenate/)).toEqual([
+        "pool1 55×55×64",
+        "fire2 55×55×128",
+        "fire3 55×55×128",
+        "pool3 27×27×128",
+        "fire4 27×27×256",
+        "fire5 27×27×256",
+        "pool5 13×13×256",
+        "fire6 13×13×384",
+        "fire7 13×13×384",
+        "fire8 13×13×512",
+        "fire9 13×13×512",
+        "pool10 1000",
+      ]);
+    });
+    await using(() => squeezenet({ version: "1.0" }), (model) => {
+      expect(model.params).toBe(1_248_424);
+      expect(shapes(model, /MaxPooling/)).toEqual(["pool1 54×54×96", "pool4 27×27×256", "pool8 13×13×512"]);
+    });
+    await using(mobilenetV2, (model) => {
+      expect(model.params).toBe(3_538_984);
+      expect(shapes(model, /Add/).length).toBe(10);
+      expect(model.layer("out_relu").outputShape).toEqual([7, 7, 1280]);
+    });
+    await using(googlenet, (model) => {
+      expect(model.params).toBe(6_998_552);
+      const maps = [56, 28, 14, 7].map((side) => `${side}×${side}`);
+      expect(shapes(model, /MaxPooling/).filter((text) => text.includes("_s2"))).toEqual(
+        [64, 192, 480, 832].map((filters, i) => `pool${i + 1}_3x3_s2 ${maps[i]}×${filters}`),
+      );
+      expect(shapes(model, /Concatenate/).map((text) => text.split("×")[2])).toEqual(
+        ["256", "480", "512", "512", "512", "528", "832", "832", "1024"],
+      );
+    });
+  });
+
+  longTest("ResNet-50 has as many weights as Keras's and torchvision's, and the field of the papers", async () => {
+    await using(resnet50, (model) => {
+      expect(model.params).toBe(25_636_712);
+      // The oracle is 239 for a first pooling that is padded behind only; Keras pads it on both sides.
+      expect(field(model, "conv5_block3_out")).toEqual([483, 32, 241]);
+    });
+    await using(() => resnet50({ variant: "torchvision" }), (model) => expect(model.params).toBe(25_610_152));
   });
 
   test("Tiny VGG has CNN Explainer's 19,920 weights", async () => {
@@ -192,6 +242,8 @@ describe("seeds and errors", () => {
     const tf = await ensureBackend();
     const before = tf.memory().numTensors;
     await expect(tinyVgg({ seed: -1 })).rejects.toThrow("seed must be a whole number ≥ 0: received -1.");
+    await expect(alexnet({ groups: 3 as 2 })).rejects.toThrow("groups must be 1 or 2: received 3.");
+    await expect(resnet50({ variant: "caffe" as "keras" })).rejects.toThrow('must be "keras" or "torchvision"');
     await expect(tinyVgg({ labels: ["one"] })).rejects.toThrow("at least two classes: received 1 labels");
     await expect(zfnet({ classes: 1 })).rejects.toThrow("classes must be a whole number ≥ 2: received 1.");
     await expect(catsVsDogsConvnet({ size: 8 })).rejects.toThrow("size must be a whole number ≥ 16: received 8.");

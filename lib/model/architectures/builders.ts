@@ -5,8 +5,9 @@
  */
 
 import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
-import { belowOne, readOptions, whole } from "../../options.ts";
+import { belowOne, oneOf, readOptions, whole } from "../../options.ts";
 import type { TF } from "../../runtime/backend.ts";
+import { makeLayer } from "../formats/build.ts";
 import type { Model } from "../model.ts";
 import { BuildOptions, type Draw, glorot, normal, outputsOf, stack } from "./stack.ts";
 
@@ -53,7 +54,15 @@ function pooling(tf: TF, name: string, poolSize: number, strides: number): layer
 
 /** A convolution with ReLUs, 3×3 unless `more` says otherwise. */
 export function convolution(tf: TF, name: string, filters: number, draw: Draw, more: object = {}): layers.Layer {
-  return tf.layers.conv2d({ name, filters, kernelSize: 3, activation: RELU, kernelInitializer: draw(), ...more });
+  // As a configuration: TensorFlow.js's types know no groups.
+  return makeLayer(tf, "Conv2D", {
+    name,
+    filters,
+    kernelSize: 3,
+    activation: RELU,
+    kernelInitializer: draw(),
+    ...more,
+  });
 }
 
 /**
@@ -200,34 +209,58 @@ export async function vgg19(options: Partial<ClassifierOptions> = {}): Promise<M
   return await vgg({ name, ...rest, convolutions: [2, 2, 4, 4, 4] });
 }
 
+/** The options of `alexnet`. */
+export class AlexnetOptions extends ClassifierOptions {
+  /**
+   * 2: as in the paper, whose two cards each had half of the filters: the second, fourth and fifth convolution are in two
+   * groups, and response normalization follows the first two. 1: on one card, without both.
+   * @default 1
+   */
+  @oneOf(1, 2)
+  groups: 1 | 2 = 1;
+}
+
 /**
- * AlexNet (Krizhevsky, Sutskever and Hinton 2012, §3.5) on one card: no convolution is split in two groups, and the
- * response normalization is left out. Weights start as in its §5: N(0, 0.01²), and biases of 1 in the second, fourth
- * and fifth convolution and in the hidden dense layers.
+ * AlexNet (Krizhevsky, Sutskever and Hinton 2012, §3.5), on one card or, with `groups: 2`, on the paper's two. Weights start
+ * as in its §5: N(0, 0.01²), and biases of 1 in the second, fourth and fifth convolution and in the hidden dense layers.
+ * Published weights, those of Caffe, are of the network in two groups and want BGR.
  *
- * @returns a model with 62,378,344 weights for 1000 classes, on images of 227×227
- * @throws {RangeError} if the labels, the number of classes or the seed do not fit
+ * @returns a model with 62,378,344 weights for 1000 classes (60,965,224 in two groups), on images of 227×227
+ * @throws {RangeError} if the labels, the number of classes, the seed or the groups do not fit
+ *
+ * @example
+ * ```ts
+ * import { alexnet } from "@convlens/convlens";
+ *
+ * const model = await alexnet({ groups: 2, labels: ["cat", "dog"] });
+ * console.log(model.layer("conv2").receptiveField); // { size: 51, stride: 8, offset: -16, exact: true }
+ * ```
  */
-export async function alexnet(options: Partial<ClassifierOptions> = {}): Promise<Model> {
-  const { labels, classes, seed, name = "alexnet" } = readOptions("alexnet", ClassifierOptions, options);
+export async function alexnet(options: Partial<AlexnetOptions> = {}): Promise<Model> {
+  const { labels, classes, seed, groups, name = "alexnet" } = readOptions("alexnet", AlexnetOptions, options);
   const units = outputsOf(labels, classes);
   return await stack({
     name,
     labels,
     seed,
-    preprocess: { mean: [123.68, 116.779, 103.939] },
+    preprocess: groups === 2 ? "caffe" : { mean: [123.68, 116.779, 103.939] },
     layers: (tf, seed) => {
       const draw = normal(tf, seed, 0.01);
       const conv = (name: string, filters: number, kernelSize: number, bias: 0 | 1, more: object) =>
         convolution(tf, name, filters, draw, { kernelSize, biasInitializer: bias ? "ones" : "zeros", ...more });
+      const parted = (name: string, filters: number, kernelSize: number) =>
+        conv(name, filters, kernelSize, 1, { padding: "same", groups });
+      const normalized = (name: string) => groups === 2 ? [makeLayer(tf, "LocalResponseNormalization", { name })] : [];
       return [
         conv("conv1", 96, 11, 0, { strides: 4, inputShape: [227, 227, 3] }),
+        ...normalized("norm1"),
         pooling(tf, "pool1", 3, 2),
-        conv("conv2", 256, 5, 1, { padding: "same" }),
+        parted("conv2", 256, 5),
+        ...normalized("norm2"),
         pooling(tf, "pool2", 3, 2),
         conv("conv3", 384, 3, 0, { padding: "same" }),
-        conv("conv4", 384, 3, 1, { padding: "same" }),
-        conv("conv5", 256, 3, 1, { padding: "same" }),
+        parted("conv4", 384, 3),
+        parted("conv5", 256, 3),
         pooling(tf, "pool5", 3, 2),
         ...denseLayers(tf, draw, units, "ones"),
       ];

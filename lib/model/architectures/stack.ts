@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { throwIfInterrupted } from "../../interrupt.ts";
 import { arrayOf, text, whole } from "../../options.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
@@ -69,8 +69,8 @@ export function outputsOf(labels: readonly string[] | undefined, classes: number
   return labels?.length ?? classes;
 }
 
-/** What a stack is made of. */
-export interface StackParts {
+/** What a network is made of. */
+interface Parts {
   /** The name of each class. */
   labels?: readonly string[];
   /** What the fresh weights are drawn from. */
@@ -79,8 +79,23 @@ export interface StackParts {
   name: string;
   /** How the network wants its pixels. */
   preprocess: PreprocessMode | Parameters<typeof preprocessing>[0];
+}
+
+/** What a stack is made of. */
+export interface StackParts extends Parts {
   /** The layers, the first of them with its `inputShape`. */
   layers: (tf: TF, seed: number) => layers.Layer[];
+}
+
+/** Connects a layer to what it reads, and returns what it puts out. */
+export type Connect = (layer: layers.Layer, ...inputs: SymbolicTensor[]) => SymbolicTensor;
+
+/** What a network that branches is made of. */
+export interface BranchedParts extends Parts {
+  /** `[height, width, channels]` of its input. */
+  inputShape: [number, number, number];
+  /** Makes the layers from the input on, and returns the output. */
+  layers: (tf: TF, connect: Connect, image: SymbolicTensor) => SymbolicTensor;
 }
 
 /**
@@ -88,18 +103,41 @@ export interface StackParts {
  *
  * @throws {RangeError} if an image is too small for the layers
  */
-export async function stack({ name, labels, seed, preprocess, layers }: StackParts): Promise<Model> {
+export async function stack({ layers, ...parts }: StackParts): Promise<Model> {
+  return await built(parts, (tf, { name, seed }, keep) => {
+    const network = tf.sequential({ name });
+    for (const layer of layers(tf, seed)) network.add(keep(layer));
+    return network;
+  });
+}
+
+/** Builds a network whose layers branch. */
+export async function branched({ inputShape, layers, ...parts }: BranchedParts): Promise<Model> {
+  return await built(parts, (tf, { name }, keep) => {
+    const image = tf.input({ shape: inputShape, name: "image" });
+    const connect: Connect = (layer, ...inputs) =>
+      keep(layer).apply(inputs.length === 1 ? inputs[0] : inputs) as SymbolicTensor;
+    return tf.model({ inputs: image, outputs: layers(tf, connect, image), name });
+  });
+}
+
+/** The model of a network that is made layer by layer; when that fails, nothing is left of it. */
+async function built(
+  { name, labels, seed, preprocess }: Parts,
+  make: (tf: TF, parts: { name: string; seed: number }, keep: (layer: layers.Layer) => layers.Layer) => LayersModel,
+): Promise<Model> {
   const tf = await ensureBackend();
-  const network = tf.sequential({ name });
+  const made: layers.Layer[] = [];
   try {
-    for (const layer of layers(tf, seed)) {
+    const network = make(tf, { name, seed }, (layer) => {
       // To draw the weights of a large one takes seconds.
       throwIfInterrupted();
-      network.add(layer);
-    }
+      made.push(layer);
+      return layer;
+    });
+    return new Model(network, { name, labels: labels ?? null, preprocess: preprocessing(preprocess) });
   } catch (error) {
-    for (const layer of network.layers) layer.dispose();
+    for (const weight of made.flatMap((layer) => layer.weights)) (weight.read() as Tensor).dispose();
     throw error;
   }
-  return new Model(network, { name, labels: labels ?? null, preprocess: preprocessing(preprocess) });
 }
