@@ -131,9 +131,9 @@ describe("what is refused, with no tensor left behind", () => {
       /holds no modelTopology and weightsManifest/,
     ],
     [
-      "a graph model",
+      "a graph model without a graph",
       (path) => edit(`${path}/model.json`, (j) => ({ ...j, format: "graph-model" })),
-      /is a graph model/,
+      /modelTopology\.node is undefined; wanted an array/,
     ],
     [
       "an unknown layer",

@@ -173,6 +173,22 @@ export function unsqueezed<Length>(dims: readonly Length[], axes: readonly numbe
   return Array.from({ length: rank }, (_, i) => added.includes(i) ? one : dims[at++]);
 }
 
+/** What one of some axes has together. */
+const reduced = (run: (values: number[]) => number): Fold => (node, [x, given]) => {
+  const { dims, whole } = x!;
+  const asked = listAt(node, "axes", given) ?? [];
+  if (!asked.length && node.int("noop_with_empty_axes", 0) === 1) return x!;
+  const axes = (asked.length ? asked : dims.map((_, axis) => axis)).map((axis) => axisIn(axis, dims.length));
+  const rest = dims.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
+  const { data } = transposed(x!, [...rest, ...axes]);
+  const count = sizeOf(axes.map((axis) => dims[axis]));
+  const keeps = node.int("keepdims", 1) === 1;
+  const shape = keeps ? dims.map((length, axis) => axes.includes(axis) ? 1 : length) : rest.map((axis) => dims[axis]);
+  return filledBy(shape, whole, (i) => run([...data.subarray(i * count, (i + 1) * count)]));
+};
+
+const sumOf = (values: number[]) => values.reduce((sum, value) => sum + value, 0);
+
 /** Operators on constants, by their names. */
 export const FOLDS: Record<string, Fold> = {
   Constant(node) {
@@ -226,6 +242,8 @@ export const FOLDS: Record<string, Fold> = {
     const [from, to, step] = [start, limit, delta].map((x) => x!.data[0]);
     return filledBy([Math.max(0, Math.ceil((to - from) / step))], start!.whole, (i) => from + i * step);
   },
+  Tile: (_, [x, repeats]) =>
+    [...repeats!.data].reduce((y, count, axis) => joined(Array<Constant>(count).fill(y), axis), x!),
   Where(_, [condition, a, b]) {
     const shape = broadcastShape(condition!.dims, broadcastShape(a!.dims, b!.dims));
     const [c, x, y] = [condition!, a!, b!].map((part) => stretched(part, shape));
@@ -238,9 +256,23 @@ export const FOLDS: Record<string, Fold> = {
   Pow: both((a, b) => a ** b),
   Mod: both((a, b) => ((a % b) + b) % b),
   Equal: both((a, b) => Number(a === b)),
+  Greater: both((a, b) => Number(a > b)),
+  GreaterOrEqual: both((a, b) => Number(a >= b)),
+  Less: both((a, b) => Number(a < b)),
+  LessOrEqual: both((a, b) => Number(a <= b)),
+  And: both((a, b) => Number(a && b)),
+  Or: both((a, b) => Number(a || b)),
+  Not: each((x) => Number(!x)),
   Min: both(Math.min),
   Max: both(Math.max),
+  ReduceMax: reduced((values) => Math.max(...values)),
+  ReduceMean: reduced((values) => sumOf(values) / values.length),
+  ReduceMin: reduced((values) => Math.min(...values)),
+  ReduceProd: reduced((values) => values.reduce((a, b) => a * b, 1)),
+  ReduceSum: reduced(sumOf),
   Neg: each((x) => -x),
+  Abs: each(Math.abs),
+  Sign: each(Math.sign),
   Sqrt: each(Math.sqrt),
   Exp: each(Math.exp),
   Log: each(Math.log),

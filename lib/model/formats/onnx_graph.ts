@@ -29,6 +29,10 @@ export interface Value {
   positive?: boolean;
   /** Of `[n, features]`: the sides of the maps that were flattened, and which axis of ONNX's map each was. */
   flat?: { sides: number[]; order: number[] };
+  /** Of what is spread over the batch: how the convolution behind is dilated and pads. */
+  spread?: { dilations: number[]; auto_pad: string; pads: number[] };
+  /** Of `[rows, features]`: the lengths of the axes that the rows are of, the batch first. */
+  rows?: Lengths;
 }
 
 /** A weight of a layer, made when it is needed. */
@@ -131,14 +135,14 @@ export class Rebuilding {
     return this.file.stored.get(name ?? "")?.();
   }
 
-  /** The constant of the only node that reads a value, if that is of some operator: the node is done with it then. */
+  /** The constant of the only node that reads a value, if that is of some operators: the node is done with it then. */
   readBehind(
     name: string,
-    op: string,
+    ops: readonly string[],
     fits: (constant: Constant) => boolean,
   ): { constant: Constant; name: string } | undefined {
     const next = this.onlyReader(name);
-    if (next?.op !== op || next.inputs.length !== 2) return undefined;
+    if (!next || !ops.includes(next.op) || next.inputs.length !== 2) return undefined;
     const constant = this.constantNamed(next.inputs.find((input) => input !== name));
     if (!constant || !fits(constant)) return undefined;
     this.done.add(next);
@@ -375,6 +379,7 @@ export class Rebuilding {
   #asRead(given: Value): Value {
     const x = this.settled(given);
     const all = x.shape.map((_, axis) => axis);
+    if (all.length < 3) return this.plain(x);
     return equal(x.order, all) || x.order.length < 3 && equal(x.order, x.order.toSorted()) ? x : this.maps(x);
   }
 
@@ -382,7 +387,7 @@ export class Rebuilding {
   network(inputs: readonly Value[], outputs: readonly Value[], flattens: boolean): NetworkConfig {
     const ends = outputs.map((given, i) => {
       const isVector = flattens && given.shape.length > 2 && given.shape.slice(2).every((length) => length === 1);
-      const x = isVector ? this.arranged(given, [0, 1]) : this.#asRead(given);
+      const x = isVector ? this.arranged(given, [0, 1]) : flattens ? this.#asRead(given) : this.plain(given);
       const isTaken = inputs.some(({ layer }) => layer === x.layer) ||
         outputs.findIndex((y) => y.layer === x.layer) < i;
       return isTaken ? this.pointwise("Activation", { activation: "linear" }, x) : x;

@@ -8,8 +8,8 @@
 
 import { ModelError } from "./format.ts";
 import { axisIn, broadcastShape, FOLDS, listAt, nested, slicesOf, transposed, unsqueezed } from "./onnx_constants.ts";
-import type { Constant, OnnxNode } from "./onnx_file.ts";
-import type { Lengths, Rebuilding, Value } from "./onnx_graph.ts";
+import { type Constant, OnnxNode } from "./onnx_file.ts";
+import { channelsBehind, type Lengths, type Rebuilding, type Value } from "./onnx_graph.ts";
 import {
   convolution,
   globalPooling,
@@ -232,7 +232,7 @@ const matMul: Make = (graph, node) => {
     const units = other.dims.at(-1);
     const bias = graph.readBehind(
       node.outputs[0],
-      "Add",
+      ["Add"],
       ({ dims, data }) => data.length === units && dims.at(-1) === units,
     );
     return dense(graph, x, other, false, 1, bias?.constant);
@@ -259,8 +259,8 @@ const batchNormalization: Make = (graph, node) => {
   // Caffe's Scale layers are part of its normalisation.
   const fits = ({ dims, data }: Constant) =>
     data.length === gamma.length && (dims.at(x.shape.length > 2 ? 1 - x.shape.length : -1) === gamma.length);
-  const scale = graph.readBehind(node.outputs[0], "Mul", fits);
-  const offset = graph.readBehind(scale?.name ?? node.outputs[0], "Add", fits);
+  const scale = graph.readBehind(node.outputs[0], ["Mul"], fits);
+  const offset = graph.readBehind(scale?.name ?? node.outputs[0], ["Add"], fits);
   const layer = graph.pointwise("BatchNormalization", { axis: -1, epsilon: node.float("epsilon", 1e-5) }, x);
   const scaled = (values: Float32Array) => values.map((value, i) => value * (scale?.constant.data[i] ?? 1));
   const parts = {
@@ -320,25 +320,60 @@ const lrn: Make = (graph, node) => {
   );
 };
 
+/** A constant as values that every image has: the shape is the constant's, without the batch. */
+function spreadOut(graph: Rebuilding, like: Value, constant: Constant, order: number[]): Value {
+  const { dims } = constant;
+  if (dims[0] !== 1) throw new ModelError(`a constant of [${dims}] is joined along the batch`);
+  const laid = transposed(constant, order);
+  const shape = [null, ...dims.slice(1)];
+  // Nothing of the image is in it but how many there are.
+  const none = graph.operation(
+    "sum",
+    [
+      { input: 0 },
+      like.order.map((_, i) => i).slice(1),
+      true,
+    ],
+    [like],
+    { shape: like.shape.map((_, axis) => axis ? 1 : null), order: like.order },
+    "_none",
+  );
+  const ones = order.map((_, i) => i ? 1 : -1);
+  const flat = graph.operation("reshape", [{ input: 0 }, ones], [none], {
+    shape: shape.map((_, i) => i ? 1 : null),
+    order,
+  });
+  const zeros = graph.operation("multiply", [{ input: 0 }, 0], [flat], { shape: flat.shape, order });
+  return graph.operation("add", [{ input: 0 }, nested(laid)], [zeros], { shape, order }, "_constant");
+}
+
 const concat: Make = (graph, node) => {
-  const values = node.inputs.map((_, i) => graph.settled(graph.value(i)));
-  if (values.length === 1) return values[0];
-  const [{ shape }] = values;
+  const given = node.inputs.map((name) => graph.find(name)!).map((x) => isValue(x) ? graph.settled(x) : x)
+    .filter((x) => isValue(x) || x.data.length > 0);
+  const values = given.filter(isValue);
+  if (given.length === 1) return values[0];
+  const shapes = given.map((x) => isValue(x) ? x.shape : [null, ...x.dims.slice(1)]);
+  const [shape] = shapes;
   const axis = axisIn(node.int("axis", 1), shape.length);
-  if (axis === 0 || values.some((x) => x.shape.some((n, i) => i !== axis && n !== shape[i]))) {
+  if (
+    axis === 0 || shapes.some((own) => own.length !== shape.length || own.some((n, i) => i !== axis && n !== shape[i]))
+  ) {
     throw new ModelError(
-      `it joins [${values.map((x) => x.shape.map((n) => n ?? "n")).join("] and [")}] along axis ${axis}`,
+      `it joins [${shapes.map((own) => own.map((n) => n ?? "n")).join("] and [")}] along axis ${axis}`,
     );
   }
   const needs = shape.flatMap((length, i) => i !== axis && length === 1 ? [] : [i]);
   const whole = values.find((x) => needs.every((i) => x.order.includes(i)));
-  const order = whole?.order ?? [0, ...shape.map((_, i) => i).slice(2), 1];
-  const parts = values.map((x) => graph.arranged(x, order));
-  const total = values.reduce<number | null>(
-    (sum, x) => sum === null || x.shape[axis] === null ? null : sum + x.shape[axis],
+  const order = given.length > values.length
+    ? channelsBehind(shape.length)
+    : whole?.order ?? channelsBehind(shape.length);
+  const parts = given.map((x) => isValue(x) ? graph.arranged(x, order) : spreadOut(graph, values[0], x, order));
+  const total = shapes.reduce<number | null>(
+    (sum, own) => sum === null || own[axis] === null ? null : sum + own[axis],
     0,
   );
-  const made = { shape: shape.with(axis, total), order, positive: values.every((x) => x.positive) };
+  const positive = given.length === values.length && values.every((x) => x.positive);
+  const made = { shape: shape.with(axis, total), order, positive };
   const place = order.indexOf(axis);
   if (new Set(parts.map((x) => x.layer)).size < parts.length) {
     const own = parts.filter((x, i) => parts.findIndex((y) => y.layer === x.layer) === i);
@@ -479,26 +514,47 @@ const pad: Make = (graph, node) => {
   const x = graph.value(0);
   const rank = x.shape.length;
   const pads = node.ints("pads") ?? [...graph.needed(1).data];
-  const axes = graph.constant(3)
+  const axes = node.inputs.length > 3 && graph.constant(3)
     ? [...graph.needed(3).data].map((axis) => axisIn(axis, rank))
     : x.shape.map((_, i) => i);
   const mode = node.text("mode", "constant");
-  if (mode !== "constant") {
-    throw new ModelError(`its mode is ${JSON.stringify(mode)}; convlens pads with constants only`);
+  if (!["constant", "reflect", "symmetric", "edge", "wrap"].includes(mode)) {
+    throw new ModelError(`its mode is ${JSON.stringify(mode)}`);
   }
-  const number = graph.opset < 11 ? node.float("value", 0) : numberOf(graph.constant(2)) ?? 0;
+  const number = node.has("pads") ? node.float("value", 0) : numberOf(graph.constant(2)) ?? 0;
   const [before, behind] = [Array(rank).fill(0), Array(rank).fill(0)];
   axes.forEach((axis, i) => [before[axis], behind[axis]] = [pads[i], pads[i + axes.length]]);
   if ([...before, ...behind].every((n) => n === 0)) return x;
-  if ([...before, ...behind].some((n) => !(n >= 0)) || before[0] || behind[0]) {
+  if ([...before, ...behind].some((n) => !Number.isInteger(n)) || before[0] || behind[0]) {
     throw new ModelError(`its pads are [${pads}]`);
   }
-  if (rank > 2 && before[1] === 0 && behind[1] === 0) {
+  if ([...before, ...behind].some((n) => n < 0)) {
+    // What is less than nothing is cut away.
+    const cuts = x.shape.flatMap((_, axis) =>
+      before[axis] < 0 || behind[axis] < 0
+        ? [{ axis, start: Math.max(0, -before[axis]), end: behind[axis] < 0 ? behind[axis] : Infinity, step: 1 }]
+        : []
+    );
+    const rest = [...before, ...behind].map((n) => Math.max(0, n));
+    graph.set(node.inputs[0], cut(graph, graph.settled(x), cuts, "_cut"));
+    const made = pad(graph, OnnxNode.of("Pad", [...node.inputs], node, { pads: rest, mode, value: number }));
+    graph.set(node.inputs[0], x);
+    return made;
+  }
+  if (mode === "constant" && rank > 2 && before[1] === 0 && behind[1] === 0) {
     return padded(graph, graph.maps(x), before.slice(2), behind.slice(2), number);
   }
   const y = graph.arranged(x, x.order.length === rank ? x.order : x.shape.map((_, i) => i));
   const shape = y.shape.map((n, i) => n === null ? null : n + before[i] + behind[i]);
   const pairs = y.order.map((axis) => [before[axis], behind[axis]]);
+  const most = (axis: number) => Number(x.shape[axis] ?? Infinity) - Number(mode === "reflect");
+  if (mode !== "constant") {
+    if (mode !== "edge" && pads.some((n, i) => n > most(axes[i % axes.length]))) {
+      throw new ModelError(`it reflects more cells than there are: its pads are [${pads}]`);
+    }
+    const made = { shape, order: y.order, positive: x.positive };
+    return graph.operation("own_pad", [{ input: 0 }, pairs, mode], [y], made);
+  }
   return graph.operation("pad", [{ input: 0 }, pairs, null, number], [y], { shape, order: y.order });
 };
 
@@ -543,12 +599,15 @@ const resize: Make = (graph, node) => {
   }
   const isHalf = place === "half_pixel" || place === "pytorch_half_pixel" && !out.includes(1);
   const isLinear = mode === "linear" && node.int("antialias", 0) === 0;
-  if (isLinear && isHalf && isWhole) {
+  if (isLinear && place !== "align_corners" && isHalf && isWhole) {
     return graph.emit("UpSampling2D", { size: factors, interpolation: "bilinear" }, [x], made);
   }
   const coordinates = isHalf ? "halfPixel" : PLACES[place];
-  const isFloor = mode === "nearest" && place === "asymmetric" && node.text("nearest_mode", "floor") === "floor";
-  if (coordinates && (isLinear || isFloor)) {
+  // Where the layer takes its nearest cell: the one that the middle of a cell is in.
+  const isNearest = mode === "nearest" &&
+    node.text("nearest_mode", isOld ? "floor" : "round_prefer_floor") ===
+      (place === "asymmetric" ? "floor" : "round_prefer_ceil");
+  if (coordinates && (isLinear || isNearest)) {
     const [height, width] = graph.known(out, "its size");
     const isExact = out.every((n, i) => Math.abs(n! / sides[i]! - factors[i]) < 1e-6);
     if (isExact) {
@@ -590,14 +649,58 @@ const shuffle: Make = (graph, node) => {
   return graph.reshaped(turned, [Infinity, inner, h * block, w * block]);
 };
 
+/** Repeats each axis so many times. */
+function repeated(graph: Rebuilding, given: Value, times: readonly number[]): Value {
+  if (times.every((n) => n === 1)) return given;
+  if (times[0] !== 1 || times.some((n) => !Number.isInteger(n) || n < 1)) {
+    throw new ModelError(`it repeats axes [${times}] times; convlens leaves the batch as it is`);
+  }
+  const settled = graph.settled(given);
+  const isWhole = times.every((n, axis) => n === 1 || settled.order.includes(axis));
+  const x = isWhole ? settled : graph.arranged(settled, channelsBehind(times.length));
+  const shape = x.shape.map((n, axis) => n === null ? null : n * times[axis]);
+  const counts = x.order.map((axis) => times[axis]);
+  return graph.operation("tile", [{ input: 0 }, counts], [x], { shape, order: x.order, positive: x.positive });
+}
+
 const expand: Make = (graph) => {
+  let x = graph.value(0);
+  const asked = [...graph.needed(1).data].map((n) => Number.isFinite(n) ? n : null);
+  const shape = broadcastShape<number | null>(x.shape, asked);
+  const missing = shape.length - x.shape.length;
+  if (missing) {
+    if (shape[0] !== 1 && shape[0] !== null) throw new ModelError(`it repeats the batch, to [${shape}]`);
+    throw new ModelError(`it makes ${shape.length} axes of ${x.shape.length}; convlens leaves the batch first`);
+  }
+  x = graph.settled(x);
+  return repeated(graph, x, shape.map((n, axis) => axis && n !== null && x.shape[axis] === 1 ? n : 1));
+};
+
+const tile: Make = (graph) => repeated(graph, graph.value(0), [...graph.needed(1).data]);
+
+/** Where the largest or the smallest value is. */
+const argument = (name: string): Make => (graph, node) => {
+  const x = graph.settled(graph.value(0));
+  const axis = axisIn(node.int("axis", 0), x.shape.length);
+  if (axis === 0) throw new ModelError("it goes over the batch");
+  if (node.int("select_last_index", 0)) throw new ModelError("it wants the last of several; convlens takes the first");
+  const y = x.order.includes(axis) ? x : graph.plain(x);
+  const order = y.order.filter((other) => other !== axis);
+  const made = graph.operation(name, [{ input: 0 }, y.order.indexOf(axis)], [y], {
+    shape: x.shape.with(axis, 1),
+    order,
+  });
+  return node.int("keepdims", 1) === 1 ? made : graph.without(made, [axis]);
+};
+
+/** Sums of powers, and what is made of them. */
+const norm = (before: string | undefined, after: string | undefined): Make => (graph, node) => {
   const x = graph.value(0);
-  const shape = broadcastShape<number | null>(
-    x.shape,
-    [...graph.needed(1).data].map((n) => Number.isFinite(n) ? n : null),
-  );
-  if (shape.some((length, axis) => axis > 0 && length !== x.shape[axis])) throw new ModelError("it repeats cells");
-  return x;
+  const inner = before ? graph.operation(before, [{ input: 0 }], [x], { ...x, positive: before !== "exp" }) : x;
+  graph.set(node.inputs[0], inner);
+  const sum = reduce("sum")(graph, node) as Value;
+  graph.set(node.inputs[0], x);
+  return after ? graph.operation(after, [{ input: 0 }], [sum], { ...sum, positive: false }) : sum;
 };
 
 const same: Make = (graph) => graph.value(0);
@@ -611,7 +714,15 @@ const dropout: Make = (graph, node) => {
 /** By the operators' names. */
 export const LAYERS: Record<string, Make> = {
   Abs: operation("abs", true),
+  Acos: operation("acos"),
+  Acosh: operation("acosh"),
   Add: merge,
+  ArgMax: argument("arg_max"),
+  ArgMin: argument("arg_min"),
+  Asin: operation("asin"),
+  Asinh: operation("asinh"),
+  Atan: operation("atan"),
+  Atanh: operation("atanh"),
   AveragePool: pooling,
   BatchNormalization: batchNormalization,
   Cast: same,
@@ -621,6 +732,7 @@ export const LAYERS: Record<string, Make> = {
   Conv: convolution,
   ConvTranspose: transposedConvolution,
   Cos: operation("cos"),
+  Cosh: operation("cosh"),
   DepthToSpace: shuffle,
   Div: merge,
   Dropout: dropout,
@@ -657,11 +769,16 @@ export const LAYERS: Record<string, Make> = {
   Pad: pad,
   Pow: merge,
   Reciprocal: operation("reciprocal"),
+  ReduceL1: norm("abs", undefined),
+  ReduceL2: norm("square", "sqrt"),
+  ReduceLogSum: norm(undefined, "log"),
+  ReduceLogSumExp: norm("exp", "log"),
   ReduceMax: reduce("max"),
   ReduceMean: reduce("mean"),
   ReduceMin: reduce("min"),
   ReduceProd: reduce("prod"),
   ReduceSum: reduce("sum"),
+  ReduceSumSquare: norm("square", undefined),
   Relu: (graph) => graph.pointwise("ReLU", {}, graph.value(0), true),
   Reshape: reshape,
   Resize: resize,
@@ -670,6 +787,7 @@ export const LAYERS: Record<string, Make> = {
   Sigmoid: activation("sigmoid", true),
   Sign: operation("sign"),
   Sin: operation("sin"),
+  Sinh: operation("sinh"),
   Slice: slice,
   Softmax: softmax,
   Softplus: activation("softplus", true),
@@ -680,7 +798,9 @@ export const LAYERS: Record<string, Make> = {
   Squeeze: squeeze,
   Sub: merge,
   Sum: merge,
+  Tan: operation("tan"),
   Tanh: activation("tanh"),
+  Tile: tile,
   Transpose: transpose,
   Unsqueeze: unsqueeze,
   Upsample: resize,

@@ -110,7 +110,10 @@ export const vectorOf = (tf: TF, data: Constant["data"]): Tensor => tensorOf(tf,
 const kernelLast = (tf: TF, kernel: Constant) =>
   tf.transpose(tensorOf(tf, kernel), [...kernel.dims.map((_, i) => i).slice(2), 1, 0]);
 
-/** The bias at a place of the inputs, for a layer. */
+/** The lengths of `[…sides, in, out]` as `[out, in, …sides]`: kernels of TensorFlow, which nodes say by `kernel_last`. */
+const outFirst = (dims: readonly number[]) => [...dims.slice(-2).reverse(), ...dims.slice(0, -2)];
+
+/** The bias of a layer. */
 function addBias(graph: Rebuilding, layer: Value, bias: Constant | undefined): void {
   if (bias) graph.weigh(layer, "bias", bias.data.length, (tf) => vectorOf(tf, bias.data));
 }
@@ -130,7 +133,8 @@ export function convolution(graph: Rebuilding, node: OnnxNode): Value {
   const [kernel, bias] = [graph.needed(1), graph.constant(2)];
   const rank = x.shape.length - 2;
   const groups = node.int("group", 1);
-  const [filters, each, ...taps] = kernel.dims;
+  const isLast = node.int("kernel_last", 0) === 1;
+  const [filters, each, ...taps] = isLast ? outFirst(kernel.dims) : kernel.dims;
   if (taps.length !== rank || each * groups !== x.shape[1] || filters % groups || !sizeOf(kernel.dims)) {
     throw new ModelError(`its kernel is [${kernel.dims}] in ${groups} groups, for ${x.shape[1]} channels`);
   }
@@ -151,67 +155,91 @@ export function convolution(graph: Rebuilding, node: OnnxNode): Value {
     ? graph.emit("DepthwiseConv2D", { ...options, depthMultiplier: filters / groups }, [x], made)
     : graph.emit(`Conv${rank}D`, { ...options, filters, groups }, [x], made);
   graph.weigh(layer, alone ? "depthwise_kernel" : "kernel", kernel.data.length, (tf) => {
-    if (!alone) return kernelLast(tf, kernel);
-    const parts = tf.reshape(tensorOf(tf, kernel), [groups, filters / groups, ...taps]);
-    return tf.transpose(parts, [2, 3, 0, 1]);
+    const laid = isLast ? tensorOf(tf, kernel) : kernelLast(tf, kernel);
+    return alone ? tf.reshape(laid, [...taps, groups, filters / groups]) : laid;
   });
   addBias(graph, layer, bias);
   return layer;
 }
 
 export function transposedConvolution(graph: Rebuilding, node: OnnxNode): Value {
-  const x = seen(graph);
+  const given = seen(graph);
   const [kernel, bias] = [graph.needed(1), graph.constant(2)];
-  const [channels, each, ...taps] = kernel.dims;
+  const isLast = node.int("kernel_last", 0) === 1;
+  // Of TensorFlow's `[…sides, out, in]` likewise.
+  const [channels, each, ...taps] = isLast ? outFirst(kernel.dims) : kernel.dims;
   const groups = node.int("group", 1);
-  if (taps.length !== 2 || x.shape.length !== 4) throw new ModelError("convlens reads it in two dimensions only");
-  if (channels !== x.shape[1] || channels % groups) {
-    throw new ModelError(`its kernel is [${kernel.dims}] in ${groups} groups, for ${x.shape[1]} channels`);
+  const rank = given.shape.length - 2;
+  if (taps.length !== rank || channels !== given.shape[1] || channels % groups) {
+    throw new ModelError(`its kernel is [${kernel.dims}] in ${groups} groups, for ${given.shape[1]} channels`);
   }
-  const [strides, dilations] = [node.ints("strides") ?? [1, 1], node.ints("dilations") ?? [1, 1]];
-  let added = node.ints("output_padding") ?? [0, 0];
-  let pads = node.ints("pads") ?? [0, 0, 0, 0];
+  const listed = (name: string, otherwise: number, count = rank) => node.ints(name) ?? Array(count).fill(otherwise);
+  const [strides, dilations] = [listed("strides", 1), listed("dilations", 1)];
+  let added = listed("output_padding", 0);
+  let pads = listed("pads", 0, 2 * rank);
   const reach = taps.map((n, i) => (n - 1) * dilations[i] + 1);
   const auto = node.text("auto_pad", "NOTSET");
-  const shape = node.ints("output_shape");
-  if (shape || auto.startsWith("SAME")) {
-    const sides = graph.known(x.shape.slice(2), "its padding");
-    const wanted = shape?.slice(-2) ?? sides.map((n, i) => n * strides[i]);
+  const shape = node.ints("output_shape")?.slice(-rank);
+  const inner = given.shape.slice(2);
+  const isStock = added.every((n) => n === 0) && dilations.every((n) => n === 1) &&
+    reach.every((n, i) => n >= strides[i]);
+  // As TensorFlow's own "same", which any size can have.
+  const isSame = auto === "SAME_UPPER" && isStock &&
+    inner.every((n, i) => !shape || n !== null && shape[i] === n * strides[i]);
+  if (!isSame && (shape || auto.startsWith("SAME"))) {
+    const sides = graph.known(inner, "its padding");
+    const wanted = shape ?? sides.map((n, i) => n * strides[i]);
     const total = sides.map((n, i) => (n - 1) * strides[i] + reach[i] + added[i] - wanted[i]);
     added = added.map((n, i) => n + Math.max(0, -total[i]));
     const upper = auto === "SAME_UPPER";
     const before = total.map((n) => upper ? Math.floor(Math.max(0, n) / 2) : Math.ceil(Math.max(0, n) / 2));
     pads = [...before, ...total.map((n, i) => Math.max(0, n) - before[i])];
   }
-  const full = x.shape.slice(2).map((n, i) => n === null ? null : (n - 1) * strides[i] + reach[i] + added[i]);
+  const full = inner.map((n, i) =>
+    n === null ? null : isSame ? n * strides[i] : (n - 1) * strides[i] + reach[i] + added[i]
+  );
   const filters = each * groups;
-  const stock = added.every((n) => n === 0) && reach.every((n, i) => n >= strides[i]) &&
-    dilations.every((n) => n === 1);
-  const cut = pads.some((pad) => pad !== 0);
+  // There is no layer in one dimension that does all: it is one of two, of one row.
+  const isLine = rank === 1;
+  const row = <Item>(list: readonly Item[], one: Item) => isLine ? [one, ...list] : [...list];
+  const x = isLine ? oneRow(graph, given) : given;
   const options = {
     filters,
-    kernelSize: taps,
-    strides,
-    padding: "valid",
+    kernelSize: row(taps, 1),
+    strides: row(strides, 1),
+    padding: isSame ? "same" : "valid",
     useBias: Boolean(bias),
-    ...stock ? {} : { outputPadding: added, dilationRate: dilations },
+    ...isStock ? {} : { outputPadding: row(added, 0), dilationRate: row(dilations, 1) },
   };
-  const layer = graph.emit("Conv2DTranspose", options, [x], { shape: withSides(x, full, filters), order: x.order });
+  const made = { shape: withSides(x, row(full, 1), filters), order: x.order };
+  const layer = graph.emit(`Conv${Math.max(2, rank)}DTranspose`, options, [x], made);
   graph.weigh(layer, "kernel", sizeOf(taps) * filters * channels, (tf) => {
+    if (isLast) return tf.reshape(tensorOf(tf, kernel), [...row(taps, 1), filters, channels]);
     const parts = tf.split(tensorOf(tf, kernel), groups, 0);
     // Each group is a convolution of its own channels: of the others it takes nothing.
-    const whole = parts.map((part, i) => tf.pad(part, [[0, 0], [i * each, filters - (i + 1) * each], [0, 0], [0, 0]]));
-    return tf.transpose(tf.concat(whole, 0), [2, 3, 1, 0]);
+    const whole = parts.map((part, i) =>
+      tf.pad(part, part.shape.map((_, axis) => axis === 1 ? [i * each, filters - (i + 1) * each] : [0, 0]))
+    );
+    const turned = tf.transpose(tf.concat(whole, 0), [...taps.map((_, i) => i + 2), 1, 0]);
+    return tf.reshape(turned, [...row(taps, 1), filters, channels]);
   });
   addBias(graph, layer, bias);
-  if (!cut) return layer;
-  const cropping = [0, 1].map((i) => [pads[i], pads[i + 2]]);
-  const sides = full.map((n, i) => n === null ? null : n - pads[i] - pads[i + 2]);
+  const y = isLine ? noRow(graph, layer) : layer;
+  if (isSame || pads.every((pad) => pad === 0)) return y;
+  const pairs = taps.map((_, i) => [pads[i], pads[i + rank]]);
+  const sides = full.map((n, i) => n === null ? null : n - pads[i] - pads[i + rank]);
   if (pads.some((pad) => pad < 0) || sides.some((n) => n !== null && n < 1)) {
     throw new ModelError(`its pads are [${pads}]`);
   }
-  return graph.emit("Cropping2D", { cropping }, [layer], { shape: withSides(layer, sides), order: x.order }, "_crop");
+  const cropping = isLine ? pairs[0] : pairs;
+  return graph.emit(`Cropping${rank}D`, { cropping }, [y], { shape: withSides(y, sides), order: y.order }, "_crop");
 }
+
+/** `[n, c, length]` as maps of one row. */
+const oneRow = (graph: Rebuilding, x: Value): Value =>
+  graph.maps({ ...x, shape: x.shape.toSpliced(2, 0, 1), order: x.order.map((axis) => axis > 1 ? axis + 1 : axis) });
+/** Maps of one row without it. */
+const noRow = (graph: Rebuilding, x: Value): Value => graph.without(x, [2]);
 
 export function pooling(graph: Rebuilding, node: OnnxNode): Value {
   let x = seen(graph);
@@ -220,16 +248,18 @@ export function pooling(graph: Rebuilding, node: OnnxNode): Value {
   if (kernel.length !== rank || kernel.some((n) => n < 1)) throw new ModelError(`its kernel_shape is [${kernel}]`);
   const window = windowOf(node, x.shape.slice(2), kernel);
   const { before, behind, strides, out } = window;
-  if (window.dilations.some((rate) => rate !== 1)) throw new ModelError("it is dilated, which no layer does");
+  const isDilated = window.dilations.some((rate) => rate !== 1);
   const isMax = node.op === "MaxPool";
   const counts = node.int("count_include_pad", 0) === 1;
-  const padding = window.same && (isMax || !counts) ? "same" : "valid";
+  const padding = window.same && !isDilated && (isMax || !counts) ? "same" : "valid";
   const positive = x.positive;
   const sides = x.shape.slice(2);
   if (padding === "valid") x = padded(graph, x, before, behind, isMax && !positive ? LEAST : 0);
   const options = { poolSize: kernel, strides, padding };
   const made = { shape: withSides(x, out), order: x.order, positive };
-  const layer = graph.emit(`${isMax ? "Max" : "Average"}Pooling${rank}D`, options, [x], made);
+  const layer = isDilated
+    ? graph.operation("pool", [{ input: 0 }, isMax ? "maximum" : "mean", kernel, strides, window.dilations], [x], made)
+    : graph.emit(`${isMax ? "Max" : "Average"}Pooling${rank}D`, options, [x], made);
   const isPadded = [...before, ...behind].some((pad) => pad > 0);
   if (isMax || padding === "same" || !isPadded) return layer;
   if (counts && node.int("ceil_mode", 0) === 0) return layer;
@@ -239,8 +269,11 @@ export function pooling(graph: Rebuilding, node: OnnxNode): Value {
   const shares = lengths.map((n, i) =>
     Array.from({ length: out[i]! }, (_, at) => {
       const [low, high] = counts ? [-before[i], n + asked[rank + i]] : [0, n];
-      const from = at * strides[i] - before[i];
-      return kernel[i] / Math.max(1, Math.min(from + kernel[i], high) - Math.max(from, low));
+      const taps = Array.from(
+        { length: kernel[i] },
+        (_, tap) => at * strides[i] - before[i] + tap * window.dilations[i],
+      );
+      return kernel[i] / Math.max(1, taps.filter((cell) => cell >= low && cell < high).length);
     })
   );
   if (shares.flat().every((share) => share === 1)) return layer;

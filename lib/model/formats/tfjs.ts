@@ -1,5 +1,5 @@
 /**
- * Layers models of TensorFlow.js: a `model.json` with the topology, and files of weights beside it.
+ * Models of TensorFlow.js: a `model.json` with the topology (layers, or a graph of operators), and files of weights beside it.
  *
  * @module
  */
@@ -13,12 +13,15 @@ import { bytesText } from "../../format.ts";
 import { Interrupted, interruptible } from "../../interrupt.ts";
 import { MemoryError } from "../../memory.ts";
 import type { TF } from "../../runtime/backend.ts";
+import { visiting } from "../../runtime/core/engine.ts";
 import { memoryLeft } from "../../runtime/core/memory.ts";
 import { ZipError } from "../../zip.ts";
 import { buildNetwork, disposeNetwork, matchWeights, type WeightSpec } from "./build.ts";
-import { isObject, ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./format.ts";
+import { isObject, type Json, ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./format.ts";
+import { networkOfGraphModel } from "./graph_model.ts";
 import { networkOf } from "./keras.ts";
 import { namedWeights } from "./named_weights.ts";
+import type { Constant } from "./onnx_file.ts";
 import { arrayAt, readTopology, refuse, textAt } from "./topology.ts";
 
 /** More than this is no topology: ResNet-50's has 200 kB. */
@@ -132,13 +135,7 @@ async function readJson(url: URL, readFile: ReadFile): Promise<Record<string, un
   if (isObject(json) && json.class_name && json.config) return json;
   if (!isObject(json) || !isObject(json.modelTopology) || json.weightsManifest === undefined) {
     throw new ModelError(
-      `${where} holds no modelTopology and weightsManifest; wanted the model.json of a TensorFlow.js layers model.`,
-    );
-  }
-  if (json.format === "graph-model" || "node" in json.modelTopology) {
-    throw new ModelError(
-      `${where} is a graph model, whose layers are gone; wanted a layers model. Convert the Keras model anew with ` +
-        `tensorflowjs_converter --output_format=tfjs_layers_model.`,
+      `${where} holds no modelTopology and weightsManifest; wanted the model.json of a TensorFlow.js model.`,
     );
   }
   return json;
@@ -220,6 +217,30 @@ async function fill(
   }
 }
 
+/** What reads each of the constants that the groups hold. */
+async function constantsOf(tf: TF, groups: readonly Group[], url: URL, readFile: ReadFile) {
+  const signal = interruptible();
+  const stored = new Map<string, () => Constant>();
+  for (const group of groups) {
+    const bytes = await readGroup(group, url, readFile);
+    signal.throwIfAborted();
+    let at = 0;
+    for (const spec of group.specs) {
+      const from = at;
+      at += spec.bytes;
+      stored.set(spec.name, () =>
+        visiting(tf, "cpu", () => {
+          const { [spec.name]: tensor } = tf.io.decodeWeights(bytes.slice(from, from + spec.bytes).buffer, [spec]);
+          const data = tensor.dataSync();
+          tensor.dispose();
+          const whole = spec.dtype !== "float32";
+          return { dims: spec.shape, data: whole ? Float64Array.from(data) : data as Float32Array, whole };
+        }));
+    }
+  }
+  return stored;
+}
+
 /** Which weight of the network each of the file is: by its path where the file gives one, else by its name. */
 function variablesOf(network: LayersModel, specs: readonly Spec[]): Variable[] {
   if (!specs.length || specs.some(({ path }) => path === undefined)) {
@@ -276,6 +297,12 @@ export async function readLayersModel(
   checkRoom(tf, specs, placeOf(url));
   const { userDefinedMetadata: metadata = {} } = json;
   if (!isObject(metadata)) explained(url, () => refuse("userDefinedMetadata", metadata, "an object"));
+  if (json.format === "graph-model" || "node" in (json.modelTopology as Json)) {
+    const stored = await constantsOf(tf, groups, url, readFile);
+    const network = explained(url, () => networkOfGraphModel(tf, json, stored));
+    network.setUserDefinedMetadata(metadata as object);
+    return network;
+  }
   const network = explained(url, () => {
     const most = specs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
     return buildNetwork(tf, readTopology(tf, json.modelTopology, layers), most);
@@ -293,7 +320,7 @@ export async function readLayersModel(
   }
 }
 
-/** Reads layers models of TensorFlow.js. Layers of other types must have been registered before. */
+/** Reads models of TensorFlow.js. Layers of other types must have been registered before. */
 export const tfjsFormat: ModelFormat = {
   fits: (path) => otherFormat(path) === undefined,
   read: (tf, url, options) => readLayersModel(tf, url, readFile, options),

@@ -114,13 +114,56 @@ function item(tf: TF, x: Tensor, parts: Part[]): Tensor {
   return dropped.length || kept.includes("new") ? tf.reshape(y, shape) : y;
 }
 
+/** A part along an axis. */
+const partOf = (tf: TF, x: Tensor, axis: number, from: number, length: number) =>
+  tf.slice(x, x.shape.map((_, i) => i === axis ? from : 0), x.shape.map((all, i) => i === axis ? length : all));
+
+/** Pads an axis with cells of its own. TensorFlow.js has a mirrorPad, whose gradient leaves the mirrored cells out. */
+function ownPad(tf: TF, x: Tensor, axis: number, [before, behind]: [number, number], mode: string): Tensor {
+  const length = x.shape[axis];
+  const edge = (at: number, times: number) =>
+    tf.tile(partOf(tf, x, axis, at, 1), x.shape.map((_, i) => i === axis ? times : 1));
+  const skip = Number(mode === "reflect");
+  const made = (from: number, count: number, at: number) =>
+    mode === "edge"
+      ? edge(at, count)
+      : mode === "wrap"
+      ? partOf(tf, x, axis, (from + length) % length, count)
+      : tf.reverse(partOf(tf, x, axis, at ? length - count - skip : skip, count), axis);
+  const parts = [x];
+  if (before) parts.unshift(made(-before, before, 0));
+  if (behind) parts.push(made(0, behind, length - 1));
+  return parts.length > 1 ? tf.concat(parts, axis) : x;
+}
+
+/** The largest or mean value of dilated windows along one axis after the other. */
+function poolWindows(tf: TF, x: Tensor, mode: string, lists: readonly number[][]): Tensor {
+  const [taps, strides, dilations] = lists;
+  return taps.reduce((y, count, i) => {
+    const axis = i + 1;
+    const out = Math.floor((y.shape[axis] - (count - 1) * dilations[i] - 1) / strides[i]) + 1;
+    const parts = Array.from(
+      { length: count },
+      (_, tap) => every(tf, partOf(tf, y, axis, tap * dilations[i], (out - 1) * strides[i] + 1), axis, strides[i]),
+    );
+    return mode === "mean" ? tf.div(tf.addN(parts), count) : parts.reduce((a, b) => tf.maximum(a, b));
+  }, x);
+}
+
 /** By their names in TensorFlow and in `keras.ops`, in small letters with underscores. */
 const OPERATIONS: Record<string, Operation> = {
   ...Object.fromEntries(
     [
       "abs",
+      "acos",
+      "acosh",
+      "asin",
+      "asinh",
+      "atan",
+      "atanh",
       "ceil",
       "cos",
+      "cosh",
       "elu",
       "erf",
       "exp",
@@ -136,9 +179,11 @@ const OPERATIONS: Record<string, Operation> = {
       "sigmoid",
       "sign",
       "sin",
+      "sinh",
       "softplus",
       "sqrt",
       "square",
+      "tan",
       "tanh",
       "log1p",
       "expm1",
@@ -224,6 +269,16 @@ const OPERATIONS: Record<string, Operation> = {
       Number(value ?? 0),
     );
   },
+  arg_max: (tf, given) => tf.cast(tf.argMax(tensorAt(tf, given, 0, "input", "x"), axesOf(given) as number), "float32"),
+  arg_min: (tf, given) => tf.cast(tf.argMin(tensorAt(tf, given, 0, "input", "x"), axesOf(given) as number), "float32"),
+  /** Of other programs: pads with the array's own cells, each axis by a pair. */
+  own_pad: (tf, given) =>
+    (at(given, 1) as [number, number][]).reduce(
+      (y, pair, axis) => ownPad(tf, y, axis, pair, String(at(given, 2))),
+      tensorAt(tf, given, 0),
+    ),
+  /** Of other programs: pools with dilated windows. */
+  pool: (tf, { args: [x, mode, ...lists] }) => poolWindows(tf, x as Tensor, String(mode), lists as number[][]),
   get_item: (tf, given) =>
     item(tf, tensorAt(tf, given, 0, "x", "tensor"), asList(at(given, 1, "key", "slice_spec") as Part | Part[])),
 };
@@ -231,6 +286,8 @@ const OPERATIONS: Record<string, Operation> = {
 /** Other names of the same. */
 const ALIASES: Record<string, string> = {
   absolute: "abs",
+  argmax: "arg_max",
+  argmin: "arg_min",
   clip_by_value: "clip",
   concatenate: "concat",
   convert_to_tensor: "identity",
