@@ -201,7 +201,7 @@ export type { LayerFunction } from "./lib/runtime/layers/operations.ts";
 export { ModelError } from "./lib/model/formats/format.ts";
 export { loadModel, type LoadModelOptions } from "./lib/model/load.ts";
 export { type LayerInfo, type Model } from "./lib/model/model.ts";
-export type { ModelOutput, OutputKind, OutputOptions, OutputWanted } from "./lib/model/output.ts";
+export type { ModelOutput, OutputKind, OutputOptions, OutputsWanted, OutputWanted } from "./lib/model/output.ts";
 export type { Preprocess, PreprocessMode } from "./lib/model/preprocess.ts";
 export type { ReceptiveField } from "./lib/model/receptive_field.ts";
 export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";
@@ -211,7 +211,15 @@ export { type OnBadImage, type RunOptions, type WalkOptions } from "./lib/option
 export { type Collection, type CollectionFigureOptions, type Result, type Savable } from "./lib/results/result.ts";
 export { type DataFrame } from "./lib/data/table.ts";
 export { type Baseline } from "./lib/probe/attribution/baseline.ts";
-export { contrast, type Direction, type Target, type Unit, type WeightedSum } from "./lib/probe/target.ts";
+export type { OutputNumber, Place } from "./lib/probe/output_target.ts";
+export {
+  contrast,
+  type Direction,
+  type OfOutput,
+  type Target,
+  type Unit,
+  type WeightedSum,
+} from "./lib/probe/target.ts";
 export { TrainingError } from "./lib/probe/training/train.ts";
 export {
   BackendError,

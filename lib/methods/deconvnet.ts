@@ -13,7 +13,8 @@ import { deconvolve } from "../probe/attribution/deconvnet.ts";
 import { eachScore } from "../probe/attribution/gradients.ts";
 import type { AttributionInput } from "../probe/attribution/inputs.ts";
 import { largestMagnitude, toPixels } from "../probe/attribution/pixels.ts";
-import { isOutput, resolveUnit, type UnitTarget } from "../probe/target.ts";
+import { outputFor } from "../probe/output_target.ts";
+import { isOutput, resolveUnit, type Unit, type UnitTarget } from "../probe/target.ts";
 import { DeconvnetResult, type DeconvStep } from "../results/deconvnet.ts";
 import { withProgress } from "../results/progress.ts";
 import {
@@ -50,12 +51,22 @@ function unitOf(model: Model, { target }: AttributionInput): UnitTarget {
         `${target.text}. For other targets use guidedBackprop.`,
     );
   }
-  const { layer, count, head } = model.output;
+  const output = outputFor(model, target);
+  const { layer, count, head } = output;
+  if (!target.cell) {
+    output.checkVector(
+      "Give a class at one cell, { label, cell: [y, x] }, or a unit { layer, channel, cell } as the target.",
+    );
+  }
   // What only changes the shape behind the layer whose activation makes the output is passed over.
   const [end, ...more] = headOf(model.network, head).ends;
   const start = more.length === 0 && model.layers.some(({ name }) => name === end.name) ? end.name : layer;
   // One number is for two classes.
-  return resolveUnit(model, { layer: start, channel: count === 1 ? 0 : target.index });
+  return resolveUnit(model, {
+    layer: start,
+    channel: count === 1 ? 0 : target.index,
+    cell: target.cell as Unit["cell"],
+  });
 }
 
 /** Projects one unit of one image back to the pixels. */
@@ -113,9 +124,6 @@ export const deconvnet: AttributionFunction<DeconvnetOptions, DeconvnetResult> =
   name: "deconvnet",
   options: DeconvnetOptions,
   async attribute({ model, inputs, pairs, options: { path, signal, onProgress } }) {
-    if (pairs.some(({ wanted }) => typeof wanted !== "object" && typeof wanted !== "function")) {
-      model.output.checkVector("Give a unit { layer, channel, cell } as the target.");
-    }
     const all = await inputs();
     // What cannot be started from is refused before anything is computed.
     all.forEach((of) => unitOf(model, of));

@@ -13,7 +13,8 @@ import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { readOptions, RunOptions, whole } from "../options.ts";
 import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
-import type { Target } from "../probe/target.ts";
+import { outputAgain } from "../probe/output_target.ts";
+import type { Target, Unit } from "../probe/target.ts";
 import type { AttributionTarget } from "../results/attribution.ts";
 import { CONTROL, Faithfulness } from "../results/faithfulness.ts";
 import { withProgress } from "../results/progress.ts";
@@ -74,9 +75,9 @@ const sameImage = (a: NdArrayLike, b: NdArrayLike) =>
 /** The target that all maps explain. */
 function targetOf(maps: readonly MapToTest[]): Target {
   const targets = maps.map(({ target }): Target => {
-    if (target?.index !== undefined) return target.index;
+    if (target?.index !== undefined) return outputAgain({ ...target, index: target.index });
     const { layer, channel, cell } = target ?? {};
-    if (layer !== undefined && channel !== undefined) return { layer, channel, cell };
+    if (layer !== undefined && channel !== undefined) return { layer, channel, cell: cell as Unit["cell"] };
     if (target?.text === undefined) return "predicted";
     throw new TypeError(
       `The map explains ${JSON.stringify(target.text)}, which is neither a class nor a unit. Give a target to score.`,

@@ -74,7 +74,7 @@ const namesOf = (layers: readonly LayerInfo[]) => layers.slice(0, 5).map(({ name
  * @throws {TypeError} if it has none: says which layer may be named, or where the convolutions are
  */
 function firstConvolution(model: Model): LayerInfo {
-  const found = model.way.find(({ kind }) => CONVOLUTION.test(kind));
+  const found = model.wayTo().find(({ kind }) => CONVOLUTION.test(kind));
   if (found) return found;
   const name = JSON.stringify(model.name);
   const inner = model.network.layers.find((layer) => "layers" in layer);

@@ -21,6 +21,8 @@ import {
   scoreCam,
   whyNothing,
 } from "../probe/attribution/cam.ts";
+import type { Pair } from "../probe/attribution/inputs.ts";
+import { askedOf, flatTerms } from "../probe/target.ts";
 import { withProgress } from "../results/progress.ts";
 import {
   type Attributed,
@@ -40,7 +42,8 @@ const VARIANTS: Record<CamVariant, { method: string; about: string }> = {
 export class GradCamOptions extends AttributionOptions {
   /**
    * The layer whose feature maps are weighted.
-   * @default the last that makes maps of more than one cell, before any pooling
+   * @default the last that makes maps of more than one cell, before any pooling; where the output is a map, the last of the
+   *   coarsest maps
    */
   @text()
   layer?: string;
@@ -86,15 +89,16 @@ export const gradCam: AttributionFunction<GradCamOptions> = attributionMethod({
   name: "gradCam",
   options: GradCamOptions,
   async attribute({ model, pairs, options }) {
-    const { layer = lastMaps(model), variant, ...run } = options;
-    requireMaps(model, layer);
+    const { layer: asked, variant, ...run } = options;
+    const layerOf = ({ wanted }: Pair) => asked ?? lastMaps(model, askedOf(model, flatTerms(wanted)[0][1]).output);
+    pairs.forEach((pair) => requireMaps(model, layerOf(pair)));
     // Of Score-CAM the masked images are what takes long.
     const onProgress = variant === "scorecam" ? undefined : run.onProgress;
-    const gradients = await layerGradients(model, pairs, layer, { ...run, onProgress });
+    const gradients = await layerGradients(model, pairs, layerOf, { ...run, onProgress });
     const { method, about } = VARIANTS[variant];
     const made: Attributed[] = [];
     for (const found of gradients) {
-      const [rows, columns, channels] = found.maps.shape;
+      const { maps: { shape: [rows, columns, channels] }, layer } = found;
       const cam = await makeCam(model, found, options);
       const map = enlarge(cam, found.of.view.shape);
       made.push({

@@ -11,11 +11,13 @@ import type { NdArrayLike } from "../array.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { ImageLike } from "../data/image.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
+import type { ModelOutput } from "../model/output.ts";
 import { readOptions, text, WalkOptions, whole } from "../options.ts";
 import { resolveForImages } from "../probe/attribution/inputs.ts";
 import { type Baseline, checkBaseline, makeBaseline } from "../probe/attribution/baseline.ts";
 import { checkMaps, lastMaps, occlude, type Occluded, positionsAlong } from "../probe/occlusion/occlude.ts";
-import { resolveOutput, type Target } from "../probe/target.ts";
+import { type OutputNumber, resolveOutput } from "../probe/output_target.ts";
+import { askedOf, flatTerms, isOutputWanted, isSumWanted, type Target } from "../probe/target.ts";
 import { startLiveView } from "../results/live_view.ts";
 import { Occlusion, Occlusions, partialFigure } from "../results/occlusion.ts";
 import { withProgress } from "../results/progress.ts";
@@ -25,8 +27,8 @@ import { type ImagesLike, walkImages } from "./shared/images.ts";
 /** What `occlusion` can be asked for. */
 export class OcclusionOptions extends WalkOptions {
   /**
-   * What is watched: of a class (a label, an index, or `"predicted"`) the probability, of any other target, as a unit
-   * `{ layer, channel, cell }`, the score. Scores of other targets take a full pass for each place.
+   * What is watched: of a class (a label, an index, or `"predicted"`; of maps at a place, `{ label, cell }`) the probability,
+   * of any other target, as a unit `{ layer, channel, cell }`, the score. Scores of other targets take a full pass for each place.
    * @default "predicted"
    */
   target: Target = "predicted";
@@ -72,6 +74,12 @@ export class OcclusionOptions extends WalkOptions {
   seed = 0;
 }
 
+/** Whether an output is named, so that it can be looked up before there is an image. */
+const isSaid = (wanted: string | number | OutputNumber): boolean =>
+  typeof wanted === "object"
+    ? wanted.index !== undefined || (wanted.label ?? "predicted") !== "predicted"
+    : wanted !== "predicted";
+
 /** How captions call baselines. */
 const WORDS: Record<string, string> = {
   grey: "grey",
@@ -86,7 +94,7 @@ const WORDS: Record<string, string> = {
 
 /** The result for one image, of the runs with each size. */
 function resultOf(
-  model: Model,
+  output: ModelOutput,
   image: NdArrayLike,
   names: { model: string; name: string },
   runs: readonly Occluded[],
@@ -104,9 +112,9 @@ function resultOf(
     image,
     baseline: WORDS[baseline] ?? `the ${baseline}`,
     layer,
-    noun: model.output.noun,
-    note: model.output.note,
-    labelOf: (index) => model.output.labels[index],
+    noun: output.noun,
+    note: output.note,
+    labelOf: (index) => output.labels[index],
   });
 }
 
@@ -118,14 +126,13 @@ function resultOf(
  * it. Its size and stride count in pixels of the image as the model sees it. The network computes only what the square
  * can change, and full passes only where that is no more work; the result is that of full passes up to rounding.
  *
- * @param model any model that reads images; with a target that is a class, a label or a number, one that puts out a vector
+ * @param model any model that reads images
  * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these or a data set, shown in rows
  * @returns arrays `[rows, columns]`, one value a position: the score, the activity and, of a model that has them, the probability
  *   and the most probable class
  * @throws {RangeError} if the square is larger than the image, `size` or `stride` is no whole number ≥ 1, or the target,
  *   the layer or the baseline does not exist
- * @throws {TypeError} if the model does not read images, has no layer with maps, or puts out maps and the target is to be
- *   one of its outputs, or if the target is none
+ * @throws {TypeError} if the model does not read images, has no layer with maps, or if the target is none
  * @throws {MemoryError} if a batch does not fit: use a smaller `batchSize`
  * @throws what `signal` was aborted with; the map in the cell, filled from coarse to fine so far, stays there
  *
@@ -168,16 +175,14 @@ export async function occlusion(
   const counts = walked.known.flatMap(({ view: { shape: [height, width] } }) =>
     sizes.map((size) => positionsAlong(height, size, stride).length * positionsAlong(width, size, stride).length)
   );
-  const isOutput = typeof target === "string" || typeof target === "number";
-  if (isOutput) {
-    model.output.checkVector("Give a unit { layer, channel, cell } or a function of the outputs as the target.");
-  }
+  const { output, wanted } = askedOf(model, flatTerms(target)[0][1]);
+  const asked = !isSumWanted(target) && isOutputWanted(wanted) ? { output, wanted } : null;
   // The score of any other target takes a second walk over the places.
-  const walks = isOutput ? 1 : 2;
+  const walks = asked ? 1 : 2;
   // As a rule the images of a data set have as many places as its first.
   const total = walks * counts.reduce((sum, count) => sum + count) * walked.size / walked.known.length;
-  if (isOutput && target !== "predicted") resolveOutput(model, target);
-  const layer = given.layer === undefined ? lastMaps(model) : checkMaps(model, given.layer);
+  if (asked && isSaid(asked.wanted)) resolveOutput(model, asked.wanted, { output });
+  const layer = given.layer === undefined ? lastMaps(model, output) : checkMaps(model, given.layer);
   const results = await withProgress(
     `Occluding with ${model.name}`,
     total,
@@ -190,7 +195,7 @@ export async function occlusion(
           const names = { model: model.name, name };
           const filling = await makeBaseline(model, view, baseline, seed);
           const pair = { name, view, input: model.input(view), wanted: target };
-          const watched = isOutput ? target : (await resolveForImages(model, [pair], given))[0].target;
+          const watched = asked ?? (await resolveForImages(model, [pair], given))[0].target;
           const runs: Occluded[] = [];
           for (const size of sizes) {
             const run = await occlude(model, view, {
@@ -201,7 +206,7 @@ export async function occlusion(
               stride,
               layer,
               score: scorePositionsOnAllCores,
-              ...live.active && isOutput && {
+              ...live.active && asked && {
                 onPart: (map, { target, score }) => live.offer(() => partialFigure({ ...names, map, target, score })),
               },
               onProgress: (done) => update(before + done),
@@ -209,7 +214,7 @@ export async function occlusion(
             before += walks * run.map.boxes.length;
             runs.push(run);
           }
-          found.push(resultOf(model, view, names, runs, filling.name, layer));
+          found.push(resultOf(output, view, names, runs, filling.name, layer));
         }
       } finally {
         await live.end();

@@ -10,8 +10,8 @@ import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, RunOptions, whole } from "../options.ts";
 import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
-import { type MapMethod, randomizeLayers, sameTarget, stops, topDown } from "../probe/attribution/sanity.ts";
-import type { Target } from "../probe/target.ts";
+import { type MapMethod, randomizeLayers, stops, topDown } from "../probe/attribution/sanity.ts";
+import { type Target, targetAgain } from "../probe/target.ts";
 import type { Attribution } from "../results/attribution.ts";
 import { CONTROL } from "../results/faithfulness.ts";
 import { withProgress } from "../results/progress.ts";
@@ -97,7 +97,7 @@ export async function report(
   const source = await toImage(image);
   const [{ view, target: resolved }] = await attributionInputs(model, source, target, { signal });
   const layers = chosen ?? stops(model, MOST_STOPS, resolved);
-  const asked = sameTarget(resolved);
+  const asked = targetAgain(resolved);
   const baselines = await Promise.all(
     baselinesOf(baseline).map((one) => makeBaseline(model, view, one, seed)),
   );

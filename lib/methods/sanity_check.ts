@@ -11,16 +11,8 @@ import { kindOf } from "../errors.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { abortSignal, arrayOf, callback, oneOf, readOptions, whole } from "../options.ts";
 import { attributionInputs } from "../probe/attribution/inputs.ts";
-import {
-  likeness,
-  type MapMethod,
-  randomizeLayers,
-  sameTarget,
-  stops,
-  topDown,
-  untrained,
-} from "../probe/attribution/sanity.ts";
-import type { Target } from "../probe/target.ts";
+import { likeness, type MapMethod, randomizeLayers, stops, topDown, untrained } from "../probe/attribution/sanity.ts";
+import { type Target, targetAgain } from "../probe/target.ts";
 import type { Attribution } from "../results/attribution.ts";
 import { withProgress } from "../results/progress.ts";
 import { RANDOM_LABELS, SanityCheck } from "../results/sanity_check.ts";
@@ -113,7 +105,7 @@ export async function sanityCheck(
   const source = await toImage(image);
   const [subject] = await attributionInputs(model, source, target, { signal });
   const layers = chosen ?? stops(model, MOST_STOPS, subject.target);
-  const asked = sameTarget(subject.target);
+  const asked = targetAgain(subject.target);
   const make = (of: Model) => method(of, source, { target: asked, signal });
   const total = layers.length + 1 + Number(Boolean(randomLabels));
   return await withProgress(`Sanity check with ${model.name}`, total, async (update) => {

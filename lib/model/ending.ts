@@ -88,10 +88,12 @@ const IDLE = /^(Dropout|SpatialDropout\dD|GaussianNoise|GaussianDropout|AlphaDro
 /** Layers that only change the shape. */
 const SHAPES = /^(Flatten|Reshape|Permute)$/;
 /** Layers that pick numbers: they give the same before and after a function that grows with each number. */
-const PICKS = /^(Concatenate|Maximum|Minimum|RepeatVector|Cropping2D|(Global)?MaxPooling\dD)$/;
+const PICKS = /^(Concatenate|Maximum|Minimum|RepeatVector|(Global)?MaxPooling\dD)$/;
+/** Layers that take the numbers of whole places from maps, or means of them. */
+const PLACES = /^(Cropping\dD|UpSampling\dD|Resizing)$/;
 const AVERAGES = /^(Average|(Global)?AveragePooling\dD)$/;
 /** Layers that are linear in what they read. */
-const LINEAR = /^(Add|Subtract|BatchNormalization|Rescaling|Normalization|ZeroPadding2D|UpSampling2D|Masking)$/;
+const LINEAR = /^(Add|Subtract|BatchNormalization|Rescaling|Normalization|ZeroPadding\dD|Masking)$/;
 /** Activations that make one distribution along an axis. */
 export const SOFT = /^(log)?softmax$/i;
 /** Layers whose activation is the last thing that they do. */
@@ -151,7 +153,7 @@ export function endingOf(place: Place): Ending {
   }
   if (FUNCTIONS[kind]) return plain(FUNCTIONS[kind]);
   if (IDLE.test(kind)) return endingOf(inputs[0]);
-  if (!SHAPES.test(kind) && !PICKS.test(kind) && !AVERAGES.test(kind) && !LINEAR.test(kind)) return plain("unknown");
+  if (![SHAPES, PICKS, PLACES, AVERAGES, LINEAR].some((kinds) => kinds.test(kind))) return plain("unknown");
 
   const parts = inputs.map(endingOf);
   const [{ activation }] = parts;
@@ -169,6 +171,12 @@ export function endingOf(place: Place): Ending {
   if (SHAPES.test(kind)) {
     const whole = through(axisAfter(kind, layer, inputs[0], tensor, axis));
     return whole.exact ? whole : plain(activation, whole.axis);
+  }
+  if (PLACES.test(kind)) {
+    const own = axis === inputs[0].tensor.shape.length - 1 ? axis : undefined;
+    // What is taken as it is can be taken from the scores. A mean of probabilities has none.
+    const isTaken = /^Crop/.test(kind) || (layer.getConfig()["interpolation"] ?? "nearest") === "nearest";
+    return isTaken && (own !== undefined || activation === "sigmoid") ? through(own) : plain(activation, own);
   }
   if (AVERAGES.test(kind)) {
     if (kind === "Average") return plain(activation, axis);

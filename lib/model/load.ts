@@ -21,7 +21,7 @@ import { onnxFormat } from "./formats/onnx.ts";
 import { tfjsFormat } from "./formats/tfjs.ts";
 import { zipFormat } from "./formats/zip.ts";
 import { Model, type ModelOptions } from "./model.ts";
-import { checkLabels, type OutputWanted } from "./output.ts";
+import { checkLabels, type OutputsWanted } from "./output.ts";
 import { ownScaling, type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
 import { builtInstead } from "./published.ts";
 import { readFacts } from "./saved.ts";
@@ -44,10 +44,11 @@ export class LoadModelOptions {
   /**
    * Which of several outputs is looked at, by its layer's name or its index, and what its numbers are: `"classes"`,
    * `"binary"`, `"labels"`, `"numbers"` or `"map"`; or both, `{ layer, kind }`. Four linear outputs are logits of classes with
-   * `"classes"`, and coordinates with `"numbers"`.
+   * `"classes"`, and coordinates with `"numbers"`. Numbers can have a unit, `{ unit: "years" }`; of maps, `each` says what is
+   * at each place. An array says something of several outputs: the first of them is looked at.
    * @default the first one; its kind from the graph
    */
-  output?: OutputWanted;
+  output?: OutputsWanted;
   /**
    * What stands in for layers that cannot be read, by the layer's name or its class: a function of its input (or its
    * inputs), or a class of `tf.layers.Layer`. A Lambda's Python is never run: say what it does,

@@ -15,7 +15,7 @@ import { kindOf, unknownName } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { ensureBackend } from "../runtime/backend.ts";
 import { drawSilhouette } from "../figure/silhouette.ts";
-import { checkLabels, ModelOutput, type OutputWanted } from "./output.ts";
+import { checkLabels, type ModelOutput, type OutputsWanted, readOutputs } from "./output.ts";
 import { disposeNetwork } from "./formats/build.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
 import { checkShapes, layersTo, shapeText, traceAnySize, usesIn } from "./graph.ts";
@@ -54,8 +54,8 @@ export interface ModelOptions {
   preprocess: Preprocess;
   /** The layer by which the network scales its pixels itself. @default none */
   scaledBy?: string | null;
-  /** Which of its outputs is looked at, and what the numbers are. @default the first one, by the graph */
-  output?: OutputWanted;
+  /** Which of its outputs is looked at, and what the numbers are; or several. @default the first one, by the graph */
+  output?: OutputsWanted;
   /** The runs of `train` that its weights come from. @default none */
   training?: readonly TrainingSummary[];
   /** Whether its weights were read from a file. @default false */
@@ -116,8 +116,10 @@ export class Model extends Shown {
   readonly name: string;
   /** The name of each output class, or `null` if the model has none. */
   readonly labels: readonly string[] | null;
-  /** What the network puts out: classes, labels, numbers or maps. */
+  /** What the network puts out: classes, labels, numbers or maps. Of several outputs the one that is looked at. */
   readonly output: ModelOutput;
+  /** All outputs of the network, in its order; {@linkcode output} is one of them. */
+  readonly outputs: readonly ModelOutput[];
   /** How the network wants its pixels. */
   readonly preprocess: Preprocess;
   /** The layers in the order in which they run. */
@@ -156,8 +158,9 @@ export class Model extends Shown {
     this.#training = training;
     this.#loaded = loaded;
     this.inputShape = network.inputs[0].shape.slice(1);
-    this.labels = labels && checkLabels(name, labels);
-    this.output = new ModelOutput(network, name, this.labels, output);
+    const known = labels && checkLabels(name, labels);
+    ({ output: this.output, outputs: this.outputs } = readOutputs(network, name, known, output));
+    this.labels = this.output.given;
     const traced = traceAnySize(network);
     const fields = receptiveFields(network, traced);
     this.layers = network.layers.map((layer, i) => ({
@@ -191,11 +194,23 @@ export class Model extends Shown {
     this.#training = runs;
   }
 
-  /** @internal The layers on the way to the output that is looked at: of several outputs not those of the others. */
-  get way(): readonly LayerInfo[] {
-    const { network, output } = this;
-    const names = new Set(layersTo(network, [network.outputs[output.index]]).map(({ name }) => name));
+  /** @internal What makes the outputs of a copy the same, as `loadModel` takes it. */
+  get wanted(): OutputsWanted {
+    const { output, outputs } = this;
+    if (outputs.length === 1) return output.wanted;
+    return [output, ...outputs.filter((other) => other !== output)].map(({ wanted }) => wanted);
+  }
+
+  /** @internal The layers on the way to an output: of several outputs not those of the others. */
+  wayTo({ index }: ModelOutput = this.output): readonly LayerInfo[] {
+    const names = new Set(layersTo(this.network, [this.network.outputs[index]]).map(({ name }) => name));
     return this.layers.filter(({ name }) => names.has(name));
+  }
+
+  /** @internal As {@linkcode wayTo}; of maps up to what the last layer with weights reads: that one makes the maps themselves. */
+  wayBefore(output: ModelOutput = this.output): readonly LayerInfo[] {
+    const way = this.wayTo(output);
+    return output.kind === "map" ? way.slice(0, Math.max(0, way.findLastIndex(({ params }) => params > 0))) : way;
   }
 
   /**

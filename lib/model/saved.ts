@@ -11,7 +11,7 @@ import { ensureBackend } from "../runtime/backend.ts";
 import { frozenNetworks } from "./formats/named_weights.ts";
 import { saveNetwork } from "./formats/save.ts";
 import { isObject } from "./formats/format.ts";
-import type { ModelOutput } from "./output.ts";
+import type { OutputsWanted } from "./output.ts";
 import type { Preprocess } from "./preprocess.ts";
 import { checkWeights } from "./weights.ts";
 
@@ -20,7 +20,7 @@ export interface SavableModel {
   name: string;
   labels: readonly string[] | null;
   preprocess: Preprocess;
-  output: ModelOutput;
+  wanted: OutputsWanted;
   training: readonly TrainingSummary[];
   network: LayersModel;
 }
@@ -34,13 +34,13 @@ export interface SavedFacts {
 }
 
 /** All that is said of a model beside its layers and weights. */
-function metadataOf({ name, labels, preprocess, output, training, network }: SavableModel) {
+function metadataOf({ name, labels, preprocess, wanted, training, network }: SavableModel) {
   const { labels: _, ...own } = (network.getUserDefinedMetadata() ?? {}) as Record<string, unknown>;
   return {
     ...own,
     ...(labels && { labels }),
     preprocess: preprocess.mode === "custom" ? preprocess : preprocess.mode,
-    output: output.wanted,
+    output: wanted,
     convlens: { name, training, frozen: frozenNetworks(network) } satisfies SavedFacts,
   };
 }

@@ -1,15 +1,17 @@
 /**
- * What a method is asked about: a class, a unit or a direction of any layer, a function of the outputs, or a weighted sum
- * of these.
+ * What a method is asked about: a class, at any place of a map, a unit or a direction of any layer, a function of the
+ * outputs, or a weighted sum of these.
  *
  * @module
  */
 
 import { shapeList } from "../model/graph.ts";
 import { isNdArray, type NdArrayLike } from "../array.ts";
-import { kindOf, nearestOf } from "../errors.ts";
+import { kindOf, nearestOf, unknownName } from "../errors.ts";
 import type { Model } from "../model/model.ts";
+import type { ModelOutput } from "../model/output.ts";
 import type { Tensor } from "../runtime/tensorflow_types.ts";
+import { outputAgain, type OutputNumber, type OutputTarget, resolveOutput } from "./output_target.ts";
 
 /** One unit of a layer: a channel of its feature maps at one cell, or a number of its vector. */
 export interface Unit {
@@ -43,16 +45,40 @@ export interface WeightedSum {
   sum: readonly (readonly [weight: number, target: Target])[];
 }
 
+/** A target in one of several outputs of a network. */
+export interface OfOutput {
+  /** The output's name, or its index. */
+  output: string | number;
+  /**
+   * What of it: a class, a label or a number, a function of it, or a sum of these.
+   * @default "predicted"
+   */
+  target?: string | number | OutputNumber | ((output: Tensor) => Tensor) | WeightedSum;
+}
+
 /**
  * What is asked about:
  * - a class, a label or a number of the output, by its label or its index;
- * - `"predicted"`: the class that the model predicts for the image; of numbers the largest;
+ * - `"predicted"`: the class that the model predicts for the image; of numbers the largest; of maps of classes the one that
+ *   is predicted at most places;
+ * - of maps a class at some places, in the map's own cells: `{ label: "cat", cell: [y, x] }`,
+ *   `{ index: 3, box: [y0, x0, y1, x1] }` or `{ label: "cat", mask }`: the mean over the places, without a place over the
+ *   whole map; with a place alone what is predicted there;
+ * - of a network with several outputs, which one: `{ output: "age", target: 0 }`;
  * - a function of what the model puts out for one image, `[1, …output shape]`, to one number;
  * - a unit of any layer, `{ layer, channel, cell? }`;
  * - a direction in a layer, `{ layer, direction, cell? }`;
  * - a weighted sum of these, `{ sum: [[1, "dog"], [-0.5, "cat"]] }`.
  */
-export type Target = string | number | ((outputs: Tensor) => Tensor) | Unit | Direction | WeightedSum;
+export type Target =
+  | string
+  | number
+  | OutputNumber
+  | ((outputs: Tensor) => Tensor)
+  | Unit
+  | Direction
+  | WeightedSum
+  | OfOutput;
 
 /**
  * The difference of two targets: what speaks for the first and against the second.
@@ -70,16 +96,6 @@ export type Target = string | number | ((outputs: Tensor) => Tensor) | Unit | Di
  */
 export function contrast(a: Target, b: Target): WeightedSum {
   return { sum: [[1, a], [-1, b]] };
-}
-
-/** One of the model's outputs: a class, one of several independent labels, or a number that is no probability. */
-export interface OutputTarget {
-  readonly kind: "class" | "label" | "number";
-  readonly index: number;
-  /** Its label; without one `"class 3"`, `"label 3"` or `"output 3"`. */
-  readonly label: string;
-  /** For captions; of several outputs of a network with the one that it belongs to. */
-  readonly text: string;
 }
 
 /** A unit of a layer. */
@@ -107,6 +123,8 @@ export interface FunctionTarget {
   readonly kind: "function";
   readonly of: (outputs: Tensor) => Tensor;
   readonly text: string;
+  /** Of a network with several outputs: the name of the one that it is of. */
+  readonly output?: string;
 }
 
 /** A target with one score of its own. */
@@ -158,14 +176,19 @@ export const isOutput = (target: ResolvedTarget): target is OutputTarget =>
  * ```
  */
 export function resolveTarget(model: Model, target: Target, output?: ArrayLike<number>): ResolvedTarget {
-  if (!isSum(target)) return resolveSingle(model, target, output);
-  return sumTarget(
-    flatTerms(target).map(([weight, term]) => ({ weight, target: resolveSingle(model, term, output) })),
-  );
+  const terms = flatTerms(target).map(([weight, term]) => ({ weight, target: resolveSingle(model, term, output) }));
+  return isSumWanted(target) ? sumTarget(terms) : terms[0].target;
 }
 
 /** A target that is no sum. */
 export type SingleWanted = Exclude<Target, WeightedSum>;
+
+/** Whether a target is a weighted sum, also of what is asked about one output. */
+export const isSumWanted = (target: Target): boolean =>
+  isSum(target) || (isOfOutput(target) && target.target !== undefined && isSum(target.target));
+
+const isOfOutput = (target: Target): target is OfOutput =>
+  typeof target === "object" && target !== null && "output" in target;
 
 const isSum = (target: Target): target is WeightedSum =>
   typeof target === "object" && target !== null && "sum" in target;
@@ -177,6 +200,11 @@ const isSum = (target: Target): target is WeightedSum =>
  * @throws {TypeError} if a sum has no terms, or one that is no pair of a number and a target
  */
 export function flatTerms(target: Target): [weight: number, target: SingleWanted][] {
+  if (isOfOutput(target) && target.target !== undefined && isSum(target.target)) {
+    return flatTerms(target.target).map((
+      [weight, term],
+    ) => [weight, { ...target, target: term as OfOutput["target"] }]);
+  }
   if (!isSum(target)) return [[1, target]];
   checkKeys(target, ["sum"]);
   const { sum } = target;
@@ -201,69 +229,95 @@ function checkKeys(target: object, known: readonly string[]): void {
   throw new TypeError(`target has no option ${JSON.stringify(unknown)}. ${nearestOf(unknown, known)}`);
 }
 
+/** Which output a target that is no sum is about, and what of it. */
+export function askedOf(
+  model: Model,
+  target: SingleWanted,
+): { output: ModelOutput; wanted: Exclude<SingleWanted, OfOutput> } {
+  if (!isOfOutput(target)) return { output: model.output, wanted: target };
+  checkKeys(target, ["output", "target"]);
+  const { output: asked, target: wanted = "predicted" } = target;
+  const output = model.outputs.find(({ name, index }) => name === asked || index === asked);
+  if (!output) {
+    throw unknownName(
+      "output",
+      String(asked),
+      model.outputs.map(({ name }) => name),
+      `model ${JSON.stringify(model.name)}`,
+    );
+  }
+  if (typeof wanted === "object" && wanted !== null && ("layer" in wanted || "output" in wanted)) {
+    throw new TypeError(
+      `A target of the output ${
+        JSON.stringify(output.name)
+      } is a class, a label or a number of it, a function of it, or a ` +
+        `sum of these: received { ${Object.keys(wanted).join(", ")} }.`,
+    );
+  }
+  return { output, wanted: wanted as Exclude<SingleWanted, OfOutput> };
+}
+
+/** Whether a target that is no sum is a class, a label or a number of an output. */
+export const isOutputWanted = (target: unknown): target is string | number | OutputNumber =>
+  typeof target === "string" || typeof target === "number" ||
+  (typeof target === "object" && target !== null && !Array.isArray(target) &&
+    ["label", "index", "cell", "box", "mask"].some((key) => key in target) && !("layer" in target));
+
 /**
  * Looks up a target that is no sum.
  *
+ * @param outputs what the model puts out for the image at the target's output; needed for `"predicted"` alone
  * @param inputShape `[h, w, c]` of the image, which says how many cells there are where the network takes any size
  */
 export function resolveSingle(
   model: Model,
   target: SingleWanted,
-  output?: ArrayLike<number>,
+  outputs?: ArrayLike<number>,
   inputShape?: readonly number[],
 ): SingleTarget {
-  if (typeof target === "function") {
-    return { kind: "function", of: target, text: (target.name || "a function of the outputs") + model.output.which };
+  const { output, wanted } = askedOf(model, target);
+  if (typeof wanted === "function") {
+    const own = model.outputs.length > 1 ? { output: output.name } : {};
+    return { kind: "function", of: wanted, text: (wanted.name || "a function of the outputs") + output.which, ...own };
   }
-  if (typeof target === "string" || typeof target === "number") {
-    return resolveOutput(model, target, output && model.output.values(output));
+  if (isOutputWanted(wanted)) {
+    return resolveOutput(model, wanted, { output, numbers: outputs, inputShape });
   }
-  if (typeof target !== "object" || target === null || typeof target.layer !== "string") {
+  if (typeof wanted !== "object" || wanted === null || typeof wanted.layer !== "string") {
     throw new TypeError(
-      `A target is a label, an index, "predicted", a function of the outputs, { layer, channel, cell }, ` +
-        `{ layer, direction, cell } or { sum: [[weight, target], …] }: received ${kindOf(target)}.`,
+      `A target is a label, an index, "predicted", { label or index, cell, box or mask } of maps, a function of the outputs, ` +
+        `{ layer, channel, cell }, { layer, direction, cell }, { output, target } or { sum: [[weight, target], …] }: received ` +
+        `${kindOf(wanted)}.`,
     );
   }
-  if ("direction" in target) {
-    checkKeys(target, ["layer", "direction", "cell"]);
-    return resolveDirection(model, target, inputShape);
+  if ("direction" in wanted) {
+    checkKeys(wanted, ["layer", "direction", "cell"]);
+    return resolveDirection(model, wanted, inputShape);
   }
-  checkKeys(target, ["layer", "channel", "cell"]);
-  return resolveUnit(model, target, inputShape);
+  checkKeys(wanted, ["layer", "channel", "cell"]);
+  return resolveUnit(model, wanted, inputShape);
 }
 
-/**
- * Looks up an output by its label or index, or takes the one that is predicted: the likeliest class or label, the largest
- * number.
- *
- * @param values one number for each label, as `model.output.values` gives them; needed for `"predicted"` alone
- */
-export function resolveOutput(
-  { name, output }: Model,
-  target: string | number,
-  values?: ArrayLike<number>,
-): OutputTarget {
-  const { noun, labels, kind } = output;
-  output.checkVector("Give a unit { layer, channel, cell } or a function of the outputs as the target.");
-  let index = target as number;
-  if (target === "predicted") {
-    if (!values) throw new TypeError(`The target "predicted" depends on the image; wanted the model's output for it.`);
-    index = output.predicted(values);
-  } else if (typeof target === "string") index = output.indexOf(target);
-  else if (!Number.isInteger(target) || target < 0 || target >= labels.length) {
-    throw new RangeError(
-      labels.length === 1
-        ? `The model ${JSON.stringify(name)} has one ${noun}, 0: received the target ${target}.`
-        : `The model ${JSON.stringify(name)} has ${output.nouns} 0 to ${
-          labels.length - 1
-        }: received the target ${target}.`,
-    );
+/** The target as it was resolved, so that it stays the same for another model or image. */
+export function targetAgain(resolved: ResolvedTarget): Target {
+  switch (resolved.kind) {
+    case "class":
+    case "label":
+    case "number":
+      return outputAgain(resolved);
+    case "function":
+      return resolved.output === undefined ? resolved.of : { output: resolved.output, target: resolved.of };
+    case "sum":
+      return { sum: resolved.terms.map(({ weight, target }) => [weight, targetAgain(target)]) };
+    case "unit": {
+      const { layer, channel, cell } = resolved;
+      return { layer, channel, cell };
+    }
+    case "direction": {
+      const { layer, direction, cell } = resolved;
+      return { layer, direction, cell };
+    }
   }
-  const label = labels[index];
-  const largest = kind === "numbers" && target === "predicted" && labels.length > 1
-    ? ` (the largest of ${labels.length})`
-    : "";
-  return { kind: noun === "output" ? "number" : noun, index, label, text: label + largest + output.which };
 }
 
 const place = (cell: readonly [number, number]) => `row ${cell[0]}, column ${cell[1]}`;

@@ -32,8 +32,16 @@ export interface AttributionTarget {
   readonly layer?: string;
   /** The channel of the unit. */
   readonly channel?: number;
-  /** Row and column of the unit in its map. */
-  readonly cell?: readonly [y: number, x: number];
+  /** Row and column of the unit in its map, or of the class in the map that the model puts out. */
+  readonly cell?: readonly number[];
+  /** Of a class in a map: the box, `[y0, x0, y1, x1]`, in the map's cells. */
+  readonly box?: readonly number[];
+  /** Of a class in a map: the mask, `[h, w]`. */
+  readonly mask?: NdArrayLike;
+  /** Of a class in a map: how many cells the map has along each axis. */
+  readonly grid?: readonly number[];
+  /** Of a network with several outputs: the name of the one that was asked about. */
+  readonly output?: string;
 }
 
 /** A target in words, with its probability where there is one. */

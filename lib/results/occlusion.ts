@@ -160,12 +160,16 @@ export class Occlusion extends Result<OcclusionRow> {
   /**
    * Of the first size: the index of the most probable class or label, or of the largest number, `[rows, columns]`.
    *
-   * @throws {TypeError} if the model puts out maps
+   * @throws {TypeError} if the model puts out maps, and the target is none of its classes
    */
   get predicted(): NdArray {
     const { predicted } = this.maps[0];
     if (predicted) return predicted;
-    throw new TypeError(`The model ${JSON.stringify(this.model)} puts out maps, so it predicts none; read the score.`);
+    throw new TypeError(
+      `The model ${
+        JSON.stringify(this.model)
+      } puts out maps, of which the target ${this.target.text} is none; read the score.`,
+    );
   }
 
   /** One row for each place, size after size. */

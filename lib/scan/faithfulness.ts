@@ -12,7 +12,8 @@ import type { MadeBaseline } from "../probe/attribution/baseline.ts";
 import { brief } from "../format.ts";
 import { randomStream } from "../random.ts";
 import { eachScore } from "../probe/attribution/gradients.ts";
-import { isOutput, type OutputTarget, type ResolvedTarget, type UnitTarget } from "../probe/target.ts";
+import { outputFor, type OutputTarget, placeWeights } from "../probe/output_target.ts";
+import { isOutput, type ResolvedTarget, type UnitTarget } from "../probe/target.ts";
 import type { LayerWanted } from "../probe/forward.ts";
 import { forwardEach } from "./forward_all.ts";
 
@@ -59,8 +60,11 @@ function reader(
   model: Model,
   target: OutputTarget | UnitTarget,
 ): { layer: LayerWanted; read: (of: Float32Array) => number } {
-  const { output } = model;
-  if (isOutput(target)) return { layer: output.index, read: (outputs) => output.values(outputs)[target.index] };
+  if (isOutput(target)) {
+    const output = outputFor(model, target);
+    const places = placeWeights(target);
+    return { layer: output.index, read: (outputs) => output.valuesOver(outputs, places)[target.index] };
+  }
   const { layer, channel, cell } = target;
   const [, width, channels] = model.layer(layer).outputShape;
   const place = cell ? (cell[0] * width! + cell[1]) * channels! + channel : channel;

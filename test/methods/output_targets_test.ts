@@ -146,7 +146,9 @@ describe("what errors propose works", () => {
     const watched = await occlusion(model, image, { target: mean, size: 4, stride: 4 });
     expect(watched.rows).toHaveLength(9);
     expect(() => watched.predicted).toThrow(/puts out maps/);
-    await expect(deconvnet(model, image)).rejects.toThrow(/Give a unit \{ layer, channel, cell \} as the target\.$/);
+    await expect(deconvnet(model, image)).rejects.toThrow(
+      /Give a class at one cell, .* or a unit \{ layer, channel, cell \} as the target\.$/,
+    );
   });
 
   test("a number below 0 turned around can be put to the tests", async () => {

@@ -126,7 +126,7 @@ const cases: Record<string, Case> = {
         apply(L.conv2d({ filters: 2, kernelSize: 1, activation: "sigmoid", kernelInitializer: weights(3) }), maps)
       ),
     is: ["map", "sigmoid"],
-    logits: false,
+    logits: true,
   },
   "the second of two outputs": {
     build: () => network((x) => [apply(dense(3, "softmax"), x), apply(dense(2, "linear", 8), x)]),
@@ -334,9 +334,7 @@ const ABOUT_DATA = /^(linearProbes|codes|neighbors|pca|embeddingGrid)/;
 
 /** Which methods refuse which outputs, and how. */
 function refusalOf(method: string, name: string, kind: string): RegExp | null {
-  const explains = method in attributions ||
-    /saliency|[cC]am|occlusion|faithfulness|sanityCheck|report|compare/.test(method);
-  if (kind === "map" && (explains || /^(predict|evaluate)/.test(method))) {
+  if (kind === "map" && /^(deconvnet|predict|evaluate)/.test(method)) {
     return /puts out \[5, 5, 2\], not one number a class or output\. [A-Z]/;
   }
   if (method === "train" && kind !== "classes" && kind !== "binary") return /puts out .* train learns classes/;

@@ -65,12 +65,18 @@ describe("targets", () => {
     twins.dispose();
   });
 
-  test("a model that puts out maps has no classes", async () => {
+  test("a number of a map is its mean over the map", async () => {
     const tf = await ensureBackend();
     const maps = await loadModel(
       tf.sequential({ layers: [tf.layers.conv2d({ inputShape: [4, 4, 3], filters: 2, kernelSize: 1 })] }),
     );
-    expect(() => resolveTarget(maps, 0)).toThrow("puts out [4, 4, 2], not one number a class");
+    expect(resolveTarget(maps, 0)).toEqual({
+      kind: "number",
+      index: 0,
+      label: "output 0",
+      text: "output 0, mean over the map",
+      grid: [4, 4],
+    });
     maps.dispose();
   });
 });

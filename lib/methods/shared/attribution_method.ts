@@ -17,6 +17,7 @@ import {
   pairsOf,
   resolveForImages,
 } from "../../probe/attribution/inputs.ts";
+import { outputFor } from "../../probe/output_target.ts";
 import { isOutput, type Target } from "../../probe/target.ts";
 import { Attribution, type AttributionParts } from "../../results/attribution.ts";
 import { withProgress } from "../../results/progress.ts";
@@ -26,8 +27,8 @@ import { type ImagesLike, ImagesReader, isWalked } from "./images.ts";
 /** The options that every attribution method has. */
 export class AttributionOptions extends WalkOptions {
   /**
-   * What is explained: a label, an index, `"predicted"`, a unit `{ layer, channel, cell }`, a direction
-   * `{ layer, direction, cell }`, a function of the outputs, or a weighted sum of these, as `contrast("dog", "cat")`; or
+   * What is explained: a label, an index, `"predicted"`, of maps a class at a place `{ label, cell }`, a unit
+   * `{ layer, channel, cell }`, a direction `{ layer, direction, cell }`, one of several outputs `{ output, target }`, a function of the outputs, or a weighted sum of these, as `contrast("dog", "cat")`; or
    * an array of these, one for each image (of a data set in its order), or all for the one image.
    * @default "predicted"
    */
@@ -109,7 +110,8 @@ export function attributionMethod<
     });
     return found.map((made) => {
       const { of: { name: image, view, target, probability }, about: own, ...parts } = made;
-      const about = isOutput(target) && model.output.note ? `${own} ${model.output.note}` : own;
+      const note = isOutput(target) ? outputFor(model, target).note : "";
+      const about = note ? `${own} ${note}` : own;
       const described = { ...target, ...probability !== undefined && { probability } };
       return result({ ...parts, about, model: model.name, name: image, image: view, target: described }, made);
     });

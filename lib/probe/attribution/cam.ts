@@ -7,11 +7,12 @@
 import { shapeList } from "../../model/graph.ts";
 import type { LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { ndarray, type NdArrayLike, softmax } from "../../array.ts";
-import { type Model, outputOf } from "../../model/model.ts";
+import { type LayerInfo, type Model, outputOf } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { inputGradient } from "../gradient.ts";
 import { along, execute, makePlan, type Plan } from "../plan.ts";
+import type { OutputTarget } from "../output_target.ts";
 import { isOutput } from "../target.ts";
 import { eachScore } from "./gradients.ts";
 import {
@@ -26,6 +27,7 @@ import { ScoreFunction } from "./score_function.ts";
 /** A layer's maps for an image, and the gradient of the score to them. */
 export interface LayerGradient {
   readonly of: AttributionInput;
+  readonly layer: string;
   /** `[h, w, c]` */
   readonly maps: NdArrayLike;
   /** `[h, w, c]` */
@@ -37,14 +39,20 @@ export interface LayerGradient {
 const HANDS_ON = /Pooling|Dropout|Noise|^(ZeroPadding2D|Cropping2D|UpSampling2D|Flatten|Reshape|Permute|InputLayer)$/;
 
 /**
- * The layer that a class activation map is made of by default: the last that makes maps of more than one cell.
+ * The layer that a class activation map is made of by default: the last that makes maps of more than one cell. Where the
+ * output is a map itself it is the last of the coarsest ones: the bottleneck (Vinogradova, Dibrov and Myers 2020, "Towards
+ * Interpretable Semantic Segmentation via Gradient-weighted Class Activation Mapping", §3).
  *
  * @throws {TypeError} if there is none
  */
-export function lastMaps(model: Model): string {
-  const found = model.way.findLast(({ kind, outputShape: [height, width], outputShape }) =>
+export function lastMaps(model: Model, output = model.output): string {
+  const maps = model.wayBefore(output).filter(({ kind, outputShape: [height, width], outputShape }) =>
     outputShape.length === 3 && !HANDS_ON.test(kind) && height !== 1 && width !== 1
   );
+  const cells = ({ outputShape: [height, width], receptiveField }: LayerInfo) =>
+    height && width ? height * width : -(receptiveField?.stride ?? 1);
+  const least = output.kind === "map" ? Math.min(...maps.map(cells)) : null;
+  const found = maps.findLast((layer) => least === null || cells(layer) === least);
   if (found) return found.name;
   throw new TypeError(
     `${JSON.stringify(model.name)} has no layer that puts out maps [h, w, c], so there is no class activation map.`,
@@ -95,13 +103,13 @@ function besides(plan: Plan, id: number): number[] {
 export async function layerGradients(
   model: Model,
   pairs: readonly Pair[],
-  layer: string,
+  layerOf: (pair: Pair) => string,
   { signal, onProgress }: Partial<RunOptions> = {},
 ): Promise<LayerGradient[]> {
   const results: LayerGradient[] = [];
   for (const pair of pairs) {
     signal?.throwIfAborted();
-    results.push(await layerGradient(model, pair, layer));
+    results.push(await layerGradient(model, pair, layerOf(pair)));
     onProgress?.(results.length, pairs.length);
   }
   return results;
@@ -110,9 +118,9 @@ export async function layerGradients(
 async function layerGradient(model: Model, pair: Pair, layer: string): Promise<LayerGradient> {
   const tf = await ensureBackend();
   const { network } = model;
-  const { wanted, ...image } = pair;
+  const { wanted: _, ...image } = pair;
   const maps = outputOf(network, network.getLayer(layer));
-  const preliminary = preliminaryTarget(model, wanted, image.input);
+  const preliminary = preliminaryTarget(model, pair.wanted, image.input);
   const scoreFunction = new ScoreFunction(tf, model, preliminary, false);
   const { outputs } = scoreFunction;
   const tail = makePlan(network, [maps, ...outputs], { fold: false });
@@ -139,7 +147,10 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
       if (!of) {
         const values = tf.tidy(() => onward(at).map((value) => tf.clone(value)));
         made.push(...values);
-        of = { ...image, ...await resolveOutputForImage(model, scoreFunction, values, wanted) };
+        of = {
+          ...image,
+          ...await resolveOutputForImage(model, scoreFunction, values, pair, preliminary as OutputTarget),
+        };
       }
       const { target } = of;
       const { value, gradient } = inputGradient(tf, (x) => scoreFunction.score(onward(x), [target]), at);
@@ -148,6 +159,7 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
       const shape = at.shape.slice(1);
       result = {
         of,
+        layer,
         maps: ndarray(values as Float32Array, shape),
         gradient: ndarray(gradients as Float32Array, shape),
         score,

@@ -13,11 +13,13 @@ import { ensureBackend } from "../../runtime/backend.ts";
 import { FOLD_FROM } from "../forward.ts";
 import { execute } from "../plan.ts";
 import {
+  askedOf,
   directionTarget,
   flatTerms,
   isOutput,
+  isOutputWanted,
+  isSumWanted,
   type ResolvedTarget,
-  resolveOutput,
   resolveSingle,
   type SingleTarget,
   type SingleWanted,
@@ -26,6 +28,7 @@ import {
   unitTarget,
 } from "../target.ts";
 import { fitting } from "../memory.ts";
+import { type OutputTarget, placeWeights, resolveOutput } from "../output_target.ts";
 import { pack } from "./gradients.ts";
 import { ScoreFunction } from "./score_function.ts";
 
@@ -50,21 +53,32 @@ export interface Pair extends Pick<AttributionInput, "name" | "view" | "input"> 
 /** What a target means for an image. */
 export type TargetForImage = Pick<AttributionInput, "target" | "probability">;
 
-const preliminarySingle = (model: Model, target: SingleWanted, { shape }: NdArrayLike): SingleTarget =>
-  resolveSingle(model, target === "predicted" ? 0 : target, undefined, shape);
+function preliminarySingle(model: Model, target: SingleWanted, { shape }: NdArrayLike): SingleTarget {
+  const { output, wanted } = askedOf(model, target);
+  if (!isOutputWanted(wanted)) return resolveSingle(model, target, undefined, shape);
+  const asked = typeof wanted === "object"
+    ? wanted
+    : typeof wanted === "string"
+    ? { label: wanted }
+    : { index: wanted };
+  const isPredicted = asked.index === undefined && (asked.label ?? "predicted") === "predicted";
+  const { label: _, ...place } = asked;
+  return resolveOutput(model, isPredicted ? { ...place, index: 0 } : asked, { output, inputShape: shape });
+}
 
 /** A target before the image was looked at; the first output is there in place of the predicted one. */
 export function preliminaryTarget(model: Model, target: Target, input: NdArrayLike): ResolvedTarget {
   const terms = flatTerms(target).map(([weight, term]) => ({ weight, target: preliminarySingle(model, term, input) }));
-  return typeof target === "object" && "sum" in target ? sumTarget(terms) : terms[0].target;
+  return isSumWanted(target) ? sumTarget(terms) : terms[0].target;
 }
 
 /** What a class, a label or a number of the output means for one image, given the scores of all. */
-function outputForImage(model: Model, scores: Float32Array, wanted: SingleWanted) {
-  const values = model.output.values(scores, "scores");
-  const target = resolveOutput(model, wanted as string | number, values);
-  const isProbable = target.kind !== "number" && Number.isFinite(values[target.index]);
-  return { target, ...isProbable && { probability: values[target.index] } };
+function outputForImage(model: Model, scores: Float32Array, asked: SingleWanted, inputShape: readonly number[]) {
+  const { output, wanted } = askedOf(model, asked);
+  const from = { output, numbers: scores, of: "scores", inputShape } as const;
+  const target = resolveOutput(model, wanted as string | number, from);
+  const probability = output.valuesOver(scores, placeWeights(target), "scores")[target.index];
+  return { target, ...target.kind !== "number" && Number.isFinite(probability) && { probability } };
 }
 
 /** As {@linkcode outputForImage}, given the values of its score function's outputs. */
@@ -72,11 +86,12 @@ export async function resolveOutputForImage(
   model: Model,
   scoreFunction: ScoreFunction,
   outputs: readonly Tensor[],
-  wanted: Target,
+  { wanted, input }: Pair,
+  preliminary: OutputTarget,
 ): Promise<TargetForImage> {
-  const scores = scoreFunction.tf.tidy(() => scoreFunction.outputScores(outputs));
+  const scores = scoreFunction.tf.tidy(() => scoreFunction.outputScores(outputs, preliminary));
   try {
-    return outputForImage(model, await scores.data() as Float32Array, wanted as SingleWanted);
+    return outputForImage(model, await scores.data() as Float32Array, wanted as SingleWanted, input.shape);
   } finally {
     scores.dispose();
   }
@@ -135,7 +150,7 @@ export async function resolveForImages(
   for (const terms of shared.values()) await resolveTerms(model, terms, batchSize, signal);
   return pairs.map(({ wanted, ...image }, i) => {
     const [{ target, probability }] = byPair[i];
-    if (typeof wanted === "object" && "sum" in wanted) return { ...image, target: sumTarget(byPair[i]) };
+    if (isSumWanted(wanted)) return { ...image, target: sumTarget(byPair[i]) };
     return { ...image, target, ...probability !== undefined && { probability } };
   });
 }
@@ -156,14 +171,14 @@ async function resolveTerms(model: Model, terms: readonly Term[], batchSize: num
   };
   let done = 0;
   await execute(tf, scoreFunction.plan, batches(), async (outputs) => {
-    const values = tf.tidy(() => isOutput(target) ? scoreFunction.outputScores(outputs) : tf.clone(outputs[0]));
+    const values = tf.tidy(() => isOutput(target) ? scoreFunction.outputScores(outputs, target) : tf.clone(outputs[0]));
     try {
       const data = await values.data() as Float32Array;
       const each = data.length / values.shape[0];
       for (let k = 0; k < values.shape[0]; k++) {
         const own = data.subarray(k * each, (k + 1) * each);
         for (const term of byInput[done + k][1]) {
-          if (isOutput(target)) Object.assign(term, outputForImage(model, own, term.wanted));
+          if (isOutput(target)) Object.assign(term, outputForImage(model, own, term.wanted, term.pair.input.shape));
           else term.target = atStrongestCell(term.target, own, values.shape);
         }
       }

@@ -28,7 +28,7 @@ export interface Copy {
  */
 export async function copyOf(model: Model): Promise<Copy> {
   const tf = await ensureBackend();
-  const { network, name, labels, preprocess, output } = model;
+  const { network, name, labels, preprocess, wanted } = model;
   // Asked before, because what tfjs has built when it comes to a type that it does not know would stay in memory.
   const { classNameMap } = tf.serialization.SerializationMap.getMap();
   const unknown = layersOf(network).find((layer) => !(layer.getClassName() in classNameMap));
@@ -46,7 +46,7 @@ export async function copyOf(model: Model): Promise<Copy> {
   copy.setWeights(network.getWeights());
   const inside = layersOf(copy);
   return {
-    model: new Model(copy, { name, labels, preprocess, output: output.wanted }),
+    model: new Model(copy, { name, labels, preprocess, output: wanted }),
     dispose() {
       const weights = inside.flatMap((layer) => layer.weights as unknown as { val: Tensor }[]);
       copy.dispose();

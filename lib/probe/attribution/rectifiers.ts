@@ -9,6 +9,7 @@ import { headOf, makerOf } from "../../model/ending.ts";
 import { graphOf, outputOf } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { makePlan } from "../plan.ts";
+import { outputFor } from "../output_target.ts";
 import { isOutput, type ResolvedTarget, termsOf } from "../target.ts";
 
 /** Activations that are ReLUs or nothing. */
@@ -51,11 +52,13 @@ function bending(layer: layers.Layer, ends: readonly layers.Layer[]): { name: st
  * @throws {TypeError} names the layer
  */
 export function requireRelus(model: Model, target: ResolvedTarget, method: string): void {
-  const { network, output } = model;
+  const { network } = model;
   for (const { target: single } of termsOf(target)) {
     const isUnit = "layer" in single;
-    const read = isUnit ? outputOf(network, network.getLayer(single.layer)) : network.outputs[output.index];
-    const ends = isUnit || !isOutput(single) ? [makerOf(read)] : headOf(network, output.head).ends;
+    const read = isUnit
+      ? outputOf(network, network.getLayer(single.layer))
+      : network.outputs[outputFor(model, single).index];
+    const ends = isUnit || !isOutput(single) ? [makerOf(read)] : headOf(network, outputFor(model, single).head).ends;
     requireRelusTo(model, read, ends, method);
   }
 }

@@ -12,6 +12,7 @@ import type { Likeness } from "../../data/records.ts";
 import { layersTo, outputOf } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
+import { outputFor } from "../output_target.ts";
 import { type ResolvedTarget, type Target, termsOf } from "../target.ts";
 import { type Copy, copyOf, reinitialize } from "./randomize.ts";
 import { spearman, ssim } from "./similarity.ts";
@@ -51,28 +52,6 @@ export interface SanityOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-/** The target as it was resolved for the trained model, so that it stays the same for every copy. */
-export function sameTarget(resolved: ResolvedTarget): Target {
-  switch (resolved.kind) {
-    case "class":
-    case "label":
-    case "number":
-      return resolved.index;
-    case "function":
-      return resolved.of;
-    case "sum":
-      return { sum: resolved.terms.map(({ weight, target }) => [weight, sameTarget(target)]) };
-    case "unit": {
-      const { layer, channel, cell } = resolved;
-      return { layer, channel, cell };
-    }
-    case "direction": {
-      const { layer, direction, cell } = resolved;
-      return { layer, direction, cell };
-    }
-  }
-}
-
 /**
  * Names of the layers that have kernels, the last one first; at most `most` of them, evenly spread, both ends in. What is
  * not on the way to the target does not change its maps, so it is left out.
@@ -81,7 +60,7 @@ export function stops(model: Model, most: number, target?: ResolvedTarget): stri
   const { network, output } = model;
   const read = target ? termsOf(target).map((term) => term.target) : [];
   const ends = read.map((one) =>
-    "layer" in one ? outputOf(network, network.getLayer(one.layer)) : network.outputs[output.index]
+    "layer" in one ? outputOf(network, network.getLayer(one.layer)) : network.outputs[outputFor(model, one).index]
   );
   const trained = layersTo(network, target ? ends : [network.outputs[output.index]])
     .filter(({ weights }) => weights.some(({ shape }) => shape.length > 1))

@@ -11,18 +11,16 @@
 import type { SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type Head, headOf } from "../../model/ending.ts";
 import { type Model, outputOf } from "../../model/model.ts";
-import type { ModelOutput } from "../../model/output.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { along, foldAll, type Folded, makePlan, type Plan, type Step } from "../plan.ts";
+import { outputFor, type OutputTarget, placeWeights } from "../output_target.ts";
 import { type FunctionTarget, isOutput, type ResolvedTarget, type SingleTarget, termsOf } from "../target.ts";
 
 /** Where in a network a target's score is read: targets of one source share a plan. */
 const sourceOf = (target: SingleTarget): string =>
   target.kind === "unit" || target.kind === "direction"
     ? `layer ${target.layer}`
-    : isOutput(target)
-    ? "output"
-    : target.kind;
+    : `${isOutput(target) ? "output" : "function"} ${target.output ?? ""}`;
 
 /** The function from a batch of inputs to the scores of their targets, which are all of one kind. */
 export class ScoreFunction {
@@ -30,23 +28,24 @@ export class ScoreFunction {
   /** The tensors of the network that the scores are made of, each once. */
   readonly outputs: readonly SymbolicTensor[];
   readonly #folded = new Map<Step, Folded>();
-  readonly #head: Head;
-  readonly #output: ModelOutput;
+  readonly #model: Model;
+  /** The heads of the outputs that targets belong to. */
+  readonly #heads = new Map<string, Head>();
   /** The indices in `outputs` of what each source reads. */
   readonly #sources = new Map<string, readonly number[]>();
 
   /** @param fold whether batch normalisations are folded into convolutions; then {@linkcode fold} must be called */
   constructor(readonly tf: TF, model: Model, target: ResolvedTarget, fold: boolean) {
-    const { network, output } = model;
-    this.#output = output;
-    this.#head = headOf(network, output.head);
+    const { network } = model;
+    this.#model = model;
     const terms = termsOf(target).map((term) => term.target);
     const outputs: SymbolicTensor[] = [];
     for (const term of terms) {
+      if (isOutput(term)) this.#heads.set(sourceOf(term), headOf(network, outputFor(model, term).head));
       const read = isOutput(term)
-        ? this.#head.taps
+        ? this.#heads.get(sourceOf(term))!.taps
         : term.kind === "function"
-        ? [network.outputs[output.index]]
+        ? [network.outputs[outputFor(model, term).index]]
         : [outputOf(network, network.getLayer(term.layer))];
       this.#sources.set(
         sourceOf(term),
@@ -79,9 +78,10 @@ export class ScoreFunction {
     return along(this.tf, this.plan, new Map([[this.plan.input, x]]), this.#folded);
   }
 
-  /** The scores of the network's output, `[n, count]`. */
-  outputScores(outputs: readonly Tensor[]): Tensor {
-    return this.#head.scores(this.tf, this.#sources.get("output")!.map((at) => outputs[at]));
+  /** The scores of a target's output, `[n, count]`; of maps `[n, cells · count]`. */
+  outputScores(outputs: readonly Tensor[], target: OutputTarget): Tensor {
+    const source = sourceOf(target);
+    return this.#heads.get(source)!.scores(this.tf, this.#sources.get(source)!.map((at) => outputs[at]));
   }
 
   /** The score of each item's target, `[n]`. */
@@ -105,14 +105,17 @@ export class ScoreFunction {
     if (targets[0].kind === "function") {
       return tf.concat(targets.map((target, i) => this.#apply(target as FunctionTarget, output, i)));
     }
-    const all = isOutput(targets[0]) ? this.#ofEach(this.outputScores(outputs)) : output;
+    const all = isOutput(targets[0]) ? this.#ofEach(outputs, targets[0]) : output;
     const flat = tf.reshape(all, [targets.length, -1]);
     const size = flat.shape[1]!;
     const [, , width = 1, channels = 0] = all.shape;
     const weights = new Float32Array(targets.length * size);
     targets.forEach((target, i) => {
-      if (isOutput(target)) weights[i * size + target.index] = 1;
-      else if (target.kind !== "function") {
+      if (isOutput(target)) {
+        const places = placeWeights(target) ?? [1];
+        const count = size / places.length;
+        places.forEach((weight, cell) => weights[i * size + cell * count + target.index] = weight);
+      } else if (target.kind !== "function") {
         const { cell: [y, x] = [0, 0] } = target;
         const start = i * size + (y * width + x) * channels;
         if (target.kind === "unit") weights[start + target.channel] = 1;
@@ -123,10 +126,12 @@ export class ScoreFunction {
   }
 
   /** The scores of all that can be asked for: one number for two classes is also minus the score of class 0. */
-  #ofEach(scores: Tensor): Tensor {
+  #ofEach(outputs: readonly Tensor[], target: OutputTarget): Tensor {
     const { tf } = this;
-    if (this.#output.kind !== "binary") return scores;
-    return tf.concat([this.#output.logits ? tf.neg(scores) : tf.sub(1, scores), scores], 1);
+    const { each, logits } = outputFor(this.#model, target);
+    const scores = this.outputScores(outputs, target);
+    if (each !== "binary") return scores;
+    return tf.stack([logits ? tf.neg(scores) : tf.sub(1, scores), scores], 2);
   }
 
   #apply(target: FunctionTarget, outputs: Tensor, index: number): Tensor {

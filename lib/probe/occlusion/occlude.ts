@@ -9,12 +9,14 @@ import { type NdArray, ndarray, type NdArrayLike } from "../../array.ts";
 import type { OcclusionMap } from "../../data/records.ts";
 import type { Box, Interval } from "../../model/geometry.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
+import type { ModelOutput } from "../../model/output.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { eachScore } from "../attribution/gradients.ts";
 import type { Work } from "./incremental.ts";
 import { explainMemory } from "../memory.ts";
 import { type PositionScores, scorePositions } from "./scores.ts";
-import { type OutputTarget, type ResolvedTarget, resolveOutput } from "../target.ts";
+import { type OutputNumber, type OutputTarget, placeWeights, resolveOutput } from "../output_target.ts";
+import type { ResolvedTarget } from "../target.ts";
 
 /** A class with its probability. */
 type ClassProbability = OcclusionMap["top"][number][number];
@@ -40,9 +42,15 @@ export interface Occluded {
   work: Work;
 }
 
+/** A class, a label or a number of an output. */
+export interface OutputAsked {
+  output: ModelOutput;
+  wanted: string | number | OutputNumber;
+}
+
 export interface OccludeOptions {
   /** One of the outputs, or another target as it was resolved for the image. */
-  target: string | number | ResolvedTarget;
+  target: OutputAsked | ResolvedTarget;
   size: number;
   stride: number;
   /** What replaces the pixels in the square, `[h, w, c]`. */
@@ -87,9 +95,9 @@ export function positionsAlong(side: number, size: number, stride: number): Inte
 }
 
 /** The most probable of some classes, without sorting all of them. */
-function mostProbable(probabilities: Float64Array, top: number): ClassProbability[] {
+function mostProbable(values: ArrayLike<number>, top: number): ClassProbability[] {
   const best: ClassProbability[] = [];
-  probabilities.forEach((probability, index) => {
+  Float64Array.from(values).forEach((probability, index) => {
     if (best.length === top && probability <= best[top - 1].probability) return;
     const at = best.findIndex((entry) => entry.probability < probability);
     best.splice(at < 0 ? best.length : at, 0, { index, probability });
@@ -123,16 +131,18 @@ export async function occlude(
   const [down, across] = [positionsAlong(height, size, stride), positionsAlong(width, size, stride)];
   const positions: Box[] = down.flatMap((rows) => across.map((columns) => [rows, columns] as const));
   const grid = () => ndarray(new Float32Array(positions.length).fill(NaN), [down.length, across.length]);
-  const { output } = model;
+  const { target } = options;
   // The score of any other target takes a pass of its own.
-  const isOutput = typeof options.target !== "object";
+  const isOutput = "wanted" in target;
+  const output = isOutput ? target.output : model.output;
+  const isPredicting = isOutput || output.kind !== "map";
   const map: WritableMap = {
     size,
     stride,
-    ...isOutput && output.kind !== "numbers" && { probability: grid() },
+    ...isOutput && output.each !== "numbers" && { probability: grid() },
     score: grid(),
     activity: grid(),
-    ...output.kind !== "map" && { predicted: grid() },
+    ...isPredicting && { predicted: grid() },
     top: positions.map((): ClassProbability[] => []),
     boxes: positions.map(([[y0, y1], [x0, x1]]) => [y0, x0, y1, x1] as const),
     baseline,
@@ -145,13 +155,13 @@ export async function occlude(
     stages: options.onPart ? coarseToFine(down.length, across.length) : [positions.map((_, i) => i)],
     layer,
     batchSize,
-    ...output.kind !== "map" && { head: output.head },
+    ...isPredicting && { head: output.head },
   };
   try {
     let ownScore: number | undefined;
     let before = 0;
-    if (typeof options.target === "object") {
-      const scores = await fullScores(model, view, options.target, {
+    if (!isOutput) {
+      const scores = await fullScores(model, view, target, {
         ...options,
         baseline,
         boxes: map.boxes,
@@ -162,7 +172,7 @@ export async function occlude(
       map.score.data.set(scores.subarray(1));
       before = positions.length;
     }
-    const receiver = receiverOf(model, map, options, ownScore, before);
+    const receiver = receiverOf(model, map, { ...options, output, inputShape: job.input.shape }, ownScore, before);
     const work = await score(tf, model.network, job, receiver.receive, signal);
     const done = isOutput ? work.done : work.done + work.full;
     return { map, unoccluded: receiver.unoccluded(), work: { full: work.full, done } };
@@ -202,20 +212,26 @@ async function fullScores(
 function receiverOf(
   model: Model,
   map: WritableMap,
-  { target, top, onPart, onProgress }: Pick<OccludeOptions, "target" | "top" | "onPart" | "onProgress">,
+  { target, output, inputShape, top, onPart, onProgress }:
+    & Pick<OccludeOptions, "target" | "top" | "onPart" | "onProgress">
+    & { output: ModelOutput; inputShape: readonly number[] },
   ownScore: number | undefined,
   before: number,
 ): { receive: (scores: PositionScores) => void; unoccluded: () => Unoccluded } {
-  const { output } = model;
   let unoccluded: Unoccluded | undefined;
+  let places: Float32Array | null = null;
   let done = before;
   const watched = (scores: Float32Array) => {
-    if (typeof target === "object") return { target, score: ownScore! };
-    const values = output.values(scores, "scores");
-    const resolved = resolveOutput(model, target, values);
+    if (!("wanted" in target)) return { target, score: ownScore! };
+    const resolved = resolveOutput(model, target.wanted, { output, numbers: scores, of: "scores", inputShape });
+    const { index } = resolved;
+    places = placeWeights(resolved);
     return {
-      target: { ...resolved, ...map.probability && { probability: values[resolved.index] } },
-      score: output.scores(scores)[resolved.index],
+      target: {
+        ...resolved,
+        ...map.probability && { probability: output.valuesOver(scores, places, "scores")[index] },
+      },
+      score: output.scoresOver(scores, places)[index],
     };
   };
   const receive = ({ which, scores, sums }: PositionScores) => {
@@ -236,13 +252,13 @@ function receiverOf(
     which.forEach((position, i) => {
       map.activity.data[position] = of(sums, i)[channel];
       if (!map.predicted) return;
-      const values = output.values(of(scores, i), "scores");
+      const values = output.valuesOver(of(scores, i), places, "scores");
       // Numbers are no classes: none of them is the most probable.
-      if (output.kind !== "numbers") map.top[position] = mostProbable(values, top);
+      if (output.each !== "numbers") map.top[position] = mostProbable(values, top);
       map.predicted.data[position] = output.predicted(values);
       if (ownScore !== undefined) return;
       const { index } = target as OutputTarget;
-      map.score.data[position] = output.scores(of(scores, i))[index];
+      map.score.data[position] = output.scoresOver(of(scores, i), places)[index];
       if (map.probability) map.probability.data[position] = values[index];
     });
     done += which.length;
@@ -264,8 +280,8 @@ const isMap = ({ outputShape: [height, width], outputShape }: LayerInfo) =>
  *
  * @throws {TypeError} if no layer puts out maps
  */
-export function lastMaps(model: Model): string {
-  const { way } = model;
+export function lastMaps(model: Model, output = model.output): string {
+  const way = model.wayBefore(output);
   let at = way.findLastIndex((layer) => CONVOLVES.has(layer.kind) && isMap(layer));
   if (at < 0) at = way.findLastIndex(isMap);
   if (at < 0) {

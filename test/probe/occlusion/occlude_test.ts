@@ -30,7 +30,7 @@ test("a map that is watched fills from coarse to fine, and becomes the same", as
   const model = await loadModel(await wavesNet(), { name: "waves" });
   const view = ndarray(landscape().data, landscape().shape);
   const options = {
-    target: 2,
+    target: { output: model.output, wanted: 2 },
     size: 8,
     stride: 3,
     baseline: ndarray(new Float32Array(view.data.length).fill(127.5), view.shape),
