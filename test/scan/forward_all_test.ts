@@ -13,7 +13,7 @@ import { workersFor } from "../../lib/scan/network_pool.ts";
 import { WorkerError } from "../../lib/workers/pool.ts";
 import { uniforms } from "../nets.ts";
 import { DISPLAY, notebookOf } from "../notebook/samples.ts";
-import { longTest } from "../long.ts";
+import { long, longTest } from "../long.ts";
 
 await useBackend("wasm");
 const tf = await ensureBackend();
@@ -190,7 +190,7 @@ describe("forwardAll", () => {
         },
       ),
       // Up to three inputs the normalisation is not folded, from four on it is.
-      { numRuns: 16, seed: 3, examples: [[3, 1, 2], [4, 1, 2], [5, 2, 2], [1, 1, 2]] },
+      { numRuns: long(16, 5), seed: 3, examples: [[3, 1, 2], [4, 1, 2], [5, 2, 2], [1, 1, 2]] },
     );
   });
 

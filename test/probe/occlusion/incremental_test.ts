@@ -9,6 +9,7 @@ import { classesOf, runChanges } from "../../../lib/probe/occlusion/incremental.
 import { makePlan } from "../../../lib/probe/plan.ts";
 import { ensureBackend } from "../../../lib/runtime/backend.ts";
 import { uniforms } from "../../nets.ts";
+import { long } from "../../long.ts";
 
 const tf = await ensureBackend();
 
@@ -159,8 +160,10 @@ function randomNet(next: () => number): { input: SymbolicTensor; output: Symboli
   return { input, output: apply(tf.layers.dense({ units: 5, activation: "softmax" }), x) };
 }
 
+const NETS = long(60, 15);
+
 describe("what boxes change equals what the network itself puts out", () => {
-  test("on 60 random nets, in fewer multiply-adds", async () => {
+  test(`on ${NETS} random nets, in fewer multiply-adds`, async () => {
     let saved = 0;
     let moved = 0;
     await fc.assert(
@@ -185,10 +188,10 @@ describe("what boxes change equals what the network itself puts out", () => {
         if (worst(wanted, wanted.map(() => wanted[0])) > 1e-3) moved++;
         model.dispose();
       }),
-      { numRuns: 60, seed: 6 },
+      { numRuns: NETS, seed: 6 },
     );
-    expect(saved).toBeGreaterThan(30);
-    expect(moved).toBeGreaterThan(40);
+    expect(saved).toBeGreaterThan(NETS / 2);
+    expect(moved).toBeGreaterThan(NETS * 2 / 3);
   });
 });
 
