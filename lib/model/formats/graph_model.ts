@@ -39,8 +39,10 @@ function labelsOf(nodes: readonly { name: string; op: string }[]): (name: string
   return (name) => {
     const parts = name.split("/");
     const own = scopes.get(parts.slice(0, -1).join("/"));
-    if (!own) return name;
-    const kept = parts.slice(Math.min(shared, parts.length - 2));
+    const kept = first && parts.slice(0, shared).every((part, i) => part === first.parts[i])
+      ? parts.slice(shared)
+      : parts;
+    if (!own) return kept.join(".");
     const main = own.filter(({ op }) => MAIN.test(op));
     const isMain = own.length === 1 || main.length === 1 && main[0].parts.at(-1) === parts.at(-1);
     return (isMain ? kept.slice(0, -1) : kept).join(".");
@@ -127,6 +129,7 @@ function fileOf(json: Json, stored: GraphFile["stored"]): GraphFile<TensorFlowNo
     inputs: holders.map((node) => ({ name: node.name, shape: node.shape ?? shapes.get(node.name) })),
     outputs: outputs.length ? outputs : ends,
     stored,
+    channelsLast: true,
     // What the operators are rebuilt with.
     opset: 18,
   };

@@ -9,9 +9,9 @@
 import { ModelError } from "./format.ts";
 import type { TensorFlowNode } from "./graph_node.ts";
 import { axisIn } from "./onnx_constants.ts";
-import { type Constant, OnnxNode, type Option } from "./onnx_file.ts";
+import type { Constant, Option } from "./onnx_file.ts";
 import { channelsBehind, type Rebuilding, type Value } from "./onnx_graph.ts";
-import { computeOnnx } from "./onnx_layers.ts";
+import { run } from "./onnx_layers.ts";
 
 type Part = Value | Constant;
 type Options = Record<string, Option>;
@@ -55,14 +55,7 @@ class Call {
   /** Computes with operators of ONNX, one behind the other. */
   run(op: string, inputs: readonly (Part | undefined)[], options: Options = {}): Part {
     const { graph, node, label } = this;
-    const names = inputs.map((input, i) => {
-      if (input) graph.set(`:${i}`, input);
-      return input ? `:${i}` : "";
-    });
-    const outputs = node.outputs.slice(0, 1);
-    const made = OnnxNode.of(op, names, { ...node, op, outputs, label }, options);
-    graph.begin(made);
-    return computeOnnx(graph, made)[0];
+    return run(graph, { ...node, op: node.op, outputs: node.outputs, label }, op, inputs, options);
   }
 
   /** With the channels, which are behind, in the second place. */
@@ -86,18 +79,25 @@ class Call {
     return this.isFirst ? numbers.slice(2) : numbers.slice(1, -1);
   }
   /** How a window pads, in the words of ONNX. */
-  padding(): Options {
+  padding(sides = (list: number[]) => list): Options {
     const padding = this.node.text("padding", "VALID");
     if (padding !== "EXPLICIT") return { auto_pad: padding === "SAME" ? "SAME_UPPER" : "VALID" };
     const pads = this.node.ints("explicit_paddings");
-    return { pads: [0, 1].flatMap((end) => this.sides(pads.filter((_, i) => i % 2 === end))) };
+    return { pads: [0, 1].flatMap((end) => sides(this.sides(pads.filter((_, i) => i % 2 === end)))) };
   }
   /** The bias that the only reader of the node's output adds. */
   biasBehind(units: number): Constant | undefined {
     const fits = ({ data, dims }: Constant) => data.length === units && (dims.at(-1) === units || this.isFirst);
-    return this.graph.readBehind(this.node.outputs[0], ["BiasAdd", "Add", "AddV2"], fits)?.constant;
+    let [name] = this.node.outputs;
+    for (let next = this.graph.onlyReader(name); next && PASSING.has(next.op); next = this.graph.onlyReader(name)) {
+      [name] = next.outputs;
+    }
+    return this.graph.readBehind(name, ["BiasAdd", "Add", "AddV2"], fits)?.constant;
   }
 }
+
+/** Operators that leave numbers as they are, between a convolution and its bias. */
+const PASSING = new Set(["BatchToSpaceND", "Identity", "Squeeze"]);
 
 const axes = (rank: number) => Array.from({ length: rank }, (_, i) => i);
 const listOf = (values: readonly number[]): Constant => ({
@@ -162,24 +162,61 @@ const convolution = (isDepthwise: boolean): Make => (call) => {
   const kernel = call.constant(1);
   const taps = kernel.dims.slice(0, -2);
   const [inputs, units] = kernel.dims.slice(-2);
-  const dims = [...taps, 1, inputs * units];
   const { bias, finish } = isFused
     ? fused(call)
     : { bias: call.biasBehind(isDepthwise ? inputs * units : units), finish: (x: Part) => x };
   const x = call.first(call.at(0));
   const channels = shapeOf(x)[1]!;
   const dilations = call.sides(node.ints("dilations"));
-  const spread = isValue(x) ? x.spread : undefined;
-  const made = call.run("Conv", [x, isDepthwise ? { ...kernel, dims } : kernel, bias], {
-    kernel_last: 1,
-    group: isDepthwise ? inputs : Math.max(1, Math.floor(channels / inputs)),
-    strides: call.sides(node.ints("strides")),
-    ...call.padding(),
-    dilations: dilations.length ? dilations : undefined,
-    ...spread,
-  });
+  const spread = isValue(x) && x.spread && spreadFor(x.spread, taps);
+  const made = windowed(
+    call,
+    x,
+    taps,
+    (
+      row,
+      sides,
+    ) => ["Conv", [row, {
+      ...kernel,
+      dims: sides([...taps]).concat(isDepthwise ? [1, inputs * units] : [inputs, units]),
+    }, bias], {
+      kernel_last: 1,
+      group: isDepthwise ? inputs : Math.max(1, Math.floor(channels / inputs)),
+      strides: sides(call.sides(node.ints("strides"))),
+      ...call.padding(sides),
+      ...dilations.length ? { dilations: sides(dilations) } : {},
+      ...spread && { auto_pad: "NOTSET", dilations: sides(spread.dilations), pads: spread.pads.flatMap(sides) },
+    }],
+  );
   return finish(call.last(made));
 };
+
+/** How a convolution is dilated and pads, for windows of these taps. */
+function spreadFor({ dilations, pads }: NonNullable<Value["spread"]>, taps: readonly number[]) {
+  const missing = taps.length - dilations.length;
+  const [before, behind] = pads.map((list) => [...Array<number>(missing).fill(0), ...list]);
+  const rates = [...Array<number>(missing).fill(1), ...dilations];
+  // Of a free size only the beginning is known: where there is none, there is no end either.
+  const ends = behind.map((n, i) => Number.isNaN(n) ? before[i] && (taps[i] - 1) * rates[i] - before[i] : n);
+  return { dilations: rates, pads: [before, ends] };
+}
+
+/** Runs a window over maps; over a line, which TensorFlow writes as maps of one row or one column, in one dimension. */
+function windowed(
+  call: Call,
+  x: Part,
+  taps: readonly number[],
+  operator: (
+    x: Part,
+    sides: (list: number[]) => number[],
+  ) => [op: string, inputs: (Part | undefined)[], options: Options],
+): Part {
+  const missing = isValue(x) && x.shape.length === 4 ? [2, 3].filter((axis) => !x.order.includes(axis)) : [];
+  const [axis] = missing.length === 1 && taps[missing[0] - 2] === 1 ? missing : [];
+  if (!axis) return call.run(...operator(x, (list) => list));
+  const line = call.run("Squeeze", [x], { axes: [axis] });
+  return call.run("Unsqueeze", [call.run(...operator(line, (list) => list.toSpliced(axis - 2, 1)))], { axes: [axis] });
+}
 
 /** A transposed convolution, as the gradient of one: of the output's shape, the kernel and the input. */
 const transposed: Make = (call) => {
@@ -200,11 +237,13 @@ const transposed: Make = (call) => {
 
 const pooling = (op: string): Make => (call) => {
   const { node } = call;
-  return call.last(call.run(op, [call.first(call.at(0))], {
-    kernel_shape: call.sides(node.ints("ksize")),
-    strides: call.sides(node.ints("strides")),
-    ...call.padding(),
-  }));
+  const taps = call.sides(node.ints("ksize"));
+  const made = windowed(call, call.first(call.at(0)), taps, (x, sides) => [op, [x], {
+    kernel_shape: sides(taps),
+    strides: sides(call.sides(node.ints("strides"))),
+    ...call.padding(sides),
+  }]);
+  return call.last(made);
 };
 
 const matMul: Make = (call) => {
@@ -409,8 +448,9 @@ const spread: Make = (call) => {
   const [block, pads] = [call.numbers(1), call.numbers(2)];
   const next = (name: string) => call.graph.onlyReader(name);
   let back = next(call.node.outputs[0]);
+  while (back?.op === "ExpandDims") back = next(back.outputs[0]);
   const isAround = back !== undefined && /Conv2[dD]/.test(back.op);
-  while (back && /Conv2[dD]|BiasAdd|^Add|^Mul$|[Rr]elu|FusedBatchNorm|Identity/.test(back.op)) {
+  while (back && /Conv2[dD]|BiasAdd|^Add|^Mul$|[Rr]elu|FusedBatchNorm|Identity|Squeeze/.test(back.op)) {
     back = next(back.outputs[0]);
   }
   const crops = back?.op === "BatchToSpaceND" ? call.graph.constantNamed(back.inputs[2]) : undefined;
@@ -418,8 +458,7 @@ const spread: Make = (call) => {
     throw new ModelError("it is not around one convolution, with BatchToSpaceND behind");
   }
   const rests = pads.map((pad, i) => pad - crops.data[i]);
-  const made = [0, 1].flatMap((end) => rests.filter((_, i) => i % 2 === end));
-  return { ...x, spread: { dilations: block, auto_pad: "NOTSET", pads: made } };
+  return { ...x, spread: { dilations: block, pads: [0, 1].map((end) => rests.filter((_, i) => i % 2 === end)) } };
 };
 
 const cast: Make = (call) => {
@@ -502,7 +541,9 @@ const OPERATORS: Record<string, Make> = {
     call.last(call.run("DepthToSpace", [call.first(call.at(0))], { blocksize: call.node.int("block_size", 2) })),
   DepthwiseConv2dNative: convolution(true),
   Div: as("Div"),
+  Einsum: (call) => call.run("Einsum", call.all, { equation: call.node.text("equation") }),
   EnsureShape: same,
+  Erfc: (call) => call.run("Sub", [listOf([1]), call.run("Erf", [call.at(0)])]),
   ExpandDims: (call) => call.run("Unsqueeze", [call.at(0)], { axes: call.numbers(1) }),
   Expm1: operation("expm1"),
   Fill: (call) => call.run("Expand", [call.at(1), call.at(0)]),

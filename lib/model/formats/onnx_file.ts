@@ -120,6 +120,8 @@ export interface GraphFile<Node extends GraphNode = GraphNode> {
   outputs: string[];
   /** What each tensor's values are; read anew at each call. */
   stored: Map<string, () => Constant>;
+  /** Whether maps have their channels behind. */
+  channelsLast: boolean;
   /** The version of ONNX's operators that nodes are of. */
   opset: number;
 }
@@ -310,6 +312,7 @@ export async function readOnnx(url: URL): Promise<GraphFile<OnnxNode>> {
     name: graph.name,
     nodes,
     stored,
+    channelsLast: false,
     inputs: graph.input.filter(({ name }) => !stored.has(name)).map(({ name, type }) => ({
       name,
       shape: type?.tensorType?.shape?.dim.map(lengthOf),

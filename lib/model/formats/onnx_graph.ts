@@ -29,8 +29,10 @@ export interface Value {
   positive?: boolean;
   /** Of `[n, features]`: the sides of the maps that were flattened, and which axis of ONNX's map each was. */
   flat?: { sides: number[]; order: number[] };
-  /** Of what is spread over the batch: how the convolution behind is dilated and pads. */
-  spread?: { dilations: number[]; auto_pad: string; pads: number[] };
+  /** Of what is spread over the batch: how the convolution behind is dilated, and pads before and behind. */
+  spread?: { dilations: number[]; pads: number[][] };
+  /** Of what is repeated along an axis that lay between two: the value before, that axis, and how many times. */
+  repeated?: { of: Value; axis: number; times: number };
   /** Of `[rows, features]`: the lengths of the axes that the rows are of, the batch first. */
   rows?: Lengths;
 }
@@ -66,9 +68,14 @@ function layerName(node: GraphNode): string {
   return legalName(/^\d+$/.test(name) ? `${node.op}_${name}` : name);
 }
 
+/** Whether a shape puts all but the last axis into one, with the batch. */
+const rowsAsked = (own: Lengths, [rows, features, ...more]: readonly number[]) =>
+  own.length > 2 && more.length === 0 && features === own.at(-1) && !(rows >= 0 && rows < Infinity) &&
+  own.slice(1, -1).some((length) => length !== 1);
+
 /** A graph while it is rebuilt. */
 export class Rebuilding {
-  readonly layers: object[] = [];
+  readonly layers: { name: string; className: string; config: object; inboundNodes: [string, ...unknown[]][][] }[] = [];
   readonly weights: WeightOf[] = [];
   /** How many numbers the weights are together. */
   size = 0;
@@ -260,6 +267,7 @@ export class Rebuilding {
 
   /** What was flattened with channels behind, in ONNX's order. */
   settled(x: Value): Value {
+    if (x.rows) throw new ModelError("it moves the axis of the batch");
     if (!x.flat) return x;
     const { sides, order } = x.flat;
     const sorted = order.toSorted((a, b) => a - b);
@@ -290,6 +298,10 @@ export class Rebuilding {
   /** A value with its axes as ONNX has them. */
   plain = (x: Value): Value => this.arranged(x, x.shape.map((_, axis) => axis));
 
+  /** The order of axes of maps in the file's own way of seeing: channels behind. */
+  usual = (rank: number): number[] =>
+    this.file.channelsLast ? Array.from({ length: rank }, (_, axis) => axis) : channelsBehind(rank);
+
   /** Values that are to be joined cell by cell, in one order of axes, and the shape that they have together. */
   aligned(values: readonly Value[]): { parts: Value[]; made: Omit<Value, "layer"> } {
     const shape = values.map((x) => x.shape).reduce((a, b) => broadcastShape(a, b));
@@ -300,13 +312,18 @@ export class Rebuilding {
     const alike = values.every((x) => equal(x.order, first.order) && !x.flat && !first.flat);
     const needs = shape.flatMap((length, axis) => length === 1 ? [] : [axis]);
     const whole = values.find((x) => needs.every((axis) => axis === 0 || x.order.includes(axis)) && !x.flat);
-    const order = alike ? first.order : whole?.order ?? channelsBehind(shape.length);
+    const order = alike ? first.order : whole?.order ?? this.usual(shape.length);
     return { parts: values.map((x) => this.arranged(x, order)), made: { shape, order } };
   }
 
+  /** What `[rows, features]` was before. */
+  unrowed = ({ rows, ...x }: Value): Value => rows ? { ...x, shape: rows } : x;
+
   /** A value in another shape. */
-  reshaped(x: Value, asked: readonly number[], zeros = false): Value {
+  reshaped(given: Value, asked: readonly number[], zeros = false): Value {
+    const x = this.unrowed(given);
     const own = x.shape;
+    if (rowsAsked(own, asked)) return { ...x, shape: [null, asked[1]], rows: own };
     const wanted = asked.map((length, axis) => length === 0 && !zeros ? own[axis] : length);
     const rest = wanted.slice(1);
     if (rest.some(Number.isNaN)) this.known([null], "a shape");
@@ -383,6 +400,19 @@ export class Rebuilding {
     return equal(x.order, all) || x.order.length < 3 && equal(x.order, x.order.toSorted()) ? x : this.maps(x);
   }
 
+  /** The layers that some need. */
+  #needed(ends: readonly Value[]): object[] {
+    const all = new Map(this.layers.map((layer) => [layer.name, layer]));
+    const needed = new Set<string>();
+    const open = ends.map(({ layer }) => layer);
+    for (let name = open.pop(); name !== undefined; name = open.pop()) {
+      if (needed.has(name)) continue;
+      needed.add(name);
+      open.push(...all.get(name)!.inboundNodes.flat().map(([from]) => from));
+    }
+    return this.layers.filter(({ name }) => needed.has(name));
+  }
+
   /** The network, in the words of TensorFlow.js. */
   network(inputs: readonly Value[], outputs: readonly Value[], flattens: boolean): NetworkConfig {
     const ends = outputs.map((given, i) => {
@@ -395,7 +425,7 @@ export class Rebuilding {
     const used = ({ layer }: Value) => [layer, 0, 0];
     const config = {
       name: legalName(this.file.name || "graph"),
-      layers: this.layers,
+      layers: this.#needed([...inputs, ...ends]),
       inputLayers: inputs.map(used),
       outputLayers: ends.map(used),
     };

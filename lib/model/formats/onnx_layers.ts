@@ -6,9 +6,10 @@
  * @module
  */
 
+import { sizeOf } from "../../array.ts";
 import { ModelError } from "./format.ts";
 import { axisIn, broadcastShape, FOLDS, listAt, nested, slicesOf, transposed, unsqueezed } from "./onnx_constants.ts";
-import { type Constant, OnnxNode } from "./onnx_file.ts";
+import { type Constant, type GraphNode, OnnxNode, type Option } from "./onnx_file.ts";
 import { channelsBehind, type Lengths, type Rebuilding, type Value } from "./onnx_graph.ts";
 import {
   convolution,
@@ -147,7 +148,7 @@ function withConstant(graph: Rebuilding, op: string, given: Value, constant: Con
   }
   const dims = [...Array(rank - constant.dims.length).fill(1), ...constant.dims];
   const order = x.shape.some((length, axis) => length === 1 && dims[axis] !== 1 && !x.order.includes(axis))
-    ? [0, ...shape.map((_, i) => i).slice(2), 1]
+    ? graph.usual(rank)
     : x.order;
   const y = graph.arranged(x, order);
   const left = order.filter((axis) => axis !== 0);
@@ -191,6 +192,10 @@ function dense(
   bias?: Constant,
 ): Value {
   const [inputs, units] = isTurned ? kernel.dims.toReversed() : kernel.dims;
+  if (given.rows) {
+    const made = dense(graph, graph.unrowed(given), kernel, isTurned, factor, bias);
+    return { ...made, shape: [null, units], rows: made.shape };
+  }
   const x = given.flat ? given : graph.arranged(given, given.shape.map((_, axis) => axis));
   if (kernel.dims.length !== 2 || inputs !== x.shape.at(-1) || x.shape.length < 2) {
     throw new ModelError(`its kernel is [${kernel.dims}], for values of [${x.shape.map((n) => n ?? "n")}]`);
@@ -393,8 +398,24 @@ const flatten: Make = (graph, node) => {
 const reshape: Make = (graph, node) => {
   const shape = listAt(node, "shape", node.inputs[1] ? graph.needed(1) : undefined);
   if (!shape) throw new ModelError("its shape is not known");
-  return graph.reshaped(graph.value(0), shape, node.int("allowzero", 0) === 1);
+  const x = graph.value(0);
+  return enlarged(graph, x, shape) ?? graph.reshaped(x, shape, node.int("allowzero", 0) === 1);
 };
+
+/** What was repeated and joins the axis before is enlarged maps; undefined if it is none. */
+function enlarged(graph: Rebuilding, { repeated, shape: [, ...sides] }: Value, asked: readonly number[]) {
+  if (!repeated || repeated.of.shape.length !== 4 || asked.length !== 4) return undefined;
+  const { of, axis, times } = repeated;
+  const wanted = sides.toSpliced(axis - 2, 2, sides[axis - 2] === null ? null : sides[axis - 2]! * times);
+  const fits = wanted.every((length, i) =>
+    asked[i + 1] === (length ?? NaN) || Number.isNaN(asked[i + 1]) || asked[i + 1] === -1
+  );
+  const place = of.order.indexOf(axis - 1);
+  if (!fits || of.order.length !== 4 || place < 1 || place > 2) return undefined;
+  const size = [1, 1].with(place - 1, times);
+  const made = { shape: [null, ...wanted], order: of.order, positive: of.positive };
+  return graph.emit("UpSampling2D", { size }, [of], made);
+}
 
 const transpose: Make = (graph, node) => {
   const x = graph.settled(graph.value(0));
@@ -443,14 +464,16 @@ function cut(graph: Rebuilding, given: Value, slices: ReturnType<typeof slicesOf
     if (step === 1) spans.push({ axis, before: from, behind: length - to });
   }
   const made = { shape, order: x.order, positive: x.positive };
-  const isCropped = x.shape.length === 4 && x.order.join() === "0,2,3,1" && spans.length === slices.length &&
-    spans.every(({ axis }) => axis > 1);
+  // Rows and columns of maps are cropped, and steps of lines.
+  const at = spans.map(({ axis }) => x.order.indexOf(axis));
+  const rank = x.order.length - 2;
+  const isCropped = rank > 0 && rank < 4 && spans.length === slices.length && at.every((place) => place <= rank);
   if (!isCropped) return graph.operation("get_item", [{ input: 0 }, parts], [x], made, suffix);
-  const cropping = [2, 3].map((axis) => {
-    const span = spans.find((span) => span.axis === axis);
+  const cropping = Array.from({ length: rank }, (_, i) => {
+    const span = spans[at.indexOf(i + 1)];
     return [span?.before ?? 0, span?.behind ?? 0];
   });
-  return graph.emit("Cropping2D", { cropping }, [x], made, suffix);
+  return graph.emit(`Cropping${rank}D`, { cropping: rank === 1 ? cropping[0] : cropping }, [x], made, suffix);
 }
 
 const slice: Make = (graph, node) => {
@@ -657,10 +680,14 @@ function repeated(graph: Rebuilding, given: Value, times: readonly number[]): Va
   }
   const settled = graph.settled(given);
   const isWhole = times.every((n, axis) => n === 1 || settled.order.includes(axis));
-  const x = isWhole ? settled : graph.arranged(settled, channelsBehind(times.length));
+  const x = isWhole ? settled : graph.arranged(settled, graph.usual(times.length));
   const shape = x.shape.map((n, axis) => n === null ? null : n * times[axis]);
   const counts = x.order.map((axis) => times[axis]);
-  return graph.operation("tile", [{ input: 0 }, counts], [x], { shape, order: x.order, positive: x.positive });
+  const made = { shape, order: x.order, positive: x.positive };
+  const y = graph.operation("tile", [{ input: 0 }, counts], [x], made);
+  const [axis, ...more] = times.flatMap((n, i) => n > 1 ? [i] : []);
+  const isBetween = more.length === 0 && axis > 1 && settled.shape[axis] === 1;
+  return isBetween ? { ...y, repeated: { of: graph.without(settled, [axis]), axis, times: times[axis] } } : y;
 }
 
 const expand: Make = (graph) => {
@@ -677,6 +704,51 @@ const expand: Make = (graph) => {
 };
 
 const tile: Make = (graph) => repeated(graph, graph.value(0), [...graph.needed(1).data]);
+
+/** Sums of products of two values, or of a value and a constant, by the letters of their axes. */
+const einsum: Make = (graph, node) => {
+  const [left, out = ""] = node.text("equation", "").replace(/\s/g, "").split("->");
+  const letters = left.split(",");
+  if (
+    letters.length !== 2 || !/^\w+,\w+$/.test(left) || !/^\w+$/.test(out) ||
+    [...letters, out].some((word) => new Set(word).size < word.length)
+  ) {
+    throw new ModelError(`its equation is ${JSON.stringify(node.text("equation", ""))}`);
+  }
+  const given = [0, 1].map((place) => graph.find(node.inputs[place])!);
+  if (given.some((part, i) => (isValue(part) ? part.shape : part.dims).length !== letters[i].length)) {
+    throw new ModelError(`its inputs are not [${letters}]`);
+  }
+  // The batch is in the first.
+  const isSwapped = !isValue(given[0]);
+  const [a, b] = isSwapped ? [given[1], given[0]] : given;
+  const [first, second] = isSwapped ? letters.toReversed() : letters;
+  if (!isValue(a)) throw new ModelError("it is of constants");
+  const batch = [...first].filter((letter) => second.includes(letter) && out.includes(letter));
+  const summed = [...first].filter((letter) => second.includes(letter) && !out.includes(letter));
+  const [own, others] = [
+    [...first].filter((letter) => !second.includes(letter)),
+    [...second].filter((letter) => !first.includes(letter)),
+  ];
+  const lengths = new Map([...first].map((letter, i) => [letter, a.shape[i]]));
+  const shapeB = isValue(b) ? b.shape : b.dims;
+  [...second].forEach((letter, i) => lengths.set(letter, lengths.get(letter) ?? shapeB[i]));
+  const sizes = (group: readonly string[]) =>
+    group.map((letter, i) => i === 0 && letter === first[0] ? Infinity : lengths.get(letter) ?? NaN);
+  const one = (group: readonly string[]) => sizeOf(sizes(group));
+  const turn = (x: Value | Constant, word: string, order: readonly string[]) =>
+    run(graph, node, "Transpose", [x], { perm: order.map((letter) => word.indexOf(letter)) });
+  const shaped = (x: Value | Constant, shape: readonly number[]) => run(graph, node, "Reshape", [x], { shape });
+  const rows = isValue(b) ? [...sizes(batch), one(own)] : sizes(own);
+  const x = shaped(turn(a, first, [...batch, ...own, ...summed]), [...rows, one(summed)]);
+  const y = shaped(turn(b, second, [...batch, ...summed, ...others]), [
+    ...isValue(b) ? sizes(batch) : [],
+    one(summed),
+    one(others),
+  ]);
+  const made = shaped(run(graph, node, "MatMul", [x, y]), [...sizes(batch), ...sizes(own), ...sizes(others)]);
+  return turn(made, [...batch, ...own, ...others].join(""), [...out]) as Value;
+};
 
 /** Where the largest or the smallest value is. */
 const argument = (name: string): Make => (graph, node) => {
@@ -736,6 +808,7 @@ export const LAYERS: Record<string, Make> = {
   DepthToSpace: shuffle,
   Div: merge,
   Dropout: dropout,
+  Einsum: einsum,
   Elu: (graph, node) => graph.pointwise("ELU", { alpha: node.float("alpha", 1) }, graph.value(0)),
   Erf: operation("erf"),
   Exp: operation("exp", true),
@@ -805,6 +878,26 @@ export const LAYERS: Record<string, Make> = {
   Unsqueeze: unsqueeze,
   Upsample: resize,
 };
+
+/** Computes what another operator does, as a part of a node. */
+export function run(
+  graph: Rebuilding,
+  node: GraphNode,
+  op: string,
+  inputs: readonly (Value | Constant | undefined)[],
+  options: Record<string, Option> = {},
+): Value | Constant {
+  const names = inputs.map((input, i) => {
+    if (input) graph.set(`:${i}`, input);
+    return input ? `:${i}` : "";
+  });
+  const { outputs: [output], name, label } = node;
+  const part = OnnxNode.of(op, names, { op, name, label, inputs: names, outputs: [output] }, options);
+  graph.begin(part);
+  const [made] = computeOnnx(graph, part);
+  graph.begin(node);
+  return made;
+}
 
 /** A shape that a graph asks a value for, as a constant; the batch's length stands as `BATCH`. */
 function shapeAsked(node: OnnxNode, shape: Lengths, batch: number): Constant {

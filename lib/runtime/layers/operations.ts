@@ -259,7 +259,12 @@ const OPERATIONS: Record<string, Operation> = {
     const axis = (axesOf(given) as number | undefined) ?? 0;
     return tf.stack(parts, axis < 0 ? axis + parts[0].rank + 1 : axis);
   },
-  tile: (tf, given) => tf.tile(tensorAt(tf, given, 0, "input", "x"), numbers(at(given, 1, "multiples", "repeats"))),
+  // By joining: tf.tile has no gradient in five dimensions.
+  tile: (tf, given) =>
+    numbers(at(given, 1, "multiples", "repeats")).reduce(
+      (y, count, axis) => count === 1 ? y : tf.concat(Array<Tensor>(count).fill(y), axis),
+      tensorAt(tf, given, 0, "input", "x"),
+    ),
   flip: (tf, given) => tf.reverse(tensorAt(tf, given, 0, "tensor", "x"), axesOf(given)),
   pad: (tf, given) => {
     const value = at(given, 3, "constant_values");
