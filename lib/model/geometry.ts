@@ -74,7 +74,16 @@ const POINTWISE = new Set([
 ]);
 
 /** Layers that join branches cell by cell. */
-const MERGING = new Set(["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]);
+const MERGING = new Set([
+  "Add",
+  "Average",
+  "Concatenate",
+  "CustomScaleLayer",
+  "Maximum",
+  "Minimum",
+  "Multiply",
+  "Subtract",
+]);
 
 /** Layers that work along some axes: cell by cell where that is the channels'. */
 const MIXES = new Set([

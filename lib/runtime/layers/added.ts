@@ -350,12 +350,19 @@ const layerScale: Added = {
   call: (tf, x, _, { gamma }) => tf.mul(x, gamma),
 };
 
+/** Of Inception-ResNet in Keras Applications: what is carried on, plus a share of the branch. */
+const customScaleLayer: Added = {
+  options: { scale: 1 },
+  call: (tf, _, { scale }, __, [x, branch]) => tf.add(x, tf.mul(branch, scale)),
+};
+
 /** By the classes' names. */
 const ADDED: Record<string, Added> = {
   ActivityRegularization: idle("l1", "l2"),
   Conv1DTranspose: conv1DTranspose,
   Cropping1D: cropping(1),
   Cropping3D: cropping(3),
+  CustomScaleLayer: customScaleLayer,
   DepthwiseConv1D: depthwiseConv1D,
   GlobalAveragePooling3D: globalPooling3D("mean"),
   GlobalMaxPooling3D: globalPooling3D("max"),
