@@ -11,7 +11,7 @@
 import { type NdArrayLike, sizeOf } from "../array.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { InputReader } from "../model/inputs.ts";
-import { checkModel, checkReady, type Model, outputOf } from "../model/model.ts";
+import { checkModel, checkReady, type LayerInfo, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, WalkOptions, within } from "../options.ts";
 import { type DeadFilterRow, DeadFilters } from "../results/dead_filters.ts";
 import { withProgress } from "../results/progress.ts";
@@ -98,11 +98,11 @@ class Tally {
 
 /** The layers that end in a ReLU, but for the model's last. */
 function rectified(model: Model): string[] {
-  const rectifies = (layer: Model["network"]["layers"][number]) => {
-    const { activation, negativeSlope } = layer.getConfig();
-    return layer.getClassName() === "ReLU" ? !negativeSlope : /^relu6?$/.test(String(activation));
+  const rectifies = ({ name, kind }: LayerInfo) => {
+    const { activation, negativeSlope } = model.entry(name).layer.getConfig();
+    return kind === "ReLU" ? !negativeSlope : /^relu6?$/.test(String(activation));
   };
-  return model.network.layers.slice(0, -1).filter(rectifies).map(({ name }) => name);
+  return model.layers.filter(({ isModel }) => !isModel).slice(0, -1).filter(rectifies).map(({ name }) => name);
 }
 
 /** At most this many numbers are in the watched outputs of one batch. */
@@ -155,7 +155,7 @@ export async function deadFilters(
           `the option layers.`,
     );
   }
-  const shapes = names.map((name) => outputOf(model.network, model.network.getLayer(name)).shape.slice(1));
+  const shapes = names.map((name) => model.layer(name).outputShape);
   const tallies = names.map((name, i) => new Tally(name, shapes[i].at(-1)!));
   const floats = shapes.reduce((sum, shape) => sum + sizeOf(shape.map((length) => length ?? 100)), 0);
   const fitting = Math.max(1, Math.floor(MOST_FLOATS / floats));

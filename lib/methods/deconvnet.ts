@@ -60,7 +60,7 @@ function unitOf(model: Model, { target }: AttributionInput): UnitTarget {
   }
   // What only changes the shape behind the layer whose activation makes the output is passed over.
   const [end, ...more] = headOf(model.network, head).ends;
-  const start = more.length === 0 && model.layers.some(({ name }) => name === end.name) ? end.name : layer;
+  const start = more.length === 0 ? end.name : layer;
   // One number is for two classes.
   return resolveUnit(model, {
     layer: start,

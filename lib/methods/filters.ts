@@ -7,9 +7,9 @@
  * @module
  */
 
-import type { layers as tfLayers } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, sizeOf } from "../array.ts";
 import { headOf } from "../model/ending.ts";
+import type { Entry } from "../model/graph.ts";
 import { checkModel, checkReady, type LayerInfo, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, text } from "../options.ts";
 import { diagnoseFilter, noiseThreshold } from "../probe/filter_diagnostics.ts";
@@ -33,13 +33,9 @@ export class FiltersOptions {
   channels?: readonly number[];
 }
 
-/** A layer's input shape without the batch; empty where it is not known. */
-const mapOf = (shape: unknown): (number | null)[] => Array.isArray(shape) ? shape.slice(1) : [];
-
 /** The map that a dense layer reads: the input of the flattening before it, or its own input as 1×1. */
-function readMap(layer: tfLayers.Layer): number[] {
-  let below = layer.inboundNodes[0]?.inboundLayers[0];
-  let shape = mapOf(layer.inboundNodes[0]?.inputShapes[0] ?? layer.batchInputShape);
+function readMap({ layer, use: { inputs } }: Entry): number[] {
+  let [below] = inputs;
   const through = new Set([
     "Flatten",
     "Dropout",
@@ -49,15 +45,14 @@ function readMap(layer: tfLayers.Layer): number[] {
     "GaussianDropout",
     "GaussianNoise",
   ]);
-  while (below && shape.length === 1 && through.has(below.getClassName())) {
-    const node = below.inboundNodes[0];
-    shape = mapOf(node?.inputShapes[0] ?? below.batchInputShape);
-    below = node?.inboundLayers[0];
+  while (below.shape.length === 2 && below.inputs.length && through.has(below.layer.getClassName())) {
+    [below] = below.inputs;
   }
+  const shape = below.shape.slice(1);
   const length = layer.getWeights()[0].shape[0];
   if (shape.length < 2 || sizeOf(shape as number[]) !== length) return [1, 1, length];
   // An input of two sides is a grey picture; what a layer puts out on two sides are channels along a line.
-  const isPicture = shape.length === 2 && (!below || below.getClassName() === "InputLayer");
+  const isPicture = shape.length === 2 && below.inputs.length === 0;
   return isPicture ? [...shape as number[], 1] : shape as number[];
 }
 
@@ -71,20 +66,12 @@ const namesOf = (layers: readonly LayerInfo[]) => layers.slice(0, 5).map(({ name
 /**
  * The first convolution of a model.
  *
- * @throws {TypeError} if it has none: says which layer may be named, or where the convolutions are
+ * @throws {TypeError} if it has none: says which layer may be named
  */
 function firstConvolution(model: Model): LayerInfo {
   const found = model.wayTo().find(({ kind }) => CONVOLUTION.test(kind));
   if (found) return found;
   const name = JSON.stringify(model.name);
-  const inner = model.network.layers.find((layer) => "layers" in layer);
-  if (inner) {
-    const quoted = JSON.stringify(inner.name);
-    throw new TypeError(
-      `The convolutions of ${name} are inside of its layer ${quoted}, a network in itself; look into that: ` +
-        `filters(await loadModel(model.network.getLayer(${quoted}))).`,
-    );
-  }
   const others = model.layers.filter(hasFilters);
   throw new TypeError(
     `${name} has no convolution` +
@@ -105,10 +92,10 @@ async function weightsOf(model: Model, info: LayerInfo): Promise<NdArrayLike> {
         (others.length ? `, as ${namesOf(others)}.` : "."),
     );
   }
-  const layer = model.network.getLayer(info.name);
-  const kernel = layer.getWeights()[0];
+  const entry = model.entry(info.name);
+  const kernel = entry.layer.getWeights()[0];
   const data = new Float32Array(await kernel.data());
-  if (kind === "Dense") return { data, shape: [...readMap(layer), kernel.shape.at(-1)!] };
+  if (kind === "Dense") return { data, shape: [...readMap(entry), kernel.shape.at(-1)!] };
   const sides = kernel.shape.slice(0, -2);
   const [from, to] = kernel.shape.slice(-2);
   // Of each input channel some filters: each output reads one input only.

@@ -5,13 +5,10 @@
  * @module
  */
 
-import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
 import type { TF } from "../runtime/backend.ts";
-import { graphOf } from "./graph.ts";
-
-const nodeOf = ({ sourceLayer, nodeIndex }: SymbolicTensor) => sourceLayer.inboundNodes[nodeIndex];
-const asList = <T>(values: T | T[]): T[] => Array.isArray(values) ? values : [values];
+import { callUse, traceAnySize, type Use } from "./graph.ts";
 
 /** A layer as it would be without its activation. The layer itself stays as it is: this is a view of it. */
 export function withoutActivation(tf: TF, layer: layers.Layer): layers.Layer {
@@ -19,53 +16,8 @@ export function withoutActivation(tf: TF, layer: layers.Layer): layers.Layer {
   return "activation" in layer ? Object.create(layer, { activation: { value: linear } }) : layer;
 }
 
-/** A tensor of a network, or of a model nested in it: then with what goes into that model. */
-interface Place {
-  readonly tensor: SymbolicTensor;
-  readonly nest?: { readonly inputs: readonly SymbolicTensor[]; readonly from: readonly Place[] };
-}
-
-/** The place that is the same tensor in the outer network, for the input of a nested model. */
-function outward(place: Place): Place {
-  const at = place.nest?.inputs.findIndex(({ id }) => id === place.tensor.id) ?? -1;
-  return at < 0 ? place : outward(place.nest!.from[at]);
-}
-
-/** What the layer that makes a tensor reads. (An input layer names its own output as its input.) */
-const inputsOf = ({ tensor, nest }: Place): Place[] =>
-  nodeOf(tensor).inputTensors.filter(({ id }) => id !== tensor.id).map((input) => outward({ tensor: input, nest }));
-
-/** The layer that makes a tensor, looked for in nested models, too. */
-function inward(place: Place): Place {
-  const outer = outward(place);
-  const network = graphOf(outer.tensor.sourceLayer);
-  if (!network) return outer;
-  const tensor = network.outputs[outer.tensor.outputTensorIndex ?? 0];
-  return inward({ tensor, nest: { inputs: network.inputs, from: inputsOf(outer) } });
-}
-
-/** The tensors of the outer network that a place is made of. */
-const tapsOf = (place: Place): SymbolicTensor[] => place.nest ? inputsOf(place).flatMap(tapsOf) : [place.tensor];
-
-/** Computes places from tensors of the outer network. */
-type Read = (tf: TF, place: Place) => Tensor;
-
-const call = (layer: layers.Layer, x: Tensor[]) => layer.call(x.length === 1 ? x[0] : x, { training: false });
-
-function reader(known: ReadonlyMap<number, Tensor>): Read {
-  const nested = new Map<unknown, Map<number, Tensor>>();
-  const read: Read = (tf, { tensor, nest }) => {
-    if (!nest) return known.get(tensor.id)!;
-    const values = nested.get(nest) ?? new Map<number, Tensor>();
-    nested.set(nest, values);
-    if (!values.has(tensor.id)) {
-      const made = asList(call(tensor.sourceLayer, inputsOf({ tensor, nest }).map((place) => read(tf, place))));
-      nodeOf(tensor).outputTensors.forEach(({ id }, i) => values.set(id, made[i]));
-    }
-    return values.get(tensor.id)!;
-  };
-  return read;
-}
+/** What a use of a layer puts out, from those that are known. */
+type Read = (use: Use) => Tensor;
 
 /** How a tensor ends. */
 export interface Ending {
@@ -75,10 +27,10 @@ export interface Ending {
   readonly axis?: number;
   /** Whether the activation of `scores` is the tensor itself; else the scores are the tensor. */
   readonly exact: boolean;
-  /** The tensors of the outer network that the scores are made of. */
-  readonly taps: readonly SymbolicTensor[];
-  /** The layers whose activations are left out. */
-  readonly ends: readonly layers.Layer[];
+  /** What the scores are made of. */
+  readonly taps: readonly Use[];
+  /** The uses whose activations are left out. */
+  readonly ends: readonly Use[];
   /** The tensor as it would be without its activation. */
   readonly scores: (tf: TF, read: Read) => Tensor;
 }
@@ -107,10 +59,10 @@ const FUNCTIONS: Record<string, string> = {
 };
 
 /** Where the axis of a softmax is after a change of shape; undefined where it is several distributions in one. */
-function axisAfter(kind: string, layer: layers.Layer, from: Place, to: SymbolicTensor, axis?: number) {
+function axisAfter(kind: string, layer: layers.Layer, from: Use, to: Use, axis?: number) {
   if (axis === undefined) return undefined;
   if (kind === "Permute") return (layer.getConfig()["dims"] as number[]).indexOf(axis) + 1;
-  const { shape } = from.tensor;
+  const { shape } = from;
   const [length, last] = [shape[axis], to.shape.length - 1];
   if (length !== null && sizeOf(shape.slice(1) as number[]) === length) {
     const at = to.shape.indexOf(length, 1);
@@ -119,40 +71,38 @@ function axisAfter(kind: string, layer: layers.Layer, from: Place, to: SymbolicT
   return axis === shape.length - 1 && to.shape[last] === length ? last : undefined;
 }
 
-/** How a tensor ends. */
-export function endingOf(place: Place): Ending {
-  const at = inward(place);
-  const { tensor } = at;
-  const layer = tensor.sourceLayer;
+/** How what a use of a layer puts out ends. */
+export function endingOf(use: Use): Ending {
+  const { layer, inputs, shape, steps } = use;
   const kind = layer.getClassName();
   const plain = (activation: string, axis?: number): Ending => ({
     activation,
     ...axis !== undefined && { axis },
     exact: false,
-    ends: [layer],
-    taps: tapsOf(at),
-    scores: (tf, read) => read(tf, at),
+    ends: [use],
+    taps: [use],
+    scores: (_tf, read) => read(use),
   });
-  const inputs = inputsOf(at);
   if (inputs.length === 0) return plain("unknown");
   if (ACTIVATED.test(kind) || kind === "Softmax") {
     const activation = String(kind === "Softmax" ? "softmax" : layer.getConfig()["activation"] ?? "linear");
     if (kind === "Activation" && activation === "linear") return endingOf(inputs[0]);
     const own = Number(kind === "Softmax" ? layer.getConfig()["axis"] ?? -1 : -1);
-    const axis = SOFT.test(activation) ? (own < 0 ? own + tensor.shape.length : own) : undefined;
+    const axis = SOFT.test(activation) ? (own < 0 ? own + shape.length : own + steps) : undefined;
     if (axis === undefined && activation !== "sigmoid") return plain(activation);
     return {
       ...plain(activation, axis),
       exact: true,
-      taps: tapsOf(inputs[0]),
+      taps: [inputs[0]],
       scores: (tf, read) => {
-        const x = read(tf, inputs[0]);
-        return kind === "Softmax" ? x : call(withoutActivation(tf, layer), [x]) as Tensor;
+        const x = read(inputs[0]);
+        return kind === "Softmax" ? x : callUse(tf, { ...use, layer: withoutActivation(tf, layer) }, [x]);
       },
     };
   }
   if (FUNCTIONS[kind]) return plain(FUNCTIONS[kind]);
   if (IDLE.test(kind)) return endingOf(inputs[0]);
+  if (SHAPES.test(kind) && steps > 0) return plain("unknown");
   if (![SHAPES, PICKS, PLACES, AVERAGES, LINEAR].some((kinds) => kinds.test(kind))) return plain("unknown");
 
   const parts = inputs.map(endingOf);
@@ -163,17 +113,17 @@ export function endingOf(place: Place): Ending {
     exact: parts.every(({ exact }) => exact),
     ends: parts.flatMap(({ ends }) => ends),
     taps: parts.flatMap(({ taps }) => taps),
-    scores: (tf, read) => call(layer, parts.map(({ scores }) => scores(tf, read))) as Tensor,
+    scores: (tf, read) => callUse(tf, use, parts.map(({ scores }) => scores(tf, read))),
   });
   if (LINEAR.test(kind)) return plain(activation === "linear" ? "linear" : "unknown");
   const axes = new Set(parts.map(({ axis }) => axis));
   const axis = axes.size === 1 ? parts[0].axis : undefined;
   if (SHAPES.test(kind)) {
-    const whole = through(axisAfter(kind, layer, inputs[0], tensor, axis));
+    const whole = through(axisAfter(kind, layer, inputs[0], use, axis));
     return whole.exact ? whole : plain(activation, whole.axis);
   }
   if (PLACES.test(kind)) {
-    const own = axis === inputs[0].tensor.shape.length - 1 ? axis : undefined;
+    const own = axis === inputs[0].shape.length - 1 ? axis : undefined;
     // What is taken as it is can be taken from the scores. A mean of probabilities has none.
     const isTaken = /^Crop/.test(kind) || (layer.getConfig()["interpolation"] ?? "nearest") === "nearest";
     return isTaken && (own !== undefined || activation === "sigmoid") ? through(own) : plain(activation, own);
@@ -181,7 +131,7 @@ export function endingOf(place: Place): Ending {
   if (AVERAGES.test(kind)) {
     if (kind === "Average") return plain(activation, axis);
     // Pooled over places: what each place's distribution is of stays, if it is along the channels.
-    const own = axis === inputs[0].tensor.shape.length - 1 ? tensor.shape.length - 1 : undefined;
+    const own = axis === inputs[0].shape.length - 1 ? shape.length - 1 : undefined;
     return plain(activation, own);
   }
   // The scores of a softmax are not picked from.
@@ -198,31 +148,28 @@ export interface HeadOptions {
 
 /** The scores of a network's output: what is explained. */
 export interface Head {
-  /** The tensors of the network that the scores are made of. */
-  readonly taps: readonly SymbolicTensor[];
+  /** What the scores are made of, each once. */
+  readonly taps: readonly Use[];
   /** Makes the scores, `[n, count]`, of what the taps hold. */
   readonly scores: (tf: TF, taps: readonly Tensor[]) => Tensor;
-  /** The layers whose activations are left out; else the one whose numbers the scores are. */
-  readonly ends: readonly layers.Layer[];
+  /** The uses whose activations are left out; else the one whose numbers the scores are. */
+  readonly ends: readonly Use[];
 }
-
-/** The layer that makes a tensor, also inside a nested model. */
-export const makerOf = (tensor: SymbolicTensor): layers.Layer => inward({ tensor }).tensor.sourceLayer;
 
 /** Finds where the scores of an output are made, through nested models and whatever follows the activation. */
 export function headOf(network: LayersModel, { index, bare }: HeadOptions): Head {
-  const output = network.outputs[index];
-  const ending = bare ? endingOf({ tensor: output }) : null;
+  const output = traceAnySize(network).outputs[index];
+  const ending = bare ? endingOf(output) : null;
   if (!ending?.exact) {
     const scores: Head["scores"] = (tf, [output]) => tf.reshape(output, [output.shape[0], -1]);
-    return { taps: [output], ends: [makerOf(output)], scores };
+    return { taps: [output], ends: [output], scores };
   }
-  const taps = [...new Map(ending.taps.map((tap) => [tap.id, tap])).values()];
+  const taps = [...new Set(ending.taps)];
   return {
     taps,
     ends: ending.ends,
     scores: (tf, values) => {
-      const scores = ending.scores(tf, reader(new Map(taps.map(({ id }, i) => [id, values[i]]))));
+      const scores = ending.scores(tf, (use) => values[taps.indexOf(use)]);
       return tf.reshape(scores, [scores.shape[0], -1]);
     },
   };

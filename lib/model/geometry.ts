@@ -11,10 +11,10 @@
  * @module
  */
 
-import type { layers, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { pairs } from "../runtime/layers/added.ts";
 import { operationName } from "../runtime/layers/operations.ts";
-import { type Shape, shapeList, Trace, type Use } from "./graph.ts";
+import { entryOf, type Shape, shapeList, trace, type Use, waysTo } from "./graph.ts";
 
 /** What one cell reads along one axis. */
 export interface Window {
@@ -314,16 +314,16 @@ function sidesOf({ shape }: { shape: Shape }): [height: number, width: number] |
 }
 
 /** The windows through which a use of a layer sees what it reads; null where places mean nothing, and for an input. */
-function windowsOfUse({ layer, inputs, shape }: Use): readonly [rows: Window, columns: Window] | null {
+function windowsOfUse({ layer, inputs, shape, steps }: Use): readonly [rows: Window, columns: Window] | null {
   // Maps that are stretched over others (one number a channel, as attention has it) lose their places.
   const alike = new Set(inputs.map((input) => input.shape.slice(1, 3).join())).size === 1;
-  return alike && shape.length === 4 ? mapWindows(layer, inputs[0].shape) : null;
+  return alike && steps === 0 && shape.length === 4 ? mapWindows(layer, inputs[0].shape) : null;
 }
 
 /**
  * The cells of a layer that a box of pixels can change.
  *
- * @param output the layer's output, as `outputOf` gives it
+ * @param layer the layer's name, as `"features/conv1"`
  * @param box pixels of the network's input
  * @param inputShape `[h, w, c]` of the image, for a network that takes any size; @default what the network says
  * @returns the smallest box that holds them, by the geometry alone (weights of 0 count as others); null if it changes none,
@@ -334,17 +334,15 @@ function windowsOfUse({ layer, inputs, shape }: Use): readonly [rows: Window, co
  * ```ts
  * import { tinyVgg } from "@convlens/convlens";
  * import { reachedCells } from "./geometry.ts";
- * import { outputOf } from "./model.ts";
  *
  * const model = await tinyVgg();
- * reachedCells(outputOf(model.network, model.network.getLayer("pool1")), [[0, 32], [0, 32]]);
+ * reachedCells(model.network, "pool1", [[0, 32], [0, 32]]);
  * ```
  */
-export function reachedCells(output: SymbolicTensor, box: Box, inputShape?: Shape): Box | null {
-  const trace = new Trace(inputShape);
-  const last = trace.to(output);
+export function reachedCells(network: LayersModel, layer: string, box: Box, inputShape?: Shape): Box | null {
+  const { uses, last } = waysThrough(network, layer, inputShape);
   const boxes = new Map<Use, Box | null>();
-  for (const use of trace.uses) {
+  for (const use of uses) {
     const sides = sidesOf(use);
     const windows = windowsOfUse(use);
     const whole: Box | null = sides && [[0, sides[0]], [0, sides[1]]];
@@ -364,19 +362,18 @@ export function reachedCells(output: SymbolicTensor, box: Box, inputShape?: Shap
 /**
  * The pixels that can change a box of a layer's cells.
  *
- * @param output the layer's output, as `outputOf` gives it
+ * @param layer the layer's name, as `"features/conv1"`
  * @param cells the box; one cell is asked for as `[[y, y + 1], [x, x + 1]]`
  * @param inputShape `[h, w, c]` of the image, for a network that takes any size; @default what the network says
  * @returns the smallest box of pixels that holds them, by the geometry alone; null if there are none, and the whole image
  *   where places mean nothing on the way
  * @throws {RangeError} if the layer puts out no map of a known size
  */
-export function seenPixels(output: SymbolicTensor, cells: Box, inputShape?: Shape): Box | null {
-  const trace = new Trace(inputShape);
-  const last = trace.to(output);
+export function seenPixels(network: LayersModel, layer: string, cells: Box, inputShape?: Shape): Box | null {
+  const { uses, last } = waysThrough(network, layer, inputShape);
   const wanted = new Map<Use, Box[]>([[last, [clipBox(cells, mapOf(last))].filter((box) => box !== null)]]);
   let pixels: Box | null = null;
-  for (const use of trace.uses.toReversed()) {
+  for (const use of uses.toReversed()) {
     const boxes = wanted.get(use) ?? [];
     if (boxes.length === 0) continue;
     const box = hullOf(boxes);
@@ -392,6 +389,14 @@ export function seenPixels(output: SymbolicTensor, cells: Box, inputShape?: Shap
     }
   }
   return pixels;
+}
+
+/** The uses on the ways to a layer, for an image of a size. */
+function waysThrough(network: LayersModel, layer: string, inputShape?: Shape) {
+  const { uses } = trace(network, inputShape);
+  const last = uses[entryOf(network, layer).use.id];
+  const ways = waysTo([last]);
+  return { last, uses: uses.filter((use) => ways.has(use)) };
 }
 
 const solid = (box: Box): Box | null => box.some(empty) ? null : box;

@@ -6,40 +6,44 @@
 
 import { checkLayers, isReplaced } from "../runtime/layers/layers.ts";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
-import { NdArray, ndarray, type NdArrayLike } from "../array.ts";
+import { NdArray, ndarray, type NdArrayLike, sizeOf } from "../array.ts";
 import { resize } from "../resize/resize.ts";
 import { type ImageLike, toImage } from "../data/image.ts";
 import { type TrainingStart, type TrainingSummary, trainingText } from "../data/history.ts";
 import { oddPixels, setPixelRemark } from "../data/pixels.ts";
-import { kindOf, unknownName } from "../errors.ts";
+import { kindOf } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { ensureBackend } from "../runtime/backend.ts";
 import { drawSilhouette } from "../figure/silhouette.ts";
 import { checkLabels, type ModelOutput, type OutputsWanted, readOutputs } from "./output.ts";
 import { disposeNetwork } from "./formats/build.ts";
 import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
-import { checkShapes, layersTo, shapeText, traceAnySize, usesIn } from "./graph.ts";
+import { checkShapes, type Entry, entryOf, shapeText, traceAnySize, waysTo } from "./graph.ts";
 import { type ReceptiveField, receptiveFields, receptiveFieldText } from "./receptive_field.ts";
 import { saveModel } from "./saved.ts";
 import { checkWeights } from "./weights.ts";
 
-export { outputOf } from "./graph.ts";
-
 /** One layer of a model, as its table shows it. */
 export interface LayerInfo {
-  /** The layer's name. */
+  /**
+   * The layer's name; in a nested model with that one's name before it, as `"features/conv1"`. A layer that is used several
+   * times stands here once for each use: by its name, then as `"conv:2"`, `"conv:3"`, …
+   */
   readonly name: string;
   /** The layer's type, as Keras spells it: `"Conv2D"`, `"MaxPooling2D"`, … */
   readonly kind: string;
   /**
-   * The shape of its output for one image: `[h, w, c]` or `[n]`; `null` where it depends on the input. Of a layer that is
-   * used several times, as its receptive field, at its first use.
+   * The shape of its output for one image: `[h, w, c]` or `[n]`; `null` where it depends on the input.
    */
   readonly outputShape: readonly (number | null)[];
   /** How many weights it has, those that training leaves alone counted in. */
   readonly params: number;
-  /** How often the network uses it. */
+  /** How often the network, or the nested model that holds it, uses it. */
   readonly uses: number;
+  /** Which of these uses this is, counted from 1. */
+  readonly use: number;
+  /** Whether it is a model in itself, or a TimeDistributed: the layers that it is made of follow it. */
+  readonly isModel: boolean;
   /** What one cell sees of the image; `null` where that has no meaning (dense layers, global pooling). */
   readonly receptiveField: ReceptiveField | null;
 }
@@ -130,6 +134,7 @@ export class Model extends Shown {
   readonly network: LayersModel;
   readonly #loaded: boolean;
   readonly #scaledBy: string | null;
+  readonly #byName: ReadonlyMap<string, LayerInfo>;
   #training: readonly TrainingSummary[];
   /** Of each size of image that was checked, the shape of each layer. */
   readonly #shapes = new Map<string, ReadonlyMap<string, readonly number[]>>();
@@ -161,21 +166,24 @@ export class Model extends Shown {
     const known = labels && checkLabels(name, labels);
     ({ output: this.output, outputs: this.outputs } = readOutputs(network, name, known, output));
     this.labels = this.output.given;
-    const traced = traceAnySize(network);
-    const fields = receptiveFields(network, traced);
-    this.layers = network.layers.map((layer, i) => ({
-      name: layer.name,
+    const { entries } = traceAnySize(network);
+    const fields = receptiveFields(network);
+    this.layers = entries.map(({ name, layer, use, uses, nth, isModel }) => ({
+      name,
       kind: layer.getClassName(),
-      outputShape: traced.own[i].shape.slice(1),
+      outputShape: use.shape.slice(1),
       params: layer.countParams(),
-      uses: Math.max(1, usesIn(network, layer).length),
-      receptiveField: fields.get(layer.name) ?? null,
+      uses,
+      use: nth,
+      isModel,
+      receptiveField: fields.get(name) ?? null,
     }));
+    this.#byName = new Map(this.layers.map((layer) => [layer.name, layer]));
   }
 
   /** How many weights the model has. */
   get params(): number {
-    return this.layers.reduce((sum, layer) => sum + layer.params, 0);
+    return [...new Set(this.network.weights)].reduce((sum, { shape }) => sum + sizeOf(shape as number[]), 0);
   }
 
   /** The runs of `train` that its weights come from, in their order, also before it was saved; empty if there are none. */
@@ -201,10 +209,14 @@ export class Model extends Shown {
     return [output, ...outputs.filter((other) => other !== output)].map(({ wanted }) => wanted);
   }
 
-  /** @internal The layers on the way to an output: of several outputs not those of the others. */
+  /**
+   * @internal The layers on the way to an output, those of nested models for the models themselves: of several outputs not
+   * those of the others.
+   */
   wayTo({ index }: ModelOutput = this.output): readonly LayerInfo[] {
-    const names = new Set(layersTo(this.network, [this.network.outputs[index]]).map(({ name }) => name));
-    return this.layers.filter(({ name }) => names.has(name));
+    const { outputs, entries } = traceAnySize(this.network);
+    const way = waysTo([outputs[index]]);
+    return this.layers.filter(({ isModel }, i) => !isModel && way.has(entries[i].use));
   }
 
   /** @internal As {@linkcode wayTo}; of maps up to what the last layer with weights reads: that one makes the maps themselves. */
@@ -214,21 +226,18 @@ export class Model extends Shown {
   }
 
   /**
-   * Finds a layer by its name.
+   * Finds a layer by its name, in nested models as `"features/conv1"`; each use of one that is used several times as
+   * `"conv:1"`, `"conv:2"`, …, of which `"conv"` is the first.
    *
    * @throws {RangeError} if there is none; the message names the nearest
    */
   layer(name: string): LayerInfo {
-    const found = this.layers.find((layer) => layer.name === name);
-    if (!found) {
-      throw unknownName(
-        "layer",
-        String(name),
-        this.layers.map((l) => l.name),
-        `model ${JSON.stringify(this.name)}`,
-      );
-    }
-    return found;
+    return this.#byName.get(this.entry(name).name)!;
+  }
+
+  /** @internal As {@linkcode layer}: the layer itself, with what it reads. */
+  entry(name: string): Entry {
+    return entryOf(this.network, String(name), `model ${JSON.stringify(this.name)}`);
   }
 
   /**
@@ -240,8 +249,8 @@ export class Model extends Shown {
    * @throws {RangeError} if there is no such layer, or the image is too small for a layer of the network
    */
   shapeOf(name: string, inputShape?: readonly number[]): readonly (number | null)[] {
-    const { outputShape } = this.layer(name);
-    return inputShape ? this.#shapesFor(inputShape).get(name)! : outputShape;
+    const layer = this.layer(name);
+    return inputShape ? this.#shapesFor(inputShape).get(layer.name)! : layer.outputShape;
   }
 
   /** The shapes of all layers for images of a size, which they are checked for. */
@@ -348,14 +357,16 @@ export class Model extends Shown {
 
   /** The table of layers, under a silhouette of the network. */
   override figure(): Figure {
-    const title = `${this.name} · ${this.layers.length} layers, ${count(this.params)} parameters`;
+    const plain = this.layers.filter(({ isModel }) => !isModel);
+    const title = `${this.name} · ${plain.length} layers, ${count(this.params)} parameters`;
     const caption = `Input ${shapeText(this.inputShape)}: ${describePreprocess(this.preprocess)}. ` +
       (this.#scaledBy ? `The network scales them itself, by its layer ${JSON.stringify(this.#scaledBy)}. ` : "") +
       (this.network.inputs.length > 1 ? `This is the first of ${this.network.inputs.length} inputs. ` : "") +
       `Output: ${this.output.text}${this.labels ? "" : ", no labels"}. ` +
       (this.training.length ? `Trained for ${trainingText(this.training)}. ` : "") +
       `Receptive field: side of the square of pixels that one cell sees, and its step from cell to cell.`;
-    const replaced = this.network.layers.filter(isReplaced).map(({ name }) => name);
+    const replaced = plain.filter(({ name, use }) => use === 1 && isReplaced(this.entry(name).layer))
+      .map(({ name }) => name);
     const otherwise = replaced.length
       ? ` Otherwise than TensorFlow.js, and as Keras does, convlens computes ${replaced.slice(0, 5).join(", ")}` +
         `${replaced.length > 5 ? ` and ${replaced.length - 5} more` : ""}.`
@@ -369,9 +380,9 @@ export class Model extends Shown {
     ];
     const rows = this.layers.map((layer) => [
       layer.name,
-      layer.kind + (layer.uses > 1 ? `, used ${layer.uses} times` : ""),
+      layer.kind + (layer.use > 1 ? `, use ${layer.use}` : layer.uses > 1 ? `, used ${layer.uses} times` : ""),
       shapeText(layer.outputShape),
-      layer.params ? count(layer.params) : "",
+      layer.params && layer.use === 1 ? count(layer.params) : "",
       layer.receptiveField ? receptiveFieldText(layer.receptiveField) : "",
     ]);
     return new Figure({
@@ -380,7 +391,7 @@ export class Model extends Shown {
       blocks: [
         {
           kind: "picture",
-          pixels: drawSilhouette(this.layers),
+          pixels: drawSilhouette(plain),
           alt: `Silhouette of ${this.name}: one bar a layer, as high as its maps are large`,
           note: "One bar a layer, as high as its maps are large and as wide as they are many: " +
             "blue convolves or is dense, orange pools.",

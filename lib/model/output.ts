@@ -9,7 +9,7 @@ import type { layers, LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4
 import { sizeOf, softmax } from "../array.ts";
 import { kindOf, unknownName } from "../errors.ts";
 import { arrayOf, checkArray, oneOf, readOptions, rule } from "../options.ts";
-import { graphOf } from "./graph.ts";
+import { graphOf, traceAnySize } from "./graph.ts";
 import { endingOf, type HeadOptions, SOFT } from "./ending.ts";
 
 /**
@@ -230,7 +230,7 @@ export class ModelOutput {
     this.layer = layerOf(network, tensor).name;
     this.name = namesOf(network)[this.index];
     this.#shape = tensor.shape.slice(1);
-    const ending = endingOf({ tensor });
+    const ending = endingOf(traceAnySize(network).outputs[this.index]);
     this.activation = ending.activation === "unknown" ? wanted.activation ?? "unknown" : ending.activation;
     this.#isHidden = ending.activation === "unknown";
     const isVector = !this.#shape.includes(null) && this.#shape.filter((side) => side !== 1).length <= 1;

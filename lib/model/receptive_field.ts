@@ -181,15 +181,15 @@ const imagesOf = (uses: readonly Use[]): Use[] =>
     .toSorted((a, b) => b.shape.length - a.shape.length);
 
 /**
- * The receptive field of every layer of a network: of one that is used several times, that of its first use. Of several
- * inputs it is that in the first image that a layer sees.
+ * The receptive field of every layer of a network, at each of its uses. Of several inputs it is that in the first image
+ * that a layer sees.
  *
  * @returns by layer name; `null` where cells have no place in the image (dense layers, global pooling), or see nothing of
  *   it
  */
 export function receptiveFields(
   network: LayersModel,
-  { uses, own } = traceAnySize(network),
+  { uses, entries } = traceAnySize(network),
 ): Map<string, ReceptiveField | null> {
   const followed = imagesOf(uses).map((input) => follow(input, uses));
   const ofUse = (use: Use): ReceptiveField | null => {
@@ -197,6 +197,5 @@ export function receptiveFields(
     const found = followed.find(({ fields }) => fields.get(use));
     return found ? fieldOf(found.sides.map((side) => found.fields.get(use)![side]), use.shape) : null;
   };
-  const first = uses.toReversed().map((use) => [use.name, ofUse(use)] as const);
-  return new Map([...first, ...network.layers.map(({ name }, i) => [name, ofUse(own[i])] as const)]);
+  return new Map(entries.map(({ name, use }) => [name, ofUse(use)]));
 }

@@ -4,9 +4,10 @@
  * @module
  */
 
-import type { LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, sizeOf } from "../array.ts";
-import { type Model, outputOf } from "../model/model.ts";
+import { entryOf, traceAnySize, type Use } from "../model/graph.ts";
+import type { Model } from "../model/model.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { bytesText } from "../format.ts";
 import { type Batch, batchesOf, checkInputs, Gathered, reading } from "./batches.ts";
@@ -38,13 +39,13 @@ export interface PooledLayer {
   readonly pool: Pooling;
 }
 
-/** A layer by its name, or one of the network's outputs by its index: not every output is one of a layer's first use. */
+/** A layer by its name, or one of the network's outputs by its index. */
 export type LayerWanted = string | number | PooledLayer;
 
 /** What a layer puts out, or the network at one of its outputs; of one that is pooled, before that. */
-export const tensorOf = (network: LayersModel, wanted: LayerWanted): SymbolicTensor => {
-  if (typeof wanted === "number") return network.outputs[wanted];
-  return outputOf(network, network.getLayer(typeof wanted === "string" ? wanted : wanted.layer));
+export const useOf = (network: LayersModel, wanted: LayerWanted): Use => {
+  if (typeof wanted === "number") return traceAnySize(network).outputs[wanted];
+  return entryOf(network, typeof wanted === "string" ? wanted : wanted.layer).use;
 };
 
 /** The plan to some layers, made once. */
@@ -53,7 +54,7 @@ export function planTo(network: LayersModel, layers: readonly LayerWanted[], fol
   plans.set(network, known);
   const key = JSON.stringify([fold, ...layers]);
   const plan = known.get(key) ??
-    makePlan(network, layers.map((layer) => tensorOf(network, layer)), {
+    makePlan(network, layers.map((layer) => useOf(network, layer)), {
       fold,
       sums: true,
       pools: layers.map((wanted) => typeof wanted === "object" ? wanted.pool : undefined),

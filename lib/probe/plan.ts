@@ -8,8 +8,9 @@
  * @module
  */
 
-import type { layers, LayersModel, SymbolicTensor, Tensor, Tensor1D, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, LayersModel, Tensor, Tensor1D, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
+import { callUse, traceAnySize, type Use } from "../model/graph.ts";
 import type { TF } from "../runtime/backend.ts";
 import { convolution } from "../runtime/core/convolution.ts";
 import { letOthersRun } from "../runtime/core/event_loop.ts";
@@ -50,9 +51,9 @@ export interface Plan {
 /** The layers that hand on their input's numbers and hold none of their own. */
 const HANDS_ON = new Set(["Flatten", "Reshape", "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout"]);
 
-function floatsOf({ sourceLayer, shape }: SymbolicTensor): number {
+function floatsOf({ layer, shape }: Use): number {
   const sides = shape.slice(1);
-  if (HANDS_ON.has(sourceLayer.getClassName()) || sides.includes(null)) return 0;
+  if (HANDS_ON.has(layer.getClassName()) || sides.includes(null)) return 0;
   return sizeOf(sides as number[]);
 }
 
@@ -95,11 +96,6 @@ export function weight(layer: layers.Layer, name: string): Tensor | null {
   return found ? found.read() as Tensor : null;
 }
 
-/** The single tensor that a layer's call returns. */
-function single(result: Tensor | Tensor[]): Tensor {
-  return Array.isArray(result) ? result[0] : result;
-}
-
 /**
  * Plans the way to some outputs of a network.
  *
@@ -112,88 +108,83 @@ function single(result: Tensor | Tensor[]): Tensor {
  */
 export function makePlan(
   network: LayersModel,
-  outputs: readonly SymbolicTensor[],
+  outputs: readonly Use[],
   { fold, sums = false, pools = [] }: { fold: boolean; sums?: boolean; pools?: readonly (Pooling | undefined)[] },
 ): Plan {
-  const node = (tensor: SymbolicTensor) => tensor.sourceLayer.inboundNodes[tensor.nodeIndex];
-  const isInput = (tensor: SymbolicTensor) => network.inputs.some(({ id }) => id === tensor.id);
-
   // All that the taps need, in the order in which it can be computed, and who reads it.
-  const needed: SymbolicTensor[] = [];
-  const readers = new Map<number, SymbolicTensor[]>();
-  const visit = (tensor: SymbolicTensor) => {
-    if (readers.has(tensor.id)) return;
-    readers.set(tensor.id, []);
-    if (!isInput(tensor)) {
-      for (const input of node(tensor).inputTensors) {
-        visit(input);
-        readers.get(input.id)!.push(tensor);
-      }
+  const needed: Use[] = [];
+  const readers = new Map<Use, Use[]>();
+  const visit = (use: Use) => {
+    if (readers.has(use)) return;
+    readers.set(use, []);
+    for (const input of use.inputs) {
+      visit(input);
+      readers.get(input)!.push(use);
     }
-    needed.push(tensor);
+    needed.push(use);
   };
   outputs.forEach(visit);
 
-  const tapped = new Set(outputs.map(({ id }) => id));
+  const tapped = new Set(outputs);
   /** What an `Add` layer adds to a tensor, if that is one tensor of the same shape. */
-  const sideOf = (sum: SymbolicTensor, tensor: SymbolicTensor) => {
-    const [side, ...more] = node(sum).inputTensors.filter(({ id }) => id !== tensor.id);
-    const taken = sum.sourceLayer.getClassName() === "Add" && side && more.length === 0 &&
-      side.shape.join() === tensor.shape.join() && !tensor.shape.slice(1).includes(null);
+  const sideOf = (sum: Use, use: Use) => {
+    const [side, ...more] = sum.inputs.filter((input) => input !== use);
+    const taken = sum.layer.getClassName() === "Add" && side && more.length === 0 &&
+      side.shape.join() === use.shape.join() && !use.shape.slice(1).includes(null);
     return taken ? side : null;
   };
   /** The only reader of a tensor that nobody taps. */
-  const onlyReader = (tensor: SymbolicTensor) => {
-    const all = readers.get(tensor.id)!;
-    return all.length === 1 && !tapped.has(tensor.id) ? all[0] : null;
+  const onlyReader = (use: Use) => {
+    const all = readers.get(use)!;
+    return all.length === 1 && all[0].steps === use.steps && !tapped.has(use) ? all[0] : null;
   };
 
   const steps: Step[] = [];
-  const done = new Set<number>();
-  const computed = new Set(network.inputs.map(({ id }) => id));
-  for (const tensor of needed) {
-    if (isInput(tensor) || done.has(tensor.id)) continue;
-    const layer = tensor.sourceLayer;
-    const inputs = node(tensor).inputTensors.map(({ id }) => id);
-    let output = tensor;
-    if (foldable(layer)) {
+  const done = new Set<Use>();
+  const computed = new Set(needed.filter(({ inputs }) => inputs.length === 0));
+  for (const use of needed) {
+    if (computed.has(use) || done.has(use)) continue;
+    const { layer } = use;
+    const inputs = use.inputs.map(({ id }) => id);
+    let output = use;
+    if (use.steps === 0 && foldable(layer)) {
       let next = onlyReader(output);
       const take = () => {
-        done.add(next!.id);
+        done.add(next!);
         output = next!;
         next = onlyReader(output);
       };
-      const norm = fold && next && normalizesChannels(next.sourceLayer) ? next.sourceLayer : null;
+      const norm = fold && next && normalizesChannels(next.layer) ? next.layer : null;
       if (norm) take();
       const side = sums && next ? sideOf(next, output) : null;
-      if (side && computed.has(side.id)) {
+      if (side && computed.has(side)) {
         inputs.push(side.id);
         take();
       }
-      const activation = next && activationOf(next.sourceLayer);
+      const activation = next && activationOf(next.layer);
       if (activation) take();
       if (norm || activation || inputs.length > 1) {
         steps.push(convolutionStep(layer, norm, activation ?? "linear", inputs, output.id));
-        computed.add(output.id);
+        computed.add(output);
         continue;
       }
     }
-    computed.add(output.id);
+    computed.add(output);
     steps.push({
       layer,
       inputs,
       output: output.id,
       spent: [],
-      run: (_tf, values) => single(layer.call(values.length === 1 ? values[0] : values, { training: false })),
-      ...["Conv2D", "DepthwiseConv2D"].includes(layer.getClassName()) && !grouped(layer) &&
+      run: (tf, values) => callUse(tf, use, values),
+      ...["Conv2D", "DepthwiseConv2D"].includes(layer.getClassName()) && !grouped(layer) && use.steps === 0 &&
         { unpadded: unpaddedConvolution(layer) },
     });
   }
-  const floats = new Map(needed.map((tensor) => [tensor.id, floatsOf(tensor)]));
-  const taps = outputs.map(({ id, sourceLayer: layer, shape }, i) => {
+  const floats = new Map(needed.map((use) => [use.id, floatsOf(use)]));
+  const taps = outputs.map(({ id, layer, shape }, i) => {
     const pooling = pools[i];
     if (!pooling || shape.length < 3) return id;
-    // Symbolic tensors count from 0 on.
+    // Uses count from 0 on.
     const output = -1 - i;
     const run: Step["run"] = (tf, [maps]) => poolCells(tf, maps, pooling);
     steps.splice(steps.findIndex((step) => step.output === id) + 1, 0, {
@@ -208,7 +199,7 @@ export function makePlan(
   });
   const last = new Map<number, Step>();
   for (const step of steps) for (const id of step.inputs) last.set(id, step);
-  const input = network.inputs[0].id;
+  const input = traceAnySize(network).inputs[0].id;
   for (const [id, step] of last) if (!taps.includes(id) && id !== input) step.spent.push(id);
   return { steps, input, taps, floats };
 }
@@ -326,13 +317,14 @@ export function foldAll(tf: TF, plan: Plan, folded: Map<Step, Folded>): void {
  * @example
  * ```ts
  * import { loadModel } from "@convlens/convlens";
+ * import { traceAnySize } from "../model/graph.ts";
  * import { inputGradient } from "./gradient.ts";
  * import { makePlan, withPlan } from "./plan.ts";
  * import { ensureBackend } from "../runtime/backend.ts";
  *
  * const tf = await ensureBackend();
  * const { network } = await loadModel("cifar-convnet");
- * const plan = makePlan(network, [network.outputs[0]], { fold: true });
+ * const plan = makePlan(network, traceAnySize(network).outputs, { fold: true });
  * const batch = tf.zeros([1, 32, 32, 3]);
  * const { value, gradient } = withPlan(tf, plan, (f) => inputGradient(tf, (x) => tf.sum(f(x)[0]), batch));
  * ```

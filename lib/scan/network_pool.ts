@@ -6,8 +6,8 @@
 
 import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
-import { outputOf } from "../model/model.ts";
-import { type LayerWanted, tensorOf } from "../probe/forward.ts";
+import { waysTo } from "../model/graph.ts";
+import { type LayerWanted, useOf } from "../probe/forward.ts";
 import type { TF } from "../runtime/backend.ts";
 import { machineMemoryLeft } from "../memory.ts";
 import { bytesInWasm } from "../runtime/wasm.ts";
@@ -35,18 +35,11 @@ export function workersFor(network: Pick<LayersModel, "countParams">): number {
  * @param wanted the layers that the pass leads to
  */
 export function multiplications(network: LayersModel, wanted: readonly LayerWanted[]): number {
-  const places = wanted.map((name) => network.layers.indexOf(tensorOf(network, name).sourceLayer));
-  // An output may be that of a layer inside a nested model.
-  const last = places.includes(-1) ? network.layers.length - 1 : Math.max(...places);
-  const all = network.layers.slice(0, last + 1).map((layer) => {
-    if ("layers" in layer) {
-      const inner = layer as LayersModel;
-      return multiplications(inner, [inner.layers.at(-1)!.name]);
-    }
-    const cells = outputOf(network, layer).shape.slice(1, -1).map((length) => length ?? 100);
-    return layer.countParams() * sizeOf(cells);
-  });
-  return all.reduce((sum, count) => sum + count, 0);
+  const way = waysTo(wanted.map((name) => useOf(network, name)));
+  return [...way].reduce((sum, { layer, shape }) => {
+    const cells = shape.slice(1, -1).map((length) => length ?? 100);
+    return sum + layer.countParams() * sizeOf(cells);
+  }, 0);
 }
 
 /** What Workers must know of a network on WASM; null if it cannot be described. */

@@ -7,7 +7,7 @@
 import { fileURLToPath } from "node:url";
 import { activations, loadModel, photo, predict } from "../../mod.ts";
 import { Activations } from "../../lib/results/activations.ts";
-import { type Model, outputOf } from "../../lib/model/model.ts";
+import type { Model } from "../../lib/model/model.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { type Benchmark, compare, interleave, type Line, measure, timing } from "./harness.ts";
 
@@ -51,7 +51,7 @@ async function activationsOf(layer: string): Promise<Line[]> {
   const dog = await photo("dog");
   const input = model.input(await model.view(dog));
   const { network } = model;
-  const part = tf.model({ inputs: network.inputs, outputs: outputOf(network, network.getLayer(layer)) });
+  const part = tf.model({ inputs: network.inputs, outputs: network.getLayer(layer).getOutputAt(0) });
   // The photo was resized and preprocessed before; what is left is the pass and the download of its values.
   const bare = async () => {
     const [x, y] = tf.tidy(() => {

@@ -12,6 +12,7 @@
 import type { KernelConfig, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
+import { traceAnySize } from "../../lib/model/graph.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { FOLD_FROM, forward } from "../../lib/probe/forward.ts";
 import { inputGradient } from "../../lib/probe/gradient.ts";
@@ -164,7 +165,7 @@ async function tasksOf(batch: number): Promise<Record<string, () => Promise<unkn
     tf.dispose(tensors);
   };
   const gradients = async (batches: number) => {
-    const plan = makePlan(network, [network.outputs[0]], { fold: batches * batch >= FOLD_FROM, sums: true });
+    const plan = makePlan(network, traceAnySize(network).outputs, { fold: batches * batch >= FOLD_FROM, sums: true });
     const score = (outputs: Tensor[]) => tf.sum(tf.slice(outputs[0], [0, CLASS], [batch, 1]));
     const found = withPlan(tf, plan, (f) =>
       Array.from({ length: batches }, () => {

@@ -3,7 +3,6 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Box, reached, reachedCells, seen, seenPixels, type Window } from "../../lib/model/geometry.ts";
 import { loadModel } from "../../lib/model/load.ts";
-import { outputOf } from "../../lib/model/model.ts";
 import { inputGradient } from "../../lib/probe/gradient.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { uniforms } from "../nets.ts";
@@ -129,12 +128,12 @@ test.each([true, false])("the boxes are the support of outputs and gradients (ho
       const next = uniforms(seed);
       const { network, sides: [height, width, rows, columns] } = randomNet(next, holes);
       const model = await loadModel(network, { preprocess: "none" });
-      const output = network.outputs[0];
+      const last = model.layers.at(-1)!.name;
 
       const box = someBox(height, width, next);
       const pixels = mask(height, width, box);
       const changed = tf.tidy(() => network.predict(pixels) as Tensor);
-      const cells = reachedCells(output, box);
+      const cells = reachedCells(network, last, box);
       const found = await support(changed);
 
       const asked = someBox(rows, columns, next);
@@ -144,7 +143,7 @@ test.each([true, false])("the boxes are the support of outputs and gradients (ho
         (x) => tf.sum(tf.mul(network.apply(x) as Tensor, chosen)),
         tf.zerosLike(pixels),
       );
-      const sees = seenPixels(output, asked);
+      const sees = seenPixels(network, last, asked);
       const supported = await support(gradient);
 
       if (holes) expect([within(found, cells), within(supported, sees)]).toEqual([true, true]);
@@ -159,14 +158,14 @@ test.each([true, false])("the boxes are the support of outputs and gradients (ho
 describe("ResNet-50", () => {
   test("a square of 32 pixels, and what a cell of the last maps sees", async () => {
     const model = await loadModel("resnet50");
-    const output = (name: string) => outputOf(model.network, model.network.getLayer(name));
+    const { network } = model;
     const box: Box = [[96, 128], [0, 32]];
     // 7×7 windows, 2 pixels apart, 3 pixels of padding; then 3×3, 2 apart.
-    expect(reachedCells(output("conv1"), box)).toEqual([[47, 66], [0, 18]]);
-    expect(reachedCells(output("activation_48"), box)).toEqual([[0, 7], [0, 7]]);
-    expect(seenPixels(output("conv1"), [[10, 12], [0, 1]])).toEqual([[17, 26], [0, 4]]);
-    expect(seenPixels(output("activation_48"), [[3, 4], [3, 4]])).toEqual([[0, 224], [0, 224]]);
-    expect(() => reachedCells(output("fc1000"), box)).toThrow('Layer "fc1000" puts out [1000]; wanted maps');
+    expect(reachedCells(network, "conv1", box)).toEqual([[47, 66], [0, 18]]);
+    expect(reachedCells(network, "activation_48", box)).toEqual([[0, 7], [0, 7]]);
+    expect(seenPixels(network, "conv1", [[10, 12], [0, 1]])).toEqual([[17, 26], [0, 4]]);
+    expect(seenPixels(network, "activation_48", [[3, 4], [3, 4]])).toEqual([[0, 224], [0, 224]]);
+    expect(() => reachedCells(network, "fc1000", box)).toThrow('Layer "fc1000" puts out [1000]; wanted maps');
     model.dispose();
   });
 });
@@ -180,9 +179,10 @@ test("where places mean nothing, everything is reached and seen", () => {
   );
   const gated = tf.layers.multiply().apply([input, gate] as SymbolicTensor[]);
   const network = tf.model({ inputs: input, outputs: gated as SymbolicTensor });
-  expect(reachedCells(network.outputs[0], [[0, 1], [0, 1]])).toEqual([[0, 8], [0, 8]]);
-  expect(seenPixels(network.outputs[0], [[0, 1], [0, 1]])).toEqual([[0, 8], [0, 8]]);
-  expect(reachedCells(network.inputs[0], [[-3, 2], [7, 12]])).toEqual([[0, 2], [7, 8]]);
-  expect(reachedCells(network.inputs[0], [[-3, 0], [7, 12]])).toBeNull();
+  const [first, last] = [network.layers[0].name, network.layers.at(-1)!.name];
+  expect(reachedCells(network, last, [[0, 1], [0, 1]])).toEqual([[0, 8], [0, 8]]);
+  expect(seenPixels(network, last, [[0, 1], [0, 1]])).toEqual([[0, 8], [0, 8]]);
+  expect(reachedCells(network, first, [[-3, 2], [7, 12]])).toEqual([[0, 2], [7, 8]]);
+  expect(reachedCells(network, first, [[-3, 0], [7, 12]])).toBeNull();
   network.dispose();
 });

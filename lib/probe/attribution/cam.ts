@@ -4,10 +4,10 @@
  * @module
  */
 
-import { shapeList } from "../../model/graph.ts";
-import type { LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { shapeList, traceAnySize } from "../../model/graph.ts";
+import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { ndarray, type NdArrayLike, softmax } from "../../array.ts";
-import { type LayerInfo, type Model, outputOf } from "../../model/model.ts";
+import type { LayerInfo, Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { inputGradient } from "../gradient.ts";
@@ -69,19 +69,6 @@ export function requireMaps(model: Model, layer: string): void {
   );
 }
 
-/** All tensors on the ways to some outputs, by their ids. */
-function tensorsTo(network: LayersModel, outputs: readonly SymbolicTensor[]): Map<number, SymbolicTensor> {
-  const found = new Map<number, SymbolicTensor>();
-  const visit = (tensor: SymbolicTensor) => {
-    if (found.has(tensor.id)) return;
-    found.set(tensor.id, tensor);
-    if (network.inputs.some(({ id }) => id === tensor.id)) return;
-    tensor.sourceLayer.inboundNodes[tensor.nodeIndex].inputTensors.forEach(visit);
-  };
-  outputs.forEach(visit);
-  return found;
-}
-
 /** The tensors that the steps behind one tensor read besides it and what they make of it. */
 function besides(plan: Plan, id: number): number[] {
   const behind = new Set([id]);
@@ -119,7 +106,7 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
   const tf = await ensureBackend();
   const { network } = model;
   const { wanted: _, ...image } = pair;
-  const maps = outputOf(network, network.getLayer(layer));
+  const maps = model.entry(layer).use;
   const preliminary = preliminaryTarget(model, pair.wanted, image.input);
   const scoreFunction = new ScoreFunction(tf, model, preliminary, false);
   const { outputs } = scoreFunction;
@@ -134,8 +121,8 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
   // A class is resolved by what follows the layer; the strongest cell of a unit is looked for before.
   const before = isOutput(preliminary) ? null : (await resolveForImages(model, [pair]))[0];
   const beside = besides(tail, maps.id);
-  const known = tensorsTo(network, [maps, ...outputs]);
-  const front = makePlan(network, [maps, ...beside.map((id) => known.get(id)!)], { fold: true, sums: true });
+  const { uses } = traceAnySize(network);
+  const front = makePlan(network, [maps, ...beside.map((id) => uses[id])], { fold: true, sums: true });
   const start = () => tf.tensor(image.input.data, [1, ...image.input.shape]);
   let result: LayerGradient | undefined;
   await execute(tf, front, [start], async ([at, ...others]) => {

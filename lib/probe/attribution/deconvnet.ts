@@ -22,10 +22,10 @@
  * @module
  */
 
-import type { layers, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, ndarray, type NdArrayLike, sizeOf } from "../../array.ts";
 import { withoutActivation } from "../../model/ending.ts";
-import { graphOf, outputOf } from "../../model/graph.ts";
+import { callUse, traceAnySize, type Use, waysTo } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { asMemoryError } from "../../runtime/core/memory.ts";
@@ -117,6 +117,7 @@ interface Step {
   /** For errors and the path. */
   name: string;
   layer: layers.Layer;
+  use: Use;
   inputs: Value[];
   output: Value;
 }
@@ -159,49 +160,29 @@ function checkRule({ name, layer }: Pick<Step, "name" | "layer">, isStart: boole
   }
 }
 
-const asList = <T>(values: T | T[]): T[] => Array.isArray(values) ? values : [values];
-
 /**
- * Runs a network up to some of its outputs, layer by layer and into nested models, and keeps all tensors.
+ * Runs a network up to a unit's layer, use by use, and keeps all tensors.
  *
+ * @param image what the network's input is
  * @param keep takes each tensor that is made, as soon as it is
  */
-function runThere(
-  tf: TF,
-  graph: { inputs: SymbolicTensor[]; outputs: SymbolicTensor[]; prefix: string; start?: layers.Layer },
-  inputs: readonly Value[],
-  steps: Step[],
-  keep: (tensors: Tensor[]) => void,
-): Value[] {
-  const values = new Map(graph.inputs.map(({ id }, i) => [id, inputs[i]]));
-  const visit = (symbol: SymbolicTensor): Value => {
-    const known = values.get(symbol.id);
-    if (known) return known;
-    const layer = symbol.sourceLayer;
-    const node = layer.inboundNodes[symbol.nodeIndex];
-    const incoming = node.inputTensors.map(visit);
-    const inner = graphOf(layer);
-    const name = graph.prefix + layer.name;
-    let outgoing: Value[];
-    if (inner) {
-      const isStart = layer === graph.start;
-      const start = isStart ? inner.outputs[0].sourceLayer : undefined;
-      const { inputs, outputs } = inner;
-      outgoing = runThere(tf, { inputs, outputs, prefix: `${name}/`, start }, incoming, steps, keep);
-    } else {
-      checkRule({ name, layer }, layer === graph.start);
-      const tensors = tf.tidy(() => {
-        const x = incoming.map(({ tensor }) => tensor);
-        return layer.call(x.length === 1 ? x[0] : x, { training: false });
-      });
-      keep(asList(tensors));
-      outgoing = asList(tensors).map((tensor) => ({ tensor }));
-      steps.push({ name, layer, inputs: incoming, output: outgoing[0] });
+function runThere(tf: TF, uses: readonly Use[], start: Use, image: Value, keep: (tensor: Tensor) => void): Step[] {
+  const values = new Map<Use, Value>();
+  const steps: Step[] = [];
+  for (const use of uses) {
+    if (use.inputs.length === 0) {
+      values.set(use, image);
+      continue;
     }
-    node.outputTensors.forEach(({ id }, i) => values.set(id, outgoing[i]));
-    return values.get(symbol.id)!;
-  };
-  return graph.outputs.map(visit);
+    const { name, layer } = use;
+    checkRule(use, use === start);
+    const inputs = use.inputs.map((input) => values.get(input)!);
+    const output = { tensor: tf.tidy(() => callUse(tf, use, inputs.map(({ tensor }) => tensor))) };
+    keep(output.tensor);
+    values.set(use, output);
+    steps.push({ name, layer, use, inputs, output });
+  }
+  return steps;
 }
 
 /** Where a map is strongest: the first of equal cells, in row-major order. */
@@ -213,12 +194,12 @@ function strongestCell(map: ArrayLike<number>, channel: number, [, width, channe
 }
 
 /** What a layer without its activation function hands back to its inputs. */
-function handBack(tf: TF, { layer, inputs }: Step, signal: Tensor): Tensor[] {
+function handBack(tf: TF, { layer, use, inputs }: Step, signal: Tensor): Tensor[] {
   const kind = layer.getClassName();
   if (NORMALIZES_RESPONSE.has(kind)) return [tf.clone(signal)];
   // All that is left is linear, given the switches: its transpose is its gradient.
   const bare = withoutActivation(tf, layer);
-  const call = (x: Tensor[]) => bare.call(x.length === 1 ? x[0] : x, { training: false }) as Tensor;
+  const call = (x: Tensor[]) => callUse(tf, { ...use, layer: bare }, x);
   const tensors = inputs.map(({ tensor }) => tensor);
   return tensors.map((tensor, i) => {
     // What comes in twice gets all of it back the first time.
@@ -255,12 +236,13 @@ export async function deconvolve(
     return ndarray(data, tensor.shape.slice(1));
   };
   try {
-    const start = network.getLayer(unit.layer);
+    const { use: start } = model.entry(unit.layer);
+    const ways = waysTo([start]);
+    const uses = traceAnySize(network).uses.filter((use) => ways.has(use));
     const image: Value = { tensor: tf.tensor(input.data, [1, ...input.shape]) };
     keep([image.tensor]);
-    const there: Step[] = [];
-    const graph = { inputs: network.inputs, outputs: [outputOf(network, start)], prefix: "", start };
-    const [top] = runThere(tf, graph, [image], there, keep);
+    const there = runThere(tf, uses, start, image, (tensor) => keep([tensor]));
+    const top = there.at(-1)?.output ?? image;
 
     const maps = await plain(top.tensor);
     const { channel } = unit;

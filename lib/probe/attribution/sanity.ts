@@ -9,7 +9,7 @@
 import type { NdArrayLike } from "../../array.ts";
 import type { ImageLike } from "../../data/image.ts";
 import type { Likeness } from "../../data/records.ts";
-import { layersTo, outputOf } from "../../model/graph.ts";
+import { traceAnySize, waysTo } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { outputFor } from "../output_target.ts";
@@ -58,12 +58,14 @@ export interface SanityOptions {
  */
 export function stops(model: Model, most: number, target?: ResolvedTarget): string[] {
   const { network, output } = model;
+  const { outputs, entries } = traceAnySize(network);
   const read = target ? termsOf(target).map((term) => term.target) : [];
-  const ends = read.map((one) =>
-    "layer" in one ? outputOf(network, network.getLayer(one.layer)) : network.outputs[outputFor(model, one).index]
-  );
-  const trained = layersTo(network, target ? ends : [network.outputs[output.index]])
-    .filter(({ weights }) => weights.some(({ shape }) => shape.length > 1))
+  const ends = read.map((one) => "layer" in one ? model.entry(one.layer).use : outputs[outputFor(model, one).index]);
+  const way = waysTo(target ? ends : [outputs[output.index]]);
+  const trained = entries
+    .filter(({ isModel, use, nth, layer: { weights } }) =>
+      !isModel && nth === 1 && way.has(use) && weights.some(({ shape }) => shape.length > 1)
+    )
     .map(({ name }) => name)
     .reverse();
   if (trained.length === 0) throw new RangeError(`No layer with weights leads to ${target?.text ?? "the outputs"}.`);
@@ -88,6 +90,11 @@ export function topDown(model: Model, layers: readonly string[]): string[] {
   const order = model.layers.map(({ name }) => name);
   return [...new Set(layers)].sort((a, b) => order.indexOf(b) - order.indexOf(a));
 }
+
+/** All layers that hold weights of their own, or none, each once, in the order in which they run. */
+const learning = (
+  { network }: Model,
+) => [...new Set(traceAnySize(network).entries.flatMap(({ layer, isModel }) => isModel ? [] : [layer]))];
 
 /** Magnitudes as 0…1, what is above the 99th percentile clipped. */
 function normalized({ data, shape }: NdArrayLike): NdArrayLike {
@@ -130,10 +137,10 @@ export async function randomizeLayers<A extends Comparable>(
   for (const maker of makers) found.push({ trained: await make(maker, model), stages: [] });
   const copy = await copyOf(model);
   try {
-    const below = copy.model.network.layers.toReversed();
+    const below = learning(copy.model).toReversed();
     let forgotten = 0;
     for (const layer of layers) {
-      const end = below.findIndex(({ name }) => name === layer) + 1;
+      const end = below.indexOf(copy.model.entry(layer).layer) + 1;
       if (mode === "independent") {
         copy.model.network.setWeights(model.network.getWeights());
         forgotten = end - 1;
@@ -158,6 +165,6 @@ export async function randomizeLayers<A extends Comparable>(
 export async function untrained(model: Model, seed: number): Promise<Copy> {
   const tf = await ensureBackend();
   const copy = await copyOf(model);
-  copy.model.network.layers.forEach((layer, i) => reinitialize(tf, layer, seed, i + 1));
+  learning(copy.model).forEach((layer, i) => reinitialize(tf, layer, seed, i + 1));
   return copy;
 }

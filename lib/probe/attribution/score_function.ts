@@ -8,9 +8,10 @@
  * @module
  */
 
-import type { SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type Head, headOf } from "../../model/ending.ts";
-import { type Model, outputOf } from "../../model/model.ts";
+import { traceAnySize, type Use } from "../../model/graph.ts";
+import type { Model } from "../../model/model.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { along, foldAll, type Folded, makePlan, type Plan, type Step } from "../plan.ts";
 import { outputFor, type OutputTarget, placeWeights } from "../output_target.ts";
@@ -25,8 +26,8 @@ const sourceOf = (target: SingleTarget): string =>
 /** The function from a batch of inputs to the scores of their targets, which are all of one kind. */
 export class ScoreFunction {
   readonly plan: Plan;
-  /** The tensors of the network that the scores are made of, each once. */
-  readonly outputs: readonly SymbolicTensor[];
+  /** What the scores are made of, each once. */
+  readonly outputs: readonly Use[];
   readonly #folded = new Map<Step, Folded>();
   readonly #model: Model;
   /** The heads of the outputs that targets belong to. */
@@ -39,19 +40,19 @@ export class ScoreFunction {
     const { network } = model;
     this.#model = model;
     const terms = termsOf(target).map((term) => term.target);
-    const outputs: SymbolicTensor[] = [];
+    const outputs: Use[] = [];
     for (const term of terms) {
       if (isOutput(term)) this.#heads.set(sourceOf(term), headOf(network, outputFor(model, term).head));
       const read = isOutput(term)
         ? this.#heads.get(sourceOf(term))!.taps
         : term.kind === "function"
-        ? [network.outputs[outputFor(model, term).index]]
-        : [outputOf(network, network.getLayer(term.layer))];
+        ? [traceAnySize(network).outputs[outputFor(model, term).index]]
+        : [model.entry(term.layer).use];
       this.#sources.set(
         sourceOf(term),
-        read.map((tensor) => {
-          const at = outputs.findIndex(({ id }) => id === tensor.id);
-          return at < 0 ? outputs.push(tensor) - 1 : at;
+        read.map((use) => {
+          const at = outputs.indexOf(use);
+          return at < 0 ? outputs.push(use) - 1 : at;
         }),
       );
     }

@@ -275,12 +275,13 @@ const MOST_CLASSES = 4;
  * ```ts
  * import { loadModel, photo } from "@convlens/convlens";
  * import type { Box } from "../../model/geometry.ts";
+ * import { traceAnySize } from "../../model/graph.ts";
  * import { runChanges } from "./incremental.ts";
  * import { makePlan } from "../plan.ts";
  * import { ensureBackend } from "../../runtime/backend.ts";
  *
  * const model = await loadModel("resnet50");
- * const plan = makePlan(model.network, [model.network.outputs[0]], { fold: true });
+ * const plan = makePlan(model.network, traceAnySize(model.network).outputs, { fold: true });
  * const input = model.input(await model.view(await photo("dog")));
  * const fill = { ...input, data: input.data.map(() => 0) };
  * const boxes: Box[] = [[[0, 32], [0, 32]], [[0, 32], [8, 40]]];

@@ -9,7 +9,7 @@ import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArrayLike } from "../../array.ts";
 import type { Box } from "../../model/geometry.ts";
 import { headOf, type HeadOptions } from "../../model/ending.ts";
-import { outputOf } from "../../model/model.ts";
+import { entryOf } from "../../model/graph.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { runChanges, type Work } from "./incremental.ts";
 import { fitting } from "../memory.ts";
@@ -57,7 +57,7 @@ export async function scorePositions(
   signal?: AbortSignal,
 ): Promise<Work> {
   const head = wanted && headOf(network, wanted);
-  const plan = makePlan(network, [...head?.taps ?? [], outputOf(network, network.getLayer(layer))], { fold: true });
+  const plan = makePlan(network, [...head?.taps ?? [], entryOf(network, layer).use], { fold: true });
   const run = { ...options, batchSize: fitting(tf, plan, batchSize), signal };
   return await runChanges(tf, plan, run, async (outputs, which) => {
     const [taps, maps] = [outputs.slice(0, -1), outputs.at(-1)!];

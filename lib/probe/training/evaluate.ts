@@ -7,7 +7,7 @@
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, ndarray, type NdArrayLike, sizeOf } from "../../array.ts";
 import { endingOf, headOf, SOFT } from "../../model/ending.ts";
-import { graphOf, outputOf } from "../../model/graph.ts";
+import { entryOf, traceAnySize } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import type { ModelOutput } from "../../model/output.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
@@ -84,7 +84,7 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const tf = await ensureBackend();
   const each = output.count;
-  const plan = makePlan(model.network, [model.network.outputs[output.index]], { fold: true });
+  const plan = makePlan(model.network, [traceAnySize(model.network).outputs[output.index]], { fold: true });
   let loss = 0;
   let right = 0;
   let done = 0;
@@ -104,20 +104,22 @@ export async function evaluate(
 
 /** The layers whose outputs show how training goes: after their activations, poolings too, the last layer left out. */
 export function watchedLayers({ network, output }: Model): string[] {
-  const last = new Set([network.outputs[output.index].sourceLayer, ...headOf(network, output.head).ends]);
+  const last = new Set([
+    network.outputs[output.index].sourceLayer,
+    ...headOf(network, output.head).ends.map(({ layer }) => layer),
+  ]);
   const activations = /^(Activation|ReLU|LeakyReLU|PReLU|ELU|ThresholdedReLU)$/;
-  return network.layers.filter((layer) => {
+  const own = network.layers.map((layer) => entryOf(network, layer.name));
+  return own.filter(({ layer, use, isModel }) => {
     const kind = layer.getClassName();
-    const tensor = outputOf(network, layer);
-    if (last.has(layer) || (tensor.shape.length !== 4 && tensor.shape.length !== 2)) return false;
+    if (last.has(layer) || (use.shape.length !== 4 && use.shape.length !== 2)) return false;
     const behind = layer.outboundNodes.some(({ outboundLayer }) =>
       last.has(outboundLayer) && /^(Softmax|Activation)$/.test(outboundLayer.getClassName())
     );
     if (behind) return false;
     if (activations.test(kind) || /Pooling2D$/.test(kind)) return true;
     // A linear convolution is watched at the activation behind it; a softmax is an output.
-    const isModel = graphOf(layer) !== null;
-    const activation = isModel ? endingOf({ tensor }).activation : String(layer.getConfig()["activation"] ?? "linear");
+    const activation = isModel ? endingOf(use).activation : String(layer.getConfig()["activation"] ?? "linear");
     return (isModel || /Conv2D|Dense/.test(kind)) && activation !== "linear" && !SOFT.test(activation);
   }).map(({ name }) => name);
 }

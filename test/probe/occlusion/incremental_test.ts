@@ -1,6 +1,7 @@
 import type { layers as tfLayers, SymbolicTensor, Tensor } from "@tensorflow/tfjs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { traceAnySize } from "../../../lib/model/graph.ts";
 import { type NdArray, ndarray, sizeOf } from "../../../lib/array.ts";
 import type { Box } from "../../../lib/model/geometry.ts";
 import { loadModel } from "../../../lib/model/load.ts";
@@ -60,7 +61,7 @@ interface Run {
 
 /** The same by what the boxes change. */
 async function incremental({ model, fold = true, batchSize = 4, ...options }: Run) {
-  const plan = makePlan(model.network, [model.network.outputs[0]], { fold });
+  const plan = makePlan(model.network, traceAnySize(model.network).outputs, { fold });
   const found: number[][] = [];
   const work = await runChanges(tf, plan, { ...options, batchSize }, async ([output], which) => {
     const rows = await output.array() as number[][];

@@ -2,6 +2,7 @@
 
 import type { layers as tfLayers, Tensor } from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
+import { traceAnySize } from "../../../lib/model/graph.ts";
 import { type NdArray, ndarray, sizeOf } from "../../../lib/array.ts";
 import { photo } from "../../../lib/data/photo.ts";
 import { occlusion } from "../../../lib/methods/occlusion.ts";
@@ -93,7 +94,7 @@ test("a VGG-16-shaped network takes a fifth of the multiply-adds, and gives the 
   const [input, fill] = [noise(), noise()];
   const down = positionsAlong(224, 32, 8);
   const boxes: Box[] = down.flatMap((rows) => down.map((columns) => [rows, columns] as const));
-  const plan = makePlan(network, network.outputs, { fold: true });
+  const plan = makePlan(network, traceAnySize(network).outputs, { fold: true });
   const before = tf.memory().numTensors;
   const found: number[][] = [];
   const collect = (to: number[][]) => async ([output]: readonly Tensor[], which: readonly number[]) => {
