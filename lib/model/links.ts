@@ -174,10 +174,20 @@ function windowed(kind: string, config: Config, shape: Shape): Links | null {
   return { axes };
 }
 
+/** What a layer inside of a TimeDistributed reads: it sees one step. */
+function ofStep(use: Use, which: number): Links | null {
+  const step = (use: Use): Use => ({ ...use, shape: [use.shape[0], ...use.shape.slice(2)] });
+  const links = ofKind({ ...step(use), inputs: use.inputs.map(step), steps: use.steps - 1 }, which);
+  if (!links) return null;
+  const moved = links.axes.map((link) => link && { ...link, to: link.to === null ? null : link.to + 1 });
+  return { ...links, axes: [cell(1), ...moved] };
+}
+
 /** What a layer of one kind reads of an input; null if it is not known. */
 function ofKind(use: Use, which: number): Links | null {
   const { layer, inputs, shape: out } = use;
   const { shape } = inputs[which];
+  if (use.steps > 0) return ofStep(use, which);
   const [kind, config, rank] = [layer.getClassName(), layer.getConfig() as Config, shape.length];
   if (kind === "Operation") return ofOperation(use, which, config);
   if (kind === "Concatenate") return concatenated(use, which, from(Number(config["axis"] ?? -1), rank));
@@ -193,14 +203,6 @@ function ofKind(use: Use, which: number): Links | null {
   }
   if (kind === "Reshape" || kind === "Flatten") return reshaped(shape, out);
   if (kind === "RepeatVector") return { axes: [cell(2)] };
-  if (kind === "TimeDistributed") {
-    const inner = (layer as layers.Layer & { layer: layers.Layer }).layer;
-    const [rest, made] = [[shape[0], ...shape.slice(2)], [out[0], ...out.slice(2)]];
-    const links = ofKind({ ...use, layer: inner, shape: made, inputs: [{ ...inputs[0], shape: rest }] }, 0);
-    if (!links) return null;
-    const moved = links.axes.map((link) => link && { ...link, to: link.to === null ? null : link.to + 1 });
-    return { ...links, axes: [cell(1), ...moved] };
-  }
   return windowed(kind, config, shape);
 }
 

@@ -92,10 +92,10 @@ function seenThrough(use: Use, which: number, field: Field, pixels: Shape): Fiel
 /** The axes of an input that are sides of an image: those that the first layer slides over which has windows. */
 function sidesOf(input: Use, fields: ReadonlyMap<Use, Field | null>): number[] {
   const behind = input.shape.slice(2).map((_, i) => i);
-  for (const [{ layer, inputs }, field] of fields) {
+  for (const [{ layer, inputs, steps }, field] of fields) {
     const read = field && isSliding(layer) ? fields.get(inputs[0]) : null;
     if (!read) continue;
-    const slid = sideAxes(layer, inputs[0].shape.length);
+    const slid = sideAxes(layer, inputs[0].shape.length - steps).map((axis) => axis + steps);
     const found = read.flatMap(({ axis }, i) => axis !== null && slid.includes(axis) ? [i] : []);
     if (found.length >= behind.length) return found;
   }
