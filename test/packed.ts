@@ -31,10 +31,15 @@ export function distance(found: Tensor, wanted: Packed): number {
     Math.max(wanted[1], 0.01);
 }
 
+/** The files of a fixture that is an archive. */
+export async function entriesOf(name: string): Promise<Map<string, ZipEntry>> {
+  const bytes = await Deno.readFile(new URL(`oracles/fixtures/${name}`, import.meta.url));
+  return new Map((await zipEntries(zipInMemory(bytes))).map((entry) => [entry.name, entry]));
+}
+
 /** The files of a fixture that is an archive, and the cases that its `cases.json` names. */
 export async function readArchive<Case>(name: string): Promise<{ entries: Map<string, ZipEntry>; cases: Case[] }> {
-  const bytes = await Deno.readFile(new URL(`oracles/fixtures/${name}`, import.meta.url));
-  const entries = new Map((await zipEntries(zipInMemory(bytes))).map((entry) => [entry.name, entry]));
+  const entries = await entriesOf(name);
   const { cases } = JSON.parse(new TextDecoder().decode(await entries.get("cases.json")!.read()));
   return { entries, cases };
 }

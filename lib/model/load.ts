@@ -12,6 +12,7 @@ import { kindOf, messageOf, nearest } from "../errors.ts";
 import { decoded, pathOf, placeOf } from "../files.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { arrayOf, readOptions, rule, text } from "../options.ts";
+import { copyWeights } from "./formats/by_order.ts";
 import { checkReplacements, type LayerReplacements } from "./formats/custom.ts";
 import { disposeNetwork } from "./formats/build.ts";
 import { ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./formats/format.ts";
@@ -57,9 +58,10 @@ export class LoadModelOptions {
   @rule((_, value) => checkReplacements(value))
   layers?: LayerReplacements;
   /**
-   * A Keras file that holds the weights (`.h5`, `.weights.h5`, `.keras`), by its path or address: for a network that is
-   * described alone (the JSON of Keras's `model.to_json()`), or that is there (`vgg16()`), which gets them. They go to the
-   * layers of the same names, else in their order.
+   * A file that holds the weights, by its path or address: for a network that is described alone (the JSON of Keras's
+   * `model.to_json()`), or that is there (`vgg16()`), which gets them. Those of a Keras file (`.h5`, `.weights.h5`,
+   * `.keras`) go to the layers of the same names, else in their order; those of a whole network of the same architecture
+   * (`.onnx`, `model.json`) in their order, which `alexnet({ groups: 2 })`, `googlenet` and other builders are made for.
    */
   weights?: string | URL;
   /**
@@ -138,7 +140,7 @@ export async function loadModel(
     }
     const tf = await ensureBackend();
     const { name = source.name, labels = null } = options;
-    if (weights) await readWeights(tf, weights, source);
+    if (weights) await giveWeights(tf, weights, source);
     const loaded = weights !== undefined;
     const model = new Model(source, { name, labels, output, loaded, ...await pixelsFor(source, asked) });
     if (model.disposed) throw new TypeError(`The network ${JSON.stringify(name)} has been disposed of. Load it again.`);
@@ -229,11 +231,29 @@ const formatOf = (url: URL) => FORMATS.find(({ fits }) => fits(url.pathname));
 async function readNetwork(tf: TF, url: URL, options: ReadModelOptions): Promise<LayersModel> {
   const network = await formatOf(url)!.read(tf, url, options);
   try {
-    if (options.weights) await readWeights(tf, options.weights, network);
+    if (options.weights) await giveWeights(tf, options.weights, network);
     return network;
   } catch (error) {
     disposeNetwork(network);
     throw error;
+  }
+}
+
+/** Gives a network the weights of a file: of Keras, by name or in order; of another format, in order. */
+async function giveWeights(tf: TF, file: URL, network: LayersModel): Promise<void> {
+  const format = formatOf(file)!;
+  if (format === kerasFormat) return await readWeights(tf, file, network);
+  const other = await format.read(tf, file);
+  try {
+    copyWeights(tf, other, network);
+  } catch (error) {
+    throw new ModelError(
+      `The weights of ${placeOf(file)} do not fit into the network ${JSON.stringify(network.name)}: ` +
+        `${messageOf(error)}.`,
+      { cause: error },
+    );
+  } finally {
+    disposeNetwork(other);
   }
 }
 
