@@ -158,7 +158,7 @@ export class NdArray implements NdArrayLike {
           `${places.length}. slice(${places.join(", ")}) gives a part of an array.`,
       );
     }
-    return this.data[places.reduce((index, place, axis) => index * shape[axis] + placeOf(place, axis, shape), 0)];
+    return this.data[places.reduce((index, place, axis) => index * shape[axis] + indexOf(place, axis, shape), 0)];
   }
 
   /**
@@ -341,7 +341,7 @@ const isList = (value: unknown): value is ArrayLike<unknown> =>
   Array.isArray(value) || ArrayBuffer.isView(value) && !(value instanceof DataView);
 
 /** A place on an axis, from 0; a negative one is counted from the end. */
-function placeOf(place: number, axis: number, shape: readonly number[]): number {
+function indexOf(place: number, axis: number, shape: readonly number[]): number {
   const length = shape[axis];
   if (!Number.isInteger(place) || place < -length || place >= length) {
     throw new RangeError(
@@ -355,7 +355,7 @@ function placeOf(place: number, axis: number, shape: readonly number[]): number 
 /** The places that a slice takes of an axis. */
 function placesOf(slice: Slice, axis: number, shape: readonly number[]): number[] {
   const length = shape[axis];
-  if (typeof slice === "number") return [placeOf(slice, axis, shape)];
+  if (typeof slice === "number") return [indexOf(slice, axis, shape)];
   const [from, to, step = 1] = slice ?? [0, length];
   if (slice && (!Array.isArray(slice) || slice.length < 2 || slice.length > 3)) {
     throw new TypeError(
@@ -427,6 +427,15 @@ function reduced(
 /** The number of values in an array of this shape. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, length) => product * length, 1);
+}
+
+/** The place on each axis of the value at an index of the data. */
+export function placeOf(index: number, shape: readonly number[]): number[] {
+  const place: number[] = [];
+  for (let rest = index, axis = shape.length - 1; axis >= 0; rest = Math.floor(rest / shape[axis--])) {
+    place.unshift(rest % shape[axis]);
+  }
+  return place;
 }
 
 /** Makes an {@linkcode NdArray}; see its constructor. */

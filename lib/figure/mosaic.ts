@@ -52,8 +52,8 @@ export interface MosaicOptions {
   maxWidth?: number;
   /** No tile is narrower than this many pixels, unless there are too many. @default 24 */
   leastTile?: number;
-  /** Pixels between tiles, and around them. @default 1, or more where cells are large */
-  gutter?: number;
+  /** Pixels between tiles, and around them, where a cell takes so many. @default 1, or more where cells are large */
+  gutter?: (scale: number) => number;
   /** Tiles are enlarged by a whole factor while the mosaic stays below this many pixels in height. @default 460 */
   maxHeight?: number;
 }
@@ -108,7 +108,7 @@ function layOut(
   const { width, height, count, columns: fixed } = options;
   const { maxWidth = PAGE.width, maxHeight = PAGE.height, leastTile = LEAST_TILE } = options;
   const at = (scale: number): Layout & { fits: boolean } => {
-    const gutter = options.gutter ?? gutterOf(scale);
+    const gutter = (options.gutter ?? gutterOf)(scale);
     const most = Math.max(1, Math.floor((maxWidth - gutter) / (width * scale + gutter)));
     const columns = fixed === undefined ? evenColumns(count, most) : Math.min(fixed, count);
     const rows = Math.ceil(count / columns);

@@ -77,7 +77,7 @@ async function project(
 ): Promise<Deconvolved> {
   const unit = unitOf(model, of);
   const found = await deconvolve(model, of.input, unit, { path, signal, onProgress });
-  const values = toPixels(model, found.values.data, found.values.shape);
+  const pixels = toPixels(model, found.values.data, found.values.shape, largestMagnitude);
   const isScored = isOutput(of.target);
   const score = isScored ? (await eachScore(model, of.target, 1, () => of.input, { signal }))[0] : found.activation;
   const unchanged = found.unchanged.length
@@ -86,8 +86,7 @@ async function project(
   return {
     method: "DeconvNet",
     of,
-    values,
-    map: largestMagnitude(values),
+    ...pixels,
     score,
     signed: false,
     paint: "colors",

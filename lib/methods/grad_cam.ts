@@ -63,7 +63,7 @@ export class GradCamOptions extends AttributionOptions {
 /** The map in the layer's own cells. */
 function makeCam(model: Model, found: LayerGradient, { variant, onProgress, ...run }: GradCamOptions) {
   if (variant !== "scorecam") return camOf(variant, found);
-  const channels = found.maps.shape[2];
+  const channels = found.maps.shape.at(-1)!;
   const work = (update: (done: number) => void): Promise<NdArrayLike> =>
     scoreCam(model, found.of, found.maps, { ...run, onProgress: update });
   return withProgress(`Score-CAM of ${model.name}`, channels, work, onProgress);
@@ -98,7 +98,8 @@ export const gradCam: AttributionFunction<GradCamOptions> = attributionMethod({
     const { method, about } = VARIANTS[variant];
     const made: Attributed[] = [];
     for (const found of gradients) {
-      const { maps: { shape: [rows, columns, channels] }, layer } = found;
+      const { maps: { shape }, layer } = found;
+      const cells = shape.slice(0, -1);
       const cam = await makeCam(model, found, options);
       const map = enlarge(cam, found.of.view.shape);
       made.push({
@@ -113,7 +114,8 @@ export const gradCam: AttributionFunction<GradCamOptions> = attributionMethod({
         paint: "map",
         clip: 100,
         whyZero: whyNothing(variant, found),
-        about: `Layer ${layer}, ${channels} maps of ${rows}×${columns}: ${about}, summed, and enlarged bilinearly; ` +
+        about: `Layer ${layer}, ${shape.at(-1)} maps of ${cells.join("×")}: ${about}, summed, and enlarged ` +
+          `${["linearly", "bilinearly", "trilinearly"][cells.length - 1]}; ` +
           "what is negative is cut off.",
       });
     }

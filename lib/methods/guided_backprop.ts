@@ -37,12 +37,10 @@ export const guidedBackprop: AttributionFunction<GuidedBackpropOptions> = attrib
     const of = await inputs();
     for (const { target } of of) requireRelus(model, target, "Guided backpropagation");
     return await mapGradients(model, of, { ...options, relu: "guided" }, (gradient, of, score) => {
-      const values = toPixels(model, gradient, of.input.shape);
       return {
         method: "guided backprop",
         of,
-        values,
-        map: largestMagnitude(values),
+        ...toPixels(model, gradient, of.input.shape, largestMagnitude),
         score,
         signed: false,
         paint: "colors",

@@ -8,7 +8,7 @@
  */
 
 import { mapGradients } from "../probe/attribution/gradients.ts";
-import { sumOfColors, toPixels } from "../probe/attribution/pixels.ts";
+import { sumOfChannels, toPixels } from "../probe/attribution/pixels.ts";
 import { type AttributionFunction, attributionMethod, AttributionOptions } from "./shared/attribution_method.ts";
 
 /** Options of {@linkcode inputXGradient}. */
@@ -33,13 +33,12 @@ export const inputXGradient: AttributionFunction<InputXGradientOptions> = attrib
   options: InputXGradientOptions,
   attribute: async ({ model, inputs, options }) =>
     await mapGradients(model, await inputs(), options, (gradient, of, score) => {
-      const values = toPixels(model, of.input.data.map((value, j) => value * gradient[j]), of.input.shape);
+      const products = of.input.data.map((value, j) => value * gradient[j]);
       const about = "The network's input times the gradient of the score to it, summed over the colours.";
       return {
         method: "input × gradient",
         of,
-        values,
-        map: sumOfColors(values),
+        ...toPixels(model, products, of.input.shape, sumOfChannels),
         score,
         signed: true,
         paint: "map",

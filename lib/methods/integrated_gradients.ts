@@ -12,7 +12,7 @@ import { oneOf, rule, whole } from "../options.ts";
 import { eachScore } from "../probe/attribution/gradients.ts";
 import type { AttributionInput } from "../probe/attribution/inputs.ts";
 import { integrate, integrateAdaptively } from "../probe/attribution/path_integral.ts";
-import { sumOfColors, toPixels } from "../probe/attribution/pixels.ts";
+import { sumOfChannels, toPixels } from "../probe/attribution/pixels.ts";
 import { type Quadrature, quadrature, QUADRATURES } from "../probe/attribution/quadrature.ts";
 import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
 import { withProgress } from "../results/progress.ts";
@@ -85,14 +85,12 @@ async function resultFor(
   const [score, ...from] = await eachScore(model, of.target, ends.length, (i) => ends[i], { signal, batchSize });
   const difference = score - from.reduce((total, value) => total + value, 0) / from.length;
   const convergenceDelta = sum.reduce((total, value) => total + value, 0) - difference;
-  const values = toPixels(model, sum, of.input.shape);
   const share = Number((100 * Math.abs(convergenceDelta / difference)).toPrecision(2));
   const by = difference === 0 ? brief(convergenceDelta) : `${share} %`;
   return {
     method: "integrated gradients",
     of,
-    values,
-    map: sumOfColors(values),
+    ...toPixels(model, sum, of.input.shape, sumOfChannels),
     score,
     signed: true,
     paint: "map",

@@ -40,10 +40,9 @@ export const saliency: AttributionFunction<SaliencyOptions> = attributionMethod(
   options: SaliencyOptions,
   attribute: async ({ model, inputs, options: { signed, ...run } }) =>
     await mapGradients(model, await inputs(), run, (gradient, of, score) => {
-      const values = toPixels(model, gradient, of.input.shape);
-      const map = signed ? largestSigned(values) : largestMagnitude(values);
+      const pixels = toPixels(model, gradient, of.input.shape, signed ? largestSigned : largestMagnitude);
       const which = signed ? "colour" : "magnitude of the colour";
       const about = `Gradient of the score to the network's input, of each pixel the ${which} where it is greatest.`;
-      return { method: "saliency", of, values, map, score, signed, paint: "map", about };
+      return { method: "saliency", of, ...pixels, score, signed, paint: "map", about };
     }),
 });

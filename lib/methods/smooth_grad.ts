@@ -88,13 +88,12 @@ export const smoothGrad: AttributionFunction<SmoothGradOptions> = attributionMet
     await withProgress(`SmoothGrad of ${model.name}`, total, work, onProgress);
     const made: Attributed[] = [];
     for (const [i, of] of all.entries()) {
-      const values = toPixels(model, sums[i].map((sum) => sum / samples), of.input.shape);
+      const mean = sums[i].map((sum) => sum / samples);
       const [score] = await eachScore(model, of.target, 1, () => of.input, { signal: run.signal });
       made.push({
         method: "SmoothGrad",
         of,
-        values,
-        map: signed ? largestSigned(values) : largestMagnitude(values),
+        ...toPixels(model, mean, of.input.shape, signed ? largestSigned : largestMagnitude),
         score,
         signed,
         paint: "map",

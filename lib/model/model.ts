@@ -111,6 +111,9 @@ export async function checkReady(asker: string, model: Model, { weights = true }
   if (weights) await checkWeights(await ensureBackend(), network, model.name);
 }
 
+/** Layers that read what lies along a line. */
+const SEQUENTIAL = /1D|LSTM|GRU|RNN|Bidirectional|TimeDistributed|Attention/;
+
 /** A number with its thousands set apart. */
 const count = (value: number) => value.toLocaleString("en-US");
 
@@ -179,6 +182,20 @@ export class Model extends Shown {
       receptiveField: fields.get(name) ?? null,
     }));
     this.#byName = new Map(this.layers.map((layer) => [layer.name, layer]));
+  }
+
+  /**
+   * @internal Along how many axes it looks: 1 for signals `[length, c]`, 2 for images, 3 for volumes `[d, h, w, c]`. An input
+   * `[h, w]` without channels is a grey image, unless layers for sequences read it.
+   */
+  get dimensions(): number {
+    const axes = this.inputShape.length;
+    return axes === 2 && !this.layers.some(({ kind }) => SEQUENTIAL.test(kind)) ? 2 : Math.max(1, axes - 1);
+  }
+
+  /** @internal Whether a layer's output holds maps with as many axes as what the network looks at, and channels. */
+  hasMaps(outputShape: readonly (number | null)[]): boolean {
+    return outputShape.length === this.dimensions + 1;
   }
 
   /** How many weights the model has. */

@@ -13,6 +13,9 @@ import type { ModelOutput } from "../model/output.ts";
 import type { Tensor } from "../runtime/tensorflow_types.ts";
 import { outputAgain, type OutputNumber, type OutputTarget, resolveOutput } from "./output_target.ts";
 
+/** A cell's place on each axis of a map: `[y, x]`, `[t]` along a signal, `[z, y, x]` in a volume. */
+export type Cell = readonly number[];
+
 /** One unit of a layer: a channel of its feature maps at one cell, or a number of its vector. */
 export interface Unit {
   /** The layer's name. */
@@ -20,10 +23,10 @@ export interface Unit {
   /** The channel of the layer's feature maps, or the index in its vector. */
   channel: number;
   /**
-   * Row and column of the unit in its feature map.
+   * Row and column of the unit in its feature map; its place `[t]` along a signal, `[z, y, x]` in a volume.
    * @default the cell with the largest activation for the image
    */
-  cell?: readonly [y: number, x: number];
+  cell?: Cell;
 }
 
 /** A direction in the space of a layer's channels: its score is the dot product with the activations at one cell. */
@@ -33,10 +36,10 @@ export interface Direction {
   /** One number a channel, `[c]`. */
   direction: NdArrayLike | readonly number[] | Float32Array;
   /**
-   * Row and column of the cell whose activations are taken.
+   * Row and column of the cell whose activations are taken; its place `[t]` along a signal, `[z, y, x]` in a volume.
    * @default the cell with the largest dot product for the image
    */
-  cell?: readonly [y: number, x: number];
+  cell?: Cell;
 }
 
 /** A weighted sum of targets. {@linkcode contrast} makes the commonest one. */
@@ -104,7 +107,7 @@ export interface UnitTarget {
   readonly layer: string;
   readonly channel: number;
   /** Row and column; absent for a layer that puts out a vector, and until the strongest cell is looked for. */
-  readonly cell?: readonly [y: number, x: number];
+  readonly cell?: Cell;
   readonly text: string;
 }
 
@@ -114,7 +117,7 @@ export interface DirectionTarget {
   readonly layer: string;
   readonly direction: Float32Array;
   /** Row and column; absent for a layer that puts out a vector, and until the cell of the largest product is known. */
-  readonly cell?: readonly [y: number, x: number];
+  readonly cell?: Cell;
   readonly text: string;
 }
 
@@ -320,28 +323,29 @@ export function targetAgain(resolved: ResolvedTarget): Target {
   }
 }
 
-const place = (cell: readonly [number, number]) => `row ${cell[0]}, column ${cell[1]}`;
+const AXES = [["place"], ["row", "column"], ["slice", "row", "column"]];
+const place = (cell: Cell) => cell.map((at, i) => `${AXES[cell.length - 1][i]} ${at}`).join(", ");
 
 /** A unit with its cell, as text for captions. */
-export function unitTarget(layer: string, channel: number, cell?: readonly [number, number]): UnitTarget {
+export function unitTarget(layer: string, channel: number, cell?: Cell): UnitTarget {
   const text = `${layer}, channel ${channel}${cell ? `, ${place(cell)}` : ""}`;
-  return { kind: "unit", layer, channel, ...cell && { cell: [cell[0], cell[1]] as const }, text };
+  return { kind: "unit", layer, channel, ...cell && { cell: [...cell] }, text };
 }
 
 /** A direction with its cell, as text for captions. */
 export function directionTarget(
   layer: string,
   direction: Float32Array,
-  cell?: readonly [number, number],
+  cell?: Cell,
 ): DirectionTarget {
   const text = `a direction of ${layer}${cell ? `, ${place(cell)}` : ""}`;
-  return { kind: "direction", layer, direction, ...cell && { cell: [cell[0], cell[1]] as const }, text };
+  return { kind: "direction", layer, direction, ...cell && { cell: [...cell] }, text };
 }
 
 /** The channels of a layer whose activations a target is made of. */
 function channelsOf(model: Model, layer: string): number {
   const { outputShape } = model.layer(layer);
-  if (outputShape.length !== 1 && outputShape.length !== 3) {
+  if (outputShape.length < 1 || outputShape.length > 4) {
     throw new TypeError(
       `Layer ${JSON.stringify(layer)} puts out [${shapeList(outputShape)}]; ` +
         `a target is found in feature maps [h, w, c] or a vector [n].`,
@@ -351,21 +355,20 @@ function channelsOf(model: Model, layer: string): number {
 }
 
 /** @throws {RangeError} if a layer has no such cell */
-function checkCell(model: Model, layer: string, cell: readonly number[], inputShape?: readonly number[]): void {
-  const shape = model.shapeOf(layer, inputShape);
-  const [height, width] = shape;
+function checkCell(model: Model, layer: string, cell: unknown, inputShape?: readonly number[]): void {
+  const sides = model.shapeOf(layer, inputShape).slice(0, -1);
   const quoted = JSON.stringify(layer);
-  if (shape.length === 1) {
-    throw new RangeError(`Layer ${quoted} puts out a vector, which has no cells: received the cell [${cell}].`);
+  const found = Array.isArray(cell) ? `[${cell.join(", ")}]` : kindOf(cell);
+  if (sides.length === 0) {
+    throw new RangeError(`Layer ${quoted} puts out a vector, which has no cells: received the cell ${found}.`);
   }
-  const inside = (at: number, length: number | null) => Number.isInteger(at) && at >= 0 && at < (length ?? Infinity);
-  if (Array.isArray(cell) && cell.length === 2 && inside(cell[0], height) && inside(cell[1], width)) return;
+  const inside = (side: number | null, i: number) =>
+    Number.isInteger((cell as Cell)[i]) && (cell as Cell)[i] >= 0 && (cell as Cell)[i] < (side ?? Infinity);
+  if (Array.isArray(cell) && cell.length === sides.length && sides.every(inside)) return;
+  const size = `${sides.map((side) => side ?? "?").join("×")} cells${inputShape ? " for this image" : ""}`;
   throw new RangeError(
-    `Layer ${quoted} has maps of ${height ?? "?"}×${width ?? "?"} cells${
-      inputShape ? " for this image" : ""
-    }: received the cell ${
-      Array.isArray(cell) ? `[${cell.join(", ")}]` : kindOf(cell)
-    }; wanted [y, x], counted from 0.`,
+    `Layer ${quoted} has maps of ${size}: received the cell ${found}; wanted ` +
+      `${["[t]", "[y, x]", "[z, y, x]"][sides.length - 1]}, counted from 0.`,
   );
 }
 

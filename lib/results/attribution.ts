@@ -32,7 +32,10 @@ export interface AttributionTarget {
   readonly layer?: string;
   /** The channel of the unit. */
   readonly channel?: number;
-  /** Row and column of the unit in its map, or of the class in the map that the model puts out. */
+  /**
+   * Row and column of the unit in its map, or of the class in the map that the model puts out; a place `[t]` along a signal,
+   * `[z, y, x]` in a volume.
+   */
   readonly cell?: readonly number[];
   /** Of a class in a map: the box, `[y0, x0, y1, x1]`, in the map's cells. */
   readonly box?: readonly number[];

@@ -85,7 +85,8 @@ export function stretched(values: Float32Array, width: number): Float32Array {
   });
 }
 
-/** Beside one another slices take about so many cells, and are no more than that; of their side and gutter, the pixels. */
+/** Beside one another slices take about so many cells, and are no more than that; of their side and of the gutter
+ * between maps at least so many pixels. */
 const SLICES = { cells: 260, least: 3, most: 8, side: 40, gutter: 9 };
 
 /**
@@ -139,7 +140,7 @@ export function mapsPicture(space: readonly number[], tiles: Omit<Tiles, "height
     largest,
     values: (i) => sideBySide(values(i), space, slices),
     gap: width,
-    gutter: SLICES.gutter,
+    gutter: (scale) => Math.max(SLICES.gutter, 2 * scale),
     leastTile: slices.length * SLICES.side,
   });
 }

@@ -94,7 +94,7 @@ export async function makeBaseline(
 
 async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed: number): Promise<NdArray> {
   const { data, shape } = view;
-  const channels = shape[2];
+  const channels = shape.at(-1)!;
   const flat = (color: readonly number[]) => ndarray(data.map((_, i) => color[i % channels % color.length]), shape);
   if (typeof baseline === "object" && "data" in baseline) {
     const image = await model.view(baseline instanceof Image ? baseline : ndarray(baseline.data, baseline.shape));
@@ -117,7 +117,7 @@ async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed
       return flat(sums.map((sum) => sum / (data.length / channels)));
     }
     case "blurred":
-      return gaussianBlur(view, BLUR * Math.max(shape[0], shape[1]));
+      return gaussianBlur(view, BLUR * Math.max(...shape.slice(0, -1)));
     case "noise": {
       const random = randomStream(seed);
       return ndarray(data.map(() => 255 * random()), shape);
@@ -128,7 +128,7 @@ async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed
 /**
  * Blurs an image with a Gaussian that is cut off at three standard deviations. Beyond the border its last pixels repeat.
  *
- * @param image `[h, w, c]`
+ * @param image `[h, w, c]`, or with other sides before the channels
  * @param sigma the standard deviation in pixels
  */
 export function gaussianBlur({ data, shape }: NdArrayLike, sigma: number): NdArray {
@@ -138,7 +138,6 @@ export function gaussianBlur({ data, shape }: NdArrayLike, sigma: number): NdArr
     (_, i) => Math.exp(-((i - reach) ** 2) / (2 * sigma ** 2)),
   );
   const sum = weights.reduce((a, b) => a + b, 0);
-  const [height, width, channels] = shape;
   /** One pass along an axis of `length` cells, `step` numbers apart. */
   const pass = (from: Float32Array, length: number, step: number) => {
     const to = new Float32Array(from.length);
@@ -153,5 +152,9 @@ export function gaussianBlur({ data, shape }: NdArrayLike, sigma: number): NdArr
     }
     return to;
   };
-  return ndarray(pass(pass(data, width, channels), height, width * channels), shape);
+  let blurred: Float32Array = data;
+  for (let axis = shape.length - 2, step = shape.at(-1)!; axis >= 0; step *= shape[axis--]) {
+    blurred = pass(blurred, shape[axis], step);
+  }
+  return ndarray(blurred, shape);
 }

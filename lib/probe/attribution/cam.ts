@@ -6,7 +6,7 @@
 
 import { shapeList, traceAnySize } from "../../model/graph.ts";
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { ndarray, type NdArrayLike, softmax } from "../../array.ts";
+import { ndarray, type NdArrayLike, sizeOf, softmax } from "../../array.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
@@ -28,15 +28,16 @@ import { ScoreFunction } from "./score_function.ts";
 export interface LayerGradient {
   readonly of: AttributionInput;
   readonly layer: string;
-  /** `[h, w, c]` */
+  /** `[h, w, c]`, of a 1-D network `[length, c]`, of a 3-D one `[d, h, w, c]` */
   readonly maps: NdArrayLike;
-  /** `[h, w, c]` */
+  /** Of the maps' shape. */
   readonly gradient: NdArrayLike;
   readonly score: number;
 }
 
 /** Layers that only hand maps on, smaller or with other borders: a layer before them says the same, more finely. */
-const HANDS_ON = /Pooling|Dropout|Noise|^(ZeroPadding2D|Cropping2D|UpSampling2D|Flatten|Reshape|Permute|InputLayer)$/;
+const HANDS_ON =
+  /Pooling|Dropout|Noise|^((ZeroPadding|Cropping|UpSampling)\dD|Flatten|Reshape|Permute|RepeatVector|InputLayer)$/;
 
 /**
  * The layer that a class activation map is made of by default: the last that makes maps of more than one cell. Where the
@@ -46,11 +47,13 @@ const HANDS_ON = /Pooling|Dropout|Noise|^(ZeroPadding2D|Cropping2D|UpSampling2D|
  * @throws {TypeError} if there is none
  */
 export function lastMaps(model: Model, output = model.output): string {
-  const maps = model.wayBefore(output).filter(({ kind, outputShape: [height, width], outputShape }) =>
-    outputShape.length === 3 && !HANDS_ON.test(kind) && height !== 1 && width !== 1
+  const maps = model.wayBefore(output).filter(({ kind, outputShape }) =>
+    model.hasMaps(outputShape) && !HANDS_ON.test(kind) && !outputShape.slice(0, -1).includes(1)
   );
-  const cells = ({ outputShape: [height, width], receptiveField }: LayerInfo) =>
-    height && width ? height * width : -(receptiveField?.stride ?? 1);
+  const cells = ({ outputShape, receptiveField }: LayerInfo) => {
+    const sides = outputShape.slice(0, -1);
+    return sides.includes(null) ? -(receptiveField?.stride ?? 1) : sizeOf(sides as number[]);
+  };
   const least = output.kind === "map" ? Math.min(...maps.map(cells)) : null;
   const found = maps.findLast((layer) => least === null || cells(layer) === least);
   if (found) return found.name;
@@ -62,7 +65,7 @@ export function lastMaps(model: Model, output = model.output): string {
 /** @throws {TypeError} if the layer does not put out maps */
 export function requireMaps(model: Model, layer: string): void {
   const { outputShape } = model.layer(layer);
-  if (outputShape.length === 3) return;
+  if (model.hasMaps(outputShape)) return;
   throw new TypeError(
     `Layer ${JSON.stringify(layer)} puts out [${shapeList(outputShape)}]; ` +
       `a class activation map is made of maps [h, w, c].`,
@@ -169,23 +172,21 @@ function dependsOn(plan: Plan, from: number, to: number): boolean {
 export type CamVariant = "gradcam" | "gradcam++" | "layercam" | "scorecam";
 
 /** One number a cell: the sum over the channels of what `weigh` makes of a map's value. */
-function weighted(
-  { data, shape: [height, width, channels] }: NdArrayLike,
-  weigh: (i: number, channel: number) => number,
-) {
-  const cam = new Float32Array(height * width);
+function weighted({ data, shape }: NdArrayLike, weigh: (i: number, channel: number) => number) {
+  const channels = shape.at(-1)!;
+  const cam = new Float32Array(data.length / channels);
   for (let cell = 0; cell < cam.length; cell++) {
     let sum = 0;
     for (let c = 0; c < channels; c++) sum += weigh(cell * channels + c, c) * data[cell * channels + c];
     cam[cell] = Math.max(0, sum);
   }
-  return ndarray(cam, [height, width]);
+  return ndarray(cam, shape.slice(0, -1));
 }
 
 /** Why a variant's map is 0 everywhere, if it is. */
 export function whyNothing(variant: CamVariant, { maps, gradient }: LayerGradient): string {
   if (maps.data.every((value) => value === 0)) return "All maps of the layer are 0.";
-  const channels = maps.shape[2];
+  const channels = maps.shape.at(-1)!;
   if (variant === "scorecam" && maps.data.every((value, i) => value === maps.data[i % channels])) {
     return "Each map of the layer is the same everywhere, so that none can mask the image.";
   }
@@ -212,9 +213,10 @@ function perChannel(channels: number, size: number, value: (i: number) => number
  * @returns `[h, w]`
  */
 export function camOf(variant: Exclude<CamVariant, "scorecam">, { maps, gradient }: LayerGradient): NdArrayLike {
-  const { data, shape: [height, width, channels] } = maps;
+  const { data, shape } = maps;
   const g = gradient.data;
-  const cells = height * width;
+  const channels = shape.at(-1)!;
+  const cells = data.length / channels;
   if (variant === "layercam") return weighted(maps, (i) => Math.max(0, g[i]));
   if (variant === "gradcam") {
     const sums = perChannel(channels, g.length, (i) => g[i]);
@@ -240,8 +242,9 @@ export async function scoreCam(
   maps: NdArrayLike,
   run: Partial<RunOptions> = {},
 ): Promise<NdArrayLike> {
-  const [rows, columns, channels] = maps.shape;
-  const [height, width, depth] = input.shape;
+  const space = maps.shape.slice(0, -1);
+  const channels = maps.shape.at(-1)!;
+  const depth = input.shape.at(-1)!;
   const masks: { channel: number; low: number; high: number }[] = [];
   for (let channel = 0; channel < channels; channel++) {
     let [low, high] = [Infinity, -Infinity];
@@ -252,14 +255,14 @@ export async function scoreCam(
     // A flat map masks nothing.
     if (high > low) masks.push({ channel, low, high });
   }
-  if (masks.length === 0) return ndarray(new Float32Array(rows * columns), [rows, columns]);
+  if (masks.length === 0) return ndarray(new Float32Array(sizeOf(space)), space);
   const masked = (index: number): NdArrayLike => {
     const { channel, low, high } = masks[index];
     const plane = Float32Array.from(
-      { length: rows * columns },
+      { length: sizeOf(space) },
       (_, i) => (maps.data[i * channels + channel] - low) / (high - low),
     );
-    const mask = enlarge(ndarray(plane, [rows, columns]), [height, width]).data;
+    const mask = enlarge(ndarray(plane, space), input.shape.slice(0, -1)).data;
     return ndarray(input.data.map((value, i) => value * mask[Math.floor(i / depth)]), input.shape);
   };
   const scores = await eachScore(model, target, masks.length, masked, run);
@@ -270,29 +273,32 @@ export async function scoreCam(
 }
 
 /**
- * A map enlarged by bilinear interpolation between the middles of its cells; beyond the outermost middles it is flat, as
- * PyTorch's `interpolate` does without `align_corners`.
+ * A map enlarged by (bi-, tri-)linear interpolation between the middles of its cells; beyond the outermost middles it is flat,
+ * as PyTorch's `interpolate` does without `align_corners`.
  *
- * @param map `[h, w]`
+ * @param map `[h, w]`, of a 1-D network `[length]`, of a 3-D one `[d, h, w]`
+ * @param shape as many sides, in pixels
  */
-export function enlarge(
-  { data, shape: [rows, columns] }: NdArrayLike,
-  [height, width]: readonly number[],
-): NdArrayLike {
-  const places = (cells: number, pixels: number) =>
-    Array.from({ length: pixels }, (_, i) => {
-      const at = Math.min(cells - 1, Math.max(0, ((i + 0.5) * cells) / pixels - 0.5));
-      const first = Math.min(Math.floor(at), Math.max(0, cells - 2));
-      return { first, second: Math.min(cells - 1, first + 1), share: at - first };
-    });
-  const across = places(columns, width);
-  const out = new Float32Array(height * width);
-  places(rows, height).forEach(({ first, second, share }, y) => {
-    across.forEach((x, i) => {
-      const row = (at: number) =>
-        data[at * columns + x.first] * (1 - x.share) + data[at * columns + x.second] * x.share;
-      out[y * width + i] = row(first) * (1 - share) + row(second) * share;
-    });
-  });
-  return ndarray(out, [height, width]);
+export function enlarge({ data, shape: cells }: NdArrayLike, shape: readonly number[]): NdArrayLike {
+  let out: Float32Array = data;
+  // Axis by axis, the last one first, so that what is read along the others is still small.
+  for (let axis = cells.length - 1; axis >= 0; axis--) {
+    const [from, to] = [cells[axis], shape[axis]];
+    const step = sizeOf(shape.slice(axis + 1, cells.length));
+    const last = out;
+    out = new Float32Array(sizeOf(cells.slice(0, axis)) * to * step);
+    for (let i = 0; i < to; i++) {
+      const at = Math.min(from - 1, Math.max(0, ((i + 0.5) * from) / to - 0.5));
+      const first = Math.min(Math.floor(at), Math.max(0, from - 2));
+      const second = Math.min(from - 1, first + 1);
+      const share = at - first;
+      for (let block = 0; block * to * step < out.length; block++) {
+        for (let k = 0; k < step; k++) {
+          const [a, b] = [last[(block * from + first) * step + k], last[(block * from + second) * step + k]];
+          out[(block * to + i) * step + k] = a * (1 - share) + b * share;
+        }
+      }
+    }
+  }
+  return ndarray(out, shape.slice(0, cells.length));
 }

@@ -23,14 +23,14 @@
  */
 
 import type { layers, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, ndarray, type NdArrayLike, sizeOf } from "../../array.ts";
+import { type NdArray, ndarray, type NdArrayLike, placeOf, sizeOf } from "../../array.ts";
 import { withoutActivation } from "../../model/ending.ts";
 import { callUse, traceAnySize, type Use, waysTo } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { asMemoryError } from "../../runtime/core/memory.ts";
 import { inputGradient } from "../gradient.ts";
-import type { UnitTarget } from "../target.ts";
+import type { Cell, UnitTarget } from "../target.ts";
 
 /** What happened to the signal in one step of its way back. */
 export type DeconvKind = "unpool" | "rectify" | "filter" | "spread" | "scale";
@@ -55,7 +55,7 @@ export interface Deconvolution {
   /** The unit's activation on the forward pass. */
   readonly activation: number;
   /** The unit's cell; absent for a layer that puts out a vector. */
-  readonly cell?: readonly [y: number, x: number];
+  readonly cell?: Cell;
   /** The way back, in its own order; empty unless it was asked for. */
   readonly steps: readonly DeconvStep[];
   /** The local response normalisations that handed the signal on unchanged, in the order of the way back. */
@@ -77,19 +77,28 @@ export interface DeconvolveOptions {
 /** What each type of layer does to the signal, its activation function apart. */
 const RULES: Readonly<Record<string, DeconvKind | "hand on">> = {
   Conv1D: "filter",
+  Conv1DTranspose: "filter",
   Conv2D: "filter",
   Conv2DTranspose: "filter",
+  Conv3D: "filter",
+  Conv3DTranspose: "filter",
+  DepthwiseConv1D: "filter",
   DepthwiseConv2D: "filter",
+  SeparableConv1D: "filter",
   SeparableConv2D: "filter",
   Dense: "filter",
   MaxPooling1D: "unpool",
   MaxPooling2D: "unpool",
+  MaxPooling3D: "unpool",
   GlobalMaxPooling1D: "unpool",
   GlobalMaxPooling2D: "unpool",
+  GlobalMaxPooling3D: "unpool",
   AveragePooling1D: "spread",
   AveragePooling2D: "spread",
+  AveragePooling3D: "spread",
   GlobalAveragePooling1D: "spread",
   GlobalAveragePooling2D: "spread",
+  GlobalAveragePooling3D: "spread",
   BatchNormalization: "scale",
   Rescaling: "scale",
   Activation: "hand on",
@@ -97,7 +106,9 @@ const RULES: Readonly<Record<string, DeconvKind | "hand on">> = {
   Add: "hand on",
   Average: "hand on",
   Concatenate: "hand on",
+  Cropping1D: "hand on",
   Cropping2D: "hand on",
+  Cropping3D: "hand on",
   Dropout: "hand on",
   Flatten: "hand on",
   GaussianDropout: "hand on",
@@ -105,8 +116,14 @@ const RULES: Readonly<Record<string, DeconvKind | "hand on">> = {
   Permute: "hand on",
   Reshape: "hand on",
   SpatialDropout1D: "hand on",
+  SpatialDropout2D: "hand on",
+  SpatialDropout3D: "hand on",
+  UpSampling1D: "hand on",
   UpSampling2D: "hand on",
+  UpSampling3D: "hand on",
+  ZeroPadding1D: "hand on",
   ZeroPadding2D: "hand on",
+  ZeroPadding3D: "hand on",
 };
 
 /** Local response normalisations, under the names that converted models give them. */
@@ -186,11 +203,11 @@ function runThere(tf: TF, uses: readonly Use[], start: Use, image: Value, keep: 
 }
 
 /** Where a map is strongest: the first of equal cells, in row-major order. */
-function strongestCell(map: ArrayLike<number>, channel: number, [, width, channels]: readonly number[]): number[] {
+function strongestCell(map: ArrayLike<number>, channel: number, shape: readonly number[]): number[] {
+  const channels = shape.at(-1)!;
   let best = channel;
   for (let i = channel; i < map.length; i += channels) if (map[i] > map[best]) best = i;
-  const cell = Math.floor(best / channels);
-  return [Math.floor(cell / width), cell % width];
+  return placeOf(Math.floor(best / channels), shape.slice(0, -1));
 }
 
 /** What a layer without its activation function hands back to its inputs. */
@@ -246,10 +263,8 @@ export async function deconvolve(
 
     const maps = await plain(top.tensor);
     const { channel } = unit;
-    const cell = maps.shape.length === 3
-      ? unit.cell ?? strongestCell(maps.data, channel, maps.shape) as [number, number]
-      : undefined;
-    const place = cell ? (cell[0] * maps.shape[1] + cell[1]) * maps.shape[2] + channel : channel;
+    const cell = maps.shape.length > 1 ? unit.cell ?? strongestCell(maps.data, channel, maps.shape) : undefined;
+    const place = [...cell ?? [], channel].reduce((at, one, axis) => at * maps.shape[axis] + one, 0);
     const one = new Float32Array(sizeOf(maps.shape));
     one[place] = 1;
     top.signal = tf.tensor(one, top.tensor.shape);

@@ -5,7 +5,7 @@
  */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import type { NdArrayLike } from "../../array.ts";
+import { type NdArrayLike, placeOf } from "../../array.ts";
 import { type ImageLike, toImage } from "../../data/image.ts";
 import type { Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
@@ -100,11 +100,12 @@ export async function resolveOutputForImage(
 /** Whether the image has to be looked at: for what is predicted, a probability, the cell of the largest value. */
 const dependsOnImage = (model: Model, target: SingleTarget): boolean =>
   isOutput(target) ||
-  (target.kind !== "function" && !target.cell && model.layer(target.layer).outputShape.length === 3);
+  (target.kind !== "function" && !target.cell && model.layer(target.layer).outputShape.length > 1);
 
 /** A unit or a direction at the cell where its score is largest. */
-function atStrongestCell(target: SingleTarget, maps: Float32Array, [, , width, channels]: number[]): SingleTarget {
+function atStrongestCell(target: SingleTarget, maps: Float32Array, [, ...shape]: number[]): SingleTarget {
   if (target.kind !== "unit" && target.kind !== "direction") return target;
+  const channels = shape.at(-1)!;
   let best = 0;
   let largest = -Infinity;
   for (let cell = 0; cell < maps.length / channels; cell++) {
@@ -113,7 +114,7 @@ function atStrongestCell(target: SingleTarget, maps: Float32Array, [, , width, c
     else for (let c = 0; c < channels; c++) value += target.direction[c] * maps[cell * channels + c];
     if (value > largest) [best, largest] = [cell, value];
   }
-  const cell = [Math.floor(best / width), best % width] as const;
+  const cell = placeOf(best, shape.slice(0, -1));
   return target.kind === "unit"
     ? unitTarget(target.layer, target.channel, cell)
     : directionTarget(target.layer, target.direction, cell);

@@ -1,5 +1,5 @@
 /**
- * Values at a network's input as values of the image's pixels.
+ * Values at a network's input as values of the image's pixels (of a signal's cells, of a volume's voxels).
  *
  * @module
  */
@@ -7,45 +7,46 @@
 import { ndarray, type NdArrayLike } from "../../array.ts";
 import type { Model } from "../../model/model.ts";
 
+/** Makes one number of those of a pixel, which begin at a place. */
+type Reduce = (data: Float32Array, start: number, channels: number) => number;
+
+/** The largest magnitude of a pixel's channels. */
+export const largestMagnitude: Reduce = (data, start, channels) => Math.abs(largestSigned(data, start, channels));
+
+/** The channel of the largest magnitude, with its sign. */
+export const largestSigned: Reduce = (data, start, channels) => {
+  let found = data[start];
+  for (let i = start + 1; i < start + channels; i++) if (Math.abs(data[i]) > Math.abs(found)) found = data[i];
+  return found;
+};
+
+/** The sum of a pixel's channels. */
+export const sumOfChannels: Reduce = (data, start, channels) => {
+  let sum = data[start];
+  for (let i = start + 1; i < start + channels; i++) sum += data[i];
+  return sum;
+};
+
 /**
- * Values at a network's input as values of the image: colours in RGB order.
+ * Values at a network's input as values of the image, colours in RGB order, and one number of each pixel.
  *
- * @param values `h · w · c`, channels in the network's order
- * @returns `[h, w, 3]`; `[h, w]` for a network of grey images
+ * @param values in the network's order
+ * @param shape of the network's input, `[…sides, channels]`
+ * @returns `values` of that shape, without the channels' axis where there is one channel; and `map`, `[…sides]`
  */
 export function toPixels(
   model: Model,
   values: ArrayLike<number>,
-  [height, width, channels]: readonly number[],
-): NdArrayLike {
+  shape: readonly number[],
+  reduce: Reduce,
+): { values: NdArrayLike; map: NdArrayLike } {
   const data = Float32Array.from(values);
-  if (channels === 1) return ndarray(data, [height, width]);
-  if (model.preprocess.order === "bgr") {
+  const sides = shape.slice(0, -1);
+  const channels = shape.at(-1)!;
+  if (channels === 3 && model.preprocess.order === "bgr") {
     for (let i = 0; i < data.length; i += 3) [data[i], data[i + 2]] = [data[i + 2], data[i]];
   }
-  return ndarray(data, [height, width, 3]);
+  const map = new Float32Array(data.length / channels);
+  for (let i = 0; i < map.length; i++) map[i] = reduce(data, i * channels, channels);
+  return { values: ndarray(data, channels === 1 ? sides : shape), map: ndarray(map, sides) };
 }
-
-/** `[h, w, 3]` (or `[h, w]`) as `[h, w]`: `reduce` makes one number of the three colours. */
-function overColors({ data, shape }: NdArrayLike, reduce: (r: number, g: number, b: number) => number): NdArrayLike {
-  const [height, width, channels = 1] = shape;
-  const map = new Float32Array(height * width);
-  for (let i = 0; i < map.length; i++) {
-    map[i] = channels === 1 ? reduce(data[i], 0, 0) : reduce(data[i * 3], data[i * 3 + 1], data[i * 3 + 2]);
-  }
-  return ndarray(map, [height, width]);
-}
-
-/** The largest magnitude of the three colours. */
-export const largestMagnitude = (values: NdArrayLike): NdArrayLike =>
-  overColors(values, (r, g, b) => Math.max(Math.abs(r), Math.abs(g), Math.abs(b)));
-
-/** The colour of the largest magnitude, with its sign. */
-export const largestSigned = (values: NdArrayLike): NdArrayLike =>
-  overColors(values, (r, g, b) => {
-    const first = Math.abs(r) >= Math.abs(g) ? r : g;
-    return Math.abs(first) >= Math.abs(b) ? first : b;
-  });
-
-/** The sum of the three colours. */
-export const sumOfColors = (values: NdArrayLike): NdArrayLike => overColors(values, (r, g, b) => r + g + b);

@@ -109,7 +109,8 @@ export class ScoreFunction {
     const all = isOutput(targets[0]) ? this.#ofEach(outputs, targets[0]) : output;
     const flat = tf.reshape(all, [targets.length, -1]);
     const size = flat.shape[1]!;
-    const [, , width = 1, channels = 0] = all.shape;
+    const sides = all.shape.slice(1, -1);
+    const channels = sides.length ? all.shape.at(-1)! : 0;
     const weights = new Float32Array(targets.length * size);
     targets.forEach((target, i) => {
       if (isOutput(target)) {
@@ -117,8 +118,8 @@ export class ScoreFunction {
         const count = size / places.length;
         places.forEach((weight, cell) => weights[i * size + cell * count + target.index] = weight);
       } else if (target.kind !== "function") {
-        const { cell: [y, x] = [0, 0] } = target;
-        const start = i * size + (y * width + x) * channels;
+        const cell = target.cell?.reduce((at, place, axis) => at * sides[axis] + place, 0) ?? 0;
+        const start = i * size + cell * channels;
         if (target.kind === "unit") weights[start + target.channel] = 1;
         else weights.set(target.direction, start);
       }
