@@ -14,10 +14,11 @@ import type { ModelOutput } from "../model/output.ts";
 import { readOptions, WalkOptions, whole } from "../options.ts";
 import { item } from "../probe/forward.ts";
 import { forwardAll, forwardEach } from "../scan/forward_all.ts";
-import { type Kept, Prediction, type PredictRow } from "../results/prediction.ts";
+import { type Kept, Prediction } from "../results/prediction.ts";
 import { collectPredictions, type Predictions } from "../results/predictions.ts";
 import { withProgress } from "../results/progress.ts";
 import { type ImagesLike, readerOf } from "./shared/images.ts";
+import { predictedOf } from "./shared/predicted.ts";
 
 /** What `predict` can be asked for. */
 export class PredictOptions extends WalkOptions {
@@ -40,7 +41,8 @@ const LEAST_KEPT = 32;
 const KEPT_BYTES = 64e6;
 
 /**
- * Says what a model puts out for an image, or for many: the likeliest classes or labels, or the numbers of a regression.
+ * Says what a model puts out for an image, or for many: the likeliest classes or labels, the numbers of a regression, or a
+ * map, whose answers are drawn on the photo; of several outputs each.
  *
  * What the numbers are, `model.output` says: probabilities are taken as they are (one sigmoid unit makes two rows), logits
  * go through a softmax or a sigmoid, and the caption says so; numbers stay as they are.
@@ -49,11 +51,12 @@ const KEPT_BYTES = 64e6;
  * @param image an image, a path, or pixels `[h, w, 3]` of 0…255; or an array of these, or a data set, which run in
  *   batches (on WASM over all cores) under a progress bar
  * @returns rows `{ label, index, probability }`, the likeliest first, or `{ label, index, value }` where the outputs are no
- *   probabilities; for an array or a data set {@linkcode Predictions}, an
+ *   probabilities; of maps of classes also `share`, of how many places it takes, with the classes in `map`, `[h, w]`, and the
+ *   probabilities or numbers in `values`, `[h, w, c]`; of several outputs those of `model.output`, and of all `outputs`; for an array or a data set {@linkcode Predictions}, an
  *   array with one {@linkcode Prediction} an image, which shows itself as one contact sheet; images of a data set that cannot be read are left
  *   out and are listed in its `skipped`
  * @throws {RangeError} if `top` is not a whole number ≥ 1, or the network puts out a number that is not finite
- * @throws {TypeError} if the model puts out maps, or does not read images
+ * @throws {TypeError} if the model does not read images
  *
  * @example
  * ```ts
@@ -79,48 +82,44 @@ export async function predict(
   checkModel("predict", model);
   const { top, ...run } = readOptions("predict", PredictOptions, options);
   await checkReady("predict", model);
-  const { output } = model;
-  output.checkVector(`For maps use activations(model, image, { layer: ${JSON.stringify(output.layer)} }).`);
-  const isNumbers = output.kind === "numbers";
+  const { output, outputs } = model;
   const predicted = (
-    values: Float32Array,
+    made: readonly NdArrayLike[],
     { view, name, ...known }: Pick<ImageView, "view" | "name"> & Partial<ImageView>,
     kept: Kept,
+    side?: number,
   ) => {
-    const rows = Array.from(output.finiteValues(values, name), (value, index): PredictRow => ({
-      label: output.labels[index],
-      index,
-      ...isNumbers ? { value } : { probability: value },
-    }));
-    // The likeliest first; numbers stay in their order.
-    if (!isNumbers) rows.sort((a, b) => b.probability! - a.probability! || a.index - b.index);
-    const about = { kind: output.kind, activation: output.reading, which: output.which };
-    const right = knowsLabel(output, known.label) ? rows[0].label === known.label : undefined;
-    const names = { model: model.name, image: name, seen: view.shape, right, ...known };
-    return new Prediction(rows.slice(0, top ?? (isNumbers ? undefined : 5)), kept, about, names);
+    const parts = outputs.map((one, i) =>
+      predictedOf(one, made[i].data, { shape: made[i].shape, name, top, named: outputs.length > 1, side })
+    );
+    const shown = parts[output.index];
+    const right = knowsLabel(output, known.label) ? shown.rows[0].label === known.label : undefined;
+    return new Prediction(shown, kept, { model: model.name, image: name, seen: view.shape, right, ...known }, parts);
   };
+  const all = outputs.map(({ index }) => index);
   const reader = readerOf("predict", model, images, run);
   if (!reader) {
     const source = await toImage(images as ImageLike);
     const view = await model.view(source);
     const onProgress = (done: number) => run.onProgress?.(done, 1);
-    const [outputs] = await forwardAll(model, [model.input(view)], [output.index], { ...run, onProgress });
-    return predicted(outputs.data, { view, name: source.name }, view);
+    const made = await forwardAll(model, [model.input(view)], all, { ...run, onProgress });
+    return predicted(made.map((array) => item(array, 0)), { view, name: source.name }, view);
   }
   const side = Math.min(LARGEST_KEPT, Math.max(LEAST_KEPT, Math.floor(Math.sqrt(KEPT_BYTES / (3 * reader.size)))));
   const waiting: ImageView[] = [];
   const predictions: Prediction[] = [];
-  const receive = ([outputs]: NdArrayLike[]) =>
-    waiting.splice(0, outputs.shape[0]).forEach((image, i) => {
+  const receive = (made: NdArrayLike[]) =>
+    waiting.splice(0, made[0].shape[0]).forEach((image, i) => {
       const { id, label, view } = image;
-      const known = { name: reader.nameOf(image), ...reader.isSet && { id, label } };
-      predictions.push(predicted(item(outputs, i).data, { ...known, view }, reader.isSet ? small(view, side) : view));
+      const known = { name: reader.nameOf(image), ...reader.isSet && { id, label }, view };
+      const [kept, most] = reader.isSet ? [small(view, side), side] : [view];
+      predictions.push(predicted(made.map((array) => item(array, i)), known, kept, most));
     });
   await withProgress(
     `Classifying with ${model.name}`,
     reader.size,
     (onProgress) =>
-      forwardEach(model, reader.inputs((image) => waiting.push(image)), [output.index], receive, {
+      forwardEach(model, reader.inputs((image) => waiting.push(image)), all, receive, {
         ...run,
         onProgress,
       }),

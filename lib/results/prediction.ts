@@ -6,32 +6,20 @@
 
 import { pixelRemark } from "../data/pixels.ts";
 import { NdArray } from "../array.ts";
-import type { Block } from "../figure/blocks.ts";
+import { type DataFrame, toDataFrame } from "../data/table.ts";
+import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure, type SheetRow } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
-import { brief, percent } from "../format.ts";
+import {
+  foundWords,
+  outputBlocks,
+  outputCaption,
+  type OutputPrediction,
+  type PredictRow,
+  rowWords,
+} from "./output_prediction.ts";
 import { enlargement } from "./panels.ts";
 import { Result } from "./result.ts";
-
-/** One class, label or number of a {@linkcode Prediction}. */
-export interface PredictRow {
-  /** Its label; where the model has none `"class 3"`, `"label 3"` or `"output 3"`. */
-  label: string;
-  /** Its index in the model's output. */
-  index: number;
-  /** Of a class or a label: from 0 to 1. */
-  probability?: number;
-  /** Of an output that is no probability: the number itself. */
-  value?: number;
-}
-
-/** What a prediction's numbers are, as the model's `output` says it. */
-interface Predicted {
-  kind: string;
-  activation: string;
-  /** Which of several outputs, in words; empty where there is one. */
-  which: string;
-}
 
 /** What a prediction is of. */
 interface PredictedNames {
@@ -53,8 +41,6 @@ export interface Kept {
 /** A smaller photo is shown enlarged by a whole factor, up to this size. */
 const SHOWN = 224;
 
-const words = ({ probability, value }: PredictRow) => probability === undefined ? brief(value!) : percent(probability);
-
 /** What a model says of one image: in a cell, bars of probabilities, or a table of numbers, beside the photo. */
 export class Prediction extends Result<PredictRow> {
   /** The likeliest classes or labels, the likeliest first; numbers in the order of the outputs. */
@@ -63,8 +49,14 @@ export class Prediction extends Result<PredictRow> {
   readonly id?: string;
   /** Of an image of a data set: the label that it has there. */
   readonly label?: string;
-  /** What the numbers are, as `model.output.kind` says it: `"classes"`, `"binary"`, `"labels"` or `"numbers"`. */
+  /** What the numbers are, as `model.output.kind` says it: `"classes"`, `"binary"`, `"labels"`, `"numbers"` or `"map"`. */
   readonly kind: string;
+  /** What the model says at each of its outputs, in the network's order; of one output only that. */
+  readonly outputs: readonly OutputPrediction[];
+  /** Of maps of classes: the index of the class that is predicted at each place, `[h, w]`. */
+  readonly map?: NdArray;
+  /** Of maps: the probabilities or numbers at each place, `[h, w, c]`; of a data set only of maps without classes. */
+  readonly values?: NdArray;
   /**
    * Where the numbers come from: the network's last activation, as `"softmax"`, or what logits went through here, as
    * `"softmax of logits"`.
@@ -76,27 +68,39 @@ export class Prediction extends Result<PredictRow> {
    */
   readonly right?: boolean;
   readonly #names: PredictedNames;
-  /** @internal Which of several outputs, in words; empty where there is one. */
-  readonly which: string;
+  readonly #shown: OutputPrediction;
   readonly #kept: Kept;
 
-  /** @internal */
+  /**
+   * @internal
+   * @param shown the output that is looked at
+   * @param outputs all of them
+   */
   constructor(
-    rows: PredictRow[],
+    shown: OutputPrediction,
     kept: Kept,
-    { kind, activation, which }: Predicted,
     names: PredictedNames,
+    outputs: readonly OutputPrediction[] = [shown],
   ) {
     super();
+    const { rows, kind, activation, map, values } = shown;
     this.rows = rows;
+    this.#shown = shown;
     this.#kept = kept;
     if (names.id !== undefined) this.id = names.id;
     if (names.label !== undefined) this.label = names.label;
     if (names.right !== undefined) this.right = names.right;
     this.kind = kind;
     this.activation = activation;
-    this.which = which;
+    this.outputs = outputs;
+    if (map) this.map = map;
+    if (values) this.values = values;
     this.#names = names;
+  }
+
+  /** @internal What is said at the output that is looked at. */
+  get shown(): OutputPrediction {
+    return this.#shown;
   }
 
   /**
@@ -120,57 +124,65 @@ export class Prediction extends Result<PredictRow> {
 
   /** @internal */
   override sheetRow(): SheetRow {
-    const { caption, blocks: [row] } = this.figure();
-    return { heading: `${this.#names.image}: ${this.#found}`, caption, blocks: [row] };
+    const { caption, blocks } = this.figure();
+    const heading = `${this.#names.image}: ${this.#found}`;
+    if (blocks.length > 1) return { heading, caption, blocks: [{ kind: "row", columns: 1, blocks: [...blocks] }] };
+    return { heading, caption, blocks: [blocks[0]] };
   }
 
   /** What is predicted, in words. */
   get #found(): string {
-    const [best] = this.rows;
-    const several = this.kind === "numbers" && this.rows.length > 1;
-    return several ? `${this.rows.length} numbers` : `${best.label}, ${words(best)}`;
+    if (this.outputs.length === 1) return foundWords(this.#shown);
+    return this.outputs.map((part) => `${part.name}: ${foundWords(part)}`).join("; ");
   }
 
-  /** Bars of the probabilities, or a table of the numbers, beside the photo. */
+  /** Bars of the probabilities, a table of the numbers, or the map of answers, beside the photo; a part for each output. */
   override figure(): Figure {
     const { model, image, seen: [rows, columns] } = this.#names;
-    const [best] = this.rows;
-    const count = this.rows.length;
     const [height, width] = this.image.shape;
-    const isNumbers = this.kind === "numbers";
     const remark = pixelRemark(this.image);
     const title = `${model} · ${image}: ${this.#found}`;
-    const each = this.kind === "labels" ? ", each label for itself" : "";
-    const numbers = isNumbers
-      ? `Numbers (${this.activation})${this.which}; they are no probabilities. `
-      : `Top ${count} probabilities (${this.activation})${this.which}${each}, bars from 0 to 1. `;
-    const caption = `${numbers}The photo is what the model saw: ${rows}×${columns} pixels` +
+    const caption =
+      `${this.outputs.map(outputCaption).join(" ")} The photo is what the model saw: ${rows}×${columns} pixels` +
       `${height < rows || width < columns ? `, here ${height}×${width}` : ""}.${remark && ` ${remark}`}`;
-    const shown: Block = isNumbers
-      ? {
-        kind: "table",
-        columns: [{ title: "output" }, { title: "value", align: "right" }],
-        rows: this.rows.map((row) => [row.label, words(row)]),
-      }
-      : {
-        kind: "bars",
-        width: 260,
-        rows: this.rows.map((row) => ({ label: row.label, value: row.probability!, text: words(row) })),
-      };
+    const { kind, each, rows: [best] } = this.#shown;
+    const picture: Picture = {
+      kind: "picture",
+      pixels: pixelsOf(this.image, enlargement(this.image.shape, SHOWN)),
+      alt: kind === "map" || each === "numbers"
+        ? `${image}, as ${model} saw it`
+        : `${image}, which ${model} takes for ${best.label}`,
+    };
+    const lines = this.outputs.flatMap((part) =>
+      part.kind === "map" ? part.rows.map((row) => `${row.label}: ${rowWords(row)}`) : []
+    );
+    if (this.outputs.length === 1) {
+      return new Figure({ title, caption, blocks: outputBlocks(this.#shown, this.image, picture, image), lines });
+    }
+    // Vectors stand beside the photo, maps below it.
+    const [maps, vectors] = [true, false].map((isMap) =>
+      this.outputs.filter((part) => (part.kind === "map") === isMap)
+    );
+    const beside = vectors.map((part): Block => ({
+      kind: "row",
+      columns: 1,
+      heading: part.name,
+      blocks: outputBlocks(part, this.image, null, image),
+    }));
+    const below = maps.flatMap((part, i) => {
+      const blocks = outputBlocks(part, this.image, i === 0 && beside.length === 0 ? picture : null, image);
+      return [{ ...blocks[0], heading: part.name }, ...blocks.slice(1)];
+    });
     return new Figure({
       title,
       caption,
-      blocks: [{
-        kind: "row",
-        blocks: [
-          {
-            kind: "picture",
-            pixels: pixelsOf(this.image, enlargement(this.image.shape, SHOWN)),
-            alt: isNumbers ? `${image}, as ${model} saw it` : `${image}, which ${model} takes for ${best.label}`,
-          },
-          shown,
-        ],
-      }],
+      blocks: [...beside.length ? [{ kind: "row" as const, blocks: [picture, ...beside] }] : [], ...below],
+      lines,
     });
+  }
+
+  /** The rows as a Polars data frame; of several outputs those of all, with the output's name in a column. */
+  override table(): Promise<DataFrame> {
+    return toDataFrame(this.outputs.flatMap(({ rows }) => [...rows]));
   }
 }

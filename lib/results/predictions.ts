@@ -11,6 +11,7 @@ import type { Sheet, SheetTile, Table } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { wordsOf } from "../figure/words.ts";
 import { brief, percent } from "../format.ts";
+import { foundWords, mapColors, overlaid, type PredictRow, rowWords } from "./output_prediction.ts";
 import { oneOf, readOptions, whole } from "../options.ts";
 import type { Prediction } from "./prediction.ts";
 import { Collection } from "./result.ts";
@@ -93,10 +94,11 @@ export class Predictions extends Collection<Prediction> {
       ),
     }));
     orders.sort((a, b) => Number(b.name === ORDERS[first]) - Number(a.name === ORDERS[first]));
+    const { order, legend } = mapColors(drawn.map(({ shown }) => shown));
     const sheet: Sheet = {
       kind: "sheet",
       side: TILE,
-      tiles: drawn.map(tile),
+      tiles: drawn.map((one) => tile(one, order)),
       orders,
       left: this.length - drawn.length,
     };
@@ -106,12 +108,12 @@ export class Predictions extends Collection<Prediction> {
       (known.length ? ` · ${right} of ${known.length} right (${percent(right / known.length)})` : "");
     const caption = [this.#caption(known.length), skippedNote(this.skipped)].filter(Boolean).join(" ");
     const text = wordsOf({ title, caption, blocks: [this.#printed(all)] });
-    return new Figure({ title, caption, blocks: [sheet], text });
+    return new Figure({ title, caption, blocks: [sheet, ...legend], text });
   }
 
   /** The orders in which these can differ. */
   get #orders(): PredictionOrder[] {
-    const probable = this.some(({ rows: [best] }) => best.probability !== undefined);
+    const probable = this.some((one) => confidenceOf(one) > 0);
     return [
       "given",
       "id",
@@ -122,9 +124,16 @@ export class Predictions extends Collection<Prediction> {
   }
 
   #caption(known: number): string {
-    const [{ kind, activation, which, rows }] = this;
+    const [{ shown: { kind, each, activation, which, rows }, outputs }] = this;
     const labelled = this.filter(({ label }) => label !== undefined);
-    const below = kind === "numbers"
+    const others = outputs.length > 1
+      ? `, then ${outputs.filter((part) => part !== this[0].shown).map(({ name }) => JSON.stringify(name)).join(", ")}`
+      : "";
+    const below = kind === "map"
+      ? each === "numbers" || each === "labels"
+        ? `Below each image the first of what its map holds (${activation})${which}`
+        : `On each image what is predicted at each place, below it what takes most of them (${activation})${which}`
+      : kind === "numbers"
       ? `Below each image ${
         rows.length > 1 ? "the first of its numbers" : "its number"
       } (${activation})${which}, no probability`
@@ -132,7 +141,7 @@ export class Predictions extends Collection<Prediction> {
         kind === "labels" ? "label" : "class"
       } with its probability (${activation})${which}`;
     const strange = known === 0 && (kind === "classes" || kind === "binary") && labelled.length > 0;
-    return `${below}${labelled.length ? ", then the data set's label" : ""}.` +
+    return `${below}${others}${labelled.length ? ", then the data set's label" : ""}.` +
       (known > 0 ? " Outlined in orange and marked ✗: the two differ." : "") +
       (known > 0 && known < this.length
         ? ` ${this.length - known} images have no label among the model's classes.`
@@ -146,14 +155,16 @@ export class Predictions extends Collection<Prediction> {
   }
 
   #printed(all: readonly Prediction[]): Table {
-    const probable = all[0].rows[0].probability !== undefined;
+    const isProbable = all[0].shown.each !== "numbers";
     const labelled = all.some(({ label }) => label !== undefined);
-    const rows = all.slice(0, MOST_PRINTED).map(({ name, label, rows: [best], right }) => [
-      name,
-      ...labelled ? [label ?? ""] : [],
-      best.label,
-      probable ? percent(best.probability) : brief(best.value),
-      right === false ? "✗" : "",
+    const several = all[0].outputs.length > 1;
+    const rows = all.slice(0, MOST_PRINTED).map((one) => [
+      one.name,
+      ...labelled ? [one.label ?? ""] : [],
+      one.rows[0].label,
+      rowWords(one.rows[0]),
+      one.right === false ? "✗" : "",
+      ...several ? [othersOf(one).join("; ")] : [],
     ]);
     const left = all.length - rows.length;
     return {
@@ -161,9 +172,10 @@ export class Predictions extends Collection<Prediction> {
       columns: [
         { title: "image" },
         ...labelled ? [{ title: "label" }] : [],
-        { title: probable ? "prediction" : "output" },
-        { title: probable ? "probability" : "value", align: "right" as const },
+        { title: isProbable ? "prediction" : "output" },
+        { title: isProbable ? all[0].kind === "map" ? "share" : "probability" : "value", align: "right" as const },
         { title: "" },
+        ...several ? [{ title: "other outputs" }] : [],
       ],
       rows: left > 0 ? [...rows, [`… and ${left} more`, ...rows[0].slice(1).map(() => "")]] : rows,
     };
@@ -171,29 +183,48 @@ export class Predictions extends Collection<Prediction> {
 
   /**
    * The rows of all as a Polars data frame: each with the place of its prediction (`result`), its image, and, where the
-   * data set has labels, the image's label there (`actual`).
+   * data set has labels, the image's label there (`actual`); of several outputs the rows of each.
    */
   override table(): Promise<DataFrame> {
     const labelled = this.some(({ label }) => label !== undefined);
     return toDataFrame(
-      this.flatMap(({ name, label, rows }, result) =>
-        rows.map((row) => ({ result, image: name, ...(labelled && { actual: label ?? null }), ...row }))
+      this.flatMap(({ name, label, outputs }, result) =>
+        outputs.flatMap(({ rows }) =>
+          rows.map((row) => ({ result, image: name, ...(labelled && { actual: label ?? null }), ...row }))
+        )
       ),
     );
   }
 }
 
+/** What the other outputs say, in words. */
+const othersOf = ({ outputs, shown }: Prediction): string[] =>
+  outputs.filter((part) => part !== shown).map((part) => `${part.name}: ${foundWords(part)}`);
+
+/** A row in few words, for the line below a small picture. */
+function briefWords({ label, probability, value, share, unit }: PredictRow): string {
+  if (share !== undefined) return `${percent(share, 0)} ${label}`;
+  if (probability !== undefined) return `${brieflyCertain(probability)} ${label}`;
+  return `${brief(value)}${unit ? ` ${unit}` : ""}`;
+}
+
 /** One image on the sheet. */
-function tile({ name, label, image, rows, right }: Prediction): SheetTile {
-  const [best] = rows;
-  const said = best.probability === undefined ? brief(best.value) : `${brieflyCertain(best.probability)} ${best.label}`;
-  const all = rows.map((row) =>
-    `${row.label} ${row.probability === undefined ? brief(row.value) : percent(row.probability)}`
-  );
+function tile({ name, label, image, rows, right, shown, outputs }: Prediction, order: readonly number[]): SheetTile {
+  const said = briefWords(rows[0]);
+  const others = outputs.filter((part) => part !== shown);
   return {
-    pixels: tileOf(image),
-    lines: [right === false ? `✗ ${said}` : said, label ?? name],
-    words: [name, ...label === undefined ? [] : [`label: ${label}`], ...all].join("\n"),
+    pixels: shown.map?.shape.length === 2 ? overlaid(shown.map, tileOf(image), order) : tileOf(image),
+    lines: [
+      right === false ? `✗ ${said}` : said,
+      ...others.slice(0, 3).map((part) => briefWords(part.rows[0])),
+      label ?? name,
+    ],
+    words: [
+      name,
+      ...label === undefined ? [] : [`label: ${label}`],
+      ...rows.map((row) => `${row.label} ${rowWords(row)}`),
+      ...others.map((part) => `${part.name}: ${foundWords(part)}`),
+    ].join("\n"),
     alt: `${name}: ${said}${right === undefined ? "" : right ? ", right" : `, wrong: ${label}`}`,
     outlined: right === false,
   };

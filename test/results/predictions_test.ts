@@ -12,7 +12,8 @@ function said(name: string, label: string | undefined, cat: number, right?: bool
   const rows = [{ label: "cat", index: 0, probability: cat }, { label: "dog", index: 1, probability: 1 - cat }];
   rows.sort((a, b) => b.probability - a.probability);
   const names = { model: "pets", image: name, seen: [2, 2, 3], id: name, label, right };
-  return new Prediction(rows, photo, { kind: "classes", activation: "softmax", which: "" }, names);
+  const about = { name: "out", kind: "classes", each: "classes", activation: "softmax", which: "", count: 2 };
+  return new Prediction({ ...about, rows }, photo, names);
 }
 
 const four = collectPredictions(
