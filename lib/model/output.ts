@@ -165,6 +165,15 @@ function gridOf(network: LayersModel, shape: readonly (number | null)[]): { cell
   return { cells: shape.slice(0, -1), count: shape.at(-1) ?? 0 };
 }
 
+/**
+ * Whether maps are numbers whatever activation makes them: they were compiled so, or they are as large and have as many
+ * colours as the image, as those of an autoencoder.
+ */
+function isPicture(network: LayersModel, cells: readonly (number | null)[], count: number, loss: string): boolean {
+  if (/mean|squared|absolute|\b(mse|mae)\b|huber|logCosh/i.test(loss)) return true;
+  return !loss && count === 3 && [...cells, count].join() === network.inputs[0].shape.slice(1).join();
+}
+
 /** What a model puts out, and what its numbers are. */
 export class ModelOutput {
   /** What the numbers are. */
@@ -246,7 +255,11 @@ export class ModelOutput {
       : true;
     const named = wanted.labels ? checkLabels(model, wanted.labels) : labels;
     const own = isVector ? wanted.kind : wanted.each;
-    this.each = this.#kindOf(own === "map" ? undefined : own, isWhole, lossOf(network, this.index), named);
+    const loss = lossOf(network, this.index);
+    const guessed = !isVector && !named && !SOFT.test(this.activation) && isPicture(network, cells, count, loss)
+      ? "numbers"
+      : undefined;
+    this.each = this.#kindOf(own === "map" ? undefined : own ?? guessed, isWhole, loss, named);
     this.kind = isVector ? this.each : "map";
     this.#check(wanted, isWhole);
     const isProbable = this.each !== "numbers";

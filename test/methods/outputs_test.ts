@@ -334,7 +334,7 @@ const ABOUT_DATA = /^(linearProbes|codes|neighbors|pca|embeddingGrid)/;
 
 /** Which methods refuse which outputs, and how. */
 function refusalOf(method: string, name: string, kind: string): RegExp | null {
-  if (kind === "map" && /^(deconvnet|predict|evaluate)/.test(method)) {
+  if (kind === "map" && /^(deconvnet|evaluate)/.test(method)) {
     return /puts out \[5, 5, 2\], not one number a class or output\. [A-Z]/;
   }
   if (method === "train" && kind !== "classes" && kind !== "binary") return /puts out .* train learns classes/;

@@ -40,6 +40,8 @@ import { Evaluation } from "../../lib/results/evaluation.ts";
 import { LabelScores, NumberScores } from "../../lib/results/value_scores.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
+import type { SymbolicTensor } from "@tensorflow/tfjs";
+import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { landscape, uniforms, wavesNet } from "../nets.ts";
 import { sampleHistory } from "./history.ts";
 
@@ -55,6 +57,36 @@ const scene = new Image(landscape(), { name: "landscape", source: "a formula", a
 
 export async function prediction(): Promise<Figure> {
   return (await predict(await waves(), scene)).figure();
+}
+
+export async function predictionOfMapAndNumber(): Promise<Figure> {
+  const tf = await ensureBackend();
+  const input = tf.input({ shape: [48, 48, 3] });
+  const starts = (seed: number) => tf.initializers.randomNormal({ stddev: 2, seed });
+  const maps = tf.layers.conv2d({
+    filters: 4,
+    kernelSize: 3,
+    strides: 2,
+    padding: "same",
+    activation: "relu",
+    kernelInitializer: starts(6),
+  })
+    .apply(input) as SymbolicTensor;
+  const parts = tf.layers.conv2d({
+    filters: 3,
+    kernelSize: 1,
+    activation: "softmax",
+    name: "scene",
+    kernelInitializer: starts(2),
+  })
+    .apply(maps) as SymbolicTensor;
+  const means = tf.layers.globalAveragePooling2d({} as never).apply(maps) as SymbolicTensor;
+  const height = tf.layers.dense({ units: 1, name: "height", kernelInitializer: starts(4) }).apply(
+    means,
+  ) as SymbolicTensor;
+  const network = tf.model({ inputs: input, outputs: [parts, height] });
+  const output = [{ labels: ["sky", "field", "sun"] }, { layer: "height", unit: "m" }];
+  return (await predict(await loadModel(network, { name: "scenes", preprocess: "unit", output }), scene)).figure();
 }
 
 export async function activationsWithDeadMaps(): Promise<Figure> {
