@@ -105,6 +105,17 @@ export interface Series {
   as?: "line" | "points" | "bars";
   /** A line is dashed, as for validation beside training: series of one `label` up to the first "·" share a colour. */
   dashed?: boolean;
+  /** Whether it has the colour of words, to be seen over a {@linkcode Shade}. @default false */
+  ink?: boolean;
+}
+
+/** What lies behind lines: stripes side by side, each as strong as its share. */
+export interface Shade {
+  /** From −1, wholly the first colour of series, over 0, nothing, to 1, wholly the second. */
+  readonly shares: readonly number[];
+  /** Where the first stripe begins and the last ends, on the x axis. */
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Lines, points or bars over two axes. */
@@ -117,6 +128,8 @@ export interface Chart extends BlockText {
   width?: number;
   /** @default 240 */
   height?: number;
+  /** @default nothing */
+  shade?: Shade;
   /** Names of the places 0, 1, 2 … on the x axis, instead of numbers. */
   names?: readonly string[];
   /** What the chart shows, in words. */

@@ -27,6 +27,10 @@ import { type Theme, THEMES } from "./theme.ts";
 const DASHED = "5 3";
 const LATER_DASHES = ["", "1.5 2.5", "8 3 1.5 3"];
 
+/** Stripes behind lines have so many strengths, of which the strongest covers so much. */
+const SHADES = 24;
+const STRONGEST = 0.85;
+
 /** A chart, laid out and drawn. */
 export interface DrawnChart extends Drawing {
   hover: ChartHover;
@@ -65,15 +69,15 @@ const MARKERS: ((x: number, y: number) => string)[] = [
 ];
 
 /** Labels that are the same up to the first "·" share a colour. */
-function stylesOf(series: readonly Series[], colors: readonly string[]): Style[] {
+function stylesOf(series: readonly Series[], { series: colors, ink: words }: Theme): Style[] {
   const bases: string[] = [];
-  return series.map(({ label, dashed }) => {
+  return series.map(({ label, dashed, ink }) => {
     const base = label.split("·")[0].trim();
     if (!bases.includes(base)) bases.push(base);
     const index = bases.indexOf(base);
     const turn = Math.min(LATER_DASHES.length - 1, Math.floor(index / colors.length));
     return {
-      color: colors[index % colors.length],
+      color: ink ? words : colors[index % colors.length],
       dashes: dashed ? DASHED : LATER_DASHES[turn],
       marker: MARKERS[(index + (dashed ? 1 : 0)) % MARKERS.length],
     };
@@ -167,6 +171,24 @@ function runs(length: number, holds: (i: number) => boolean): number[][] {
     open = here;
   }
   return found;
+}
+
+/** The stripes behind all else; neighbours that look alike are one. */
+function shade({ chart: { shade }, layout: { plot }, px, theme }: ChartDrawing): string {
+  if (!shade) return "";
+  const { shares, from, to } = shade;
+  const [left, right] = [px(from), px(to)];
+  const at = (i: number) => round(left + (right - left) * i / shares.length);
+  const strength = shares.map((share) => Math.round(SHADES * (Number.isFinite(share) ? share : 0)));
+  let start = 0;
+  return strength.map((one, i) => {
+    if (one === strength[i + 1]) return "";
+    const begin = start;
+    start = i + 1;
+    if (one === 0) return "";
+    return `<rect x="${at(begin)}" y="${plot.top}" width="${round(at(i + 1) - at(begin))}" height="${plot.height}" ` +
+      `fill="${theme.series[one < 0 ? 0 : 1]}" fill-opacity="${round(STRONGEST * Math.abs(one) / SHADES)}"/>`;
+  }).join("");
 }
 
 /** Bars of several series are drawn side by side. */
@@ -298,7 +320,7 @@ export function drawChart(type: Typesetter, chart: Chart, theme: Theme = THEMES.
   const drawing: ChartDrawing = {
     chart,
     layout,
-    styles: stylesOf(chart.series, theme.series),
+    styles: stylesOf(chart.series, theme),
     theme,
     text: (words, x, baseline, color = theme.softInk) => type.text(words, x, baseline, { size: SIZE, color }),
     measure: (words) => type.measure(words, SIZE),
@@ -307,7 +329,7 @@ export function drawChart(type: Typesetter, chart: Chart, theme: Theme = THEMES.
   };
   const card = `<rect x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="4" fill="${theme.card}" ` +
     `stroke="${theme.cardEdge}"/>`;
-  const parts = [card, ...legend(drawing), ...yAxis(drawing), ...xAxis(drawing), marks(drawing)];
+  const parts = [card, shade(drawing), ...legend(drawing), ...yAxis(drawing), ...xAxis(drawing), marks(drawing)];
   if (layout.direct) parts.push(...endLabels(drawing));
   return { width, height, svg: parts.join(""), hover: hoverOf(drawing) };
 }

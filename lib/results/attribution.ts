@@ -5,16 +5,18 @@
  */
 
 import { pixelRemark } from "../data/pixels.ts";
-import { extent, NdArray, type NdArrayLike } from "../array.ts";
+import { extent, NdArray, type NdArrayLike, placeOf } from "../array.ts";
 import { kindOf } from "../errors.ts";
-import type { Blend, Block, Picture } from "../figure/blocks.ts";
+import type { Blend, Block, Chart, Picture } from "../figure/blocks.ts";
 import { brief, percent } from "../format.ts";
 import { type Palette, paletteRow } from "../figure/color.ts";
 import { Figure, type SheetRow } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { oneOf, readOptions, rule } from "../options.ts";
 import { Savable } from "./result.ts";
-import { enlargement, painted } from "./panels.ts";
+import { enlargement, painted, placeText } from "./panels.ts";
+import { shadeOf, signalBlock, stripsOf } from "./signals.ts";
+import { flat, flatImage, numbered, slicesText, type SlicesView, slicesView } from "./volumes.ts";
 
 /** What a map explains. A class has an index and a label, a unit a layer, a channel and a cell. */
 export interface AttributionTarget {
@@ -169,11 +171,11 @@ export class Attribution extends Savable {
   readonly model!: string;
   /** The image's name. */
   readonly name!: string;
-  /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255. */
+  /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255; a signal `[length, c]`, a volume `[d, h, w, c]`. */
   readonly image: NdArray;
   /** `[h, w, 3]` in RGB order; `[h, w]` for a model of grey images and for class activation maps. */
   readonly values: NdArray;
-  /** One number a pixel, `[h, w]`. */
+  /** One number a pixel, `[h, w]`; of a signal `[length]`, of a volume `[d, h, w]`. */
   readonly map: NdArray;
   /** What was explained. */
   readonly target!: AttributionTarget;
@@ -201,6 +203,8 @@ export class Attribution extends Savable {
     this.image = NdArray.from(image);
     this.values = NdArray.from(values);
     this.map = NdArray.from(map);
+    // Colours are those of a picture.
+    if (!this.#isPicture) Object.assign(this, { paint: "map" });
     if (cam) this.cam = NdArray.from(cam);
     this.#about = about;
     this.#clip = clip;
@@ -226,12 +230,19 @@ export class Attribution extends Savable {
    *
    * @internal
    */
-  photo(): Picture {
+  photo(): Picture | Chart {
+    const heading = "as the model saw it";
+    const alt = `${this.name}, as ${this.model} saw it`;
+    if (this.#isSignal) return signalBlock(this.image, { heading, alt });
+    const slices = this.#slices;
     return {
       kind: "picture",
-      heading: "as the model saw it",
-      pixels: pixelsOf(this.image, this.#factor()),
-      alt: `${this.name}, as ${this.model} saw it`,
+      heading,
+      ...slices && { note: slicesText(slices) },
+      pixels: slices
+        ? numbered(slices, pixelsOf(flatImage(slices, this.image), slices.factor))
+        : pixelsOf(this.image, this.#factor()),
+      alt,
     };
   }
 
@@ -242,12 +253,28 @@ export class Attribution extends Savable {
    */
   picture(options: MapOptions = {}): Picture {
     const { largest } = this.scale(options);
+    const alt = `${this.method} of ${this.model} for ${this.target.text} on ${this.name}`;
+    if (this.#isSignal) {
+      const { palette = "inferno" } = options;
+      const { values } = this;
+      const strips = values.shape.length === 2 ? values : new NdArray(this.map.data, [...this.map.shape, 1]);
+      return stripsOf(strips, { heading: this.method, largest, palette, alt });
+    }
+    const slices = this.#slices;
+    if (slices) {
+      return {
+        kind: "picture",
+        heading: this.method,
+        pixels: numbered(slices, this.#painted(largest, options.palette)),
+        alt,
+      };
+    }
     return {
       kind: "picture",
       heading: this.method,
       pixels: this.paint === "colors" ? this.#colors(largest) : this.#painted(largest, options.palette),
       values: this.cam ?? this.map,
-      alt: `${this.method} of ${this.model} for ${this.target.text} on ${this.name}`,
+      alt,
     };
   }
 
@@ -256,15 +283,23 @@ export class Attribution extends Savable {
    *
    * @internal
    */
-  blend({ opacity = 0.8, ...options }: AttributionFigureOptions = {}): Blend {
+  blend({ opacity = 0.8, ...options }: AttributionFigureOptions = {}): Blend | Chart | Picture {
     const { largest } = this.scale(options);
+    const alt = `${this.method} of ${this.model} for ${this.target.text}, laid over ${this.name}`;
+    if (this.#isSignal) {
+      return signalBlock(this.image, { heading: "behind the signal", alt, shade: shadeOf(this.map, largest) });
+    }
+    const slices = this.#slices;
+    const above = this.#veil(this.#painted(largest, options.palette), largest);
     return {
       kind: "blend",
-      heading: "over the photo",
-      below: pixelsOf(this.image, this.#factor()),
-      above: this.#veil(this.#painted(largest, options.palette), largest),
+      heading: slices ? "over the slices" : "over the photo",
+      below: slices
+        ? numbered(slices, pixelsOf(flatImage(slices, this.image), slices.factor))
+        : pixelsOf(this.image, this.#factor()),
+      above: slices ? numbered(slices, above) : above,
       opacity,
-      alt: `${this.method} of ${this.model} for ${this.target.text}, laid over ${this.name}`,
+      alt,
     };
   }
 
@@ -295,7 +330,7 @@ export class Attribution extends Savable {
     return {
       heading: `${this.name} · ${this.targetText}`,
       note: this.scaleText(),
-      blocks: [this.photo(), this.picture(), this.blend()].map(bare),
+      blocks: this.#isPicture ? [this.photo(), this.picture(), this.blend()].map(bare) : [this.blend()].map(bare),
       caption: this.#about + ` Each map has a scale of its own, which stands above it. ${colorsText([this])}`,
     };
   }
@@ -338,7 +373,12 @@ export class Attribution extends Savable {
       }, ${clipped}.`
       : `Unsigned: black is 0, ${palette === "grey" ? "white" : "the brightest colour"} ${brief(largest)}, ${clipped}.`;
     const delta = this.convergenceDelta === undefined ? "" : `Convergence delta ${brief(this.convergenceDelta)}.`;
-    return [pixelRemark(this.image), this.remark, this.#about, scale, delta].filter(Boolean).join(" ");
+    const stripes = this.#isSignal
+      ? `Behind the signal the same as stripes: the stronger, the greater${
+        this.signed ? "; orange is positive, blue negative" : ""
+      }.`
+      : "";
+    return [pixelRemark(this.image), this.remark, this.#about, scale, stripes, delta].filter(Boolean).join(" ");
   }
 
   /** The photo, the map and the map over the photo in a row, with the colour bar below. */
@@ -346,8 +386,11 @@ export class Attribution extends Savable {
     const options = readOptions("figure", AttributionFigureOptions, given);
     const title = `${this.model} · ${this.method} · ${this.targetText} · ${this.name}`;
     const caption = this.caption(options);
+    const panels: Block[] = this.#isSignal
+      ? [this.blend(options), this.picture(options)]
+      : [this.photo(), this.picture(options), this.blend(options)];
     const blocks: Block[] = [
-      { kind: "row", blocks: [this.photo(), this.picture(options), this.blend(options)] },
+      ...this.#isPicture ? [{ kind: "row" as const, blocks: panels }] : panels,
       this.bar(options),
     ];
     return new Figure({ title, caption, blocks, lines: [this.summary()] });
@@ -360,11 +403,32 @@ export class Attribution extends Savable {
    */
   summary(): string {
     const [min, max] = extent(this.map.data);
-    const at = this.map.data.indexOf(max);
-    const [height, width] = this.map.shape;
     const peak = flatMapOf(this.map)?.text.replace(/^is /, "") ??
-      `greatest at row ${Math.floor(at / width)}, column ${at % width}`;
-    return `score ${brief(this.score)} · map ${height}×${width}, ${brief(min)} … ${brief(max)}, ${peak}`;
+      `greatest at ${placeText(placeOf(this.map.data.indexOf(max), this.map.shape))}`;
+    return `score ${brief(this.score)} · map ${this.map.shape.join("×")}, ${brief(min)} … ${brief(max)}, ${peak}`;
+  }
+
+  get #isSignal(): boolean {
+    return this.map.shape.length === 1;
+  }
+
+  get #isPicture(): boolean {
+    return this.map.shape.length === 2;
+  }
+
+  /** Of a volume, what is seen of it: the slice of the greatest value is among the slices. */
+  get #slices(): SlicesView | null {
+    if (this.map.shape.length !== 3) return null;
+    const { data } = this.map;
+    let peak = 0;
+    for (let i = 0; i < data.length; i++) if (Math.abs(data[i]) > Math.abs(data[peak])) peak = i;
+    return slicesView(this.map.shape, peak);
+  }
+
+  /** The map as it is painted, of a volume its slices side by side, and how much it is enlarged. */
+  get #plane(): { map: NdArrayLike; factor: number } {
+    const slices = this.#slices;
+    return slices ? { map: flat(slices, this.map), factor: slices.factor } : { map: this.map, factor: this.#factor() };
   }
 
   #factor(): number {
@@ -373,12 +437,8 @@ export class Attribution extends Savable {
 
   #painted(largest: number, palette: MapOptions["palette"] = "inferno"): Pixels {
     const low = this.signed ? -largest : 0;
-    return painted(this.map, {
-      low,
-      high: largest,
-      palette: this.signed ? "diverging" : palette,
-      factor: this.#factor(),
-    });
+    const { map, factor } = this.#plane;
+    return painted(map, { low, high: largest, palette: this.signed ? "diverging" : palette, factor });
   }
 
   /** The values as colours; where there is one channel, as greys. */
@@ -394,12 +454,12 @@ export class Attribution extends Savable {
 
   /** A painted map as RGBA, the more transparent the nearer it is to 0. */
   #veil({ data, width, height }: Pixels, largest: number): Pixels {
-    const factor = this.#factor();
-    const columns = this.map.shape[1];
+    const { map, factor } = this.#plane;
+    const columns = map.shape[1];
     const rgba = new Uint8Array(width * height * 4);
     for (let i = 0; i < width * height; i++) {
       const cell = Math.floor(Math.floor(i / width) / factor) * columns + Math.floor((i % width) / factor);
-      const share = largest > 0 ? Math.min(1, Math.abs(this.map.data[cell]) / largest) : 0;
+      const share = largest > 0 ? Math.min(1, Math.abs(map.data[cell]) / largest) : 0;
       rgba.set(data.subarray(i * 3, i * 3 + 3), i * 4);
       rgba[i * 4 + 3] = Math.round(255 * share);
     }

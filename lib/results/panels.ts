@@ -10,6 +10,11 @@ import type { Picture } from "../figure/blocks.ts";
 import { colorize, type Palette } from "../figure/color.ts";
 import { mosaic, type MosaicOptions, type Pixels, pixelsOf } from "../figure/mosaic.ts";
 
+/** A cell's place in words, as `"row 3, column 7"`. */
+export const placeText = (place: readonly number[]): string =>
+  place.map((at, axis) => `${[["cell"], ["row", "column"], ["slice", "row", "column"]][place.length - 1][axis]} ${at}`)
+    .join(", ");
+
 /** By which whole factor a small picture is enlarged to be about `shown` pixels large. */
 export const enlargement = ([height, width]: readonly number[], shown: number): number =>
   Math.max(1, Math.floor(shown / Math.max(height, width)));
