@@ -58,10 +58,10 @@ const LONGEST_WALK = 16;
 
 /** The layers that a walk through the network stops at. */
 function walk(model: Model): string[] {
-  const stops = model.layers.filter(({ kind, outputShape }) => outputShape.length > 1 && /Conv|Pooling/.test(kind));
+  const stops = model.leaves.filter(({ kind, outputShape }) => outputShape.length > 1 && /Conv|Pooling/.test(kind));
   if (stops.length <= LONGEST_WALK) return stops.map(({ name }) => name);
   // The last layer of each resolution; padding and the like make resolutions of their own.
-  const made = model.layers.filter(({ kind, outputShape }) =>
+  const made = model.leaves.filter(({ kind, outputShape }) =>
     outputShape.length === stops[0].outputShape.length && !/^(InputLayer|ZeroPadding\dD|Cropping\dD)$/.test(kind)
   );
   return made.filter((layer, i) => made[i + 1]?.outputShape[0] !== layer.outputShape[0]).map(({ name }) => name);

@@ -7,10 +7,10 @@
  * @module
  */
 
-import type { SymbolicTensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, sizeOf } from "../array.ts";
 import { type CodesPart, layersText } from "../data/codes_file.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { traceAnySize, type Use } from "../model/graph.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, oneOf, readOptions, text, WalkOptions, whole } from "../options.ts";
@@ -65,18 +65,18 @@ export class CodesOptions extends WalkOptions {
 }
 
 /** Whether the model tells classes apart, at little more cost than the codes of `layer`. */
-function isClassifierBehind({ layers, output }: Model, layer: string): boolean {
+function isClassifierBehind(model: Model, layer: string): boolean {
+  const { output, layers } = model;
   if (output.kind !== "classes" && output.kind !== "binary") return false;
-  const place = layers.findIndex(({ name }) => name === layer);
-  return layers.slice(place + 1).filter(({ params }) => params > 0).length <= 1;
+  const behind = layers.slice(layers.indexOf(model.layer(layer)) + 1);
+  return behind.filter(({ isModel, params }) => !isModel && params > 0).length <= 1;
 }
 
 /** The layer that the last layer with weights reads, on the way to the output. */
 function beforeLast({ network, output, name, layers }: Model): string {
-  const inputsOf = ({ sourceLayer, nodeIndex }: SymbolicTensor) => sourceLayer.inboundNodes[nodeIndex].inputTensors;
-  let tensor: SymbolicTensor | undefined = network.outputs[output.index];
-  while (tensor && tensor.sourceLayer.countParams() === 0) tensor = inputsOf(tensor)[0];
-  const before = tensor && inputsOf(tensor)[0]?.sourceLayer.name;
+  let use: Use | undefined = traceAnySize(network).outputs[output.index];
+  while (use?.layer.countParams() === 0) [use] = use.inputs;
+  const before = use?.inputs[0]?.name;
   if (before && layers.some((layer) => layer.name === before)) return before;
   throw new RangeError(
     `${JSON.stringify(name)} has no layer before its last one with weights: name the layer that puts the codes out.`,

@@ -102,7 +102,7 @@ function rectified(model: Model): string[] {
     const { activation, negativeSlope } = model.entry(name).layer.getConfig();
     return kind === "ReLU" ? !negativeSlope : /^relu6?$/.test(String(activation));
   };
-  return model.layers.filter(({ isModel }) => !isModel).slice(0, -1).filter(rectifies).map(({ name }) => name);
+  return model.leaves.slice(0, -1).filter(rectifies).map(({ name }) => name);
 }
 
 /** At most this many numbers are in the watched outputs of one batch. */

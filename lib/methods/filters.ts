@@ -72,7 +72,7 @@ function firstConvolution(model: Model): LayerInfo {
   const found = model.wayTo().find(({ kind }) => CONVOLUTION.test(kind));
   if (found) return found;
   const name = JSON.stringify(model.name);
-  const others = model.layers.filter(hasFilters);
+  const others = model.leaves.filter(hasFilters);
   throw new TypeError(
     `${name} has no convolution` +
       (others.length
@@ -86,7 +86,7 @@ async function weightsOf(model: Model, info: LayerInfo): Promise<NdArrayLike> {
   await ensureBackend();
   const { kind } = info;
   if (!hasFilters(info)) {
-    const others = model.layers.filter(hasFilters);
+    const others = model.leaves.filter(hasFilters);
     throw new TypeError(
       `Layer ${JSON.stringify(info.name)} is a ${kind} and has no filters; wanted a convolution or a dense layer` +
         (others.length ? `, as ${namesOf(others)}.` : "."),

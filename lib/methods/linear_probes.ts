@@ -90,7 +90,7 @@ function coarseShape(shape: readonly number[]): number[] {
 const PASSING = /Input|Dropout|Flatten|Reshape|Permute|Padding/i;
 
 function defaultLayers(model: Model): string[] {
-  const all = model.layers.filter(({ kind }) => !PASSING.test(kind)).map(({ name }) => name);
+  const all = model.leaves.filter(({ kind }) => !PASSING.test(kind)).map(({ name }) => name);
   const count = Math.min(DEFAULT_LAYERS, all.length);
   return Array.from({ length: count }, (_, i) => all[Math.round((i + 1) * all.length / count) - 1]);
 }
@@ -202,12 +202,11 @@ export async function linearProbes(
   const reader = new InputReader("linearProbes", model, dataset, { labelled: true, ...all });
   await checkReady("linearProbes", model);
   const { layers = defaultLayers(model), embedding, seed, signal, onProgress } = all;
-  const order = model.layers.map(({ name }) => name);
-  layers.forEach((name) => model.layer(name));
+  const place = new Map(layers.map((name) => [name, model.layers.indexOf(model.layer(name))]));
   if (layers.length === 0) {
     throw new RangeError("layers names the layers to look at, one at least: received none. The pixels always come.");
   }
-  const names = [...new Set(layers)].sort((a, b) => order.indexOf(a) - order.indexOf(b));
+  const names = [...new Set(layers)].sort((a, b) => place.get(a)! - place.get(b)!);
   checkCount(reader.size);
   const { stores, labels } = await readLayers(model, reader, names, all);
   const size = labels.length;

@@ -49,7 +49,7 @@ function layersOf(model: Model, wanted: readonly [string, string] | undefined): 
     wanted.forEach((name) => model.layer(name));
     return [...wanted];
   }
-  const found = model.layers.filter(({ kind }) => kind === "Conv2D").map(({ name }) => name);
+  const found = model.leaves.filter(({ kind }) => kind === "Conv2D").map(({ name }) => name);
   if (found.length < 2) {
     throw new RangeError(`${JSON.stringify(model.name)} has ${found.length} convolutions; wanted at least two.`);
   }
@@ -99,7 +99,7 @@ async function diagnose(
 ): Promise<{ row: StrideRow; spectra: StrideSpectra; skipped: readonly SkippedImage[] }> {
   const some = new InputReader("strideDiagnosis", model, dataset, { limit: samples, onBadImage });
   const views = (await Array.fromAsync(some)).map(({ view }) => view);
-  const layer = model.network.getLayer(first);
+  const { layer } = model.entry(first);
   const kernel = layer.getWeights()[0];
   const filters = await NdArray.fromTensor(kernel);
   const { bands, power } = filterSpectrum(filters);
@@ -171,7 +171,7 @@ export async function strideDiagnosis(
   if (models.length === 0) throw new RangeError("There is no model to diagnose; wanted at least one.");
   const chosen = models.map((model) => layersOf(model, layers));
   models.forEach((model, i) => {
-    const kernel = model.network.getLayer(chosen[i][0]).getWeights()[0]?.shape ?? [];
+    const kernel = model.entry(chosen[i][0]).layer.getWeights()[0]?.shape ?? [];
     if (kernel.length !== 4 || (kernel[2] !== 3 && kernel[2] !== 1)) {
       throw new TypeError(
         `Layer ${JSON.stringify(chosen[i][0])} of ${JSON.stringify(model.name)} has weights [${kernel.join(", ")}]; ` +

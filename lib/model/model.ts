@@ -203,6 +203,11 @@ export class Model extends Shown {
     return [...new Set(this.network.weights)].reduce((sum, { shape }) => sum + sizeOf(shape as number[]), 0);
   }
 
+  /** @internal The layers that compute: those of nested models for the models themselves. */
+  get leaves(): readonly LayerInfo[] {
+    return this.layers.filter(({ isModel }) => !isModel);
+  }
+
   /** The runs of `train` that its weights come from, in their order, also before it was saved; empty if there are none. */
   get training(): readonly TrainingSummary[] {
     return this.#training;
@@ -374,15 +379,15 @@ export class Model extends Shown {
 
   /** The table of layers, under a silhouette of the network. */
   override figure(): Figure {
-    const plain = this.layers.filter(({ isModel }) => !isModel);
-    const title = `${this.name} · ${plain.length} layers, ${count(this.params)} parameters`;
+    const { leaves } = this;
+    const title = `${this.name} · ${leaves.length} layers, ${count(this.params)} parameters`;
     const caption = `Input ${shapeText(this.inputShape)}: ${describePreprocess(this.preprocess)}. ` +
       (this.#scaledBy ? `The network scales them itself, by its layer ${JSON.stringify(this.#scaledBy)}. ` : "") +
       (this.network.inputs.length > 1 ? `This is the first of ${this.network.inputs.length} inputs. ` : "") +
       `Output: ${this.output.text}${this.labels ? "" : ", no labels"}. ` +
       (this.training.length ? `Trained for ${trainingText(this.training)}. ` : "") +
       `Receptive field: side of the square of pixels that one cell sees, and its step from cell to cell.`;
-    const replaced = plain.filter(({ name, use }) => use === 1 && isReplaced(this.entry(name).layer))
+    const replaced = leaves.filter(({ name, use }) => use === 1 && isReplaced(this.entry(name).layer))
       .map(({ name }) => name);
     const otherwise = replaced.length
       ? ` Otherwise than TensorFlow.js, and as Keras does, convlens computes ${replaced.slice(0, 5).join(", ")}` +
@@ -408,7 +413,7 @@ export class Model extends Shown {
       blocks: [
         {
           kind: "picture",
-          pixels: drawSilhouette(plain),
+          pixels: drawSilhouette(leaves),
           alt: `Silhouette of ${this.name}: one bar a layer, as high as its maps are large`,
           note: "One bar a layer, as high as its maps are large and as wide as they are many: " +
             "blue convolves or is dense, orange pools.",

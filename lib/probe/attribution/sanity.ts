@@ -87,8 +87,8 @@ export function topDown(model: Model, layers: readonly string[]): string[] {
         `${stops(model, 3).map((stop) => JSON.stringify(stop)).join(", ")}.`,
     );
   }
-  const order = model.layers.map(({ name }) => name);
-  return [...new Set(layers)].sort((a, b) => order.indexOf(b) - order.indexOf(a));
+  const place = (name: string) => model.layers.indexOf(model.layer(name));
+  return [...new Set(layers)].sort((a, b) => place(b) - place(a));
 }
 
 /** All layers that hold weights of their own, or none, each once, in the order in which they run. */
