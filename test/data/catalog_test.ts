@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { catalogEntries, CatalogError, fetchEntry } from "../../lib/data/catalog.ts";
+import { publishedNetworks } from "../../lib/model/published.ts";
 import { photo } from "../../lib/data/photo.ts";
 import catalog from "../../data/catalog.json" with { type: "json" };
 import { photoFile, startRegistry, testCatalog } from "./registry.ts";
@@ -41,6 +42,30 @@ describe("the catalogue", () => {
     expect(names("photo")).toEqual(["dog", "cat", "tabby", "beagles", "beach", "biplane", "boats"]);
     expect(names("model")).toEqual(["resnet50"]);
     expect(names("dataset")).toEqual(["cifar10", "mnist", "fashion-mnist"]);
+    expect(names("labels")).toEqual(["imagenet"]);
+  });
+
+  it("has networks whose weights are published, each with an address, its bytes and its sum", () => {
+    expect(Object.keys(publishedNetworks)).toEqual([
+      "alexnet",
+      "caffenet",
+      "zfnet512",
+      "vgg16",
+      "googlenet",
+      "squeezenet",
+      "resnet18",
+      "mobilenetV2",
+      "vgg16-keras",
+      "vgg19-keras",
+    ]);
+    for (const { url, bytes, sha256, md5, what, licence, preprocess } of Object.values(publishedNetworks)) {
+      expect(url).toMatch(/^https:\/\/[\w./-]+\.(onnx|h5)$/);
+      expect(bytes).toBeGreaterThan(9e6);
+      expect(sha256 ?? md5).toMatch(sha256 ? /^[0-9a-f]{64}$/ : /^[0-9a-f]{32}$/);
+      expect(what).toMatch(/\w.*\.$/);
+      expect(licence).toMatch(/\w/);
+      expect(["caffe", "torch"]).toContain(preprocess);
+    }
   });
 
   it("has photos that load, of these sizes", async () => {

@@ -4,7 +4,7 @@ import type { layers, LayersModel, SymbolicTensor, Tensor } from "@tensorflow/tf
 import { afterAll, describe, expect, test } from "vitest";
 import { alexnet } from "../../lib/model/architectures/builders.ts";
 import { googlenet, resnet50, squeezenet } from "../../lib/model/architectures/branched.ts";
-import { copyWeights } from "../../lib/model/formats/by_order.ts";
+import { copyWeights } from "../../lib/model/by_order.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";

@@ -1,11 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fileURLToPath } from "node:url";
 import * as classics from "../../lib/model/architectures/builders.ts";
+import * as branched from "../../lib/model/architectures/branched.ts";
 import * as zfnets from "../../lib/model/architectures/zfnet.ts";
 import { ModelError } from "../../lib/model/formats/format.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
+import { sha256Of } from "../../lib/checksum.ts";
+import { builtInstead, publishedNetworks } from "../../lib/model/published.ts";
 import { tinyNet } from "../nets.ts";
+import { entriesOf } from "../packed.ts";
 
 let folder: string;
 
@@ -155,7 +159,7 @@ describe("what is refused, with no tensor left behind", () => {
 
   test("names that are neither in the catalogue nor files", async () => {
     await expect(loadModel("resnet5")).rejects.toThrow(
-      /There is no model "resnet5": it is not a name of the catalogue \(which has "resnet50", "cifar-convnet"\), and there is no file/,
+      /There is no model "resnet5": it is not a name of the catalogue \(which has "resnet50", "resnet18", [^)]*\), and there is no file/,
     );
   });
 
@@ -188,15 +192,64 @@ test("a path is taken as it is, spaces, signs and all", async () => {
   expect(fileURLToPath(new URL(`file://${folder}`))).toBe(folder);
 });
 
+describe("a network whose weights are published", () => {
+  /** A published file as small as its graph: `test/oracles/light_classics.py`. */
+  async function light() {
+    const bytes = await (await entriesOf("light_classics.zip")).get("squeezenet.onnx")!.read();
+    return { bytes, what: "", licence: "", preprocess: "caffe" as const, sha256: sha256Of(bytes) };
+  }
+
+  test("is fetched, and knows its classes and its preprocessing", async () => {
+    const { bytes, ...file } = await light();
+    const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => new Response(bytes));
+    publishedNetworks.light = { ...file, bytes: bytes.length, url: `http://127.0.0.1:${server.addr.port}/light.onnx` };
+    Deno.env.set("CONVLENS_CACHE", `${folder}/cache`);
+    try {
+      const model = await loadModel("light");
+      expect([model.name, model.preprocess.mode, model.output.kind]).toEqual(["light", "caffe", "classes"]);
+      expect(model.labels).toHaveLength(1000);
+      expect([0, 2, 281, 999].map((place) => model.labels![place])).toEqual(
+        ["tench", "great white shark", "tabby", "toilet tissue"],
+      );
+      model.dispose();
+      await server.shutdown();
+      const again = await loadModel("light", { name: "mine", preprocess: "torch" });
+      expect([again.name, again.preprocess.mode]).toEqual(["mine", "torch"]);
+      again.dispose();
+    } finally {
+      delete publishedNetworks.light;
+      Deno.env.delete("CONVLENS_CACHE");
+      await server.shutdown();
+    }
+  });
+
+  test("that cannot be fetched names its builder; a folder of its name comes first", async () => {
+    const { bytes: _, ...file } = await light();
+    const { alexnet } = publishedNetworks;
+    publishedNetworks.alexnet = { ...file, bytes: 1, url: "http://127.0.0.1:1/alexnet.onnx" };
+    Deno.env.set("CONVLENS_CACHE", `${folder}/none`);
+    const before = Deno.cwd();
+    try {
+      await expect(loadModel("alexnet")).rejects.toThrow(
+        /^The model "alexnet" was not loaded\. http:.* could not be fetched: .*Connect to the network.*await alexnet\(\)/,
+      );
+      await save(`${folder}/alexnet`);
+      Deno.chdir(folder);
+      (await loadModel("alexnet")).dispose();
+    } finally {
+      Deno.chdir(before);
+      publishedNetworks.alexnet = alexnet;
+      Deno.env.delete("CONVLENS_CACHE");
+    }
+  });
+});
+
 describe("a name of a network that is built, not loaded", () => {
   test.each([
-    [
-      "vgg16",
-      /"vgg16" in the catalogue.*await vgg16\(\) builds.*fresh weights.*loadModel\(await vgg16\(\), .*"caffe".*vgg16_weights.*\.h5"/,
-    ],
-    ["VGG-19", /await vgg19\(\).*loadModel\(await vgg19\(\), .*vgg19_weights.*\.h5"/],
-    ["alexnet", /await alexnet\(\).*published as an ONNX file: .*alexnet.*\.onnx", .*"caffe"/],
-    ["ZFNet", /await zfnet\(\).*zfnet-512/],
+    ["VGG-16", /"VGG-16" in the catalogue.*await vgg16\(\) builds.*fresh weights.*loadModel\("vgg16"\) fetches/],
+    ["vgg19", /await vgg19\(\).*loadModel\("vgg19-keras"\) fetches/],
+    ["AlexNet", /await alexnet\(\).*loadModel\("alexnet"\) fetches those of Caffe/],
+    ["ZFNet", /await zfnet\(\).*zfnet512/],
     ["small-zfnet", /await smallZfnet\(\).*train it/],
     ["tiny_vgg", /await tinyVgg\(\).*CNN Explainer: await loadModel\("https:\/\/.*model\.json"\)/],
     ["cats-vs-dogs", /await catsVsDogsConvnet\(\).*train it, and keep it with model\.save\(folder\)/],
@@ -205,10 +258,10 @@ describe("a name of a network that is built, not loaded", () => {
   });
 
   test("are all of them named; a folder of such a name is loaded", async () => {
-    const builders = [classics, zfnets].flatMap(Object.entries)
+    const builders = [classics, branched, zfnets].flatMap(Object.entries)
       .filter(([name, make]) => typeof make === "function" && !/^[A-Z]/.test(name) && name !== "convolution");
     expect(builders.length).toBeGreaterThan(6);
-    for (const [name] of builders) await expect(loadModel(name)).rejects.toThrow(`await ${name}() builds this network`);
+    for (const [name] of builders) expect(builtInstead(name)).toContain(`await ${name}() builds this network`);
     await save(`${folder}/vgg16`);
     (await loadModel(`${folder}/vgg16`)).dispose();
   });

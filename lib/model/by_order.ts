@@ -6,12 +6,12 @@
  */
 
 import type { layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { sizeOf } from "../../array.ts";
-import type { TF } from "../../runtime/core/types.ts";
-import { traceAnySize, type Use } from "../graph.ts";
-import { receptiveFields } from "../receptive_field.ts";
-import { quoted, type Variable } from "./build.ts";
-import { ModelError } from "./format.ts";
+import { sizeOf } from "../array.ts";
+import type { TF } from "../runtime/core/types.ts";
+import { traceAnySize, type Use } from "./graph.ts";
+import { receptiveFields } from "./receptive_field.ts";
+import { quoted, type Variable } from "./formats/build.ts";
+import { ModelError } from "./formats/format.ts";
 
 /** Layers whose inputs may come in any order. */
 const COMMUTES = new Set(["Add", "Average", "Maximum", "Minimum", "Multiply"]);
