@@ -5,10 +5,8 @@
  */
 
 import { extent, type NdArrayLike } from "../array.ts";
+import { brief } from "../format.ts";
 import type { RawPixels } from "../resize/resize.ts";
-
-/** Numbers of an image are rounded to what they mean. */
-const brief = (value: number) => String(Number(value.toPrecision(3))).replace("-", "−");
 
 /**
  * What is unusual about an image's pixels, in a sentence; empty where nothing is.
@@ -19,7 +17,7 @@ const brief = (value: number) => String(Number(value.toPrecision(3))).replace("-
 export function oddPixels({ data, shape }: RawPixels, ranged: boolean): string {
   const channels = shape[2];
   if (data.length > channels && areAlike(data, channels)) {
-    const color = [...new Set(data.subarray(0, channels))].map(brief).join(", ");
+    const color = [...new Set(data.subarray(0, channels))].map((value) => brief(value)).join(", ");
     return `All pixels of the image are alike (${color}).`;
   }
   // Most photos: bytes that are not all 0 and 1.

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { brief } from "../format.ts";
 import { headOf } from "../model/ending.ts";
 import type { Model } from "../model/model.ts";
 import { flag } from "../options.ts";
@@ -94,7 +95,7 @@ async function project(
     whyZero: "Nothing came back to the pixels: the signal was 0 or below at a rectification on the way.",
     about:
       `All other units of ${unit.layer} are set to 0 and this one, whose ${isScored ? "score" : "activation"} is ` +
-      `${Number(score.toPrecision(3))}, to 1; then back to the pixels: unpooled with the switches of the ` +
+      `${brief(score)}, to 1; then back to the pixels: unpooled with the switches of the ` +
       `forward pass, rectified, filtered with transposed weights (Zeiler and Fergus 2013).${unchanged}`,
   };
 }

@@ -8,6 +8,7 @@
 
 import type { NdArrayLike } from "../array.ts";
 import type { Model } from "../model/model.ts";
+import { brief, briefPercent } from "../format.ts";
 import { oneOf, rule, whole } from "../options.ts";
 import { eachScore } from "../probe/attribution/gradients.ts";
 import type { AttributionInput } from "../probe/attribution/inputs.ts";
@@ -62,8 +63,6 @@ interface Start {
   input: NdArrayLike;
 }
 
-const brief = (value: number) => Number(value.toPrecision(4));
-
 const listed = (names: readonly string[]) =>
   names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 
@@ -85,8 +84,7 @@ async function resultFor(
   const [score, ...from] = await eachScore(model, of.target, ends.length, (i) => ends[i], { signal, batchSize });
   const difference = score - from.reduce((total, value) => total + value, 0) / from.length;
   const convergenceDelta = sum.reduce((total, value) => total + value, 0) - difference;
-  const share = Number((100 * Math.abs(convergenceDelta / difference)).toPrecision(2));
-  const by = difference === 0 ? brief(convergenceDelta) : `${share} %`;
+  const by = difference === 0 ? brief(convergenceDelta, 4) : briefPercent(Math.abs(convergenceDelta / difference));
   return {
     method: "integrated gradients",
     of,
@@ -100,7 +98,7 @@ async function resultFor(
       : "The score does not change on the way from the baseline to the image: its gradient is 0 there.",
     about:
       `Gradients at ${how} from ${listed(starts.map(({ name }) => name))} to the image, summed over the colours. ` +
-      `All values together miss the difference of the scores, ${brief(difference)}, by ${by}.`,
+      `All values together miss the difference of the scores, ${brief(difference, 4)}, by ${by}.`,
   };
 }
 
