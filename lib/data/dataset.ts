@@ -4,13 +4,15 @@
  * @module
  */
 
+import { NdArray } from "../array.ts";
 import { kindOf } from "../errors.ts";
 import { displaySymbol, type MimeBundle } from "../figure/cell.ts";
 import type { Figure } from "../figure/figure.ts";
 import { interruptible } from "../interrupt.ts";
 import { checkArray, checkWhole, checkWithin, readOptions, rule, text, whole } from "../options.ts";
 import { randomStream, shuffled } from "../random.ts";
-import { filePathOf, type Image, type ImageLike, toImage } from "./image.ts";
+import { bytesOfGiven, type Given, pictureOf, toGiven } from "./given.ts";
+import { filePathOf, type Image, type ImageLike } from "./image.ts";
 import type { CachedFile } from "./image_cache.ts";
 import { readAhead } from "./read_ahead.ts";
 import { type LabelCount, sampleFigure, samplePlaces, sizeText, unlabelledText } from "./sample.ts";
@@ -110,7 +112,7 @@ export interface UnreadItem {
   /** What is known of it. */
   readonly known: DatasetRow;
   /** Reads it; fails if it is damaged or gone, and the walk can go on all the same. */
-  readonly read: () => Image | Promise<Image>;
+  readonly read: () => Given | Promise<Given>;
   /** The file that it is read from, where it is one of a data set that knows all its images: others may be read at once. */
   readonly file?: CachedFile;
 }
@@ -179,11 +181,12 @@ export class ImageDataset implements Dataset {
     const images = readAhead(this.unread(), {
       read: async ({ read }) => await read(),
       goOn: ({ file }) => file !== undefined,
-      bytes: ({ pixels }) => pixels.data.byteLength,
+      bytes: bytesOfGiven,
     });
     for await (const { item: { known }, value } of images) {
       signal.throwIfAborted();
-      yield { ...known, image: await value() };
+      // What is no picture is handed on as it was given.
+      yield { ...known, image: await value() as Image };
     }
   }
 
@@ -428,11 +431,17 @@ function checkItem(item: unknown, place: number): asserts item is ItemLike {
   }
 }
 
+/** What is given for an image; an array of three axes is one. */
+async function readGiven(image: ImageLike): Promise<Given> {
+  const given = await toGiven(image);
+  return given instanceof NdArray && given.shape.length === 3 ? pictureOf(given) : given;
+}
+
 /** A checked item under an id, its image to be read. */
 function unread(item: unknown, place: number): UnreadItem {
   checkItem(item, place);
   const { image, ...known } = item;
-  return { known: { id: String(place), ...known }, read: () => toImage(image) };
+  return { known: { id: String(place), ...known }, read: () => readGiven(image) };
 }
 
 /** The same, with its file where it has one. */

@@ -11,7 +11,7 @@ import { decodeBytes, ImageError } from "../codec.ts";
 import { kindOf, messageOf, nearest } from "../errors.ts";
 import { decoded } from "../files.ts";
 import { Figure, Shown } from "../figure/figure.ts";
-import { pixelsOf } from "../figure/mosaic.ts";
+import { drawable, pixelsOf } from "../figure/mosaic.ts";
 import { IMAGE_NAME } from "../image_file.ts";
 import { Interrupted, interruptible } from "../interrupt.ts";
 import { positive, readOptions } from "../options.ts";
@@ -23,7 +23,15 @@ import { decodedImages, stampOf } from "./image_cache.ts";
 export type ImageSource = string | URL | Uint8Array | ArrayBuffer | Blob;
 
 /** What may stand wherever an image is asked for. */
-export type ImageLike = Image | NdArrayLike | ImageSource;
+export type ImageLike = Image | NdArrayLike | ImageSource | InputRecord;
+
+/**
+ * What a network of several inputs is asked about, by the names of its inputs, as `{ image: "road.png", angle: 0.3 }`: images
+ * in any form, a number or numbers for an input `[n]`, an array of the input's shape.
+ */
+export interface InputRecord {
+  readonly [input: string]: Image | NdArrayLike | ImageSource | number | readonly number[];
+}
 
 /** The most bytes that an encoded image may have: 256 MB. */
 const MAX_BYTES = 256_000_000;
@@ -36,10 +44,13 @@ const LARGEST_SHOWN = 640;
 /** A smaller image is shown enlarged by a whole factor, up to this size. */
 const SMALLEST_SHOWN = 192;
 
-/** An image in colour or in grey. Its pixels are an {@linkcode array}, and it shows itself in a Jupyter cell. */
+/**
+ * An image in colour, in grey, or of any number of bands. Its pixels are an {@linkcode array}, and it shows itself in a
+ * Jupyter cell.
+ */
 export class Image extends Shown implements NdArrayLike {
-  /** `[height, width, 3]`, or `[height, width, 1]` of a grey image. */
-  readonly shape: readonly [height: number, width: number, channels: 1 | 3];
+  /** `[height, width, 3]`, `[height, width, 1]` of a grey image, or `[height, width, bands]`. */
+  readonly shape: readonly [height: number, width: number, channels: number];
   /** A short name, as `"dog"` or `"holiday.jpg"`. */
   readonly name: string;
   /** Where it came from: a path, an address, a package. */
@@ -52,24 +63,19 @@ export class Image extends Shown implements NdArrayLike {
   /**
    * Makes an image of pixels.
    *
-   * @param pixels `[height, width, 3]`, RGB, or `[height, width, 1]`, grey; 0…255, as floats or bytes
+   * @param pixels `[height, width, 3]`, RGB, or `[height, width, 1]` or `[height, width]`, grey; 0…255, as floats or bytes;
+   *   or `[height, width, bands]`
    * @throws {RangeError} if the shape is another one, or a value is not finite or beyond ±65,535
    */
   constructor(pixels: RawPixels, { name, source, about = "" }: { name: string; source: string; about?: string }) {
     super();
     const bytes = pixels.data instanceof Uint8Array && pixels.data.length === sizeOf(pixels.shape);
     const { data, shape } = bytes ? pixels : ndarray(pixels.data, pixels.shape);
-    const [height, width, channels] = shape;
-    if (shape.length !== 3 || (channels !== 3 && channels !== 1) || data.length === 0) {
-      const remedy = shape.length === 2
-        ? ` Give a grey image the shape [${shape.join(", ")}, 1].`
-        : channels === 4
-        ? " Drop the fourth channel."
-        : "";
+    const [height, width, channels = 1] = shape;
+    if ((shape.length !== 3 && shape.length !== 2) || data.length === 0) {
       throw new RangeError(
-        `An image has the shape [height, width, 3] or, in grey, [height, width, 1]: received an array of shape [${
-          shape.join(", ")
-        }].${remedy}`,
+        `An image has the shape [height, width, 3], in grey [height, width] or [height, width, 1], or [height, width, ` +
+          `bands]: received an array of shape [${shape.join(", ")}].`,
       );
     }
     const bad = bytes ? -1 : firstBad(data);
@@ -86,12 +92,12 @@ export class Image extends Shown implements NdArrayLike {
     this.about = about;
   }
 
-  /** The pixels as an array, to compute with: `[height, width, 3]`, or `[height, width, 1]` of a grey image. */
+  /** The pixels as an array, to compute with, of the image's {@linkcode shape}. */
   get array(): NdArray {
     return NdArray.from(this);
   }
 
-  /** Values 0…255, row by row: red, green and blue of each pixel, or its grey. */
+  /** Values 0…255, row by row: red, green and blue of each pixel, its grey, or its bands. */
   get data(): Float32Array {
     if (this.#data instanceof Uint8Array) this.#data = new Float32Array(this.#data);
     return this.#data;
@@ -143,11 +149,14 @@ export class Image extends Shown implements NdArrayLike {
     return new Image({ data, shape: [y1 - y0, x1 - x0, channels] }, { name: this.name, source: part });
   }
 
-  /** The pixels in colour, `[height, width, 3]`: of a grey image its values three times. */
+  /**
+   * The pixels in colour, `[height, width, 3]`: of a grey image its values three times, of other bands their mean, from its
+   * least (0) to its greatest value (255).
+   */
   rgb(): NdArrayLike {
     const [height, width, channels] = this.shape;
     if (channels === 3) return { data: this.data, shape: this.shape };
-    const greys = this.pixels.data;
+    const { data: greys } = drawable(this.pixels);
     const data = new Float32Array(3 * greys.length);
     for (let i = 0; i < greys.length; i++) data.fill(greys[i], 3 * i, 3 * i + 3);
     return { data, shape: [height, width, 3] };

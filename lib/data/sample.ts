@@ -11,7 +11,7 @@ import type { Block, SheetTile } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { percent } from "../format.ts";
-import type { Image } from "./image.ts";
+import { type Given, mainPart, pictureOf } from "./given.ts";
 
 /** The side of a picture on a contact sheet, in pixels: eight of them fill a cell. */
 export const TILE = 104;
@@ -59,7 +59,7 @@ export function samplePlaces(labels: readonly (string | undefined)[], order: rea
 /** An image of the sample that is still to be read. */
 interface Unread {
   readonly known: { readonly id: string; readonly label?: string };
-  readonly read: () => Image | Promise<Image>;
+  readonly read: () => Given | Promise<Given>;
 }
 
 /** The parts of a data set's figure. */
@@ -90,7 +90,8 @@ export async function sampleFigure({ name, size, counts, sample, note = "" }: Sa
   const unread: string[] = [];
   for await (const { known: { id, label }, read } of sample) {
     try {
-      const image = await read();
+      const given = await read();
+      const image = pictureOf(mainPart(given));
       const [height, width] = image.shape;
       tiles.push({
         pixels: tileOf(image.rgb()),

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { extent } from "../array.ts";
+
 /** An RGB or RGBA picture, 8 bits a channel, row by row. */
 export interface Pixels {
   /** `height · width · 3` bytes, or `· 4` where places are transparent. */
@@ -260,23 +262,40 @@ function cutCorner(rgb: Uint8Array, width: number, height: number, cutWidth: num
 }
 
 /**
+ * An image of any number of bands as it is drawn: RGB and grey as they are; of others the mean of all bands, from its least
+ * (black) to its greatest value (white).
+ *
+ * @returns `[h, w, 3]` or `[h, w, 1]`, 0…255
+ */
+export function drawable(image: { data: ArrayLike<number>; shape: readonly number[] }): typeof image {
+  const { data, shape: [height, width, channels = 1] } = image;
+  if (channels === 1 || channels === 3) return image;
+  const means = new Float32Array(height * width);
+  for (let i = 0; i < data.length; i++) means[Math.floor(i / channels)] += data[i] / channels;
+  const [low, high] = extent(means);
+  return { data: means.map((mean) => 255 * (mean - low) / (high - low || 1)), shape: [height, width, 1] };
+}
+
+/**
  * An image as pixels, each repeated by a whole factor in both directions (or one down and one across), so that nothing
  * is blurred.
  *
- * @param image `[h, w, 3]`, RGB, 0…255; rounded, and clipped to that range
+ * @param image `[h, w, 3]`, RGB, or `[h, w, 1]`, grey, 0…255; rounded, and clipped to that range; others as
+ *   {@linkcode drawable} has them
  */
 export function pixelsOf(
-  { data, shape: [rows, columns] }: { data: ArrayLike<number>; shape: readonly number[] },
+  image: { data: ArrayLike<number>; shape: readonly number[] },
   factor: number | readonly [down: number, across: number] = 1,
 ): Pixels {
+  const { data, shape: [rows, columns, channels = 1] } = drawable(image);
   const [down, across] = typeof factor === "number" ? [factor, factor] : factor;
   const width = columns * across;
   const height = rows * down;
   const bytes = new Uint8ClampedArray(width * height * 3);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      const from = (Math.floor(y / down) * columns + Math.floor(x / across)) * 3;
-      for (let c = 0; c < 3; c++) bytes[(y * width + x) * 3 + c] = data[from + c];
+      const from = (Math.floor(y / down) * columns + Math.floor(x / across)) * channels;
+      for (let c = 0; c < 3; c++) bytes[(y * width + x) * 3 + c] = data[from + (channels === 3 ? c : 0)];
     }
   }
   return { data: new Uint8Array(bytes.buffer), width, height };

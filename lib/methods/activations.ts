@@ -9,7 +9,8 @@
 
 import { shapeList } from "../model/graph.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { type ImageLike, toImage } from "../data/image.ts";
+import { nameOfGiven, toGiven } from "../data/given.ts";
+import type { ImageLike } from "../data/image.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, text, WalkOptions } from "../options.ts";
 import { forward, item } from "../probe/forward.ts";
@@ -149,9 +150,9 @@ export async function activations(
   if (file !== undefined) {
     throw new TypeError("activations writes those of several images to a file: give an array of images or a data set.");
   }
-  const source = await toImage(images as ImageLike);
+  const source = await toGiven(images as ImageLike);
   const view = await model.view(source);
   const outputs = await forward(model, [model.input(view)], names, { signal });
   const kept = outputs.map((output, i) => ({ name: names[i], ...chosen(item(output, 0), channels) }));
-  return new Activations(kept, view, { model: model.name, image: source.name });
+  return new Activations(kept, view, { model: model.name, image: nameOfGiven(source) });
 }

@@ -7,7 +7,8 @@
  */
 
 import { isNdArray, ndarray, type NdArrayLike } from "../array.ts";
-import { type ImageLike, toImage } from "../data/image.ts";
+import { nameOfGiven, toGiven } from "../data/given.ts";
+import type { ImageLike } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { readOptions, RunOptions, whole } from "../options.ts";
@@ -145,7 +146,7 @@ export async function faithfulness(
     );
   }
   if (maps.length === 0) throw new RangeError("There is no map to test; wanted at least one.");
-  const source = await toImage(image);
+  const source = await toGiven(image);
   const [{ view, target, probability }] = await attributionInputs(
     model,
     source,
@@ -156,7 +157,7 @@ export async function faithfulness(
   if (foreign) {
     throw new RangeError(
       `The ${foreign.method ?? "map"} was made of another image than ${
-        JSON.stringify(source.name)
+        JSON.stringify(nameOfGiven(source))
       }, as the model sees ` +
         `it. Give the image that it was made of.`,
     );
@@ -177,6 +178,6 @@ export async function faithfulness(
   );
   return new Faithfulness(curves, { ...target, ...probability !== undefined && { probability } }, {
     model: model.name,
-    image: source.name,
+    image: nameOfGiven(source),
   }, walked);
 }

@@ -7,6 +7,7 @@
  */
 
 import type { NdArrayLike } from "../array.ts";
+import { inPlaceOf } from "../data/given.ts";
 import type { Model } from "../model/model.ts";
 import { brief, briefPercent } from "../format.ts";
 import { oneOf, rule, whole } from "../options.ts";
@@ -128,9 +129,9 @@ export const integratedGradients: AttributionFunction<IntegratedGradientsOptions
     quadrature(rule ?? "gauss-legendre", steps ?? STEPS);
     const baselines = baselinesOf(baseline);
     const all = await inputs();
-    const startOf = async ({ view }: AttributionInput, baseline: Baseline): Promise<Start> => {
+    const startOf = async ({ view, input }: AttributionInput, baseline: Baseline): Promise<Start> => {
       const { name, image } = await makeBaseline(model, view, baseline, seed);
-      return { name, input: model.input(image) };
+      return { name, input: inPlaceOf(input, model.input(image).data) };
     };
     const starts = await Promise.all(all.map((of) => Promise.all(baselines.map((from) => startOf(of, from)))));
     const adaptive = steps === undefined && rule === undefined;

@@ -6,7 +6,8 @@
 
 import type { NdArrayLike } from "../array.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { type ImageLike, toImage } from "../data/image.ts";
+import { nameOfGiven, toGiven } from "../data/given.ts";
+import type { ImageLike } from "../data/image.ts";
 import { tileOf } from "../data/sample.ts";
 import type { ImageView } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
@@ -99,11 +100,11 @@ export async function predict(
   const all = outputs.map(({ index }) => index);
   const reader = readerOf("predict", model, images, run);
   if (!reader) {
-    const source = await toImage(images as ImageLike);
+    const source = await toGiven(images as ImageLike);
     const view = await model.view(source);
     const onProgress = (done: number) => run.onProgress?.(done, 1);
     const made = await forwardAll(model, [model.input(view)], all, { ...run, onProgress });
-    return predicted(made.map((array) => item(array, 0)), { view, name: source.name }, view);
+    return predicted(made.map((array) => item(array, 0)), { view, name: nameOfGiven(source) }, view);
   }
   const side = Math.min(LARGEST_KEPT, Math.max(LEAST_KEPT, Math.floor(Math.sqrt(KEPT_BYTES / (3 * reader.size)))));
   const waiting: ImageView[] = [];

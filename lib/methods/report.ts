@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type ImageLike, toImage } from "../data/image.ts";
+import { toGiven } from "../data/given.ts";
+import type { ImageLike } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, RunOptions, whole } from "../options.ts";
@@ -94,7 +95,7 @@ export async function report(
   await checkReady("report", model);
   const entries = entriesOf(methods);
   const chosen = read.layers && topDown(model, read.layers);
-  const source = await toImage(image);
+  const source = await toGiven(image);
   const [{ view, target: resolved }] = await attributionInputs(model, source, target, { signal });
   const layers = chosen ?? stops(model, MOST_STOPS, resolved);
   const asked = targetAgain(resolved);

@@ -6,7 +6,8 @@
  * @module
  */
 
-import { type ImageLike, toImage } from "../data/image.ts";
+import { toGiven } from "../data/given.ts";
+import type { ImageLike } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { abortSignal, arrayOf, callback, oneOf, readOptions, whole } from "../options.ts";
@@ -102,7 +103,7 @@ export async function sanityCheck(
     throw new TypeError(`sanityCheck wants an attribution method, as saliency: received ${kindOf(method)}.`);
   }
   const chosen = read.layers && topDown(model, read.layers);
-  const source = await toImage(image);
+  const source = await toGiven(image);
   const [subject] = await attributionInputs(model, source, target, { signal });
   const layers = chosen ?? stops(model, MOST_STOPS, subject.target);
   const asked = targetAgain(subject.target);

@@ -8,6 +8,7 @@
 
 import { extent } from "../array.ts";
 import { flag, whole, within } from "../options.ts";
+import { inPlaceOf } from "../data/given.ts";
 import { eachGradient, eachScore } from "../probe/attribution/gradients.ts";
 import { largestMagnitude, largestSigned, toPixels } from "../probe/attribution/pixels.ts";
 import { normalStream } from "../random.ts";
@@ -73,10 +74,10 @@ export const smoothGrad: AttributionFunction<SmoothGradOptions> = attributionMet
     });
     const noisy = (i: number) => {
       const of = Math.floor(i / samples);
-      const { input: { data, shape }, target } = all[of];
+      const { input, target } = all[of];
       // Each copy has a stream of its own: what it is depends neither on the batches nor on the other images.
       const normal = normalStream(seed, i % samples);
-      return { input: { data: data.map((value) => value + deviations[of] * normal()), shape }, target };
+      return { input: inPlaceOf(input, input.data.map((value) => value + deviations[of] * normal())), target };
     };
     const add = (i: number, gradient: Float32Array) => {
       const sum = sums[Math.floor(i / samples)];

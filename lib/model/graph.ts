@@ -279,12 +279,18 @@ export function trace(network: LayersModel, inputShape?: Shape): NetworkGraph {
   return withNames(network, usesFor(network, inputShape));
 }
 
+/** The place of the input that is a network's image: the first of them, else the first that is no vector. */
+export function mainInput({ inputs }: Pick<LayersModel, "inputs">): number {
+  const ranks = inputs.map(({ shape }) => shape.length);
+  return Math.max(0, ranks.includes(4) ? ranks.indexOf(4) : ranks.findIndex((rank) => rank > 2));
+}
+
 function shapeOf(
   { layer, inputs, index, steps, declared, isOwn }: Omit<Opened, "inputs"> & { inputs: readonly Use[] },
   inputShape: Shape | undefined,
 ): Pick<Use, "shape" | "problem"> {
   if (inputs.length === 0) {
-    const fits = inputShape?.length === declared.length - 1;
+    const fits = inputShape?.length === declared.length - 1 && [null, inputShape.at(-1)].includes(declared.at(-1)!);
     return { shape: fits ? [declared[0], ...inputShape!] : declared };
   }
   if (!inputShape && isOwn) return { shape: declared };
@@ -395,7 +401,7 @@ export function entryOf(network: LayersModel, name: string, owner = "the network
 }
 
 function usesForAnySize(network: LayersModel): Use[] {
-  const [height, width, ...channels] = network.inputs[0].shape.slice(1);
+  const [height, width, ...channels] = network.inputs[mainInput(network)].shape.slice(1);
   const least = leastSize(network, [1, 1, ...channels as number[]]);
   if ((height !== null && width !== null) || channels.includes(null) || !least) return usesFor(network);
   const larger = [height ?? MUCH_LARGER * least[0], width ?? MUCH_LARGER * least[1], ...channels];
@@ -451,7 +457,7 @@ const LARGEST_SIDE = 4096;
 
 /** The least height and width from those of an image on that a network can take; null if there is none. */
 function leastSize(network: LayersModel, [fromHeight, fromWidth, ...channels]: readonly number[]) {
-  const [ownHeight, ownWidth] = network.inputs[0].shape.slice(1);
+  const [ownHeight, ownWidth] = network.inputs[mainInput(network)].shape.slice(1);
   const works = (height: number, width: number) =>
     !usesFor(network, [ownHeight ?? height, ownWidth ?? width, ...channels]).some(({ problem }) => problem);
   const from = (start: number, fits: (side: number) => boolean) => {

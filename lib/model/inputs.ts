@@ -6,7 +6,7 @@
 
 import { basename } from "node:path";
 import { pixelRemark } from "../data/pixels.ts";
-import type { NdArrayLike } from "../array.ts";
+import { bytesOfGiven, type InputArray, nameOfGiven } from "../data/given.ts";
 import { ImageError } from "../codec.ts";
 import {
   checkDataset,
@@ -32,8 +32,8 @@ export interface ImageView extends DatasetRow {
   readonly place: number;
   /** What the image itself is called, as `"dog.jpg"`. */
   readonly name: string;
-  /** Brought to the model's size, `[h, w, 3]`, RGB, 0…255 ({@linkcode Model.view}). */
-  readonly view: NdArrayLike;
+  /** Brought to the model's size, `[h, w, c]`, 0…255 ({@linkcode Model.view}). */
+  readonly view: InputArray;
 }
 
 /** What of a data set is read, and what it must have. */
@@ -51,7 +51,7 @@ export interface ReadOptions {
 /** What is read of an image, and how many bytes it took meanwhile. */
 interface ReadImage {
   readonly name: string;
-  readonly view: NdArrayLike;
+  readonly view: InputArray;
   readonly bytes: number;
 }
 
@@ -152,8 +152,8 @@ export class InputReader implements AsyncIterable<ImageView> {
     let bytes = 0;
     const make = async () => {
       const source = await read();
-      bytes = source.pixels.data.byteLength;
-      return { name: source.name, view: await this.#model.view(source) };
+      bytes = bytesOfGiven(source);
+      return { name: nameOfGiven(source), view: await this.#model.view(source) };
     };
     const { viewing } = this.#model;
     if (!file || viewing === null) return { ...await make(), bytes };
@@ -205,7 +205,7 @@ export class InputReader implements AsyncIterable<ImageView> {
 }
 
 /** Inputs that are read one after the other. */
-export interface StreamedInputs extends AsyncIterable<NdArrayLike> {
+export interface StreamedInputs extends AsyncIterable<InputArray> {
   /** How many there are at most. */
   readonly size: number;
   /** How many of them have been left out so far. @default 0 */

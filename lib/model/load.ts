@@ -23,7 +23,13 @@ import { tfjsFormat } from "./formats/tfjs.ts";
 import { zipFormat } from "./formats/zip.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { checkLabels, type OutputsWanted } from "./output.ts";
-import { ownScaling, type Preprocess, preprocessing, type PreprocessMode } from "./preprocess.ts";
+import {
+  ownScaling,
+  type Preprocess,
+  preprocessing,
+  type PreprocessMode,
+  type PreprocessWanted,
+} from "./preprocess.ts";
 import { builtInstead, fetchNetwork, publishedNetworks, vggTopology } from "./published.ts";
 import { readFacts } from "./saved.ts";
 import { checkWeights } from "./weights.ts";
@@ -35,7 +41,7 @@ export class LoadModelOptions {
    * @default what the catalogue or the file knows; `"none"` for other networks that scale their pixels themselves, by a
    *   Rescaling or Normalization layer that is made for pixels of 0…255; `"unit"` (pixels over 255) for all others
    */
-  preprocess?: PreprocessMode | Partial<Preprocess>;
+  preprocess?: PreprocessMode | PreprocessWanted;
   /**
    * The name of each output class.
    * @default what the catalogue or the file knows; none for other models

@@ -6,9 +6,9 @@
 
 import { checkLayers, isReplaced } from "../runtime/layers/layers.ts";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
-import { NdArray, ndarray, type NdArrayLike, sizeOf } from "../array.ts";
-import { resize } from "../resize/resize.ts";
-import { type ImageLike, toImage } from "../data/image.ts";
+import { type NdArrayLike, sizeOf } from "../array.ts";
+import { type GivenPart, type InputArray, mainPart, pictureOf, toGiven } from "../data/given.ts";
+import type { ImageLike } from "../data/image.ts";
 import { type TrainingStart, type TrainingSummary, trainingText } from "../data/history.ts";
 import { oddPixels, setPixelRemark } from "../data/pixels.ts";
 import { kindOf } from "../errors.ts";
@@ -17,10 +17,11 @@ import { ensureBackend } from "../runtime/backend.ts";
 import { drawSilhouette } from "../figure/silhouette.ts";
 import { checkLabels, type ModelOutput, type OutputsWanted, readOutputs } from "./output.ts";
 import { disposeNetwork } from "./formats/build.ts";
-import { describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
-import { checkShapes, type Entry, entryOf, shapeText, traceAnySize, waysTo } from "./graph.ts";
+import { asTheyAre, checkPreprocess, describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
+import { checkShapes, type Entry, entryOf, mainInput, shapeText, traceAnySize, waysTo } from "./graph.ts";
 import { type ReceptiveField, receptiveFields, receptiveFieldText } from "./receptive_field.ts";
 import { saveModel } from "./saved.ts";
+import { inputsOf, lookedAt, ModelView, type NetworkInput, partsFor, viewOfArray, viewOfPicture } from "./view.ts";
 import { checkWeights } from "./weights.ts";
 
 /** One layer of a model, as its table shows it. */
@@ -60,6 +61,8 @@ export interface ModelOptions {
   scaledBy?: string | null;
   /** Which of its outputs is looked at, and what the numbers are; or several. @default the first one, by the graph */
   output?: OutputsWanted;
+  /** Which of its inputs is asked about. @default the first image */
+  input?: string;
   /** The runs of `train` that its weights come from. @default none */
   training?: readonly TrainingSummary[];
   /** Whether its weights were read from a file. @default false */
@@ -92,23 +95,12 @@ function checkThere(asker: string, { name, disposed }: Model): void {
  *
  * @param asker the function that asks it, as `"saliency"`
  * @param weights whether its weights count: not where they are about to be made anew
- * @throws {TypeError} if it has been disposed of, or takes more than one image
+ * @throws {TypeError} if it has been disposed of
  * @throws {ModelError} if a weight is no number
  */
 export async function checkReady(asker: string, model: Model, { weights = true } = {}): Promise<void> {
-  const { network } = model;
-  const name = JSON.stringify(model.name);
   checkThere(asker, model);
-  if (network.inputs.length > 1) {
-    const inputs = network.inputs.map(({ name, shape }) => `${JSON.stringify(name)} (${shapeText(shape.slice(1))})`);
-    throw new TypeError(
-      `${asker} wants a network that takes one image and nothing else: ${name} takes ${
-        inputs.join(" and ")
-      }. Make one ` +
-        `of it with tf.model, whose other inputs are computed from the image or by a layer that puts out a constant.`,
-    );
-  }
-  if (weights) await checkWeights(await ensureBackend(), network, model.name);
+  if (weights) await checkWeights(await ensureBackend(), model.network, model.name);
 }
 
 /** Layers that read what lies along a line. */
@@ -131,20 +123,31 @@ export class Model extends Shown {
   readonly preprocess: Preprocess;
   /** The layers in the order in which they run. */
   readonly layers: readonly LayerInfo[];
-  /** `[height, width, channels]` of the input; `null` for a side that may have any length. */
+  /** The inputs of the network, in its order. */
+  readonly inputs: readonly NetworkInput[];
+  /**
+   * `[height, width, channels]` of the input that is asked about, the first image of several inputs; `null` for a side that
+   * may have any length.
+   */
   readonly inputShape: readonly (number | null)[];
   /** The TensorFlow.js model itself. convlens never changes it, but for its weights when it is trained. */
   readonly network: LayersModel;
   readonly #loaded: boolean;
   readonly #scaledBy: string | null;
   readonly #byName: ReadonlyMap<string, LayerInfo>;
+  readonly #options: ModelOptions;
+  /** The place of the input that is asked about. */
+  readonly #at: number;
+  /** The same model, asked about other inputs. */
+  readonly #about = new Map<string, Model>();
   #training: readonly TrainingSummary[];
   /** Of each size of image that was checked, the shape of each layer. */
   readonly #shapes = new Map<string, ReadonlyMap<string, readonly number[]>>();
 
   /**
    * @internal
-   * @throws {RangeError} if the number of labels is not the number of outputs, or the output is of another kind
+   * @throws {RangeError} if the number of labels is not the number of outputs, the output is of another kind, or the
+   *   preprocessing has other channels
    * @throws {TypeError} if the network does not know the shape of its input
    * @throws {LayerError} if a layer hides steps from those behind it, or is called as in training
    */
@@ -161,11 +164,15 @@ export class Model extends Shown {
     checkLayers(network);
     this.network = network;
     this.name = name;
-    this.preprocess = preprocess;
+    this.#options = options;
     this.#scaledBy = scaledBy;
     this.#training = training;
     this.#loaded = loaded;
-    this.inputShape = network.inputs[0].shape.slice(1);
+    this.inputs = inputsOf(network);
+    this.#at = lookedAt(name, this.inputs, mainInput(network), options.input);
+    this.inputShape = this.inputs[this.#at].shape;
+    this.preprocess = this.#preprocessOf(this.#at);
+    checkPreprocess(name, this.preprocess, this.inputShape.at(-1) ?? null);
     const known = labels && checkLabels(name, labels);
     ({ output: this.output, outputs: this.outputs } = readOutputs(network, name, known, output));
     this.labels = this.output.given;
@@ -275,62 +282,115 @@ export class Model extends Shown {
     return inputShape ? this.#shapesFor(inputShape).get(layer.name)! : layer.outputShape;
   }
 
-  /** The shapes of all layers for images of a size, which they are checked for. */
-  #shapesFor([height, width]: readonly number[]): ReadonlyMap<string, readonly number[]> {
-    const key = `${height}×${width}`;
+  /** The shapes of all layers for inputs of a size, which they are checked for. */
+  #shapesFor(inputShape: readonly number[]): ReadonlyMap<string, readonly number[]> {
+    const channels = this.inputShape.at(-1)!;
+    const shape = [...inputShape.slice(0, this.inputShape.length - 1), channels];
+    const key = shape.join("×");
     if (this.#shapes.size > 99) this.#shapes.clear();
-    const shapes = this.#shapes.get(key) ??
-      checkShapes(this.network, this.name, [height, width, ...this.inputShape.slice(2) as number[]]);
+    const shapes = this.#shapes.get(key) ?? checkShapes(this.network, this.name, shape);
     return this.#shapes.set(key, shapes).get(key)!;
   }
 
   /**
-   * An image as this model sees it: brought to the input's size, still RGB of 0…255.
+   * @internal The same model, asked about another of its inputs.
    *
-   * @returns `[h, w, 3]`
-   * @throws {TypeError} if the model's input is not an image
+   * @throws {RangeError} if there is no such input
+   */
+  about(input: string | undefined): Model {
+    if (input === undefined || input === this.inputs[this.#at].name) return this;
+    const known = this.#about.get(input) ?? new Model(this.network, { ...this.#options, input });
+    return this.#about.set(input, known).get(input)!;
+  }
+
+  /** How an input is read: images as the model's own, if they have as many channels; other numbers as they are. */
+  #preprocessOf(place: number): Preprocess {
+    const { preprocess } = this.#options;
+    const own = mainInput(this.network);
+    const { shape } = this.inputs[place];
+    const alike = shape.length === this.inputs[own].shape.length && shape.at(-1) === this.inputs[own].shape.at(-1);
+    return place === own || alike ? preprocess : asTheyAre(preprocess);
+  }
+
+  /**
+   * An image as this model sees it: brought to the input's size and to its channels, still of 0…255. Grey and RGB are made
+   * into each other; an array of any other number of channels must have as many as the network reads.
+   *
+   * @param image for a network of several inputs a record by their names, as `{ image: "road.png", angle: 0.3 }`
+   * @returns `[h, w, c]`; of other inputs `[length, c]` or `[depth, h, w, c]`
+   * @throws {TypeError} if it is not what the network reads: says what it found and what it wants
    * @throws {RangeError} if it is too small for a layer of the network: says what would do
    */
-  async view(image: ImageLike): Promise<NdArray> {
-    const [height, width, channels] = this.inputShape;
-    if (this.inputShape.length !== 3 || (channels !== 3 && channels !== 1)) {
-      throw new TypeError(
-        `The model ${JSON.stringify(this.name)} takes an input of shape [${shapeText(this.inputShape)}]; ` +
-          `wanted an image, [height, width, 3 or 1].`,
-      );
-    }
-    const source = await toImage(image);
-    const { shape } = source;
-    const size: [number, number] = [height ?? shape[0], width ?? shape[1]];
-    this.#shapesFor(size);
-    const pixels = shape[2] === 3 ? source.pixels : source.rgb();
-    const isSize = size[0] === shape[0] && size[1] === shape[1];
-    const view = NdArray.from(isSize ? source.rgb() : resize(pixels, size, { fit: this.preprocess.fit }));
-    setPixelRemark(view, oddPixels(pixels, this.#isRanged));
+  async view(image: ImageLike): Promise<ModelView> {
+    const parts = partsFor(this.name, this.inputs, await toGiven(image));
+    const { inputs } = this;
+    if (this.inputShape.length < 2) throw this.#noImage();
+    const others = inputs.length > 1
+      ? inputs.map((input, i) => i === this.#at ? null : this.#numbers(i, this.#partView(input, parts[i], i)))
+      : undefined;
+    const input = inputs[this.#at];
+    const part = parts[this.#at];
+    const view = new ModelView(this.#partView(input, part, this.#at), others);
+    this.#shapesFor(view.shape);
+    if (input.shape.length === 3) setPixelRemark(view, oddPixels(pictureOf(part).pixels, this.#isRanged));
     return view;
   }
 
-  /** A network that is given pixels as they are may have been trained on any. */
+  /**
+   * @internal An image for the input that is asked about, without what goes to the others.
+   *
+   * @throws {TypeError} if it is not what the input reads
+   */
+  async viewAlone(image: ImageLike): Promise<NdArrayLike> {
+    const given = await toGiven(image);
+    return this.#partView(this.inputs[this.#at], mainPart(given), this.#at);
+  }
+
+  #partView(input: NetworkInput, part: GivenPart, place: number): NdArrayLike {
+    return input.shape.length === 3
+      ? viewOfPicture(this.name, input, pictureOf(part), this.#preprocessOf(place).fit)
+      : viewOfArray(this.name, input, part);
+  }
+
+  /** What the network reads at an input. */
+  #numbers(place: number, view: NdArrayLike): NdArrayLike {
+    return { data: preprocess(view, this.#preprocessOf(place)), shape: view.shape };
+  }
+
+  #noImage(): TypeError {
+    const [{ name }] = this.inputs;
+    const length = this.inputShape.at(-1) ?? "n";
+    return new TypeError(
+      `The model ${JSON.stringify(this.name)} reads vectors of shape [${shapeText(this.inputShape)}], at its input ` +
+        `${
+          JSON.stringify(name)
+        }: there is no picture to explain. If they are the pixels of images, put a layer before it that ` +
+        `flattens them, tf.sequential({ layers: [tf.layers.flatten({ inputShape: [height, width, channels] }), network] }), ` +
+        `with height · width · channels = ${length}.`,
+    );
+  }
+
+  /** A network that is given pixels as they are may have been trained on any; so may one of other channels. */
   get #isRanged(): boolean {
-    return this.preprocess.mode !== "none" || this.#scaledBy !== null;
+    const channels = this.inputShape.at(-1);
+    return (channels === 1 || channels === 3) && (this.preprocess.mode !== "none" || this.#scaledBy !== null);
   }
 
   /** @internal What {@linkcode view} makes of any image, in words: the same of the same; null where it depends on its size. */
   get viewing(): string | null {
-    const [height, width] = this.inputShape;
-    if (!height || !width) return null;
-    return `${height} × ${width}, ${this.preprocess.fit}, ${this.#isRanged ? "0 to 255" : "any range"}`;
+    const { inputs, inputShape } = this;
+    if (inputs.length > 1 || inputShape.length !== 3 || inputShape.includes(null)) return null;
+    return `${inputShape.join(" × ")}, ${this.preprocess.fit}, ${this.#isRanged ? "0 to 255" : "any range"}`;
   }
 
   /**
    * Pixels as the numbers that the network was trained on.
    *
-   * @param view what {@linkcode view} returned, `[h, w, 3]`
-   * @returns `[h, w, channels of the input]`
+   * @param view what {@linkcode view} returned, `[h, w, c]`; with what goes to the other inputs, if there are any
+   * @returns of the same shape; channels in the network's order
    */
-  input(view: NdArrayLike): NdArray {
-    const channels = this.inputShape[2] as 1 | 3;
-    return ndarray(preprocess(view, this.preprocess, channels), [view.shape[0], view.shape[1], channels]);
+  input(view: InputArray): ModelView {
+    return new ModelView(this.#numbers(this.#at, view), view.others);
   }
 
   /** Whether the weights have been freed, here or by the code that made the network. */
@@ -381,9 +441,14 @@ export class Model extends Shown {
   override figure(): Figure {
     const { leaves } = this;
     const title = `${this.name} · ${leaves.length} layers, ${count(this.params)} parameters`;
-    const caption = `Input ${shapeText(this.inputShape)}: ${describePreprocess(this.preprocess)}. ` +
+    const { inputs, inputShape } = this;
+    const input = inputs.length > 1 ? `Input ${JSON.stringify(inputs[this.#at].name)}` : "Input";
+    const others = inputs.filter((_, i) => i !== this.#at).map((other) =>
+      `${JSON.stringify(other.name)} (${shapeText(other.shape)})`
+    );
+    const caption = `${input} ${shapeText(inputShape)}: ${describePreprocess(this.preprocess, inputShape.at(-1))}. ` +
       (this.#scaledBy ? `The network scales them itself, by its layer ${JSON.stringify(this.#scaledBy)}. ` : "") +
-      (this.network.inputs.length > 1 ? `This is the first of ${this.network.inputs.length} inputs. ` : "") +
+      (others.length ? `It is given ${others.join(" and ")} besides. ` : "") +
       `Output: ${this.output.text}${this.labels ? "" : ", no labels"}. ` +
       (this.training.length ? `Trained for ${trainingText(this.training)}. ` : "") +
       `Receptive field: side of the square of pixels that one cell sees, and its step from cell to cell.`;

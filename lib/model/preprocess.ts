@@ -27,10 +27,10 @@ export interface Preprocess {
   readonly mode: PreprocessMode | "custom";
   /** The order of the colour channels in the network's input. */
   readonly order: "rgb" | "bgr";
-  /** Subtracted from each pixel of 0…255, in the network's order. */
-  readonly mean: readonly [number, number, number];
-  /** Divides each pixel afterwards. */
-  readonly deviation: readonly [number, number, number];
+  /** Subtracted from each pixel of 0…255: one number a channel in the network's order, or one for all channels. */
+  readonly mean: readonly number[];
+  /** Divides each pixel afterwards: one number a channel, or one for all. */
+  readonly deviation: readonly number[];
   /**
    * How an image becomes the input's size: `"crop"` scales its short side and cuts the middle out, `"squash"`
    * scales each side on its own.
@@ -50,14 +50,16 @@ const MODES: Record<PreprocessMode, Omit<Preprocess, "mode" | "fit">> = {
   none: { order: "rgb", mean: [0, 0, 0], deviation: [1, 1, 1] },
 };
 
-/** Three numbers; `divides` if none of them may be 0. */
-const triple = ({ divides }: { divides: boolean }): Rule =>
+/** A number for each channel, or one for all; `divides` if none of them may be 0. */
+const perChannel = ({ divides }: { divides: boolean }): Rule =>
   rule((name, values) => {
     const wanted = (value: unknown) => Number.isFinite(value) && !(divides && value === 0);
-    if (Array.isArray(values) && values.length === 3 && values.every(wanted)) return;
+    if (wanted(values) || (Array.isArray(values) && values.length > 0 && values.every(wanted))) return;
     throw new RangeError(
-      `A preprocessing's ${name} must hold three numbers${divides ? " other than 0" : ""}: ` +
-        `received ${Array.isArray(values) ? `[${values.join(", ")}]` : kindOf(values)}.`,
+      `A preprocessing's ${name} must be a number for each channel, as [r, g, b], or one for all` +
+        `${divides ? ", none of them 0" : ""}: received ${
+          Array.isArray(values) ? `[${values.join(", ")}]` : kindOf(values)
+        }.`,
     );
   });
 
@@ -66,13 +68,19 @@ class PreprocessParts {
   mode: Preprocess["mode"] = "custom";
   @oneOf("rgb", "bgr")
   order?: Preprocess["order"];
-  @triple({ divides: false })
-  mean?: Preprocess["mean"];
-  @triple({ divides: true })
-  deviation?: Preprocess["deviation"];
+  @perChannel({ divides: false })
+  mean?: number | Preprocess["mean"];
+  @perChannel({ divides: true })
+  deviation?: number | Preprocess["deviation"];
   @oneOf("crop", "squash")
   fit?: Preprocess["fit"];
 }
+
+/** What of a preprocessing differs from its mode; one number holds for all channels. */
+export type PreprocessWanted = Partial<Omit<Preprocess, "mean" | "deviation">> & {
+  readonly mean?: number | readonly number[];
+  readonly deviation?: number | readonly number[];
+};
 
 /** @throws {RangeError} if there is no such mode */
 function modeOf(name: PreprocessMode): Omit<Preprocess, "mode" | "fit"> {
@@ -89,15 +97,15 @@ function modeOf(name: PreprocessMode): Omit<Preprocess, "mode" | "fit"> {
  * @throws {RangeError} if the mode, the order or the fit is unknown or a deviation is 0
  * @throws {TypeError} if there is no such part of a preprocessing
  */
-export function preprocessing(wanted: PreprocessMode | Partial<Preprocess>): Preprocess {
+export function preprocessing(wanted: PreprocessMode | PreprocessWanted): Preprocess {
   if (typeof wanted === "string") return { mode: wanted, ...modeOf(wanted), fit: "crop" };
   const { mode, order, mean, deviation, fit = "crop" } = readOptions("preprocess", PreprocessParts, wanted);
   const base = modeOf(mode === "custom" ? "none" : mode);
   return {
     mode: "custom",
     order: order ?? base.order,
-    mean: mean ?? base.mean,
-    deviation: deviation ?? base.deviation,
+    mean: [mean ?? base.mean].flat(),
+    deviation: [deviation ?? base.deviation].flat(),
     fit,
   };
 }
@@ -153,44 +161,79 @@ async function wantedBy(layer: layers.Layer): Promise<OwnScaling["wants"] | null
   return mean <= 1 && variance <= 1 ? "unit" : "none";
 }
 
-/** A preprocessing in a few words, for a model's caption. */
-export function describePreprocess({ mode, order, mean, deviation, fit }: Preprocess): string {
+/** One number, or one a channel. */
+const numbers = (values: readonly number[]): string =>
+  values.length === 1 ? String(values[0]) : `[${values.join(", ")}]`;
+
+/** A preprocessing in a few words, for a model's caption; of images of so many channels, else of other numbers. */
+export function describePreprocess(
+  { mode, order, mean, deviation, fit }: Preprocess,
+  channels?: number | null,
+): string {
+  const colours = channels === 3 ? order.toUpperCase() : channels === 1 ? "grey" : `${channels ?? "all"} channels`;
   const known: Record<string, string> = {
-    caffe: "BGR minus the ImageNet means",
-    tf: "RGB from −1 to 1",
-    torch: "RGB, ImageNet means and deviations",
-    unit: "RGB from 0 to 1",
-    none: "RGB from 0 to 255",
+    caffe: "minus the ImageNet means",
+    tf: "from −1 to 1",
+    torch: "ImageNet means and deviations",
+    unit: channels === 3 || channels === 1 ? "from 0 to 1" : "over 255",
+    none: channels === 3 || channels === 1 ? "from 0 to 255" : "as they are",
   };
-  const values = known[mode] ??
-    `${order.toUpperCase()}, minus [${mean.join(", ")}], over [${deviation.join(", ")}]`;
-  return `${values}; images ${fit === "crop" ? "scaled and centre-cropped" : "squashed"} to fit`;
+  const how = known[mode] ?? `minus ${numbers(mean)}, over ${numbers(deviation)}`;
+  const joint = mode === "torch" || !known[mode] ? ", " : " ";
+  return `${colours}${joint}${how}; images ${fit === "crop" ? "scaled and centre-cropped" : "squashed"} to fit`;
 }
 
-/** Weights of red, green and blue in grey (ITU-R BT.601), for networks with one input channel. */
-const LUMA = [0.299, 0.587, 0.114];
+/** The number of each channel among some: one of them holds for all where they are not as many. */
+const ofChannel = (values: readonly number[], channel: number, channels: number): number =>
+  values[values.length === channels ? channel : 0];
 
 /**
  * Turns pixels into a network's input, in a plain array.
  *
- * @param image `[h, w, 3]`, RGB, 0…255
- * @param channels how many channels the network reads: 3, or 1 for grey (a weighted sum of the colours)
- * @returns `h · w · channels` values
+ * @param image `[…, c]` with as many channels as the network reads; 3 of them are RGB; 0…255
+ * @returns as many values; channels in the network's order
  */
-export function preprocess(image: NdArrayLike, how: Preprocess, channels: 1 | 3): Float32Array {
-  const { data } = image;
-  const pixels = data.length / 3;
-  const out = new Float32Array(pixels * channels);
-  for (let i = 0; i < pixels; i++) {
-    if (channels === 1) {
-      const grey = LUMA[0] * data[i * 3] + LUMA[1] * data[i * 3 + 1] + LUMA[2] * data[i * 3 + 2];
-      out[i] = (grey - how.mean[0]) / how.deviation[0];
-      continue;
-    }
-    for (let c = 0; c < 3; c++) {
-      const from = how.order === "bgr" ? 2 - c : c;
-      out[i * 3 + c] = (data[i * 3 + from] - how.mean[c]) / how.deviation[c];
-    }
+export function preprocess({ data, shape }: NdArrayLike, { order, mean, deviation }: Preprocess): Float32Array {
+  const channels = shape[shape.length - 1];
+  const swapped = channels === 3 && order === "bgr";
+  const out = new Float32Array(data.length);
+  for (let c = 0; c < channels; c++) {
+    const [less, over] = [ofChannel(mean, c, channels), ofChannel(deviation, c, channels)];
+    const from = swapped ? 2 - c : c;
+    for (let i = 0; i < data.length; i += channels) out[i + c] = (data[i + from] - less) / over;
   }
   return out;
+}
+
+/**
+ * The pixels that a network reads as zeros, one value a channel of the image.
+ *
+ * @param channels how many the image has
+ */
+export function zeroPixel({ order, mean }: Preprocess, channels: number): number[] {
+  const means = Array.from({ length: channels }, (_, c) => ofChannel(mean, c, channels));
+  return channels === 3 && order === "bgr" ? means.reverse() : means;
+}
+
+/** How pixels are read as they are. */
+export const asTheyAre = ({ fit }: Pick<Preprocess, "fit">): Preprocess => ({ mode: "none", ...MODES.none, fit });
+
+/**
+ * @param inputs how many channels the network reads
+ * @throws {RangeError} if a preprocessing has other numbers for the channels than the network has
+ */
+export function checkPreprocess(model: string, { mode, mean, deviation }: Preprocess, channels: number | null): void {
+  if (channels === null || channels === 1) return;
+  for (const [name, values] of Object.entries({ mean, deviation })) {
+    if (values.length === 1 || values.length === channels || values.every((value) => value === values[0])) continue;
+    throw new RangeError(
+      `The preprocessing ${
+        mode === "custom" ? "" : `"${mode}" `
+      }has ${values.length} numbers for ${name}: the network ` +
+        `${
+          JSON.stringify(model)
+        } reads ${channels} channels. Give { ${name}: [${channels} numbers] }, or one number for ` +
+        `all channels; "none" takes the values as they are.`,
+    );
+  }
 }

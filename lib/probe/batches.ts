@@ -4,26 +4,60 @@
  * @module
  */
 
+import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, sizeOf } from "../array.ts";
+import type { InputArray } from "../data/given.ts";
 import type { StreamedInputs } from "../model/inputs.ts";
 import type { Model } from "../model/model.ts";
 import { checkWhole } from "../options.ts";
+import type { TF } from "../runtime/core/types.ts";
+import type { Fed } from "./plan.ts";
 
 /**
  * Inputs of one shape, as `model.input` returns them: an array, or an iterable that knows its size; one of images that
  * are still to be read counts those that are `missing`.
  */
 export type Inputs =
-  | readonly NdArrayLike[]
+  | readonly InputArray[]
   | StreamedInputs
-  | (Iterable<NdArrayLike> & { readonly size: number });
+  | (Iterable<InputArray> & { readonly size: number });
 
-/** Some inputs, one behind the other. */
-export interface Batch {
+/** Some arrays of one shape, one behind the other. */
+interface Packed {
   data: Float32Array<ArrayBuffer>;
   /** `[n, …input shape]` */
   shape: number[];
 }
+
+/** Some inputs, one behind the other, with as many of the network's other inputs. */
+export interface Batch extends Packed {
+  others?: (Packed | null)[];
+}
+
+function packedOf(arrays: readonly NdArrayLike[]): Packed {
+  const [{ shape }] = arrays;
+  const each = sizeOf(shape);
+  const data = new Float32Array(arrays.length * each);
+  arrays.forEach((array, i) => data.set(array.data, i * each));
+  return { data, shape: [arrays.length, ...shape] };
+}
+
+/** What goes to the other inputs of some. */
+const othersOf = (inputs: readonly InputArray[]): Batch["others"] =>
+  inputs[0].others?.map((other, i) => other && packedOf(inputs.map(({ others }) => others![i]!)));
+
+/** A batch as tensors. */
+export const fed = (tf: TF, { data, shape, others }: Batch): Fed => ({
+  x: tf.tensor(data, shape),
+  ...others && { others: others.map((other) => other && tf.tensor(other.data, other.shape)) },
+});
+
+/** Inputs of one shape as tensors, `[n, …shape]`. */
+export const pack = (tf: TF, inputs: readonly InputArray[]): Fed =>
+  fed(tf, { ...packedOf(inputs), others: othersOf(inputs) });
+
+/** The tensors of a batch. */
+export const tensorsOf = ({ x, others = [] }: Fed): Tensor[] => [x, ...others.filter((other) => other !== null)];
 
 /** A batch and its place among all batches. */
 export interface PlacedBatch extends Batch {
@@ -54,14 +88,17 @@ export function checkInputs(
   }
   const size = "length" in inputs ? inputs.length : inputs.size;
   if (size === 0) throw new RangeError("There is no input to run through the model; wanted at least one.");
-  if ("length" in inputs) inputs.forEach((input) => checkShape(input, inputs[0].shape));
+  if ("length" in inputs) inputs.forEach((input) => checkShape(input, shapesText(inputs[0])));
   return size;
 }
 
-function checkShape({ shape }: NdArrayLike, wanted: readonly number[]): void {
-  if (shape.join() !== wanted.join()) {
-    throw new RangeError(`Inputs must share one shape: received [${wanted}] and [${shape}].`);
-  }
+/** The shapes of an input and of what goes to the others. */
+export const shapesText = ({ shape, others = [] }: InputArray): string =>
+  [`[${shape}]`, ...others.flatMap((other) => other ? [`[${other.shape}]`] : [])].join(" with ");
+
+function checkShape(input: InputArray, wanted: string): void {
+  const found = shapesText(input);
+  if (found !== wanted) throw new RangeError(`Inputs must share one shape: received ${wanted} and ${found}.`);
 }
 
 /**
@@ -76,33 +113,26 @@ export async function* batchesOf(
   size: number,
   cut: (left: number) => number,
 ): AsyncGenerator<PlacedBatch, undefined> {
-  let shape: readonly number[] | undefined;
+  let wanted: string | undefined;
   let index = 0;
   let start = 0;
   let length = 0;
-  let place = 0;
-  let data = new Float32Array();
+  let waiting: InputArray[] = [];
+  const cutOff = (): PlacedBatch => {
+    const batch = { index: index++, start, ...packedOf(waiting), others: othersOf(waiting) };
+    start += waiting.length;
+    waiting = [];
+    return batch;
+  };
   for await (const input of inputs) {
-    shape ??= input.shape;
-    checkShape(input, shape);
-    if (start + place === size) throw new RangeError(`The inputs said that they are ${size}: there are more.`);
-    const each = sizeOf(shape);
-    if (place === 0) {
-      length = Math.min(cut(size - start), size - start);
-      data = new Float32Array(length * each);
-    }
-    data.set(input.data, place * each);
-    if (++place === length) {
-      yield { index, start, data, shape: [length, ...shape] };
-      index++;
-      start += length;
-      place = 0;
-    }
+    wanted ??= shapesText(input);
+    checkShape(input, wanted);
+    if (start + waiting.length === size) throw new RangeError(`The inputs said that they are ${size}: there are more.`);
+    if (waiting.length === 0) length = Math.min(cut(size - start), size - start);
+    if (waiting.push(input) === length) yield cutOff();
   }
-  if (place > 0) {
-    yield { index, start, data: data.slice(0, place * sizeOf(shape!)), shape: [place, ...shape!] };
-  }
-  const found = start + place + missingOf(inputs);
+  if (waiting.length > 0) yield cutOff();
+  const found = start + missingOf(inputs);
   if (found < size) throw new RangeError(`The inputs said that they are ${size}: there are only ${found}.`);
 }
 

@@ -6,11 +6,12 @@
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, sizeOf } from "../array.ts";
+import type { InputArray } from "../data/given.ts";
 import { entryOf, traceAnySize, type Use } from "../model/graph.ts";
 import type { Model } from "../model/model.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { bytesText } from "../format.ts";
-import { type Batch, batchesOf, checkInputs, Gathered, reading } from "./batches.ts";
+import { type Batch, batchesOf, checkInputs, fed, Gathered, reading } from "./batches.ts";
 import { checkMemory, explainMemory } from "./memory.ts";
 import { execute, makePlan, type Plan, type Pooling } from "./plan.ts";
 
@@ -77,7 +78,7 @@ export function planTo(network: LayersModel, layers: readonly LayerWanted[], fol
  */
 export async function forward(
   model: Model,
-  inputs: readonly NdArrayLike[],
+  inputs: readonly InputArray[],
   layers: readonly LayerWanted[],
   { batchSize = 16, signal, onProgress }: ForwardOptions = {},
 ): Promise<NdArrayLike[]> {
@@ -121,8 +122,8 @@ export async function runBatches<Some extends Batch>(
   let batch = await read();
   function* batches() {
     while (batch) {
-      const { data, shape } = batch;
-      yield () => tf.tensor(data, shape);
+      const now = batch;
+      yield () => fed(tf, now);
     }
   }
   await execute(tf, plan, batches(), async (outputs) => {

@@ -15,7 +15,7 @@ const BYTES_PER_FLOAT = 4;
 /** The most bytes that the tensors of a plan take at one time, an input. What its layers allocate inside is not counted. */
 function peakBytes(plan: Plan): number {
   const bytes = (id: number) => BYTES_PER_FLOAT * plan.floats.get(id)!;
-  let live = bytes(plan.input);
+  let live = plan.inputs.reduce((sum, id) => sum + (plan.floats.has(id) ? bytes(id) : 0), 0);
   let peak = live;
   for (const { output, spent } of plan.steps) {
     live += bytes(output);

@@ -36,10 +36,18 @@ export interface Folded {
   bias: Tensor1D;
 }
 
-/** A way from a network's input to the outputs of some of its layers. */
+/** A batch of inputs: of the input that is asked about, and of the others. */
+export interface Fed {
+  readonly x: Tensor;
+  /** In the network's order, null at the place of `x`; absent for a network of one input. */
+  readonly others?: readonly (Tensor | null)[];
+}
+
+/** A way from a network's inputs to the outputs of some of its layers. */
 export interface Plan {
   steps: Step[];
-  input: number;
+  /** The network's inputs, in its order. */
+  inputs: readonly number[];
   taps: number[];
   /**
    * How many numbers each tensor holds for one input: 0 for one that is only handed on in another shape, or whose shape
@@ -199,10 +207,28 @@ export function makePlan(
   });
   const last = new Map<number, Step>();
   for (const step of steps) for (const id of step.inputs) last.set(id, step);
-  const input = traceAnySize(network).inputs[0].id;
-  for (const [id, step] of last) if (!taps.includes(id) && id !== input) step.spent.push(id);
-  return { steps, input, taps, floats };
+  const inputs = traceAnySize(network).inputs.map(({ id }) => id);
+  for (const [id, step] of last) if (!taps.includes(id) && !inputs.includes(id)) step.spent.push(id);
+  return { steps, inputs, taps, floats };
 }
+
+/** The input of a plan that `x` goes to. */
+export const placeOf = ({ inputs }: Plan, { others }: { others?: readonly unknown[] }): number =>
+  inputs[others?.indexOf(null) ?? 0];
+
+/** The tensors of a plan that are made of one of them, itself among them. */
+export function madeOf(plan: Plan, id: number): Set<number> {
+  const found = new Set([id]);
+  for (const { inputs, output } of plan.steps) if (inputs.some((input) => found.has(input))) found.add(output);
+  return found;
+}
+
+/** The tensors of a batch by their ids in a plan. */
+export const fedTo = (plan: Plan, { x, others }: Fed): Map<number, Tensor> =>
+  new Map(plan.inputs.flatMap((id, i) => {
+    const tensor = others ? others[i] ?? x : i === 0 ? x : null;
+    return tensor ? [[id, tensor] as const] : [];
+  }));
 
 /** What is taken over all cells of a feature map. */
 export type Pooling = "mean" | "max";
@@ -313,6 +339,7 @@ export function foldAll(tf: TF, plan: Plan, folded: Map<Step, Folded>): void {
  * `use` runs, which is synchronous.
  *
  * @param use receives the function from a batch to the outputs of the taps, which `tf.valueAndGrad` may call
+ * @param others what goes to the network's other inputs
  *
  * @example
  * ```ts
@@ -329,12 +356,17 @@ export function foldAll(tf: TF, plan: Plan, folded: Map<Step, Folded>): void {
  * const { value, gradient } = withPlan(tf, plan, (f) => inputGradient(tf, (x) => tf.sum(f(x)[0]), batch));
  * ```
  */
-export function withPlan<T>(tf: TF, plan: Plan, use: (f: (x: Tensor) => Tensor[]) => T): T {
+export function withPlan<T>(
+  tf: TF,
+  plan: Plan,
+  use: (f: (x: Tensor) => Tensor[]) => T,
+  others?: Fed["others"],
+): T {
   const folded = new Map<Step, Folded>();
   try {
     foldAll(tf, plan, folded);
     return use((x) => {
-      const values = new Map([[plan.input, x]]);
+      const values = fedTo(plan, { x, others });
       for (const step of plan.steps) {
         values.set(step.output, step.run(tf, step.inputs.map((id) => values.get(id)!), folded));
       }
@@ -374,14 +406,14 @@ export function along(
 /**
  * Runs batches along a plan.
  *
- * @param batches makes the tensor of each batch in turn; it is disposed here
+ * @param batches makes the tensors of each batch in turn; they are disposed here
  * @param receive takes the outputs of the taps of each batch; they are disposed afterwards
  * @param signal stops between two steps of a batch
  */
 export async function execute(
   tf: TF,
   plan: Plan,
-  batches: Iterable<() => Tensor>,
+  batches: Iterable<() => Fed>,
   receive: (outputs: readonly Tensor[]) => Promise<void>,
   signal?: AbortSignal,
 ): Promise<void> {
@@ -390,7 +422,7 @@ export async function execute(
   try {
     foldAll(tf, plan, folded);
     for (const make of batches) {
-      live.set(plan.input, make());
+      for (const [id, tensor] of fedTo(plan, make())) live.set(id, tensor);
       for (const step of plan.steps) {
         const inputs = step.inputs.map((id) => live.get(id)!);
         live.set(step.output, tf.tidy(() => step.run(tf, inputs, folded)));

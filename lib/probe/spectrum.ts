@@ -8,6 +8,7 @@
  */
 
 import { type NdArray, ndarray, type NdArrayLike } from "../array.ts";
+import type { InputArray } from "../data/given.ts";
 import type { Model } from "../model/model.ts";
 import { forward } from "./forward.ts";
 
@@ -159,14 +160,14 @@ const powerOfTwo = (most: number) => 2 ** Math.floor(Math.log2(most));
  *
  * @param model the model; nothing on it changes
  * @param layer a layer whose cells form a grid on the image
- * @param views images as `model.view` returned them, `[h, w, 3]`
+ * @param views images as `model.view` returned them, `[h, w, c]`
  * @throws {TypeError} if the layer's cells form no grid
  * @throws {RangeError} if its stride does not divide the mirrored image, or there is no image
  */
 export async function measureAliasing(
   model: Model,
   layer: string,
-  views: readonly NdArrayLike[],
+  views: readonly InputArray[],
   { signal, onProgress }: AliasingOptions = {},
 ): Promise<Aliasing> {
   const { receptiveField: field, outputShape } = model.layer(layer);
@@ -195,7 +196,7 @@ export async function measureAliasing(
   const power = Array.from({ length: channels }, () => new Float64Array(period * period));
   for (const [done, view] of views.entries()) {
     signal?.throwIfAborted();
-    const inputs: NdArrayLike[] = [];
+    const inputs: InputArray[] = [];
     for (let dy = 0; dy < stride; dy++) {
       for (let dx = 0; dx < stride; dx++) inputs.push(model.input(mirrored(view, period / 2, side, dy, dx)));
     }
@@ -240,18 +241,19 @@ export async function measureAliasing(
 }
 
 /** The middle `half`×`half` pixels of an image mirrored and repeated over `side`×`side`, moved by some pixels. */
-function mirrored({ data, shape: [height, width] }: NdArrayLike, half: number, side: number, dy: number, dx: number) {
+function mirrored(view: InputArray, half: number, side: number, dy: number, dx: number): InputArray {
+  const { data, shape: [height, width, channels], others } = view;
   const [top, left] = [(height - half) >> 1, (width - half) >> 1];
   const fold = (at: number) => {
     const place = at % (2 * half);
     return place < half ? place : 2 * half - 1 - place;
   };
-  const out = new Float32Array(side * side * 3);
+  const out = new Float32Array(side * side * channels);
   for (let y = 0; y < side; y++) {
     for (let x = 0; x < side; x++) {
-      const from = ((top + fold(y + dy)) * width + left + fold(x + dx)) * 3;
-      for (let c = 0; c < 3; c++) out[(y * side + x) * 3 + c] = data[from + c];
+      const from = ((top + fold(y + dy)) * width + left + fold(x + dx)) * channels;
+      for (let c = 0; c < channels; c++) out[(y * side + x) * channels + c] = data[from + c];
     }
   }
-  return { data: out, shape: [side, side, 3] };
+  return { data: out, shape: [side, side, channels], others };
 }

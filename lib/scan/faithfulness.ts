@@ -6,6 +6,7 @@
  */
 
 import { ndarray, type NdArrayLike } from "../array.ts";
+import { inPlaceOf, type InputArray } from "../data/given.ts";
 import type { Curve } from "../data/records.ts";
 import type { Model } from "../model/model.ts";
 import type { MadeBaseline } from "../probe/attribution/baseline.ts";
@@ -75,7 +76,7 @@ function reader(
 async function scoresOf(
   model: Model,
   target: ResolvedTarget,
-  inputs: { size: number; [Symbol.iterator](): Iterator<NdArrayLike> },
+  inputs: { size: number; [Symbol.iterator](): Iterator<InputArray> },
   options: Omit<CurvesOptions, "baselines" | "steps" | "seed">,
 ): Promise<ArrayLike<number> & Iterable<number>> {
   if (!isOutput(target) && target.kind !== "unit") {
@@ -98,7 +99,7 @@ async function scoresOf(
  */
 async function scaleOf(
   model: Model,
-  view: NdArrayLike,
+  view: InputArray,
   target: ResolvedTarget,
   { signal }: Pick<CurvesOptions, "signal">,
 ): Promise<number> {
@@ -121,7 +122,7 @@ async function scaleOf(
 /**
  * Walks from the image to each baseline and back in the order of each map, and scores every step.
  *
- * @param view the image as the model sees it, `[h, w, 3]`
+ * @param view the image as the model sees it, `[h, w, c]`
  * @param maps each `[h, w]`, with the name of its method
  * @param target what is scored: a class or label by its probability, a unit (its cell named) by its activation, and any other
  *   target by its score, each as a share of that for the whole image
@@ -130,13 +131,13 @@ async function scaleOf(
  */
 export async function walkCurves(
   model: Model,
-  view: NdArrayLike,
+  view: InputArray,
   maps: readonly { method: string; map: NdArrayLike }[],
   target: ResolvedTarget,
   { baselines, steps, seed, ...options }: CurvesOptions,
 ): Promise<Curve[]> {
   if (maps.length === 0) throw new RangeError("There is no map to walk along; wanted at least one.");
-  const [height, width] = view.shape;
+  const [height, width, channels] = view.shape;
   const pixels = height * width;
   for (const { method, map } of maps) {
     if (map.shape.join() !== `${height},${width}`) {
@@ -164,10 +165,10 @@ export async function walkCurves(
         let done = 0;
         for (const count of counts) {
           for (; done < count; done++) {
-            const at = order[done] * 3;
-            for (let c = at; c < at + 3; c++) data[c] = to.data[c];
+            const at = order[done] * channels;
+            for (let c = at; c < at + channels; c++) data[c] = to.data[c];
           }
-          yield model.input({ data, shape: view.shape });
+          yield model.input(inPlaceOf(view, data));
         }
       }
     },

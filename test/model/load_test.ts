@@ -178,7 +178,7 @@ describe("what is refused, with no tensor left behind", () => {
       'no preprocessing "imagenet"; wanted one of caffe, tf, torch, unit, none',
     );
     await expect(loadModel(`${folder}/net`, { preprocess: { deviation: [1, 0, 1] } })).rejects.toThrow(
-      "deviation must hold three numbers other than 0",
+      "deviation must be a number for each channel, as [r, g, b], or one for all, none of them 0",
     );
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ndarray } from "../../lib/array.ts";
 import { preprocess, preprocessing, type PreprocessMode } from "../../lib/model/preprocess.ts";
+import { inChannels } from "../../lib/model/view.ts";
 
 const pixel = ndarray([255, 127.5, 0], [1, 1, 3]);
 
@@ -14,20 +15,20 @@ describe("modes give what Keras's preprocess_input gives", () => {
     ["none", [255, 127.5, 0]],
   ];
   test.each(cases)("%s", (mode, wanted) => {
-    const found = preprocess(pixel, preprocessing(mode), 3);
+    const found = preprocess(pixel, preprocessing(mode));
     wanted.forEach((value, i) => expect(found[i]).toBeCloseTo(value, 4));
   });
 });
 
 test("one channel is the luminance of BT.601", () => {
-  const [grey] = preprocess(pixel, preprocessing("unit"), 1);
+  const [grey] = preprocess(inChannels(pixel, 1), preprocessing("unit"));
   expect(grey).toBeCloseTo(0.299 + 0.587 / 2, 6);
 });
 
 test("a custom one fills in what is not said", () => {
   const how = preprocessing({ mean: [10, 20, 30], order: "bgr" });
   expect(how).toEqual({ mode: "custom", order: "bgr", mean: [10, 20, 30], deviation: [1, 1, 1], fit: "crop" });
-  expect(Array.from(preprocess(pixel, how, 3))).toEqual([-10, 107.5, 225]);
+  expect(Array.from(preprocess(pixel, how))).toEqual([-10, 107.5, 225]);
 });
 
 test("what differs from a mode starts from that mode", () => {
@@ -43,8 +44,12 @@ test.each([
   [{ mode: "cafe" }, RangeError, "There is no preprocessing"],
   [{ order: "grb" }, RangeError, 'order must be "rgb" or "bgr": received "grb"'],
   [{ fit: "stretch" }, RangeError, 'fit must be "crop" or "squash": received "stretch"'],
-  [{ mean: 3 }, RangeError, "mean must hold three numbers: received 3"],
-  [{ deviation: [1, 0, 1] }, RangeError, "three numbers other than 0: received [1, 0, 1]"],
+  [
+    { mean: "grey" },
+    RangeError,
+    'mean must be a number for each channel, as [r, g, b], or one for all: received "grey"',
+  ],
+  [{ deviation: [1, 0, 1] }, RangeError, "none of them 0: received [1, 0, 1]"],
   [{ means: [1, 2, 3] }, TypeError, 'preprocess has no option "means". The nearest: "mean"'],
 ])("refuses %j", (wanted, type, message) => {
   expect(() => preprocessing(wanted as never)).toThrow(type);

@@ -6,7 +6,8 @@
 
 import type { NdArrayLike } from "../../array.ts";
 import { type Dataset, dataset, isDataset } from "../../data/dataset.ts";
-import { type ImageLike, toImage } from "../../data/image.ts";
+import { nameOfGiven, toGiven } from "../../data/given.ts";
+import type { ImageLike } from "../../data/image.ts";
 import { type ImageView, InputReader } from "../../model/inputs.ts";
 import type { Model } from "../../model/model.ts";
 import type { WalkOptions } from "../../options.ts";
@@ -91,9 +92,9 @@ export async function walkImages(
 ): Promise<Walked> {
   if (!isWalked(images, run)) {
     const many = Array.isArray(images);
-    const sources = await Promise.all((many ? images as readonly ImageLike[] : [images as ImageLike]).map(toImage));
+    const sources = await Promise.all((many ? images as readonly ImageLike[] : [images as ImageLike]).map(toGiven));
     const each = await Promise.all(sources.map(async (source) => ({
-      name: source.name,
+      name: nameOfGiven(source),
       view: await model.view(source),
     })));
     return { size: each.length, known: each, each, many };

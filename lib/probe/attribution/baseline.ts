@@ -4,10 +4,11 @@
  * @module
  */
 
-import { isNdArray, type NdArray, ndarray, type NdArrayLike } from "../../array.ts";
+import { isNdArray, NdArray, ndarray, type NdArrayLike } from "../../array.ts";
 import { Image } from "../../data/image.ts";
 import { kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
+import { zeroPixel } from "../../model/preprocess.ts";
 import { randomStream } from "../../random.ts";
 
 const NAMES = ["grey", "zero", "mean", "blurred", "noise"];
@@ -97,8 +98,8 @@ async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed
   const channels = shape.at(-1)!;
   const flat = (color: readonly number[]) => ndarray(data.map((_, i) => color[i % channels % color.length]), shape);
   if (typeof baseline === "object" && "data" in baseline) {
-    const image = await model.view(baseline instanceof Image ? baseline : ndarray(baseline.data, baseline.shape));
-    if (image.shape.join() === shape.join()) return image;
+    const image = await model.viewAlone(baseline instanceof Image ? baseline : ndarray(baseline.data, baseline.shape));
+    if (image.shape.join() === shape.join()) return NdArray.from(image);
     throw new RangeError(
       `A baseline has the shape of the image as the model sees it, [${shape}]: received [${image.shape}].`,
     );
@@ -108,8 +109,7 @@ async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed
     case "grey":
       return flat([127.5]);
     case "zero": {
-      const { mean, order } = model.preprocess;
-      return flat(order === "bgr" ? mean.toReversed() : mean);
+      return flat(zeroPixel(model.preprocess, channels));
     }
     case "mean": {
       const sums = new Array<number>(channels).fill(0);

@@ -7,11 +7,13 @@
 import { shapeList, traceAnySize } from "../../model/graph.ts";
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { ndarray, type NdArrayLike, sizeOf, softmax } from "../../array.ts";
+import { inPlaceOf, type InputArray } from "../../data/given.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
+import { pack } from "../batches.ts";
 import { inputGradient } from "../gradient.ts";
-import { along, execute, makePlan, type Plan } from "../plan.ts";
+import { along, execute, madeOf, makePlan, type Plan } from "../plan.ts";
 import type { OutputTarget } from "../output_target.ts";
 import { isOutput } from "../target.ts";
 import { eachScore } from "./gradients.ts";
@@ -74,14 +76,9 @@ export function requireMaps(model: Model, layer: string): void {
 
 /** The tensors that the steps behind one tensor read besides it and what they make of it. */
 function besides(plan: Plan, id: number): number[] {
-  const behind = new Set([id]);
-  const others = new Set<number>();
-  for (const { inputs, output } of plan.steps) {
-    if (!inputs.some((input) => behind.has(input))) continue;
-    behind.add(output);
-    for (const input of inputs) if (!behind.has(input)) others.add(input);
-  }
-  return [...others];
+  const behind = madeOf(plan, id);
+  const readers = plan.steps.filter(({ output }) => output !== id && behind.has(output));
+  return [...new Set(readers.flatMap(({ inputs }) => inputs.filter((input) => !behind.has(input))))];
 }
 
 /**
@@ -114,7 +111,8 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
   const scoreFunction = new ScoreFunction(tf, model, preliminary, false);
   const { outputs } = scoreFunction;
   const tail = makePlan(network, [maps, ...outputs], { fold: false });
-  if (!outputs.some(({ id }) => dependsOn(tail, maps.id, id))) {
+  const behind = madeOf(tail, maps.id);
+  if (!outputs.some(({ id }) => behind.has(id))) {
     throw new TypeError(
       `The score of ${preliminary.text} does not depend on the layer ${
         JSON.stringify(layer)
@@ -126,7 +124,7 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
   const beside = besides(tail, maps.id);
   const { uses } = traceAnySize(network);
   const front = makePlan(network, [maps, ...beside.map((id) => uses[id])], { fold: true, sums: true });
-  const start = () => tf.tensor(image.input.data, [1, ...image.input.shape]);
+  const start = () => pack(tf, [image.input]);
   let result: LayerGradient | undefined;
   await execute(tf, front, [start], async ([at, ...others]) => {
     const given = new Map(beside.map((id, i) => [id, others[i]]));
@@ -159,13 +157,6 @@ async function layerGradient(model: Model, pair: Pair, layer: string): Promise<L
     }
   });
   return result!;
-}
-
-/** Whether one tensor of a plan is made of another. */
-function dependsOn(plan: Plan, from: number, to: number): boolean {
-  const reached = new Set([from]);
-  for (const { inputs, output } of plan.steps) if (inputs.some((id) => reached.has(id))) reached.add(output);
-  return reached.has(to);
 }
 
 /** How the channels of a layer become one map. */
@@ -256,14 +247,14 @@ export async function scoreCam(
     if (high > low) masks.push({ channel, low, high });
   }
   if (masks.length === 0) return ndarray(new Float32Array(sizeOf(space)), space);
-  const masked = (index: number): NdArrayLike => {
+  const masked = (index: number): InputArray => {
     const { channel, low, high } = masks[index];
     const plane = Float32Array.from(
       { length: sizeOf(space) },
       (_, i) => (maps.data[i * channels + channel] - low) / (high - low),
     );
     const mask = enlarge(ndarray(plane, space), input.shape.slice(0, -1)).data;
-    return ndarray(input.data.map((value, i) => value * mask[Math.floor(i / depth)]), input.shape);
+    return inPlaceOf(input, input.data.map((value, i) => value * mask[Math.floor(i / depth)]));
   };
   const scores = await eachScore(model, target, masks.length, masked, run);
   const shares = softmax(scores);

@@ -24,11 +24,13 @@
 
 import type { layers, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, ndarray, type NdArrayLike, placeOf, sizeOf } from "../../array.ts";
+import type { InputArray } from "../../data/given.ts";
 import { withoutActivation } from "../../model/ending.ts";
 import { callUse, traceAnySize, type Use, waysTo } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { asMemoryError } from "../../runtime/core/memory.ts";
+import { pack } from "../batches.ts";
 import { inputGradient } from "../gradient.ts";
 import type { Cell, UnitTarget } from "../target.ts";
 
@@ -180,17 +182,19 @@ function checkRule({ name, layer }: Pick<Step, "name" | "layer">, isStart: boole
 /**
  * Runs a network up to a unit's layer, use by use, and keeps all tensors.
  *
- * @param image what the network's input is
+ * @param values what the network's inputs are; all others join them
  * @param keep takes each tensor that is made, as soon as it is
  */
-function runThere(tf: TF, uses: readonly Use[], start: Use, image: Value, keep: (tensor: Tensor) => void): Step[] {
-  const values = new Map<Use, Value>();
+function runThere(
+  tf: TF,
+  uses: readonly Use[],
+  start: Use,
+  values: Map<Use, Value>,
+  keep: (tensor: Tensor) => void,
+): Step[] {
   const steps: Step[] = [];
   for (const use of uses) {
-    if (use.inputs.length === 0) {
-      values.set(use, image);
-      continue;
-    }
+    if (use.inputs.length === 0) continue;
     const { name, layer } = use;
     checkRule(use, use === start);
     const inputs = use.inputs.map((input) => values.get(input)!);
@@ -239,7 +243,7 @@ function handBack(tf: TF, { layer, use, inputs }: Step, signal: Tensor): Tensor[
  */
 export async function deconvolve(
   model: Model,
-  input: NdArrayLike,
+  input: InputArray,
   unit: Pick<UnitTarget, "layer" | "channel" | "cell">,
   { path = false, signal: abort, onProgress }: DeconvolveOptions = {},
 ): Promise<Deconvolution> {
@@ -255,10 +259,13 @@ export async function deconvolve(
   try {
     const { use: start } = model.entry(unit.layer);
     const ways = waysTo([start]);
-    const uses = traceAnySize(network).uses.filter((use) => ways.has(use));
-    const image: Value = { tensor: tf.tensor(input.data, [1, ...input.shape]) };
-    keep([image.tensor]);
-    const there = runThere(tf, uses, start, image, (tensor) => keep([tensor]));
+    const graph = traceAnySize(network);
+    const uses = graph.uses.filter((use) => ways.has(use));
+    const { x, others } = pack(tf, [input]);
+    const image: Value = { tensor: x };
+    const given = graph.inputs.map((use, i) => [use, others?.[i] ? { tensor: others[i] } : image] as const);
+    keep(given.map(([, { tensor }]) => tensor));
+    const there = runThere(tf, uses, start, new Map(given), (tensor) => keep([tensor]));
     const top = there.at(-1)?.output ?? image;
 
     const maps = await plain(top.tensor);

@@ -7,10 +7,12 @@
  */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArrayLike, sizeOf } from "../../array.ts";
+import { sizeOf } from "../../array.ts";
+import type { InputArray } from "../../data/given.ts";
 import type { Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
-import { ensureBackend, type TF } from "../../runtime/backend.ts";
+import { ensureBackend } from "../../runtime/backend.ts";
+import { pack, shapesText, tensorsOf } from "../batches.ts";
 import { FOLD_FROM } from "../forward.ts";
 import { inputGradient, type ReluRule } from "../gradient.ts";
 import { fitting } from "../memory.ts";
@@ -20,7 +22,7 @@ import { ScoreFunction } from "./score_function.ts";
 
 /** One input to run, with the target whose score is wanted. */
 export interface Sample {
-  readonly input: NdArrayLike;
+  readonly input: InputArray;
   readonly target: ResolvedTarget;
 }
 
@@ -34,27 +36,19 @@ function* batchesOf(
   for (let start = 0; start < count;) {
     const samples = [next ?? sample(start)];
     next = null;
-    const { target, input: { shape } } = samples[0];
+    const { target, input } = samples[0];
+    const shapes = shapesText(input);
     const key = ScoreFunction.key(target);
     const size = sizeFor(target);
     while (samples.length < size && start + samples.length < count) {
       next = sample(start + samples.length);
-      if (ScoreFunction.key(next.target) !== key || next.input.shape.join() !== shape.join()) break;
+      if (ScoreFunction.key(next.target) !== key || shapesText(next.input) !== shapes) break;
       samples.push(next);
       next = null;
     }
-    yield { start, samples, key, shape };
+    yield { start, samples, key, shape: input.shape };
     start += samples.length;
   }
-}
-
-/** Inputs of one shape as one tensor, `[n, …shape]`. */
-export function pack(tf: TF, inputs: readonly NdArrayLike[]): Tensor {
-  const [{ shape }] = inputs;
-  const size = sizeOf(shape);
-  const packed = new Float32Array(inputs.length * size);
-  inputs.forEach(({ data }, i) => packed.set(data, i * size));
-  return tf.tensor(packed, [inputs.length, ...shape]);
 }
 
 /** An error of tfjs about gradients as a message that says what to do; others as they are. */
@@ -112,11 +106,10 @@ export async function eachGradient(
       const targets = samples.map(({ target }) => target);
       const made: Tensor[] = [];
       try {
-        const x = pack(tf, samples.map(({ input }) => input));
-        made.push(x);
-        const { value, gradient } = inputGradient(tf, (x) => scoreFunction.score(scoreFunction.run(x), targets), x, {
-          relu,
-        });
+        const batch = pack(tf, samples.map(({ input }) => input));
+        made.push(...tensorsOf(batch));
+        const score = (x: Tensor) => scoreFunction.score(scoreFunction.run({ ...batch, x }), targets);
+        const { value, gradient } = inputGradient(tf, score, batch.x, { relu });
         made.push(value, gradient);
         const [scores, gradients] = await Promise.all([value.data(), gradient.data()]) as Float32Array[];
         const each = sizeOf(shape);
@@ -161,7 +154,7 @@ export async function eachScore(
   model: Model,
   target: ResolvedTarget,
   count: number,
-  input: (index: number) => NdArrayLike,
+  input: (index: number) => InputArray,
   { batchSize = 8, signal, onProgress }: Partial<RunOptions> = {},
 ): Promise<Float32Array> {
   const tf = await ensureBackend();

@@ -6,10 +6,12 @@
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, placeOf } from "../../array.ts";
-import { type ImageLike, toImage } from "../../data/image.ts";
+import { type InputArray, nameOfGiven, toGiven } from "../../data/given.ts";
+import type { ImageLike } from "../../data/image.ts";
 import type { Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
+import { pack, shapesText } from "../batches.ts";
 import { FOLD_FROM } from "../forward.ts";
 import { execute } from "../plan.ts";
 import {
@@ -29,7 +31,6 @@ import {
 } from "../target.ts";
 import { fitting } from "../memory.ts";
 import { type OutputTarget, placeWeights, resolveOutput } from "../output_target.ts";
-import { pack } from "./gradients.ts";
 import { ScoreFunction } from "./score_function.ts";
 
 /** One image with one target. */
@@ -37,9 +38,9 @@ export interface AttributionInput {
   /** The image's name. */
   readonly name: string;
   /** The image as the model saw it, `[h, w, c]`, 0…255. */
-  readonly view: NdArrayLike;
+  readonly view: InputArray;
   /** What goes into the network, `[h, w, c]`, channels in its own order. */
-  readonly input: NdArrayLike;
+  readonly input: InputArray;
   readonly target: ResolvedTarget;
   /** What the model gives the class or label, 0…1; absent for other targets. */
   readonly probability?: number;
@@ -147,7 +148,7 @@ export async function resolveForImages(
     }))
   );
   const open = byPair.flat().filter(({ target }) => dependsOnImage(model, target));
-  const shared = Map.groupBy(open, ({ target, pair }) => `${ScoreFunction.key(target)} on ${pair.input.shape}`);
+  const shared = Map.groupBy(open, ({ target, pair }) => `${ScoreFunction.key(target)} on ${shapesText(pair.input)}`);
   for (const terms of shared.values()) await resolveTerms(model, terms, batchSize, signal);
   return pairs.map(({ wanted, ...image }, i) => {
     const [{ target, probability }] = byPair[i];
@@ -223,13 +224,13 @@ export async function pairsOf(
   const given = (Array.isArray(images) ? images : [images]) as readonly ImageLike[];
   const wanted = (Array.isArray(targets) ? targets : [targets]) as readonly Target[];
   checkPairing(given.length, targets);
-  const sources = await Promise.all(given.map(toImage));
+  const sources = await Promise.all(given.map(toGiven));
   const views = await Promise.all(sources.map((source) => model.view(source)));
   const inputs = views.map((view) => model.input(view));
   const pairs = Array.from({ length: Math.max(given.length, wanted.length) }, (_, i) => {
     const image = given.length === 1 ? 0 : i;
     return {
-      name: sources[image].name,
+      name: nameOfGiven(sources[image]),
       view: views[image],
       input: inputs[image],
       wanted: wanted[wanted.length === 1 ? 0 : i],

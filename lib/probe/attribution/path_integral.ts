@@ -5,6 +5,7 @@
  */
 
 import type { NdArrayLike } from "../../array.ts";
+import { inPlaceOf, type InputArray } from "../../data/given.ts";
 import type { Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
 import { eachGradient } from "./gradients.ts";
@@ -14,7 +15,7 @@ import type { ResolvedTarget } from "../target.ts";
 /** A straight path, and whose score is followed along it. */
 export interface StraightPath {
   readonly from: NdArrayLike;
-  readonly to: NdArrayLike;
+  readonly to: InputArray;
   readonly target: ResolvedTarget;
 }
 
@@ -26,10 +27,8 @@ export interface PathIntegral {
 }
 
 /** The input at a share of the path. */
-const pointOn = ({ from, to }: StraightPath, share: number): NdArrayLike => ({
-  data: from.data.map((value, i) => value + share * (to.data[i] - value)),
-  shape: to.shape,
-});
+const pointOn = ({ from, to }: StraightPath, share: number): InputArray =>
+  inPlaceOf(to, from.data.map((value, i) => value + share * (to.data[i] - value)));
 
 /** Integrates by a fixed rule: only the sum is held, for any number of steps. */
 export async function integrate(

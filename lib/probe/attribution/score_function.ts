@@ -13,7 +13,7 @@ import { type Head, headOf } from "../../model/ending.ts";
 import { traceAnySize, type Use } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import type { TF } from "../../runtime/backend.ts";
-import { along, foldAll, type Folded, makePlan, type Plan, type Step } from "../plan.ts";
+import { along, type Fed, fedTo, foldAll, type Folded, makePlan, type Plan, type Step } from "../plan.ts";
 import { outputFor, type OutputTarget, placeWeights } from "../output_target.ts";
 import { type FunctionTarget, isOutput, type ResolvedTarget, type SingleTarget, termsOf } from "../target.ts";
 
@@ -75,8 +75,8 @@ export class ScoreFunction {
   }
 
   /** The values of `outputs` for a batch of inputs. */
-  run(x: Tensor): Tensor[] {
-    return along(this.tf, this.plan, new Map([[this.plan.input, x]]), this.#folded);
+  run(batch: Fed): Tensor[] {
+    return along(this.tf, this.plan, fedTo(this.plan, batch), this.#folded);
   }
 
   /** The scores of a target's output, `[n, count]`; of maps `[n, cells · count]`. */

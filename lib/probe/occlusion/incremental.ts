@@ -14,6 +14,7 @@
 
 import type { layers, Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, sizeOf } from "../../array.ts";
+import type { InputArray } from "../../data/given.ts";
 import {
   type Box,
   hull,
@@ -37,7 +38,8 @@ import {
   type Spans,
   wholeRegion,
 } from "./patches.ts";
-import { foldAll, type Folded, type Plan, type Step, weight } from "../plan.ts";
+import { pack } from "../batches.ts";
+import { fedTo, foldAll, type Folded, madeOf, placeOf, type Plan, type Step, weight } from "../plan.ts";
 
 /** Multiply-adds of the convolutions and dense layers: in full passes, and as it was done here. */
 export interface Work {
@@ -47,7 +49,7 @@ export interface Work {
 
 export interface IncrementalOptions {
   /** What the one image is to the network, `[h, w, c]`. */
-  input: NdArrayLike;
+  input: InputArray;
   /** What replaces the pixels in the boxes, `[h, w, c]`. */
   fill: NdArrayLike;
   /** The box of each image, rows and columns of the input; it may hang over the edges. Some of it must be inside. */
@@ -170,8 +172,18 @@ interface Reach {
   sizes: (readonly [rows: number, columns: number])[];
 }
 
-/** Follows the boxes through the layers, axis by axis: many boxes share their rows or their columns. */
-function reachOf(plan: Plan, links: readonly Link[], base: ReadonlyMap<number, Tensor>, boxes: readonly Box[]): Reach {
+/**
+ * Follows the boxes through the layers, axis by axis: many boxes share their rows or their columns.
+ *
+ * @param from the tensor that they are boxes of
+ * @param links those that are made of it
+ */
+function reachOf(
+  from: number,
+  links: readonly Link[],
+  base: ReadonlyMap<number, Tensor>,
+  boxes: readonly Box[],
+): Reach {
   const along = ([0, 1] as const).map((axis) => {
     const different = new Map<string, { index: number; interval: Interval }>();
     const kinds = boxes.map((box) => {
@@ -181,17 +193,19 @@ function reachOf(plan: Plan, links: readonly Link[], base: ReadonlyMap<number, T
       return different.get(key)!.index;
     });
     const sideOf = (id: number) => base.get(id)!.shape[1 + axis]!;
-    const side = sideOf(plan.input);
+    const side = sideOf(from);
     const inside = different.values().map(({ interval: [start, end] }) =>
       [Math.max(0, start), Math.min(side, end)] as const
     );
-    const reach = new Map<number, readonly Interval[]>([[plan.input, inside.toArray()]]);
+    const reach = new Map<number, readonly Interval[]>([[from, inside.toArray()]]);
     const sizes = new Array<number>(different.size).fill(0);
     for (const { step: { inputs, output }, windows, work } of links) {
       if (base.get(output)!.shape.length !== 4) continue;
       const length = sideOf(output);
       const intervals = sizes.map((_, kind): Interval =>
-        windows ? reached(windows[axis], hull(inputs.map((id) => reach.get(id)![kind])), length) : [0, length]
+        windows
+          ? reached(windows[axis], hull(inputs.flatMap((id) => reach.get(id)?.slice(kind, kind + 1) ?? [])), length)
+          : [0, length]
       );
       reach.set(output, intervals);
       const other = base.get(output)!.shape[2 - axis]!;
@@ -329,7 +343,10 @@ class ChangeRun {
   readonly #host = new Map<number, Float32Array>();
   /** The tensors of the batch. */
   readonly #live = new Map<number, Patches>();
+  /** Those that the boxes can reach. */
   #links: Link[] = [];
+  /** The input that the boxes are in. */
+  readonly #from: number;
   #boxOf!: Reach["boxOf"];
   /** Multiply-adds of one full pass, and of all that was done. */
   #each = 0;
@@ -339,6 +356,7 @@ class ChangeRun {
     this.#tf = tf;
     this.#plan = plan;
     this.#options = options;
+    this.#from = placeOf(plan, options.input);
   }
 
   /** Runs the one image through the network. */
@@ -346,7 +364,7 @@ class ChangeRun {
     const { input } = this.#options;
     const [tf, base, plan] = [this.#tf, this.#base, this.#plan];
     foldAll(tf, plan, this.#folded);
-    base.set(plan.input, tf.tensor(input.data, [1, ...input.shape]));
+    for (const [id, tensor] of fedTo(plan, pack(tf, [input]))) base.set(id, tensor);
     for (const step of plan.steps) {
       const inputs = step.inputs.map((id) => base.get(id)!);
       base.set(step.output, tf.tidy(() => step.run(tf, inputs, this.#folded)));
@@ -360,10 +378,12 @@ class ChangeRun {
 
   /** Follows the boxes through the layers; returns how large the boxes of each image are. */
   prepare(): Reach["sizes"] {
-    this.#links = linksOf(this.#plan, this.#base);
-    const { boxOf, sizes } = reachOf(this.#plan, this.#links, this.#base, this.#options.boxes);
+    const links = linksOf(this.#plan, this.#base);
+    const changed = madeOf(this.#plan, this.#from);
+    this.#links = links.filter(({ step: { output } }) => changed.has(output));
+    const { boxOf, sizes } = reachOf(this.#from, this.#links, this.#base, this.#options.boxes);
     this.#boxOf = boxOf;
-    this.#each = this.#links.reduce((sum, { step, work }) => sum + work * cellsOf(this.#whole(step.output, 1)), 0);
+    this.#each = links.reduce((sum, { step, work }) => sum + work * cellsOf(this.#whole(step.output, 1)), 0);
     this.#done = this.#each;
     return sizes;
   }
@@ -371,13 +391,15 @@ class ChangeRun {
   /** What the plan's taps give for a batch. */
   batch(which: readonly number[]): Tensor[] {
     const { input, fill } = this.#options;
-    const boxes = which.map((i) => this.#boxOf(this.#plan.input, i));
-    this.#live.set(this.#plan.input, changedInput(this.#tf, { input, fill, boxes }));
+    const boxes = which.map((i) => this.#boxOf(this.#from, i));
+    this.#live.set(this.#from, changedInput(this.#tf, { input, fill, boxes }));
     for (const link of this.#links) {
+      link.step.inputs.forEach((id) => this.#repeat(id, which.length));
       this.#done += this.#take(link, which);
       for (const id of link.step.spent) this.#drop(id);
     }
     return this.#plan.taps.map((id) => {
+      this.#repeat(id, which.length);
       const region = this.#whole(id, which.length);
       const tensor = this.#tf.tidy(() => this.#at(id, region, 0));
       if (tensor !== this.#live.get(id)!.tensor) {
@@ -386,6 +408,14 @@ class ChangeRun {
       }
       return tensor;
     });
+  }
+
+  /** Of a tensor that no box reaches: the same for each image of the batch. */
+  #repeat(id: number, count: number): void {
+    if (this.#live.has(id)) return;
+    const one = this.#base.get(id)!;
+    const tensor = this.#tf.tile(one, [count, ...one.shape.slice(1).map(() => 1)]);
+    this.#live.set(id, { tensor, ...this.#whole(id, count) });
   }
 
   /** Disposes of the batch. */

@@ -5,7 +5,8 @@
  */
 
 import { shapeList } from "../../model/graph.ts";
-import { type NdArray, ndarray, type NdArrayLike } from "../../array.ts";
+import { type NdArray, ndarray } from "../../array.ts";
+import { inPlaceOf, type InputArray } from "../../data/given.ts";
 import type { OcclusionMap } from "../../data/records.ts";
 import type { Box, Interval } from "../../model/geometry.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
@@ -120,11 +121,11 @@ function coarseToFine(rows: number, columns: number): number[][] {
 /**
  * Slides a square over an image.
  *
- * @param view the image as the model sees it, `[h, w, 3]`, RGB, 0…255
+ * @param view the image as the model sees it, `[h, w, c]`, 0…255
  */
 export async function occlude(
   model: Model,
-  view: NdArrayLike,
+  view: InputArray,
   { size, stride, baseline, layer, batchSize, signal, score = scorePositions, ...options }: OccludeOptions,
 ): Promise<Occluded> {
   const [height, width] = view.shape;
@@ -184,7 +185,7 @@ export async function occlude(
 /** The score of a target that is none of the outputs, by full passes: for the image, then for each position of the square. */
 async function fullScores(
   model: Model,
-  view: NdArrayLike,
+  view: InputArray,
   target: ResolvedTarget,
   { baseline, boxes, batchSize, signal, onProgress }:
     & Pick<OccludeOptions, "baseline" | "batchSize" | "signal" | "onProgress">
@@ -197,7 +198,7 @@ async function fullScores(
       const [from, to] = [(y * width + x0) * channels, (y * width + Math.min(x1, width)) * channels];
       data.set(baseline.data.subarray(from, to), from);
     }
-    return ndarray(data, view.shape);
+    return inPlaceOf(view, data);
   };
   return await eachScore(
     model,

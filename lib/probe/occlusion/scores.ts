@@ -7,6 +7,7 @@
 
 import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArrayLike } from "../../array.ts";
+import type { InputArray } from "../../data/given.ts";
 import type { Box } from "../../model/geometry.ts";
 import { headOf, type HeadOptions } from "../../model/ending.ts";
 import { entryOf } from "../../model/graph.ts";
@@ -18,7 +19,7 @@ import { makePlan } from "../plan.ts";
 /** What is computed, and at which positions. */
 export interface PositionsJob {
   /** What the image is to the network, `[h, w, c]`. */
-  input: NdArrayLike;
+  input: InputArray;
   /** What replaces the pixels in the squares, `[h, w, c]`. */
   fill: NdArrayLike;
   /** The positions of the square; they may hang over the edges. */

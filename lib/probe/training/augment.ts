@@ -51,7 +51,7 @@ function mirrored(position: number, length: number): number {
  *
  * @param indexes which images
  * @param key as `[seed, epoch]`
- * @returns `[n, h, w, 3]`, RGB of 0…255
+ * @returns `[n, h, w, c]`, 0…255
  */
 export function batchOf(
   samples: Samples,
@@ -59,8 +59,8 @@ export function batchOf(
   { flip, crop, pad }: Augment,
   key: readonly number[],
 ): NdArrayLike {
-  const { height, width } = samples;
-  const each = height * width * 3;
+  const { height, width, channels } = samples;
+  const each = height * width * channels;
   const data = new Float32Array(indexes.length * each);
   const image = new Uint8Array(each);
   const columns = new Int32Array(width);
@@ -85,13 +85,11 @@ export function batchOf(
       if (row < 0 || row >= height) continue;
       for (let x = 0; x < width; x++) {
         if (columns[x] < 0) continue;
-        const to = start + (y * width + x) * 3;
-        const from = (row * width + columns[x]) * 3;
-        data[to] = image[from];
-        data[to + 1] = image[from + 1];
-        data[to + 2] = image[from + 2];
+        const to = start + (y * width + x) * channels;
+        const from = (row * width + columns[x]) * channels;
+        for (let c = 0; c < channels; c++) data[to + c] = image[from + c];
       }
     }
   }
-  return { data, shape: [indexes.length, height, width, 3] };
+  return { data, shape: [indexes.length, height, width, channels] };
 }

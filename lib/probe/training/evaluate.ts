@@ -4,15 +4,16 @@
  * @module
  */
 
-import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, ndarray, type NdArrayLike, sizeOf } from "../../array.ts";
+import { type NdArray, ndarray, sizeOf } from "../../array.ts";
+import type { InputArray } from "../../data/given.ts";
 import { endingOf, headOf, SOFT } from "../../model/ending.ts";
 import { entryOf, traceAnySize } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import type { ModelOutput } from "../../model/output.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
+import { pack } from "../batches.ts";
 import { planTo } from "../forward.ts";
-import { execute, makePlan } from "../plan.ts";
+import { execute, type Fed, makePlan } from "../plan.ts";
 import { LEAST, type Loss, lossKind } from "./training_pass.ts";
 
 /** How well a network does. */
@@ -41,24 +42,20 @@ const WATCHED_BATCH = 16;
 /** Makes a tensor of each batch of inputs. */
 function* batchesOf(
   tf: TF,
-  inputs: Iterable<NdArrayLike>,
+  inputs: Iterable<InputArray>,
   size: number,
   signal?: AbortSignal,
-): Generator<() => Tensor> {
-  let batch: NdArrayLike[] = [];
-  const pack = ([first, ...others]: NdArrayLike[]) => () => {
-    const data = new Float32Array((others.length + 1) * first.data.length);
-    [first, ...others].forEach((input, i) => data.set(input.data, i * first.data.length));
-    return tf.tensor(data, [others.length + 1, ...first.shape]);
-  };
+): Generator<() => Fed> {
+  let batch: InputArray[] = [];
+  const waiting = (inputs: readonly InputArray[]) => () => pack(tf, inputs);
   for (const input of inputs) {
     signal?.throwIfAborted();
     batch.push(input);
     if (batch.length < size) continue;
-    yield pack(batch);
+    yield waiting(batch);
     batch = [];
   }
-  if (batch.length) yield pack(batch);
+  if (batch.length) yield waiting(batch);
 }
 
 /** One image's loss, from the probabilities of the classes. */
@@ -78,7 +75,7 @@ function lossOf(probabilities: Float64Array, right: number, loss: Loss): number 
 export async function evaluate(
   model: Model,
   output: ModelOutput,
-  inputs: Iterable<NdArrayLike>,
+  inputs: Iterable<InputArray>,
   classes: Int32Array,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<Evaluation> {
@@ -127,7 +124,7 @@ export function watchedLayers({ network, output }: Model): string[] {
 /** What layers do on some images. */
 export async function observe(
   model: Model,
-  inputs: readonly NdArrayLike[],
+  inputs: readonly InputArray[],
   layers: readonly string[],
   keep: boolean,
 ): Promise<LayerState[]> {

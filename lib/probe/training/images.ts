@@ -61,11 +61,11 @@ function split(samples: Samples, share: number, random: () => number): TrainingI
   };
 }
 
-/** An image as it is, `[h, w, 3]`. */
-export function imageAt({ height, width, read }: Samples, index: number): NdArrayLike {
-  const bytes = new Uint8Array(height * width * 3);
+/** An image as it is, `[h, w, c]`. */
+export function imageAt({ height, width, channels, read }: Samples, index: number): NdArrayLike {
+  const bytes = new Uint8Array(height * width * channels);
   read(index, bytes);
-  return { data: Float32Array.from(bytes), shape: [height, width, 3] };
+  return { data: Float32Array.from(bytes), shape: [height, width, channels] };
 }
 
 /** The first images as the network reads them, one after the other. */

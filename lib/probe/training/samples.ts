@@ -7,6 +7,7 @@
 import { Checksum } from "../../checksum.ts";
 import type { Dataset, SkippedImage } from "../../data/dataset.ts";
 import { unknownName } from "../../errors.ts";
+import { shapeList } from "../../model/graph.ts";
 import { InputReader } from "../../model/inputs.ts";
 import type { Model } from "../../model/model.ts";
 import type { OnBadImage } from "../../options.ts";
@@ -16,13 +17,14 @@ export interface Samples {
   readonly count: number;
   readonly height: number;
   readonly width: number;
+  readonly channels: number;
   /** The number of each image's class among the labels, `[count]`. */
   readonly classes: Int32Array;
   /** The images that could not be read, and were left out. */
   readonly skipped: readonly SkippedImage[];
   /** Checksums of all that was read, those left out of a part too. */
   readonly data: DataSums;
-  /** Copies an image, `[height, width, 3]`, RGB of 0…255, into `into`. */
+  /** Copies an image, `[height, width, channels]`, 0…255, into `into`. */
   read(index: number, into: Uint8Array): void;
   /** Frees what the images stand in. */
   close(): void;
@@ -124,15 +126,15 @@ export async function readSamples(
   labels: readonly string[],
   { onBadImage, signal, onProgress, inMemoryUpTo = IN_MEMORY }: ReadOptions = {},
 ): Promise<Samples> {
-  const [height, width] = model.inputShape;
-  if (!height || !width || model.inputShape.length !== 3) {
+  const [height, width, channels] = model.inputShape;
+  if (!height || !width || !channels || model.inputShape.length !== 3) {
     throw new TypeError(
-      `The model ${JSON.stringify(model.name)} takes an input of shape [${model.inputShape.join(", ")}]; train wants ` +
-        `images of one size, [height, width, 3 or 1].`,
+      `The model ${JSON.stringify(model.name)} takes an input of shape [${shapeList(model.inputShape)}]; train wants ` +
+        `images of one size, [height, width, channels].`,
     );
   }
   const reader = new InputReader("train", model, dataset, { labelled: true, onBadImage, signal });
-  const each = height * width * 3;
+  const each = height * width * channels;
   const numbers = Map.groupBy(labels.keys(), (i) => labels[i]);
   const classes: number[] = [];
   const store = dataset.size * each <= inMemoryUpTo ? inMemory(dataset.size, each) : inFile(each);
@@ -172,6 +174,7 @@ export async function readSamples(
     count: classes.length,
     height,
     width,
+    channels,
     classes: Int32Array.from(classes),
     skipped: reader.skipped,
     data,

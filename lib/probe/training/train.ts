@@ -300,7 +300,7 @@ class TrainingRun {
   /**
    * One step.
    *
-   * @param images `[n, h, w, 3]`, RGB of 0…255
+   * @param images `[n, h, w, c]`, 0…255
    * @param classes the number of each one's class
    * @param step counted from 0 over the whole run
    */
@@ -346,11 +346,9 @@ class TrainingRun {
     );
   }
 
-  #inputOf({ data, shape: [count, height, width] }: NdArrayLike): Tensor {
+  #inputOf({ data, shape }: NdArrayLike): Tensor {
     const { tf, model } = this.#parts;
-    const channels = model.inputShape[2] as 1 | 3;
-    const pixels = preprocess({ data, shape: [count * height, width, 3] }, model.preprocess, channels);
-    return tf.tensor(pixels, [count, height, width, channels]);
+    return tf.tensor(preprocess({ data, shape }, model.preprocess), [...shape]);
   }
 
   /** What follows a step: constraints of weights, and the moving averages of batch normalisations. */

@@ -4,6 +4,7 @@ import type { Samples } from "../../../lib/probe/training/samples.ts";
 
 /** Images of 3×4 whose red tells the column and whose green tells the row, both from 1. */
 const samples: Samples = {
+  channels: 3,
   count: 1000,
   height: 3,
   width: 4,
