@@ -99,12 +99,6 @@ function alikeEverywhere(layer: layers.Layer): boolean {
 
 /** Multiply-adds for a cell of a layer's output, or for its whole vector. */
 function workOf(layer: layers.Layer): number {
-  if ("layers" in layer) {
-    return (layer.layers as layers.Layer[]).reduce((sum, inner) => {
-      const shape = inner.outputShape as (number | null)[];
-      return sum + workOf(inner) * (shape.length === 4 ? (shape[1] ?? 1) * (shape[2] ?? 1) : 1);
-    }, 0);
-  }
   const names = ["kernel", "depthwise_kernel", "pointwise_kernel"];
   if (!/Conv2D|Dense/.test(layer.getClassName())) return 0;
   return names.reduce((sum, name) => sum + sizeOf(weight(layer, name)?.shape ?? [0]), 0);
@@ -157,7 +151,9 @@ function linksOf(plan: Plan, base: ReadonlyMap<number, Tensor>): Link[] {
     const windows = alike && base.get(step.output)!.shape.length === 4 ? mapWindows(step.layer, shapes[0]) : null;
     const whole = { step, windows: null, cellwise: false, run: step.run, padding: 0, work: workOf(step.layer) };
     if (!windows || !alikeEverywhere(step.layer)) return whole;
-    const cellwise = windows.every(isCellwise);
+    // What is added or cut off behind the last cell moves no cell.
+    const made = base.get(step.output)!.shape;
+    const cellwise = windows.every(isCellwise) && sides.every((side, i) => side === made[1 + i]);
     if (cellwise) return { ...whole, windows, cellwise };
     const run = unpadded(step, windows, sides);
     const padding = step.layer.getClassName() === "MaxPooling2D" ? LOWEST : 0;
