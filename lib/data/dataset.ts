@@ -354,6 +354,14 @@ export interface ItemLike {
   readonly image: ImageLike;
   /** What it shows. */
   readonly label?: string;
+  /** What is true of it for networks that tell no classes apart: several labels. */
+  readonly labels?: unknown;
+  /** The number that is true of it, or all of them. */
+  readonly value?: unknown;
+  readonly values?: unknown;
+  /** What is true at each place: of classes their indices, `[h, w]`; of numbers these. */
+  readonly mask?: unknown;
+  readonly map?: unknown;
 }
 
 /** Options of {@linkcode dataset}. */

@@ -7,9 +7,7 @@
  * @module
  */
 
-import { ndarray } from "../array.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { tileOf } from "../data/sample.ts";
 import { kindOf } from "../errors.ts";
 import { brief } from "../format.ts";
 import { type ImageView, InputReader } from "../model/inputs.ts";
@@ -17,11 +15,13 @@ import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { readOptions, rule, WalkOptions, whole, within } from "../options.ts";
 import { item } from "../probe/forward.ts";
 import { type ClassedImage, ClassScores } from "../results/class_scores.ts";
-import { certain, Evaluation, type WorstError } from "../results/evaluation.ts";
+import { certain, Evaluation } from "../results/evaluation.ts";
 import { withProgress } from "../results/progress.ts";
 import { LabelScores, NumberScores } from "../results/value_scores.ts";
 import { forwardEach } from "../scan/forward_all.ts";
-import { type Known, type TruthOf, TruthReader } from "./shared/truth.ts";
+import { type Known, type TruthOf, TruthReader } from "../probe/truth.ts";
+import { mapJudge } from "./shared/map_judge.ts";
+import { type Judge, Worst } from "./shared/judge.ts";
 
 /** The options of `evaluate`. */
 export class EvaluateOptions extends WalkOptions {
@@ -29,9 +29,11 @@ export class EvaluateOptions extends WalkOptions {
    * Where it stands what an image shows: the name of a column, or a function of the row `{ id, label, …columns }`. Of classes
    * it is a label of the model or its index, or an array of several of which each would be right (the likeliest of them counts
    * as the image's own); of independent labels an array of these, or of as many booleans as there are
-   * labels; of numbers the number, or an array of one for each output.
+   * labels; of numbers the number, or an array of one for each output; of maps a map
+   * `{ data, shape: [h, w] }` of classes' indices, `[h, w, c]` of numbers or of labels' 1 and 0, or a grey picture of indices, or
+   * its path. A mask of another size is taken at the middles of the map's cells; NaN, and 255 of bytes, is not known.
    * @default of classes the column `label`; of independent labels `labels`, else `label`; of numbers `values`, else `value`,
-   *   else the columns named as the outputs, else `label` as a number
+   *   else the columns named as the outputs, else `label` as a number; of maps `mask`, else `map`
    */
   @rule((name, value) => {
     if (typeof value === "string" || typeof value === "function") return;
@@ -59,32 +61,7 @@ export class EvaluateOptions extends WalkOptions {
   override batchSize = 16;
 }
 
-/** Keeps the worst errors with their pictures. */
-class Worst {
-  readonly kept: WorstError[] = [];
-
-  constructor(readonly most: number) {}
-
-  add(error: Omit<WorstError, "image" | "id">, { id, view }: ImageView): void {
-    const { kept, most } = this;
-    if (most === 0 || (kept.length === most && kept[most - 1].cost >= error.cost)) return;
-    const { data, width, height } = tileOf(view);
-    const place = kept.findIndex(({ cost }) => cost < error.cost);
-    kept.splice(place < 0 ? kept.length : place, 0, { ...error, id, image: ndarray(data, [height, width, 3]) });
-    kept.length = Math.min(kept.length, most);
-  }
-}
-
 const costOf = (probability: number) => -Math.log(Math.max(1e-7, probability));
-
-/** What is made of each image's numbers. */
-interface Judge<Own = unknown> {
-  /** What is true of an image. */
-  read(row: Known): Own;
-  judge(values: Float64Array, own: Own, image: ImageView): void;
-  scores(): ClassScores | LabelScores | NumberScores;
-  readonly worst: Worst[];
-}
 
 function classJudge(truth: TruthReader, most: number): Judge<number[]> {
   const rows: ClassedImage[] = [];
@@ -154,14 +131,15 @@ function valueJudge(truth: TruthReader, kind: string, { worst: most, threshold }
 /**
  * Runs a data set through a model and says how well it does: top-1 and top-5 with intervals of 95 %, the confusion matrix,
  * recall and precision of each class, and the worst errors as pictures. Of independent labels it counts each label by
- * itself; of a regression it gives the sizes of the errors.
+ * itself; of a regression it gives the sizes of the errors; of maps the share of the places that is right and the mean
+ * intersection over union, or the errors of the places.
  *
  * Use images that the model was not trained on: of those that it was, it may know the answers by heart.
  *
  * @param model the model; nothing on it changes
  * @param dataset images of which it is known what they show; they are read one batch at a time
- * @returns `{ top1, top5, loss, confusion, classes, mistakes, measures, worst, rows }`; of numbers `outputs` instead
- * @throws {TypeError} if the model puts out maps, or nothing is known of an image
+ * @returns `{ top1, top5, loss, confusion, classes, mistakes, measures, worst, rows }`; of numbers `outputs` instead, of maps `meanIoU`
+ * @throws {TypeError} if nothing is known of an image
  * @throws {RangeError} if a label is none of the model's, a number does not fit its outputs, or an option does not fit
  *
  * @example
@@ -189,24 +167,28 @@ export async function evaluate(
   const reader = new InputReader("evaluate", model, dataset, { onBadImage, signal });
   await checkReady("evaluate", model);
   const { output } = model;
-  output.checkVector(
-    `Of maps it is not counted what is right. Look at them by activations(model, image, { layer: ${
-      JSON.stringify(output.layer)
-    } }).`,
-  );
   const truth = new TruthReader(model, dataset, given.truth);
   const isClasses = output.kind === "classes" || output.kind === "binary";
-  const judge: Judge = isClasses ? classJudge(truth, given.worst) : valueJudge(truth, output.kind, given);
+  const judge: Judge = output.kind === "map"
+    ? mapJudge(model, truth, given.worst)
+    : isClasses
+    ? classJudge(truth, given.worst)
+    : valueJudge(truth, output.kind, given);
   const waiting: { image: ImageView; own: unknown }[] = [];
-  const read = (image: ImageView) => waiting.push({ image, own: judge.read(image.known as Known) });
+  const read = (image: ImageView) => {
+    const own = judge.read(image.known as Known, image);
+    // It is waited for with the image's batch.
+    if (own instanceof Promise) own.catch(() => {});
+    waiting.push({ image, own });
+  };
   await withProgress(
     `Evaluating ${model.name}`,
     reader.size,
     (update) =>
-      forwardEach(model, reader.inputs(read), [output.index], ([outputs]) => {
-        waiting.splice(0, outputs.shape[0]).forEach(({ image, own }, i) =>
-          judge.judge(output.finiteValues(item(outputs, i).data, image.id), own, image)
-        );
+      forwardEach(model, reader.inputs(read), [output.index], async ([outputs]) => {
+        for (const [i, { image, own }] of waiting.splice(0, outputs.shape[0]).entries()) {
+          judge.judge(output.finiteValues(item(outputs, i).data, image.id), await own, image);
+        }
       }, { batchSize, signal, onProgress: update }),
     onProgress,
     reader,
@@ -215,6 +197,7 @@ export async function evaluate(
     model: model.name,
     dataset: dataset.name,
     kind: output.kind,
+    each: output.each,
     activation: output.reading + output.which,
   };
   return new Evaluation(judge.scores(), { ...names, note: truth.note }, {

@@ -31,7 +31,7 @@ export interface ClassedImage {
 export interface ClassScore {
   /** The class, or of independent labels the label. */
   label: string;
-  /** How many images have it. */
+  /** How many images have it; of maps, as the next two, how many places of all images. */
   images: number;
   /** How many images are predicted to have it. */
   predicted: number;
@@ -39,7 +39,7 @@ export interface ClassScore {
   right: number;
   /** The share of the images with it that are predicted to have it; null where no image has it. */
   recall: number | null;
-  /** The lower end of the recall's interval of 95 % (Wilson). */
+  /** The lower end of the recall's interval of 95 % (Wilson); null of maps, whose places are not independent. */
   low: number | null;
   /** Its upper end. */
   high: number | null;
@@ -51,6 +51,8 @@ export interface ClassScore {
   takenFor?: string;
   /** Of independent labels: the average precision, the mean of the precision over the images that have it, by probability. */
   averagePrecision?: number | null;
+  /** Of maps: intersection over union. */
+  iou?: number;
 }
 
 /** A mistake that is made again and again. */

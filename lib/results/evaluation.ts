@@ -12,6 +12,7 @@ import { Figure } from "../figure/figure.ts";
 import { brief, percent } from "../format.ts";
 import { readOptions, whole } from "../options.ts";
 import { type ClassedImage, type ClassScore, ClassScores, type Measure, type Mistake } from "./class_scores.ts";
+import { MapNumberScores, type MappedImage, type MappedNumber, type MapScores } from "./map_scores.ts";
 import { brieflyCertain } from "./predictions.ts";
 import { Result } from "./result.ts";
 import { skippedNote } from "./skipped.ts";
@@ -23,14 +24,20 @@ import {
   type OutputScore,
 } from "./value_scores.ts";
 
-/** A row of an evaluation: of classes and of several labels one an image, of numbers one an image and output. */
-export type EvaluationRow = ClassedImage | LabelledImage | NumberedImage;
+/** A row of an evaluation: of classes, of several labels and of maps one an image, of numbers one an image and output. */
+export type EvaluationRow = ClassedImage | LabelledImage | NumberedImage | MappedImage | MappedNumber;
+
+/** What an evaluation counts, by the kind of the outputs. */
+export type Scores = ClassScores | LabelScores | NumberScores | MapScores | MapNumberScores;
 
 /** One of the worst errors. */
 export interface WorstError {
   /** The image's id in the data set. */
   id: string;
-  /** The image as the model saw it, `[h, w, 3]`, RGB, 0…255, made smaller to 104 pixels where it is larger. */
+  /**
+   * The image as the model saw it, `[h, w, 3]`, RGB, 0…255, made smaller to 104 pixels where it is larger; of maps of classes
+   * and labels with the wrong places in orange.
+   */
   image: NdArray;
   /** What is true of it, in words. */
   actual: string;
@@ -46,8 +53,10 @@ export interface WorstError {
 export interface EvaluationNames {
   model: string;
   dataset: string;
-  /** What the outputs are: `"classes"`, `"binary"`, `"labels"` or `"numbers"`. */
+  /** What the outputs are: `"classes"`, `"binary"`, `"labels"`, `"numbers"` or `"map"`. */
   kind: string;
+  /** What is at each place of a map. @default the same as `kind` */
+  each?: string;
   /** Where they come from, as `"softmax"`. */
   activation: string;
   /** What else is to be said. */
@@ -75,12 +84,13 @@ export class Evaluation extends Result<EvaluationRow> {
   /**
    * Of classes one row an image, `{ id, label, prediction, probability, labelProbability, rank, right }`; of independent
    * labels `{ id, labels, predictions, wrong, right }`; of numbers one an image and output, `{ id, output, actual,
-   * predicted, error }`.
+   * predicted, error }`; of maps one an image, `{ id, places, accuracy, meanIoU, loss }`, or, of numbers, also an output, `{ id,
+   * output, places, meanAbsoluteError, rootMeanSquareError }`.
    */
   readonly rows: readonly EvaluationRow[];
   /** How many images were looked at. */
   readonly images: number;
-  /** What the outputs are: `"classes"`, `"binary"`, `"labels"` or `"numbers"`. */
+  /** What the outputs are: `"classes"`, `"binary"`, `"labels"`, `"numbers"` or `"map"`. */
   readonly kind: string;
   /** The figures of the whole, with intervals of 95 %: of shares Wilson's. */
   readonly measures: readonly Measure[];
@@ -88,12 +98,12 @@ export class Evaluation extends Result<EvaluationRow> {
   readonly worst: readonly WorstError[];
   /** The images that could not be read. */
   readonly skipped: readonly SkippedImage[];
-  readonly #scores: ClassScores | LabelScores | NumberScores;
+  readonly #scores: Scores;
   readonly #names: EvaluationNames;
 
   /** @internal */
   constructor(
-    scores: ClassScores | LabelScores | NumberScores,
+    scores: Scores,
     names: EvaluationNames,
     { images, worst, skipped }: { images: number; worst: readonly WorstError[]; skipped: readonly SkippedImage[] },
   ) {
@@ -132,8 +142,7 @@ export class Evaluation extends Result<EvaluationRow> {
    * @throws {TypeError} if the model puts out numbers
    */
   get loss(): number {
-    if (this.#scores instanceof NumberScores) throw this.#without("loss", "outputs has the sizes of the errors");
-    return this.#scores.loss;
+    return this.#certain("loss").loss;
   }
 
   /**
@@ -145,8 +154,7 @@ export class Evaluation extends Result<EvaluationRow> {
    * @throws {RangeError} if the classes are too many for a matrix
    */
   get confusion(): NdArray {
-    if (this.#scores instanceof NumberScores) throw this.#without("confusion", "outputs has the sizes of the errors");
-    return this.#scores.confusion;
+    return this.#certain("confusion").confusion;
   }
 
   /**
@@ -165,8 +173,18 @@ export class Evaluation extends Result<EvaluationRow> {
    * @throws {TypeError} if the model puts out numbers
    */
   get classes(): readonly ClassScore[] {
-    if (this.#scores instanceof NumberScores) throw this.#without("classes", "outputs has the sizes of the errors");
-    return this.#scores.classes;
+    return this.#certain("classes").classes;
+  }
+
+  /**
+   * Of maps of classes or labels: the mean intersection over union.
+   *
+   * @throws {TypeError} if the model puts out no such maps
+   */
+  get meanIoU(): number {
+    const found = this.measures.find(({ measure }) => measure === "mean IoU");
+    if (found) return found.value;
+    throw this.#without("meanIoU", "measures have what there is");
   }
 
   /**
@@ -176,12 +194,24 @@ export class Evaluation extends Result<EvaluationRow> {
    */
   get outputs(): readonly OutputScore[] {
     if (this.#scores instanceof NumberScores) return this.#scores.outputs;
-    throw this.#without("outputs", "classes has what each class or label is");
+    throw this.#without("outputs", `${this.#isNumbers ? "" : "classes and "}measures have what there is`);
+  }
+
+  #certain(what: string): ClassScores | LabelScores | MapScores {
+    if (!(this.#scores instanceof NumberScores) && !(this.#scores instanceof MapNumberScores)) return this.#scores;
+    throw this.#without(what, `${this.kind === "map" ? "measures" : "outputs"} has the sizes of the errors`);
+  }
+
+  get #isNumbers(): boolean {
+    return (this.#names.each ?? this.kind) === "numbers";
   }
 
   #classes(what: string): ClassScores {
     if (this.#scores instanceof ClassScores) return this.#scores;
-    throw this.#without(what, `${this.kind === "numbers" ? "outputs" : "classes"} and measures have what there is`);
+    throw this.#without(
+      what,
+      `${this.kind === "numbers" ? "outputs" : this.#isNumbers ? "rows" : "classes"} and measures have what there is`,
+    );
   }
 
   #without(what: string, remedy: string): TypeError {
@@ -194,7 +224,7 @@ export class Evaluation extends Result<EvaluationRow> {
   /** A share in per cent, another number as it is. */
   #text(value: number | undefined, measure: string): string {
     if (value === undefined) return "";
-    return this.kind === "numbers" || measure === "cross-entropy" || /average precision/.test(measure)
+    return this.#isNumbers || measure === "cross-entropy" || /average precision/.test(measure)
       ? brief(value)
       : percent(value);
   }
@@ -216,7 +246,7 @@ export class Evaluation extends Result<EvaluationRow> {
       caption: [
         caption,
         `Intervals of 95 %${
-          this.kind === "numbers" ? ", by the standard error" : " (Wilson)"
+          this.kind === "numbers" || this.kind === "map" ? ", by the standard error" : " (Wilson)"
         }: other images of the same ` +
         `kind would give another number. Outputs: ${activation}.`,
         note,
@@ -246,8 +276,10 @@ export class Evaluation extends Result<EvaluationRow> {
     if (this.worst.length === 0) return [];
     const sheet: Sheet = {
       kind: "sheet",
-      heading: this.kind === "numbers" ? "The largest errors" : "The worst errors",
-      note: this.kind === "numbers"
+      heading: this.#isNumbers ? "The largest errors" : "The worst errors",
+      note: this.kind === "map"
+        ? this.#isNumbers ? "Below each image the mean error of its places." : "Orange: the places that are wrong."
+        : this.kind === "numbers"
         ? "Below each image the number that is predicted, then the true one."
         : this.kind === "labels"
         ? "Below each image what is predicted, then what it has."

@@ -304,11 +304,11 @@ describe("numbers", () => {
   });
 });
 
-test("maps are refused with what to do", async () => {
+test("of maps it asks for masks", async () => {
   const net = tf.sequential({ layers: [tf.layers.conv2d({ inputShape: [4, 4, 3], filters: 2, kernelSize: 1 })] });
   const model = await loadModel(net);
   made.push(model);
   await expect(evaluate(model, dataset([{ image: pixels([1, 2, 3]) }]))).rejects.toThrow(
-    /not one number a class or output\. Of maps it is not counted/,
+    /has no mask, only id; wanted a map \[h, w, 2\] of numbers/,
   );
 });

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { type Dataset, type DatasetRow, ImageDataset } from "../../data/dataset.ts";
-import { kindOf, nearest, nearestOf } from "../../errors.ts";
-import type { Model } from "../../model/model.ts";
+import { type Dataset, type DatasetRow, ImageDataset } from "../data/dataset.ts";
+import { kindOf, nearest, nearestOf } from "../errors.ts";
+import { type MapPlace, mapTruth } from "./map_truth.ts";
+import type { Model } from "../model/model.ts";
 
 /** A row of a data set, all of its columns. */
 export type Known = DatasetRow & Readonly<Record<string, unknown>>;
@@ -31,11 +32,12 @@ export class TruthReader {
     this.#dataset = dataset;
     this.#of = of;
     const { output } = model;
-    const borrowed = !model.labels && output.kind !== "numbers" && dataset.labels?.length === output.labels.length;
+    const borrowed = output.kind !== "map" && !model.labels && output.kind !== "numbers" &&
+      dataset.labels?.length === output.labels.length;
     this.labels = borrowed ? dataset.labels! : output.labels;
     this.note = borrowed ? "The model has no labels: those of the data set name its outputs, in their order." : "";
     this.#indices = Map.groupBy(this.labels.keys(), (i) => this.labels[i]);
-    if (of !== undefined || output.kind === "numbers") return;
+    if (of !== undefined || output.kind === "numbers" || output.kind === "map") return;
     // Told before anything is computed.
     const given = dataset instanceof ImageDataset && dataset.counts.length
       ? dataset.counts.filter(({ images }) => images > 0).map(({ label }) => label)
@@ -54,11 +56,13 @@ export class TruthReader {
       : output.kind === "numbers"
       ? row["values"] ?? row["value"] ??
         (this.labels.every((label) => row[label] !== undefined) ? this.labels.map((label) => row[label]) : row.label)
+      : output.kind === "map"
+      ? row["mask"] ?? row["map"]
       : output.kind === "labels"
       ? row["labels"] ?? row.label
       : row.label;
     if (value !== undefined && value !== null) return value;
-    const wanted = { numbers: "value", labels: "labels" }[output.kind as string] ?? "label";
+    const wanted = { numbers: "value", labels: "labels", map: "mask" }[output.kind as string] ?? "label";
     const found = Object.keys(row).filter((name) => row[name] !== undefined).join(", ");
     throw new TypeError(
       typeof this.#of === "function"
@@ -72,7 +76,15 @@ export class TruthReader {
   }
 
   get #wanted(): string {
-    const { kind, count } = this.#model.output;
+    const { kind, each, count } = this.#model.output;
+    if (kind === "map") {
+      const of = each === "numbers"
+        ? "numbers"
+        : each === "labels"
+        ? "1 and 0"
+        : `indices of classes, 0 to ${this.labels.length - 1}`;
+      return `a map [h, w${count > 1 && (each === "numbers" || each === "labels") ? `, ${count}` : ""}] of ${of}`;
+    }
     if (kind === "numbers") return count === 1 ? "the number that is true" : `the ${count} numbers that are true`;
     const range = `0 to ${this.labels.length - 1}`;
     return kind === "labels"
@@ -125,6 +137,16 @@ export class TruthReader {
     const value = this.#value(row);
     const each: readonly unknown[] = Array.isArray(value) && value.length > 0 ? value : [value];
     return each.map((one) => this.#index(one, row));
+  }
+
+  /**
+   * What is true at each place of an image's map; NaN where nothing is known.
+   *
+   * @throws {TypeError} if nothing is known of the image
+   * @throws {RangeError} if it does not fit the map
+   */
+  async mapOf(row: Known, place: MapPlace): Promise<Float32Array> {
+    return await mapTruth(this.#value(row), this.#model.output, place, this.#at(row));
   }
 
   /**
