@@ -356,11 +356,13 @@ export interface ItemLike {
   readonly label?: string;
   /** What is true of it for networks that tell no classes apart: several labels. */
   readonly labels?: unknown;
-  /** The number that is true of it, or all of them. */
+  /** The number that is true of it. */
   readonly value?: unknown;
+  /** The numbers that are true of it, one for each output. */
   readonly values?: unknown;
   /** What is true at each place: of classes their indices, `[h, w]`; of numbers these. */
   readonly mask?: unknown;
+  /** As `mask`, for numbers. */
   readonly map?: unknown;
 }
 
