@@ -51,8 +51,11 @@ export interface OcclusionMap {
   readonly predicted?: NdArray;
   /** The most probable classes or labels at each place, row by row; empty where the outputs are no probabilities. */
   readonly top: readonly (readonly { readonly index: number; readonly probability: number }[])[];
-  /** `[y0, x0, y1, x1]` of the square at each place, row by row, in pixels; the last ones may hang over the edge. */
-  readonly boxes: readonly (readonly [number, number, number, number])[];
+  /**
+   * `[y0, x0, y1, x1]` of the square at each place, row by row, in pixels; the last ones may hang over the edge. Of a window
+   * over a signal `[t0, t1]`, of a cube in a volume `[z0, y0, x0, z1, y1, x1]`.
+   */
+  readonly boxes: readonly (readonly number[])[];
   /** What replaces the pixels in the square, as an image `[h, w, c]`. */
   readonly baseline: NdArray;
 }

@@ -15,7 +15,7 @@ import type { ModelOutput } from "../model/output.ts";
 import { readOptions, text, WalkOptions, whole } from "../options.ts";
 import { resolveForImages } from "../probe/attribution/inputs.ts";
 import { type Baseline, checkBaseline, makeBaseline } from "../probe/attribution/baseline.ts";
-import { checkMaps, lastMaps, occlude, type Occluded, positionsAlong } from "../probe/occlusion/occlude.ts";
+import { checkMaps, lastMaps, occlude, type Occluded, positionsOf } from "../probe/occlusion/occlude.ts";
 import { type OutputNumber, resolveOutput } from "../probe/output_target.ts";
 import { askedOf, flatTerms, isOutputWanted, isSumWanted, type Target } from "../probe/target.ts";
 import { startLiveView } from "../results/live_view.ts";
@@ -33,22 +33,23 @@ export class OcclusionOptions extends WalkOptions {
    */
   target: Target = "predicted";
   /**
-   * The square's side in pixels of the image as the model sees it; or several, for one map each.
-   * @default a seventh of the shorter side: 32 of 224
+   * The square's side in pixels of the image as the model sees it; or several, for one map each. Over a signal it is the
+   * length of a window, in a volume the side of a cube.
+   * @default a seventh of the shorter side: 32 of 224; a sixteenth of a signal, a quarter of a volume's shortest side
    */
   size?: number | readonly number[];
   /**
    * Pixels from one place of the square to the next.
-   * @default a quarter of the smallest size: 8 of 32
+   * @default a quarter of the smallest size: 8 of 32; half of it in a volume
    */
   stride?: number;
   /**
    * What replaces the pixels in the square: `"grey"` (127.5), `"zero"` (what the network reads as zeros), `"mean"` (the
    * image's mean colour), `"blurred"` (the image itself, blurred), `"noise"`, a grey of 0…255, a colour `[r, g, b]`, or an
    * image.
-   * @default "grey"
+   * @default "grey"; of signals and volumes "mean", of each channel
    */
-  baseline: Baseline = "grey";
+  baseline?: Baseline;
   /**
    * The layer whose strongest feature map is summed: that of the largest sum without the square.
    * @default the last convolution, with the activation or the addition behind it
@@ -80,6 +81,9 @@ const isSaid = (wanted: string | number | OutputNumber): boolean =>
     ? wanted.index !== undefined || (wanted.label ?? "predicted") !== "predicted"
     : wanted !== "predicted";
 
+/** The side of a window, a square and a cube, as parts of the shortest side. */
+const SHARES = [16, 7, 4];
+
 /** How captions call baselines. */
 const WORDS: Record<string, string> = {
   grey: "grey",
@@ -110,7 +114,9 @@ function resultOf(
     unoccluded,
     work: { full: sum(({ work }) => work.full), done: sum(({ work }) => work.done) },
     image,
-    baseline: WORDS[baseline] ?? `the ${baseline}`,
+    baseline: baseline === "mean" && image.shape.length !== 3
+      ? "each channel's mean"
+      : WORDS[baseline] ?? `the ${baseline}`,
     layer,
     noun: output.noun,
     note: output.note,
@@ -164,16 +170,17 @@ export async function occlusion(
   checkModel("occlusion", model);
   const given = readOptions("occlusion", OcclusionOptions, options);
   await checkReady("occlusion", model);
-  const { target, baseline, seed, onProgress } = given;
+  const { dimensions } = model;
+  const { target, baseline = dimensions === 2 ? "grey" : "mean", seed, onProgress } = given;
   checkBaseline(baseline);
   const walked = await walkImages("occlusion", model, images, given);
   if (walked.size === 0) throw new RangeError("There is no image to occlude; wanted at least one.");
-  const shorter = Math.min(...walked.known.flatMap(({ view }) => view.shape.slice(0, 2)));
-  const sizes = [given.size ?? Math.max(1, Math.round(shorter / 7))].flat() as number[];
+  const shorter = Math.min(...walked.known.flatMap(({ view }) => view.shape.slice(0, -1)));
+  const sizes = [given.size ?? Math.max(1, Math.round(shorter / SHARES[dimensions - 1]))].flat() as number[];
   if (sizes.length === 0) throw new RangeError("size holds no number; wanted at least one side of a square.");
-  const stride = given.stride ?? Math.max(1, Math.round(Math.min(...sizes) / 4));
-  const counts = walked.known.flatMap(({ view: { shape: [height, width] } }) =>
-    sizes.map((size) => positionsAlong(height, size, stride).length * positionsAlong(width, size, stride).length)
+  const stride = given.stride ?? Math.max(1, Math.round(Math.min(...sizes) / (dimensions === 3 ? 2 : 4)));
+  const counts = walked.known.flatMap(({ view: { shape } }) =>
+    sizes.map((size) => positionsOf(shape.slice(0, -1), size, stride).length)
   );
   const { output, wanted } = askedOf(model, flatTerms(target)[0][1]);
   const asked = !isSumWanted(target) && isOutputWanted(wanted) ? { output, wanted } : null;
@@ -206,7 +213,7 @@ export async function occlusion(
               stride,
               layer,
               score: scorePositionsOnAllCores,
-              ...live.active && asked && {
+              ...live.active && asked && dimensions === 2 && {
                 onPart: (map, { target, score }) => live.offer(() => partialFigure({ ...names, map, target, score })),
               },
               onProgress: (done) => update(before + done),

@@ -5,7 +5,7 @@
  */
 
 import { pixelRemark } from "../data/pixels.ts";
-import { extent, NdArray, ndarray, type NdArrayLike } from "../array.ts";
+import { extent, NdArray, ndarray, type NdArrayLike, placeOf, sizeOf } from "../array.ts";
 import type { OcclusionMap } from "../data/records.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import type { Block, Marks, Picture } from "../figure/blocks.ts";
@@ -13,7 +13,7 @@ import { Figure } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
 import { brief, fixed, percent } from "../format.ts";
 import { oneOf, readOptions } from "../options.ts";
-import type { AttributionTarget } from "./attribution.ts";
+import { Attribution, type AttributionTarget } from "./attribution.ts";
 import {
   classColors,
   classLegend,
@@ -42,12 +42,17 @@ export class OcclusionFigureOptions {
 export interface OcclusionRow {
   /** The square's side in pixels. */
   size: number;
-  /** The row of the place in its map. */
+  /** The slice of the place in its map; only in a volume. */
+  slice?: number;
+  /** The row of the place in its map; 0 over a signal. */
   row: number;
   /** The column of the place in its map. */
   column: number;
-  /** `[y0, x0, y1, x1]` of the square in pixels; it may hang over the lower and the right edge. */
-  box: readonly [number, number, number, number];
+  /**
+   * `[y0, x0, y1, x1]` of the square in pixels; it may hang over the lower and the right edge. Of a window over a signal
+   * `[t0, t1]`, of a cube in a volume `[z0, y0, x0, z1, y1, x1]`.
+   */
+  box: readonly number[];
   /** Of the target. */
   score: number;
   /** Of the target, 0…1; `null` where it is no class or label. Absent where the model's outputs are no probabilities. */
@@ -90,6 +95,11 @@ const MOST_DETAILED = 2_500;
 
 /** Maps are this large at most, in pixels: four panels stand side by side in a cell. */
 const MAP_SHOWN = 180;
+
+/** What slides over a signal, an image, a volume. */
+const WINDOWS = ["window", "square", "cube"];
+
+type Square = readonly [number, number, number, number];
 
 /** How a target and its value without a square are written. */
 const valueText = (target: AttributionTarget, score: number) =>
@@ -177,8 +187,7 @@ export class Occlusion extends Result<OcclusionRow> {
     return this.maps.flatMap(({ size, probability, score, activity, top, boxes }) =>
       boxes.map((box, i) => ({
         size,
-        row: Math.floor(i / score.shape[1]),
-        column: i % score.shape[1],
+        ...placedAt(placeOf(i, score.shape)),
         box,
         ...top[i].length > 0 && { probability: probability?.data[i] ?? null },
         score: score.data[i],
@@ -207,6 +216,7 @@ export class Occlusion extends Result<OcclusionRow> {
     if (show === "probability") void this.probability;
     const { text: targetText } = this.target;
     const title = `${this.model} · occlusion · ${targetText} (${this.#unoccludedText}) · ${this.name}`;
+    if (this.#dimensions !== 2) return this.#alongSides(title, show);
     const order = this.#classOrder();
     const blocks = [this.#slides((map) => this.#panels(map, order, show)), ...order ? [this.#legend(order)] : []];
     const { full, done } = this.flops;
@@ -241,6 +251,14 @@ export class Occlusion extends Result<OcclusionRow> {
    * @internal
    */
   panels(): Block {
+    if (this.#dimensions !== 2) {
+      const { blocks: [first, ...rest] } = this.#alongSides("", this.#watched);
+      return {
+        kind: "row",
+        heading: `${this.name} · ${this.target.text} ${this.#unoccludedText}`,
+        blocks: [first, ...rest.slice(0, 1)],
+      };
+    }
     const order = this.#classOrder();
     return this.#slides((map) => {
       const [photo, , watched] = this.#panels(map, order, this.#watched);
@@ -250,6 +268,75 @@ export class Occlusion extends Result<OcclusionRow> {
       photo.note = `${this.target.text} ${this.#unoccludedText}` + (remark && `, ${remark}`);
       return [photo, watched];
     });
+  }
+
+  /** Along how many axes the window slides. */
+  get #dimensions(): number {
+    return this.image.shape.length - 1;
+  }
+
+  /** What slides. */
+  get #window(): string {
+    return WINDOWS[this.#dimensions - 1];
+  }
+
+  /** The figure for a signal or a volume: how much what is watched falls, over the input, and its values along a signal. */
+  #alongSides(title: string, show: "probability" | "score"): Figure {
+    const isSignal = this.#dimensions === 1;
+    const window = this.#window;
+    const [{ size, stride }] = this.maps;
+    const fall = new Attribution({
+      model: this.model,
+      name: this.name,
+      target: this.target,
+      image: this.image,
+      values: this.map,
+      map: this.map,
+      method: `fall of the ${this.#watched}`,
+      score: this.unoccludedScore,
+      signed: true,
+      paint: "map",
+      clip: 100,
+      about: "",
+    });
+    const blocks = isSignal
+      ? [fall.blend(), ...this.maps.map((map) => this.#chart(map, show)), fall.bar()]
+      : [fall.photo(), fall.picture(), fall.blend(), fall.bar()];
+    const caption = [
+      `A ${window} of ${this.maps.map(({ size }) => size).join(", ")} cells${isSignal ? "" : " a side"}, filled with ` +
+      `${this.#words.baseline}, stands at places ${stride} cells apart.`,
+      `Drawn over the ${
+        isSignal ? "signal" : "volume"
+      }: how much the ${this.#watched} falls on average while the ${window} ` +
+      `of ${size} covers a cell; orange where it falls, blue where it rises.`,
+      `Without the ${window} it is ${this.#unoccludedText}.`,
+      pixelRemark(this.image),
+      this.#words.note,
+      ...this.maps.map((map) =>
+        this.#remark(map) && `With the ${window} of ${map.size} cells the ${this.#watched} is ${this.#remark(map)}.`
+      ),
+    ].filter(Boolean).join(" ");
+    return new Figure({ title, caption, blocks, lines: this.maps.map((map) => this.#summary(map)) });
+  }
+
+  /** What is watched while the window stands at each place of a signal. */
+  #chart({ size, boxes, score, probability }: OcclusionMap, show: "probability" | "score"): Block {
+    const values = (show === "probability" ? probability! : score).data;
+    const x = boxes.map(([start, end]) => (start + Math.min(end, this.image.shape[0]) - 1) / 2);
+    const without = show === "probability" ? this.unoccluded : this.unoccludedScore;
+    return {
+      kind: "chart",
+      heading: `${show} with the window at each place`,
+      series: [
+        { label: `window of ${size}`, x, y: [...values] },
+        { label: "without it", x, y: x.map(() => without), dashed: true },
+      ],
+      x: { title: "middle of the window", min: -0.5, max: this.image.shape[0] - 0.5 },
+      y: { title: show, ...show === "probability" && { min: 0, max: 1 } },
+      width: 790,
+      height: 200,
+      alt: `${show} of ${this.target.text} with the window at each place`,
+    };
   }
 
   /** A row for each size; a slider chooses among several. */
@@ -279,11 +366,14 @@ export class Occlusion extends Result<OcclusionRow> {
     const { data, shape } = map[this.#watched]!;
     const write = this.#watched === "probability" ? percent : brief;
     const [low, high] = extent(data);
-    const [y0, x0, y1, x1] = map.boxes[Math.max(0, data.indexOf(low))];
-    const where = this.#remark(map) || `lowest at rows ${y0}–${y1 - 1}, columns ${x0}–${x1 - 1}`;
-    return `${map.size}×${map.size} square, ${shape.join("×")} places: ${this.#watched} ${write(low)} … ${
-      write(high)
-    }, ${where}`;
+    const box = map.boxes[Math.max(0, data.indexOf(low))];
+    const sides = this.#dimensions;
+    const axes = sides === 1 ? ["cells"] : ["slices", "rows", "columns"].slice(3 - sides);
+    const where = this.#remark(map) ||
+      `lowest at ${axes.map((axis, i) => `${axis} ${box[i]}–${box[sides + i] - 1}`).join(", ")}`;
+    return `${new Array(sides).fill(map.size).join("×")} ${this.#window}, ${shape.join("×")} places: ${this.#watched} ${
+      write(low)
+    } … ${write(high)}, ${where}`;
   }
 
   /** What is unusual about a map: that the square changes nothing, or lowers it nowhere; empty where it lowers it somewhere. */
@@ -296,10 +386,10 @@ export class Occlusion extends Result<OcclusionRow> {
     }
     // Equal numbers may differ in their last digits, since they were computed in different batches.
     if (high - low <= 1e-6 * Math.max(Math.abs(low), Math.abs(high))) {
-      return "the same at all places: it does not depend on what the square covers";
+      return `the same at all places: it does not depend on what the ${this.#window} covers`;
     }
     return low >= this.unoccluded
-      ? "nowhere lower than without the square: nothing it covers speaks for the target"
+      ? `nowhere lower than without the ${this.#window}: nothing it covers speaks for the target`
       : "";
   }
 
@@ -345,7 +435,7 @@ export class Occlusion extends Result<OcclusionRow> {
           : `the score of ${this.target.text} is lowest`),
       pixels: remark
         ? pixelsOf(this.image, factor)
-        : photoWithSquare(this.image, baseline, boxes[watched.indexOf(extent(watched)[0])]),
+        : photoWithSquare(this.image, baseline, boxes[watched.indexOf(extent(watched)[0])] as Square),
       marked: {
         around: pixelsOf(this.image, factor),
         ...!isFlat(baseline) && { inside: pixelsOf(baseline, factor) },
@@ -375,7 +465,7 @@ export class Occlusion extends Result<OcclusionRow> {
     const factor = photoFactor(this.image.shape);
     const marks: Marks = {
       on: photo,
-      boxes: boxes.map((box) => box.map((side) => side * factor) as unknown as typeof box),
+      boxes: boxes.map((box) => box.map((side) => side * factor) as unknown as Square),
       ...isFlat(map.baseline) && { fill: hexOf(map.baseline) },
     };
     const common = { rows, columns, labels: this.#labels(map), marks };
@@ -442,7 +532,9 @@ export class Occlusions extends Collection<Occlusion> {
     const title = `${this[0].model} · occlusion · ${this.length} images`;
     const { noun } = this[0];
     const isProbable = this.every(({ target }) => target.probability !== undefined);
-    const caption = isProbable
+    const caption = this[0].image.shape.length !== 3
+      ? "How much what is watched falls on average while a cell is covered: orange where it falls, blue where it rises."
+      : isProbable
       ? `Left, the photo with the square where the ${noun} is least probable, and the ${noun}'s probability ` +
         "without the square; right, its probability with the square at each place, from 0 (black) to 1."
       : "Left, the photo with the square where the score is lowest, and the score without the square; right, the score " +
@@ -485,8 +577,22 @@ export function partialFigure(
   });
 }
 
-/** A row of the table: the box in four columns. */
-const flatBox = ({ box: [y0, x0, y1, x1], ...row }: OcclusionRow) => ({ ...row, y0, x0, y1, x1 });
+/** Where a place is in a map. */
+const placedAt = (place: readonly number[]) => {
+  const [row, column, slice] = place.length === 1
+    ? [0, ...place]
+    : place.length === 2
+    ? place
+    : [...place.slice(1), place[0]];
+  return { ...slice !== undefined && { slice }, row, column };
+};
+
+/** A row of the table: the box in a column for each number. */
+function flatBox({ box, ...row }: OcclusionRow) {
+  const axes = box.length === 2 ? ["t"] : ["z", "y", "x"].slice(3 - box.length / 2);
+  const names = [...axes.map((axis) => `${axis}0`), ...axes.map((axis) => `${axis}1`)];
+  return { ...row, ...Object.fromEntries(box.map((side, i) => [names[i], side])) };
+}
 
 /** Whether all pixels have one colour. */
 const isFlat = ({ data, shape }: NdArrayLike) => data.every((value, i) => value === data[i % shape[2]]);
@@ -495,22 +601,23 @@ const isFlat = ({ data, shape }: NdArrayLike) => data.every((value, i) => value 
 const hexOf = ({ data, shape: [, , channels] }: NdArrayLike) =>
   "#" + [0, 1, 2].map((k) => Math.round(data[k % channels]).toString(16).padStart(2, "0")).join("");
 
-/** How much what is watched falls on average while a square covers each pixel. */
-function pixelMap(
-  { probability, score, boxes }: OcclusionMap,
-  unoccluded: number,
-  [height, width]: readonly number[],
-): NdArray {
+/** How much what is watched falls on average while a square (a window, a cube) covers each pixel. */
+function pixelMap({ probability, score, boxes }: OcclusionMap, unoccluded: number, shape: readonly number[]): NdArray {
   const { data } = probability ?? score;
-  const sums = new Float32Array(height * width);
-  const counts = new Float32Array(height * width);
-  boxes.forEach(([y0, x0, y1, x1], i) => {
-    for (let y = y0; y < Math.min(y1, height); y++) {
-      for (let x = x0; x < Math.min(x1, width); x++) {
-        sums[y * width + x] += unoccluded - data[i];
-        counts[y * width + x]++;
+  const sides = shape.slice(0, -1);
+  const sums = new Float32Array(sizeOf(sides));
+  const counts = new Float32Array(sums.length);
+  boxes.forEach((box, i) => {
+    const add = (axis: number, at: number) => {
+      if (axis === sides.length) {
+        sums[at] += unoccluded - data[i];
+        counts[at]++;
+      } else {
+        const end = Math.min(box[sides.length + axis], sides[axis]);
+        for (let k = box[axis]; k < end; k++) add(axis + 1, at * sides[axis] + k);
       }
-    }
+    };
+    add(0, 0);
   });
-  return ndarray(sums.map((sum, i) => counts[i] ? sum / counts[i] : 0), [height, width]);
+  return ndarray(sums.map((sum, i) => counts[i] ? sum / counts[i] : 0), sides);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isNdArray, NdArray, ndarray, type NdArrayLike } from "../../array.ts";
+import { extent, isNdArray, NdArray, ndarray, type NdArrayLike } from "../../array.ts";
 import { Image } from "../../data/image.ts";
 import { kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
@@ -17,10 +17,10 @@ const NAMES = ["grey", "zero", "mean", "blurred", "noise"];
  * What replaces pixels:
  * - `"grey"`: 127.5;
  * - `"zero"`: what the network reads as zeros, the mean that its preprocessing subtracts (Captum's default);
- * - `"mean"`: the image's mean colour;
+ * - `"mean"`: the image's mean colour, of a signal or a volume each channel's mean;
  * - `"blurred"`: the image itself under a Gaussian blur whose standard deviation is 1/22 of its longer side (10 pixels of
  *   224, as in Fong & Vedaldi 2017);
- * - `"noise"`: each value drawn evenly from 0…255;
+ * - `"noise"`: each value drawn evenly from 0…255, of a signal or a volume from its own range;
  * - a grey of 0…255 (0 is black), or a colour `[r, g, b]` of these;
  * - an image, resized as the model resizes its input.
  */
@@ -120,7 +120,9 @@ async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed
       return gaussianBlur(view, BLUR * Math.max(...shape.slice(0, -1)));
     case "noise": {
       const random = randomStream(seed);
-      return ndarray(data.map(() => 255 * random()), shape);
+      // Signals and volumes have a range of their own.
+      const [low, high] = shape.length === 3 ? [0, 255] : extent(data);
+      return ndarray(data.map(() => low + (high - low) * random()), shape);
     }
   }
 }

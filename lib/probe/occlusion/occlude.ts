@@ -8,13 +8,14 @@ import { shapeList } from "../../model/graph.ts";
 import { type NdArray, ndarray } from "../../array.ts";
 import { inPlaceOf, type InputArray } from "../../data/given.ts";
 import type { OcclusionMap } from "../../data/records.ts";
-import type { Box, Interval } from "../../model/geometry.ts";
+import type { Interval } from "../../model/geometry.ts";
 import type { LayerInfo, Model } from "../../model/model.ts";
 import type { ModelOutput } from "../../model/output.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { eachScore } from "../attribution/gradients.ts";
 import type { Work } from "./incremental.ts";
 import { explainMemory } from "../memory.ts";
+import { withBox } from "./whole.ts";
 import { type PositionScores, scorePositions } from "./scores.ts";
 import { type OutputNumber, type OutputTarget, placeWeights, resolveOutput } from "../output_target.ts";
 import type { ResolvedTarget } from "../target.ts";
@@ -72,6 +73,9 @@ export interface OccludeOptions {
   score?: typeof scorePositions;
 }
 
+/** What slides over a signal, an image, a volume. */
+export const WINDOWS = ["window", "square", "cube"];
+
 /**
  * The positions of a square along one side: every `stride` pixels from 0 on, the last so that it reaches the edge or hangs
  * over it, as Captum's `Occlusion` has it. Where the stride is larger than the square, which Captum refuses, pixels
@@ -79,15 +83,19 @@ export interface OccludeOptions {
  *
  * @throws {RangeError} if the square is larger than the side, or the numbers are no whole numbers ≥ 1
  */
-export function positionsAlong(side: number, size: number, stride: number): Interval[] {
+export function positionsAlong(side: number, size: number, stride: number, dimensions = 2): Interval[] {
+  const cells = dimensions === 2 ? "pixels" : "cells";
   for (const [name, value] of Object.entries({ size, stride })) {
     if (!Number.isInteger(value) || value < 1) {
-      throw new RangeError(`${name} must be a whole number of pixels ≥ 1: received ${value}.`);
+      throw new RangeError(`${name} must be a whole number of ${cells} ≥ 1: received ${value}.`);
     }
   }
   if (size > side) {
     throw new RangeError(
-      `A square of ${size} pixels is larger than the image as the model sees it, which has a side of ${side}. ` +
+      `A ${WINDOWS[dimensions - 1]} of ${size} ${cells} is larger than the ${
+        ["signal", "image", "volume"][dimensions - 1]
+      }` +
+        ` as the model sees it, which has a side of ${side}. ` +
         "Use a smaller size.",
     );
   }
@@ -110,6 +118,12 @@ function mostProbable(values: ArrayLike<number>, top: number): ClassProbability[
 /** The positions along a side from which on a map is filled from coarse to fine. */
 const FILLS_FROM = 8;
 
+/** The positions along all sides, the last one fastest. */
+export function positionsOf(sides: readonly number[], size: number, stride: number): Interval[][] {
+  const along = sides.map((side) => positionsAlong(side, size, stride, sides.length));
+  return along.reduce<Interval[][]>((all, next) => all.flatMap((before) => next.map((one) => [...before, one])), [[]]);
+}
+
 /** The order in which a map is filled: every fourth position of each side, then every second, then the rest. */
 function coarseToFine(rows: number, columns: number): number[][] {
   const all = Array.from({ length: rows * columns }, (_, i) => i);
@@ -128,10 +142,10 @@ export async function occlude(
   view: InputArray,
   { size, stride, baseline, layer, batchSize, signal, score = scorePositions, ...options }: OccludeOptions,
 ): Promise<Occluded> {
-  const [height, width] = view.shape;
-  const [down, across] = [positionsAlong(height, size, stride), positionsAlong(width, size, stride)];
-  const positions: Box[] = down.flatMap((rows) => across.map((columns) => [rows, columns] as const));
-  const grid = () => ndarray(new Float32Array(positions.length).fill(NaN), [down.length, across.length]);
+  const sides = view.shape.slice(0, -1);
+  const positions = positionsOf(sides, size, stride);
+  const counts = sides.map((side) => positionsAlong(side, size, stride, sides.length).length);
+  const grid = () => ndarray(new Float32Array(positions.length).fill(NaN), counts);
   const { target } = options;
   // The score of any other target takes a pass of its own.
   const isOutput = "wanted" in target;
@@ -145,7 +159,7 @@ export async function occlude(
     activity: grid(),
     ...isPredicting && { predicted: grid() },
     top: positions.map((): ClassProbability[] => []),
-    boxes: positions.map(([[y0, y1], [x0, x1]]) => [y0, x0, y1, x1] as const),
+    boxes: positions.map((box) => [...box.map(([start]) => start), ...box.map(([, end]) => end)]),
     baseline,
   };
   const tf = await ensureBackend();
@@ -153,7 +167,7 @@ export async function occlude(
     input: model.input(view),
     fill: model.input(baseline),
     boxes: positions,
-    stages: options.onPart ? coarseToFine(down.length, across.length) : [positions.map((_, i) => i)],
+    stages: options.onPart ? coarseToFine(counts[0], counts[1]) : [positions.map((_, i) => i)],
     layer,
     batchSize,
     ...isPredicting && { head: output.head },
@@ -165,7 +179,7 @@ export async function occlude(
       const scores = await fullScores(model, view, target, {
         ...options,
         baseline,
-        boxes: map.boxes,
+        boxes: positions,
         batchSize,
         signal,
       });
@@ -189,22 +203,13 @@ async function fullScores(
   target: ResolvedTarget,
   { baseline, boxes, batchSize, signal, onProgress }:
     & Pick<OccludeOptions, "baseline" | "batchSize" | "signal" | "onProgress">
-    & Pick<OcclusionMap, "boxes">,
+    & { boxes: readonly (readonly Interval[])[] },
 ): Promise<Float32Array> {
-  const [, width, channels] = view.shape;
-  const occluded = ([y0, x0, y1, x1]: OcclusionMap["boxes"][number]) => {
-    const data = view.data.slice();
-    for (let y = y0; y < Math.min(y1, view.shape[0]); y++) {
-      const [from, to] = [(y * width + x0) * channels, (y * width + Math.min(x1, width)) * channels];
-      data.set(baseline.data.subarray(from, to), from);
-    }
-    return inPlaceOf(view, data);
-  };
   return await eachScore(
     model,
     target,
     boxes.length + 1,
-    (i) => model.input(i === 0 ? view : occluded(boxes[i - 1])),
+    (i) => model.input(i === 0 ? view : inPlaceOf(view, withBox(view, baseline, boxes[i - 1]))),
     { batchSize, signal, onProgress: (done) => onProgress?.(Math.min(done, boxes.length)) },
   );
 }
@@ -269,12 +274,12 @@ function receiverOf(
   return { receive, unoccluded: () => unoccluded! };
 }
 
-const CONVOLVES = new Set(["Conv2D", "DepthwiseConv2D", "SeparableConv2D"]);
+const CONVOLVES = /^(Depthwise|Separable)?Conv\dD$/;
 /** Layers behind a convolution that keep its maps' shape. */
 const FOLLOWS = new Set(["BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Add", "Dropout"]);
 
-const isMap = ({ outputShape: [height, width], outputShape }: LayerInfo) =>
-  outputShape.length === 3 && (height ?? 2) * (width ?? 2) > 1;
+const isMapOf = (model: Model) => ({ outputShape }: LayerInfo) =>
+  model.hasMaps(outputShape) && outputShape.slice(0, -1).some((side) => side !== 1);
 
 /**
  * The last convolution that puts out maps, with what works on its maps as they are.
@@ -283,7 +288,8 @@ const isMap = ({ outputShape: [height, width], outputShape }: LayerInfo) =>
  */
 export function lastMaps(model: Model, output = model.output): string {
   const way = model.wayBefore(output);
-  let at = way.findLastIndex((layer) => CONVOLVES.has(layer.kind) && isMap(layer));
+  const isMap = isMapOf(model);
+  let at = way.findLastIndex((layer) => CONVOLVES.test(layer.kind) && isMap(layer));
   if (at < 0) at = way.findLastIndex(isMap);
   if (at < 0) {
     throw new TypeError(
@@ -307,7 +313,7 @@ export function lastMaps(model: Model, output = model.output): string {
  */
 export function checkMaps(model: Model, name: string): string {
   const layer = model.layer(name);
-  if (isMap(layer)) return name;
+  if (isMapOf(model)(layer)) return name;
   throw new RangeError(
     `Layer ${JSON.stringify(name)} puts out [${shapeList(layer.outputShape)}]; ` +
       "wanted a layer with maps, [h, w, c].",

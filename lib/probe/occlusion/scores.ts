@@ -8,11 +8,12 @@
 import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArrayLike } from "../../array.ts";
 import type { InputArray } from "../../data/given.ts";
-import type { Box } from "../../model/geometry.ts";
+import type { Box, Interval } from "../../model/geometry.ts";
 import { headOf, type HeadOptions } from "../../model/ending.ts";
 import { entryOf } from "../../model/graph.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { runChanges, type Work } from "./incremental.ts";
+import { runWhole } from "./whole.ts";
 import { fitting } from "../memory.ts";
 import { makePlan } from "../plan.ts";
 
@@ -23,7 +24,7 @@ export interface PositionsJob {
   /** What replaces the pixels in the squares, `[h, w, c]`. */
   fill: NdArrayLike;
   /** The positions of the square; they may hang over the edges. */
-  boxes: readonly Box[];
+  boxes: readonly (readonly Interval[])[];
   /** The positions to begin with, and so on, by their index in `boxes`. */
   stages: readonly (readonly number[])[];
   /** The layer whose feature maps are summed. */
@@ -60,10 +61,10 @@ export async function scorePositions(
   const head = wanted && headOf(network, wanted);
   const plan = makePlan(network, [...head?.taps ?? [], entryOf(network, layer).use], { fold: true });
   const run = { ...options, batchSize: fitting(tf, plan, batchSize), signal };
-  return await runChanges(tf, plan, run, async (outputs, which) => {
+  const take = async (outputs: readonly Tensor[], which: readonly number[]) => {
     const [taps, maps] = [outputs.slice(0, -1), outputs.at(-1)!];
     const tensors = tf.tidy(() => [
-      tf.reshape(tf.sum(maps, [1, 2]), [-1]),
+      tf.reshape(tf.sum(maps, maps.shape.slice(1, -1).map((_, axis) => 1 + axis)), [-1]),
       ...head ? [tf.reshape(head.scores(tf, taps), [-1])] : [],
     ]);
     try {
@@ -74,5 +75,10 @@ export async function scorePositions(
     } finally {
       tf.dispose(tensors);
     }
-  });
+  };
+  // Only what a square of an image can reach is computed anew.
+  const isImage = run.input.shape.length === 3;
+  return await (isImage
+    ? runChanges(tf, plan, { ...run, boxes: run.boxes as readonly Box[] }, take)
+    : runWhole(tf, plan, run, take));
 }
