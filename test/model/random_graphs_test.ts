@@ -13,6 +13,7 @@ import { inputGradient } from "../../lib/probe/gradient.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { long } from "../long.ts";
 import { uniforms } from "../nets.ts";
+import { expectReplays, recordCalls } from "../probe/replay.ts";
 
 const tf = await ensureBackend();
 
@@ -204,7 +205,7 @@ const holds = (outer: Box, inner: Box) =>
   outer.every(([start, end], axis) => start <= inner[axis][0] && inner[axis][1] <= end);
 
 /** What was compared: the test must not be about nothing. */
-const seenKinds = { shapes: 0, free: 0, exact: 0, fields: 0, bounds: 0, twice: 0, nested: 0 };
+const seenKinds = { shapes: 0, free: 0, exact: 0, fields: 0, bounds: 0, twice: 0, nested: 0, inner: 0, again: 0 };
 
 async function compare(seed: number) {
   const artist = new Artist(seed);
@@ -275,7 +276,18 @@ async function compare(seed: number) {
     if (reachedHere) expect(reachable && holds(reachable, reachedHere), `${what}: reached`).toBe(true);
     tf.dispose([real, score, gradient, other, difference]);
   }
-  image.dispose();
+  // Each use of each layer, also of those inside of others, against the calls that tfjs makes; and the pass from it on.
+  const calls = recordCalls(network, image);
+  for (const { name, kind, use, isModel, outputShape } of model.layers) {
+    if (isModel || kind === "InputLayer") continue;
+    const [ours] = await forward(model, [input], [name]);
+    expect(calls.closest(model.entry(name).layer, ours.data), `seed ${seed}, ${name}`).toBeLessThan(1e-5);
+    expect(ours.shape.slice(1), `seed ${seed}, ${name}`).toEqual(model.shapeOf(name, input.shape));
+    outputShape.forEach((side, i) => side !== null && expect(side, name).toBe(ours.shape[i + 1]));
+    expectReplays(network, name, input);
+    if (name.includes("/")) seenKinds.inner++;
+    if (use > 1) seenKinds.again++;
+  }
 }
 
 describe("networks drawn at random", () => {

@@ -42,13 +42,13 @@ export function recordCalls(network: LayersModel, x: Tensor) {
     count: (steps: number) =>
       calls.values().reduce((sum, { length }) => sum + (length % steps ? length : length / steps), 0),
     /** How far numbers are from the closest of a layer's calls, against their size; one call may be one step of them. */
-    closest(layer: layers.Layer, data: Float32Array): number {
+    closest(layer: layers.Layer, data: Float32Array, steps = 1): number {
       const made = calls.get(layer);
       if (!made) throw new Error(`TensorFlow.js does not call ${layer.name}.`);
-      const steps = data.length / made[0].length;
       const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
       const apart = Array.from({ length: made.length / steps }, (_, k) => {
         const call = made.slice(k * steps, (k + 1) * steps).flatMap((part) => [...part]);
+        if (call.length !== data.length) return Infinity;
         return data.reduce((most, value, i) => Math.max(most, Math.abs(value - call[i])), 0);
       });
       return Math.min(...apart) / largest;
