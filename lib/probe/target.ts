@@ -18,7 +18,7 @@ export type Cell = readonly number[];
 
 /** One unit of a layer: a channel of its feature maps at one cell, or a number of its vector. */
 export interface Unit {
-  /** The layer's name. */
+  /** The layer's name; in a nested model as `"features/conv1"`. */
   layer: string;
   /** The channel of the layer's feature maps, or the index in its vector. */
   channel: number;
