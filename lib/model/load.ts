@@ -53,7 +53,7 @@ export class LoadModelOptions {
    * `"binary"`, `"labels"`, `"numbers"` or `"map"`; or both, `{ layer, kind }`. Four linear outputs are logits of classes with
    * `"classes"`, and coordinates with `"numbers"`. Numbers can have a unit, `{ unit: "years" }`; of maps, `each` says what is
    * at each place. An array says something of several outputs: the first of them is looked at.
-   * @default the first one; its kind from the graph
+   * @default the first one that no other is computed from; its kind from the graph
    */
   output?: OutputsWanted;
   /**

@@ -59,7 +59,7 @@ export interface ModelOptions {
   preprocess: Preprocess;
   /** The layer by which the network scales its pixels itself. @default none */
   scaledBy?: string | null;
-  /** Which of its outputs is looked at, and what the numbers are; or several. @default the first one, by the graph */
+  /** Which of its outputs is looked at, and what the numbers are; or several. @default the first one that no other is computed from */
   output?: OutputsWanted;
   /** Which of its inputs is asked about. @default the first image */
   input?: string;

@@ -9,7 +9,7 @@ import type { layers, LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4
 import { sizeOf, softmax } from "../array.ts";
 import { kindOf, unknownName } from "../errors.ts";
 import { arrayOf, checkArray, oneOf, readOptions, rule } from "../options.ts";
-import { graphOf, traceAnySize } from "./graph.ts";
+import { graphOf, traceAnySize, waysTo } from "./graph.ts";
 import { endingOf, type HeadOptions, SOFT } from "./ending.ts";
 
 /**
@@ -120,7 +120,17 @@ function namesOf(network: LayersModel): string[] {
   });
 }
 
-function indexOf(network: LayersModel, model: string, layer: string | number = 0): number {
+/**
+ * The first output from which no other is computed: where every layer is an output, as in networks that were made to be
+ * looked into, that is the end.
+ */
+function lastOf(network: LayersModel): number {
+  const { outputs } = traceAnySize(network);
+  const within = waysTo(outputs.flatMap(({ inputs }) => inputs));
+  return Math.max(0, outputs.findIndex((output) => !within.has(output)));
+}
+
+function indexOf(network: LayersModel, model: string, layer: string | number = lastOf(network)): number {
   const { outputs } = network;
   if (typeof layer === "number") {
     if (layer >= 0 && layer < outputs.length) return layer;

@@ -162,6 +162,18 @@ describe("several outputs", () => {
     expect(caption).toContain(`of the output "${model.output.layer}"`);
     expect((await saliency(model, pixels)).target.text).toContain(`of the output "${model.output.layer}"`);
   });
+
+  test("of which some are computed from others: the end is looked at, wherever it stands", async () => {
+    const input = tf.input({ shape: [4, 4, 3] });
+    const maps = L.conv2d({ name: "maps", filters: 2, kernelSize: 3 }).apply(input) as SymbolicTensor;
+    const flat = L.flatten({ name: "flat" }).apply(maps) as SymbolicTensor;
+    const end = L.dense({ name: "end", units: 3, activation: "softmax" }).apply(flat) as SymbolicTensor;
+    for (const outputs of [[maps, flat, end], [end, maps], [maps, end, flat]]) {
+      const model = await load(tf.model({ inputs: input, outputs }));
+      expect(model.output).toMatchObject({ layer: "end", index: outputs.indexOf(end), kind: "classes" });
+      expect((await gradCam(model, { data: new Float32Array(48).fill(9), shape: [4, 4, 3] })).layer).toBe("maps");
+    }
+  });
 });
 
 test.each<[Partial<LoadModelOptions>, string]>([
