@@ -148,7 +148,7 @@ test.each(all.filter(([, before]) => before[0] === points))("%s tells of what ar
 describe("nearest options", () => {
   test("the one that was meant comes first", async () => {
     expect(await told("saliency", model, image, { taget: "dog" })).toBe(
-      'saliency has no option "taget". The nearest: "target", "signed", "signal", "batchSize", "onProgress", "onBadImage".',
+      'saliency has no option "taget". The nearest: "target", "input", "signed", "signal", "batchSize", "onProgress", "onBadImage".',
     );
   });
 

@@ -11,7 +11,7 @@ import { nameOfGiven, toGiven } from "../data/given.ts";
 import type { ImageLike } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
-import { readOptions, RunOptions, whole } from "../options.ts";
+import { readOptions, RunOptions, text, whole } from "../options.ts";
 import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
 import { outputAgain } from "../probe/output_target.ts";
@@ -44,6 +44,12 @@ export class FaithfulnessOptions extends RunOptions {
    * @default what the maps explain; `"predicted"` where they do not say
    */
   target?: Target;
+  /**
+   * Of a network of several inputs the one that the maps explain, by its name; the others keep their values.
+   * @default the first image
+   */
+  @text()
+  input?: string;
   /**
    * What replaces a missing pixel: `"grey"` (127.5), `"zero"` (what the network reads as zeros), `"mean"` (the image's
    * mean colour), `"blurred"` (from which no sharp edge comes; the paper's choice for insertion), `"noise"`, a grey of
@@ -127,11 +133,12 @@ export async function faithfulness(
   options: Partial<FaithfulnessOptions> = {},
 ): Promise<Faithfulness> {
   checkModel("faithfulness", model);
-  const { target: asked, baseline, steps, seed, onProgress, ...run } = readOptions(
+  const { target: asked, input, baseline, steps, seed, onProgress, ...run } = readOptions(
     "faithfulness",
     FaithfulnessOptions,
     options,
   );
+  model = model.about(input);
   await checkReady("faithfulness", model);
   const maps = (Array.isArray(attribution) ? attribution : [attribution]) as readonly MapToTest[];
   for (const map of maps) {
@@ -163,7 +170,7 @@ export async function faithfulness(
     );
   }
   const baselines = await Promise.all(
-    baselinesOf(baseline).map((one) => makeBaseline(model, view, one, seed)),
+    baselinesOf(baseline, model).map((one) => makeBaseline(model, view, one, seed)),
   );
   const walked = [
     ...maps.map(({ method = "map", map }) => ({ method, map })),

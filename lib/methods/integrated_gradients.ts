@@ -10,7 +10,7 @@ import type { NdArrayLike } from "../array.ts";
 import { inPlaceOf } from "../data/given.ts";
 import type { Model } from "../model/model.ts";
 import { brief, briefPercent } from "../format.ts";
-import { oneOf, rule, whole } from "../options.ts";
+import { oneOf, whole } from "../options.ts";
 import { eachScore } from "../probe/attribution/gradients.ts";
 import type { AttributionInput } from "../probe/attribution/inputs.ts";
 import { integrate, integrateAdaptively } from "../probe/attribution/path_integral.ts";
@@ -35,7 +35,6 @@ export class IntegratedGradientsOptions extends AttributionOptions {
    * `[r, g, b]` or an image; of several the results are averaged.
    * @default 0
    */
-  @rule((_, value) => void baselinesOf(value as Baseline))
   baseline: Baseline | readonly Baseline[] = 0;
   /**
    * How many gradients are taken on the path from each baseline.
@@ -127,7 +126,7 @@ export const integratedGradients: AttributionFunction<IntegratedGradientsOptions
     const { baseline, steps, rule, seed, onProgress, ...run } = options;
     // A rule that cannot be had with so few steps is refused before anything is computed.
     quadrature(rule ?? "gauss-legendre", steps ?? STEPS);
-    const baselines = baselinesOf(baseline);
+    const baselines = baselinesOf(baseline, model);
     const all = await inputs();
     const startOf = async ({ view, input }: AttributionInput, baseline: Baseline): Promise<Start> => {
       const { name, image } = await makeBaseline(model, view, baseline, seed);

@@ -33,6 +33,12 @@ export class OcclusionOptions extends WalkOptions {
    */
   target: Target = "predicted";
   /**
+   * Of a network of several inputs the one that is asked about, by its name; the others keep their values.
+   * @default the first image
+   */
+  @text()
+  input?: string;
+  /**
    * The square's side in pixels of the image as the model sees it; or several, for one map each. Over a signal it is the
    * length of a window, in a volume the side of a cube.
    * @default a seventh of the shorter side: 32 of 224; a sixteenth of a signal, a quarter of a volume's shortest side
@@ -169,10 +175,11 @@ export async function occlusion(
 ): Promise<Occlusion | Occlusions> {
   checkModel("occlusion", model);
   const given = readOptions("occlusion", OcclusionOptions, options);
+  model = model.about(given.input);
   await checkReady("occlusion", model);
   const { dimensions } = model;
   const { target, baseline = dimensions === 2 ? "grey" : "mean", seed, onProgress } = given;
-  checkBaseline(baseline);
+  checkBaseline(baseline, model);
   const walked = await walkImages("occlusion", model, images, given);
   if (walked.size === 0) throw new RangeError("There is no image to occlude; wanted at least one.");
   const shorter = Math.min(...walked.known.flatMap(({ view }) => view.shape.slice(0, -1)));

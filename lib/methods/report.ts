@@ -8,7 +8,7 @@ import { toGiven } from "../data/given.ts";
 import type { ImageLike } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
-import { arrayOf, readOptions, RunOptions, whole } from "../options.ts";
+import { arrayOf, readOptions, RunOptions, text, whole } from "../options.ts";
 import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { type Baseline, baselinesOf, makeBaseline } from "../probe/attribution/baseline.ts";
 import { type MapMethod, randomizeLayers, stops, topDown } from "../probe/attribution/sanity.ts";
@@ -29,6 +29,12 @@ export class ReportOptions extends RunOptions {
    * @default "predicted"
    */
   target: Target = "predicted";
+  /**
+   * Of a network of several inputs the one that is asked about, by its name; the others keep their values.
+   * @default the first image
+   */
+  @text()
+  input?: string;
   /**
    * What replaces a missing pixel, one or several; see `faithfulness`.
    * @default ["blurred", "grey"]
@@ -87,7 +93,7 @@ export async function report(
   options: Partial<ReportOptions> = {},
 ): Promise<Report> {
   checkModel("report", model);
-  const { target, baseline, steps, seed, batchSize, signal, onProgress, ...read } = readOptions(
+  const { target, input, baseline, steps, seed, batchSize, signal, onProgress, ...read } = readOptions(
     "report",
     ReportOptions,
     options,
@@ -96,14 +102,16 @@ export async function report(
   const entries = entriesOf(methods);
   const chosen = read.layers && topDown(model, read.layers);
   const source = await toGiven(image);
-  const [{ view, target: resolved }] = await attributionInputs(model, source, target, { signal });
+  const [{ view, target: resolved }] = await attributionInputs(model.about(input), source, target, { signal });
   const layers = chosen ?? stops(model, MOST_STOPS, resolved);
   const asked = targetAgain(resolved);
   const baselines = await Promise.all(
-    baselinesOf(baseline).map((one) => makeBaseline(model, view, one, seed)),
+    baselinesOf(baseline, model.about(input)).map((one) => makeBaseline(model.about(input), view, one, seed)),
   );
 
-  const makers = entries.map(([, method]) => (of: Model) => method(of, source, { target: asked, signal }));
+  const makers = entries.map(([, method]) => (of: Model) =>
+    method(of, source, { target: asked, ...input !== undefined && { input }, signal })
+  );
   const maps = makers.length * (layers.length + 1);
   const pixels = view.shape[0] * view.shape[1];
   const total = maps + 2 * (makers.length + 1) * baselines.length * (Math.min(steps, pixels) + 1) + 1;
@@ -128,7 +136,7 @@ export async function report(
       ...named.map(({ name, attribution: { map } }) => ({ method: name, map })),
       { method: CONTROL, map: controlMap(view.shape, seed) },
     ];
-    const curves = await walkCurves(model, view, walked, resolved, {
+    const curves = await walkCurves(model.about(input), view, walked, resolved, {
       baselines,
       steps,
       seed,

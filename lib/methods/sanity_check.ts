@@ -10,7 +10,7 @@ import { toGiven } from "../data/given.ts";
 import type { ImageLike } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
-import { abortSignal, arrayOf, callback, oneOf, readOptions, whole } from "../options.ts";
+import { abortSignal, arrayOf, callback, oneOf, readOptions, text, whole } from "../options.ts";
 import { attributionInputs } from "../probe/attribution/inputs.ts";
 import { likeness, type MapMethod, randomizeLayers, stops, topDown, untrained } from "../probe/attribution/sanity.ts";
 import { type Target, targetAgain } from "../probe/target.ts";
@@ -28,6 +28,12 @@ export class SanityCheckOptions {
    * @default "predicted"
    */
   target: Target = "predicted";
+  /**
+   * Of a network of several inputs the one that is asked about, by its name; the others keep their values.
+   * @default the first image
+   */
+  @text()
+  input?: string;
   /**
    * `"cascading"`: all layers from the top down to each stop have random weights; `"independent"`: only the one layer
    * has.
@@ -93,7 +99,7 @@ export async function sanityCheck(
   options: Partial<SanityCheckOptions> = {},
 ): Promise<SanityCheck> {
   checkModel("sanityCheck", model);
-  const { target, mode, randomLabels, seed, signal, onProgress, ...read } = readOptions(
+  const { target, input, mode, randomLabels, seed, signal, onProgress, ...read } = readOptions(
     "sanityCheck",
     SanityCheckOptions,
     options,
@@ -104,10 +110,10 @@ export async function sanityCheck(
   }
   const chosen = read.layers && topDown(model, read.layers);
   const source = await toGiven(image);
-  const [subject] = await attributionInputs(model, source, target, { signal });
+  const [subject] = await attributionInputs(model.about(input), source, target, { signal });
   const layers = chosen ?? stops(model, MOST_STOPS, subject.target);
   const asked = targetAgain(subject.target);
-  const make = (of: Model) => method(of, source, { target: asked, signal });
+  const make = (of: Model) => method(of, source, { target: asked, ...input !== undefined && { input }, signal });
   const total = layers.length + 1 + Number(Boolean(randomLabels));
   return await withProgress(`Sanity check with ${model.name}`, total, async (update) => {
     const [{ trained, stages }] = await randomizeLayers(model, [make], {

@@ -18,7 +18,7 @@ import { drawSilhouette } from "../figure/silhouette.ts";
 import { checkLabels, type ModelOutput, type OutputsWanted, readOutputs } from "./output.ts";
 import { disposeNetwork } from "./formats/build.ts";
 import { asTheyAre, checkPreprocess, describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
-import { checkShapes, type Entry, entryOf, mainInput, shapeText, traceAnySize, waysTo } from "./graph.ts";
+import { checkShapes, type Entry, entryOf, mainInput, shapeText, traceAnySize, type Use, waysTo } from "./graph.ts";
 import { type ReceptiveField, receptiveFields, receptiveFieldText } from "./receptive_field.ts";
 import { saveModel } from "./saved.ts";
 import { inputsOf, lookedAt, ModelView, type NetworkInput, partsFor, viewOfArray, viewOfPicture } from "./view.ts";
@@ -243,9 +243,12 @@ export class Model extends Shown {
    * those of the others.
    */
   wayTo({ index }: ModelOutput = this.output): readonly LayerInfo[] {
-    const { outputs, entries } = traceAnySize(this.network);
+    const { inputs, outputs, entries } = traceAnySize(this.network);
     const way = waysTo([outputs[index]]);
-    return this.layers.filter(({ isModel }, i) => !isModel && way.has(entries[i].use));
+    // What is made of other inputs alone says nothing of this one.
+    const from = inputs[this.#at];
+    const own = (use: Use) => inputs.length === 1 || waysTo([use]).has(from);
+    return this.layers.filter(({ isModel }, i) => !isModel && way.has(entries[i].use) && own(entries[i].use));
   }
 
   /** @internal As {@linkcode wayTo}; of maps up to what the last layer with weights reads: that one makes the maps themselves. */
@@ -301,6 +304,16 @@ export class Model extends Shown {
     if (input === undefined || input === this.inputs[this.#at].name) return this;
     const known = this.#about.get(input) ?? new Model(this.network, { ...this.#options, input });
     return this.#about.set(input, known).get(input)!;
+  }
+
+  /** @internal Which of several inputs is asked about, in a sentence; empty for a network of one input. */
+  get inputNote(): string {
+    const { inputs } = this;
+    if (inputs.length === 1) return "";
+    const others = inputs.filter((_, i) => i !== this.#at).map(({ name }) => JSON.stringify(name));
+    return `It is about the input ${JSON.stringify(inputs[this.#at].name)}; ${others.join(" and ")} ${
+      others.length > 1 ? "keep their values" : "keeps its value"
+    }.`;
   }
 
   /** How an input is read: images as the model's own, if they have as many channels; other numbers as they are. */

@@ -15,7 +15,7 @@ import { redImage } from "../nets.ts";
 const tf = await ensureBackend();
 
 const made = (model: Model, view: NdArray, ...baselines: Baseline[]) =>
-  Promise.all(baselinesOf(baselines).map((baseline) => makeBaseline(model, view, baseline, 0)));
+  Promise.all(baselinesOf(baselines, model).map((baseline) => makeBaseline(model, view, baseline, 0)));
 
 describe("as Xplique does", () => {
   const side = 8;

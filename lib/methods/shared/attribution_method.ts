@@ -9,7 +9,7 @@ import type { Dataset } from "../../data/dataset.ts";
 import type { ImageLike } from "../../data/image.ts";
 import { checkMachineMemory } from "../../memory.ts";
 import { checkModel, checkReady, type Model } from "../../model/model.ts";
-import { readOptions, WalkOptions } from "../../options.ts";
+import { readOptions, text, WalkOptions } from "../../options.ts";
 import {
   type AttributionInput,
   checkPairing,
@@ -33,6 +33,12 @@ export class AttributionOptions extends WalkOptions {
    * @default "predicted"
    */
   target: Target | readonly Target[] = "predicted";
+  /**
+   * Of a network of several inputs the one that is asked about, by its name; the others keep their values.
+   * @default the first image
+   */
+  @text()
+  input?: string;
 }
 
 /**
@@ -111,7 +117,7 @@ export function attributionMethod<
     return found.map((made) => {
       const { of: { name: image, view, target, probability }, about: own, ...parts } = made;
       const note = isOutput(target) ? outputFor(model, target).note : "";
-      const about = note ? `${own} ${note}` : own;
+      const about = [own, note, model.inputNote].filter(Boolean).join(" ");
       const described = { ...target, ...probability !== undefined && { probability } };
       return result({ ...parts, about, model: model.name, name: image, image: view, target: described }, made);
     });
@@ -123,6 +129,7 @@ export function attributionMethod<
   ): Promise<Item | Collection<Item>> => {
     checkModel(name, model);
     const options = readOptions(name, type, given);
+    model = model.about(options.input);
     const reader = isWalked(images, options) ? new ImagesReader(name, model, images, options) : null;
     await checkReady(name, model);
     const titled = (results: readonly Item[]) =>

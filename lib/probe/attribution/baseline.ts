@@ -4,24 +4,25 @@
  * @module
  */
 
-import { extent, isNdArray, NdArray, ndarray, type NdArrayLike } from "../../array.ts";
+import { isNdArray, NdArray, ndarray, type NdArrayLike } from "../../array.ts";
 import { Image } from "../../data/image.ts";
 import { kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
 import { zeroPixel } from "../../model/preprocess.ts";
+import { inChannels } from "../../model/view.ts";
 import { randomStream } from "../../random.ts";
 
 const NAMES = ["grey", "zero", "mean", "blurred", "noise"];
 
 /**
  * What replaces pixels:
- * - `"grey"`: 127.5;
+ * - `"grey"`: 127.5; of other numbers than grey or RGB images the middle between the least and the greatest value of each band;
  * - `"zero"`: what the network reads as zeros, the mean that its preprocessing subtracts (Captum's default);
  * - `"mean"`: the image's mean colour, of a signal or a volume each channel's mean;
  * - `"blurred"`: the image itself under a Gaussian blur whose standard deviation is 1/22 of its longer side (10 pixels of
  *   224, as in Fong & Vedaldi 2017);
- * - `"noise"`: each value drawn evenly from 0…255, of a signal or a volume from its own range;
- * - a grey of 0…255 (0 is black), or a colour `[r, g, b]` of these;
+ * - `"noise"`: each value drawn evenly from 0…255; of other numbers from the least to the greatest value of each band;
+ * - a grey of 0…255 (0 is black), or a colour `[r, g, b]` of these; of other bands one number for all, or one a band;
  * - an image, resized as the model resizes its input.
  */
 export type Baseline = "grey" | "zero" | "mean" | "blurred" | "noise" | number | readonly number[] | NdArrayLike;
@@ -40,15 +41,24 @@ const BLUR = 10 / 224;
 const isColor = (value: unknown): value is readonly number[] =>
   Array.isArray(value) && value.length > 0 && value.every((part) => typeof part === "number");
 
-/** @throws {RangeError} if it is neither a name nor a grey, a colour or an image */
-export function checkBaseline(baseline: unknown): asserts baseline is Baseline {
+/** Whether arrays of a shape are images in grey or RGB, of 0…255. */
+const isColorful = (shape: readonly (number | null)[]): boolean =>
+  shape.length === 3 && (shape[2] === 1 || shape[2] === 3);
+
+/** @throws {RangeError} if it is neither a name nor a grey, a colour of the model's channels or an image */
+export function checkBaseline(baseline: unknown, { inputShape }: Model): asserts baseline is Baseline {
   if (NAMES.some((name) => name === baseline) || isNdArray(baseline)) return;
   if (typeof baseline === "number" || isColor(baseline)) {
     const color = [baseline].flat();
-    if ([1, 3].includes(color.length) && color.every((value) => value >= 0 && value <= 255)) return;
-    throw new RangeError(
-      `A baseline colour is [r, g, b] or one number for a grey, each 0 to 255: received [${color.join(", ")}].`,
-    );
+    const channels = inputShape.at(-1) ?? 3;
+    const colorful = isColorful(inputShape);
+    const counts = colorful ? [1, 3] : [1, channels];
+    const fits = (value: number) => colorful ? value >= 0 && value <= 255 : Number.isFinite(value);
+    if (counts.includes(color.length) && color.every(fits)) return;
+    const wanted = colorful
+      ? "A baseline colour is [r, g, b] or one number for a grey, each 0 to 255"
+      : `A baseline for ${channels} channels is one number for all of them or ${channels} numbers`;
+    throw new RangeError(`${wanted}: received [${color.join(", ")}].`);
   }
   throw new RangeError(
     `There is no baseline ${kindOf(baseline)}; wanted one of ${NAMES.map((name) => `"${name}"`).join(", ")}, ` +
@@ -61,10 +71,10 @@ export function checkBaseline(baseline: unknown): asserts baseline is Baseline {
  *
  * @throws {RangeError} if there is none, a name is unknown, or a colour is none
  */
-export function baselinesOf(wanted: Baseline | readonly Baseline[]): readonly Baseline[] {
+export function baselinesOf(wanted: Baseline | readonly Baseline[], model: Model): readonly Baseline[] {
   const baselines = (Array.isArray(wanted) && !isColor(wanted) ? wanted : [wanted]) as readonly Baseline[];
   if (baselines.length === 0) throw new RangeError("baseline is empty; wanted at least one.");
-  baselines.forEach(checkBaseline);
+  baselines.forEach((baseline) => checkBaseline(baseline, model));
   return baselines;
 }
 
@@ -104,10 +114,16 @@ async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed
       `A baseline has the shape of the image as the model sees it, [${shape}]: received [${image.shape}].`,
     );
   }
-  if (typeof baseline !== "string") return flat([baseline].flat() as number[]);
+  if (typeof baseline !== "string") {
+    const color = [baseline].flat() as number[];
+    return flat(
+      isColorful(shape) && channels === 1 ? [...inChannels(ndarray(color, [1, 1, color.length]), 1).data] : color,
+    );
+  }
+  const [low, high] = isColorful(shape) ? [[0], [255]] : rangesOf(view);
   switch (baseline) {
     case "grey":
-      return flat([127.5]);
+      return flat(low.map((least, c) => (least + high[c]) / 2));
     case "zero": {
       return flat(zeroPixel(model.preprocess, channels));
     }
@@ -120,11 +136,24 @@ async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed
       return gaussianBlur(view, BLUR * Math.max(...shape.slice(0, -1)));
     case "noise": {
       const random = randomStream(seed);
-      // Signals and volumes have a range of their own.
-      const [low, high] = shape.length === 3 ? [0, 255] : extent(data);
-      return ndarray(data.map(() => low + (high - low) * random()), shape);
+      return ndarray(data.map((_, i) => mix(low[i % low.length], high[i % high.length], random())), shape);
     }
   }
+}
+
+const mix = (low: number, high: number, share: number): number => low + (high - low) * share;
+
+/** The least and the greatest value of each channel. */
+function rangesOf({ data, shape }: NdArrayLike): [low: number[], high: number[]] {
+  const channels = shape.at(-1)!;
+  const low = new Array<number>(channels).fill(Infinity);
+  const high = new Array<number>(channels).fill(-Infinity);
+  data.forEach((value, i) => {
+    const c = i % channels;
+    low[c] = Math.min(low[c], value);
+    high[c] = Math.max(high[c], value);
+  });
+  return [low, high];
 }
 
 /**

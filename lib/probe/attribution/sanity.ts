@@ -36,6 +36,8 @@ export interface Stage<A extends Comparable> extends Likeness {
 export interface MethodOptions {
   /** What the trained model's map explains, a class by its index; the same for every map. */
   target: Target;
+  /** Of a network of several inputs the one that is asked about. */
+  input?: string;
   /** Stops the work. */
   signal?: AbortSignal;
 }
