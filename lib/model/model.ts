@@ -153,7 +153,7 @@ export class Model extends Shown {
    */
   constructor(network: LayersModel, options: ModelOptions) {
     super();
-    const { name, labels, preprocess, output, scaledBy = null, training = [], loaded = false } = options;
+    const { name, labels, output, scaledBy = null, training = [], loaded = false } = options;
     if (!network.inputs?.length) {
       throw new TypeError(
         `The model ${JSON.stringify(name)} does not know the shape of its input. Give its first layer an inputShape.`,

@@ -23,7 +23,7 @@
  */
 
 import type { layers, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, ndarray, type NdArrayLike, placeOf, sizeOf } from "../../array.ts";
+import { type NdArray, ndarray, placeOf, sizeOf } from "../../array.ts";
 import type { InputArray } from "../../data/given.ts";
 import { withoutActivation } from "../../model/ending.ts";
 import { callUse, traceAnySize, type Use, waysTo } from "../../model/graph.ts";
