@@ -4,20 +4,57 @@
  * @module
  */
 
-import type { NdArrayLike } from "../array.ts";
+import { extent, type NdArrayLike, sizeOf } from "../array.ts";
 import { resize } from "../resize/resize.ts";
 import { messageOf } from "../errors.ts";
 import type { Block, SheetTile } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
-import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
+import { drawable, type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { percent } from "../format.ts";
 import { type Given, mainPart, pictureOf } from "./given.ts";
 
 /** The side of a picture on a contact sheet, in pixels: eight of them fill a cell. */
 export const TILE = 104;
 
-/** An image made small enough for a contact sheet, its proportions kept. */
-export function tileOf(image: NdArrayLike, side = TILE): Pixels {
+/**
+ * What is shown of an input where there is room for a small picture only: of a signal `[length, c]` its lines, of a volume
+ * `[d, h, w, c]` the slice in its middle; an image as it is,
+ * of more channels as their mean.
+ *
+ * @param side of the picture of a signal, in pixels
+ */
+export function portraitOf(input: NdArrayLike, side: number): NdArrayLike {
+  const { data, shape } = input;
+  if (shape.length === 3) return drawable(input) as NdArrayLike;
+  const [low, high] = extent(data);
+  const shade = (value: number) => 255 * (value - low) / (high - low || 1);
+  if (shape.length === 4) {
+    const each = sizeOf(shape.slice(1));
+    const start = Math.floor(shape[0] / 2) * each;
+    return drawable({ data: data.slice(start, start + each).map(shade), shape: shape.slice(1) }) as NdArrayLike;
+  }
+  const [length, channels] = shape;
+  const lines = new Float32Array(side * side);
+  const row = (value: number) => Math.round((side - 1) * (1 - shade(value) / 255));
+  for (let channel = 0; channel < channels; channel++) {
+    for (let x = 0; x < side; x++) {
+      // From the cell before it, so that the line has no gaps.
+      const first = Math.max(0, Math.floor(x * length / side) - 1);
+      const last = Math.min(length - 1, Math.max(first, Math.floor((x + 1) * length / side)));
+      let [top, bottom] = [side - 1, 0];
+      for (let i = first; i <= last; i++) {
+        const y = row(data[i * channels + channel]);
+        [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
+      }
+      for (let y = top; y <= bottom; y++) lines[y * side + x] = 255;
+    }
+  }
+  return { data: lines, shape: [side, side, 1] };
+}
+
+/** An image made small enough for a contact sheet, its proportions kept; of other inputs a picture. */
+export function tileOf(input: NdArrayLike, side = TILE): Pixels {
+  const image = portraitOf(input, side);
   const [height, width] = image.shape;
   const scale = side / Math.max(height, width);
   if (scale >= 1) return pixelsOf(image);

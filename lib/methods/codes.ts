@@ -10,6 +10,7 @@
 import { type NdArrayLike, sizeOf } from "../array.ts";
 import { type CodesPart, layersText } from "../data/codes_file.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { portraitOf } from "../data/sample.ts";
 import { traceAnySize, type Use } from "../model/graph.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
@@ -205,9 +206,12 @@ export async function codes(
 
 /** A picture as small as is wanted; nothing where none is. */
 function pictureOf(view: NdArrayLike, side: number): Float32Array {
-  const [height, width] = view.shape;
   if (side === 0) return new Float32Array();
-  return height === side && width === side ? view.data : resize(view, [side, side]).data;
+  const image = portraitOf(view, side);
+  const [height, width, channels] = image.shape;
+  const { data } = height === side && width === side ? image : resize(image, [side, side]);
+  // The pictures are kept in colour.
+  return Float32Array.from({ length: 3 * side * side }, (_, i) => data[channels === 3 ? i : Math.floor(i / 3)]);
 }
 
 /** Pictures one behind the other, rounded to bytes. */

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { isNdArray, ndarray, type NdArrayLike } from "../array.ts";
+import { isNdArray, ndarray, type NdArrayLike, sizeOf } from "../array.ts";
 import { nameOfGiven, toGiven } from "../data/given.ts";
 import type { ImageLike } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
@@ -176,7 +176,7 @@ export async function faithfulness(
     ...maps.map(({ method = "map", map }) => ({ method, map })),
     { method: CONTROL, map: controlMap(view.shape, seed) },
   ];
-  const total = 2 * walked.length * baselines.length * (Math.min(steps, view.shape[0] * view.shape[1]) + 1) + 1;
+  const total = 2 * walked.length * baselines.length * (Math.min(steps, sizeOf(view.shape.slice(0, -1))) + 1) + 1;
   const curves = await withProgress(
     `Insertion and deletion with ${model.name}`,
     total,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { sizeOf } from "../array.ts";
 import { toGiven } from "../data/given.ts";
 import type { ImageLike } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
@@ -113,7 +114,7 @@ export async function report(
     method(of, source, { target: asked, ...input !== undefined && { input }, signal })
   );
   const maps = makers.length * (layers.length + 1);
-  const pixels = view.shape[0] * view.shape[1];
+  const pixels = sizeOf(view.shape.slice(0, -1));
   const total = maps + 2 * (makers.length + 1) * baselines.length * (Math.min(steps, pixels) + 1) + 1;
   return await withProgress(`Attribution report of ${model.name}`, total, async (update) => {
     const checked = await randomizeLayers(model, makers, {

@@ -14,9 +14,10 @@ import { Figure, type SheetRow } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { oneOf, readOptions, rule } from "../options.ts";
 import { Savable } from "./result.ts";
+import { inputBlock } from "./input_block.ts";
 import { enlargement, painted, placeText } from "./panels.ts";
 import { shadeOf, signalBlock, stripsOf } from "./signals.ts";
-import { flat, flatImage, numbered, slicesText, type SlicesView, slicesView } from "./volumes.ts";
+import { flat, flatImage, numbered, type SlicesView, slicesView } from "./volumes.ts";
 
 /** What a map explains. A class has an index and a label, a unit a layer, a channel and a cell. */
 export interface AttributionTarget {
@@ -231,19 +232,12 @@ export class Attribution extends Savable {
    * @internal
    */
   photo(): Picture | Chart {
-    const heading = "as the model saw it";
-    const alt = `${this.name}, as ${this.model} saw it`;
-    if (this.#isSignal) return signalBlock(this.image, { heading, alt });
-    const slices = this.#slices;
-    return {
-      kind: "picture",
-      heading,
-      ...slices && { note: slicesText(slices) },
-      pixels: slices
-        ? numbered(slices, pixelsOf(flatImage(slices, this.image), slices.factor))
-        : pixelsOf(this.image, this.#factor()),
-      alt,
-    };
+    return inputBlock(this.image, {
+      shown: SHOWN,
+      slices: this.#slices ?? undefined,
+      heading: "as the model saw it",
+      alt: `${this.name}, as ${this.model} saw it`,
+    });
   }
 
   /**

@@ -300,7 +300,11 @@ export class Occlusion extends Result<OcclusionRow> {
       about: "",
     });
     const blocks = isSignal
-      ? [fall.blend(), ...this.maps.map((map) => this.#chart(map, show)), fall.bar()]
+      ? [
+        { ...fall.blend(), heading: `${fall.method}, behind the signal` },
+        ...this.maps.map((map) => this.#chart(map, show)),
+        fall.bar(),
+      ]
       : [fall.photo(), fall.picture(), fall.blend(), fall.bar()];
     const caption = [
       `A ${window} of ${this.maps.map(({ size }) => size).join(", ")} cells${isSignal ? "" : " a side"}, filled with ` +

@@ -5,7 +5,7 @@
  */
 
 import { extent, type NdArray, type NdArrayLike } from "../array.ts";
-import type { Blend, Block, Picture } from "../figure/blocks.ts";
+import type { Blend, Block, Chart, Picture } from "../figure/blocks.ts";
 import { type Palette, paletteRow } from "../figure/color.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { brief, percent } from "../format.ts";
@@ -211,7 +211,7 @@ function colourPicture(values: NdArrayLike): Picture {
 }
 
 /** The blocks of a map, beside a picture of the photo where that is not seen elsewhere. */
-function mapBlocks(part: OutputPrediction, photo: NdArrayLike, picture: Picture | null, name: string): Block[] {
+function mapBlocks(part: OutputPrediction, photo: NdArrayLike, picture: Picture | Chart | null, name: string): Block[] {
   const { each, rows, values, map, count } = part;
   const [height, width] = photo.shape;
   const seen = picture ? [{ ...picture, heading: "as the model saw it", note: `${height}×${width} pixels` }] : [];
@@ -250,7 +250,7 @@ function confidenceOf({ each, values, map, rows }: OutputPrediction, photo: NdAr
 export function outputBlocks(
   part: OutputPrediction,
   photo: NdArrayLike,
-  picture: Picture | null,
+  picture: Picture | Chart | null,
   name: string,
 ): Block[] {
   const { kind, each, rows } = part;

@@ -7,9 +7,8 @@
 import { pixelRemark } from "../data/pixels.ts";
 import { NdArray } from "../array.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
-import type { Block, Picture } from "../figure/blocks.ts";
+import type { Block } from "../figure/blocks.ts";
 import { Figure, type SheetRow } from "../figure/figure.ts";
-import { pixelsOf } from "../figure/mosaic.ts";
 import {
   foundWords,
   outputBlocks,
@@ -18,7 +17,7 @@ import {
   type PredictRow,
   rowWords,
 } from "./output_prediction.ts";
-import { enlargement } from "./panels.ts";
+import { inputBlock } from "./input_block.ts";
 import { Result } from "./result.ts";
 
 /** What a prediction is of. */
@@ -138,21 +137,22 @@ export class Prediction extends Result<PredictRow> {
 
   /** Bars of the probabilities, a table of the numbers, or the map of answers, beside the photo; a part for each output. */
   override figure(): Figure {
-    const { model, image, seen: [rows, columns] } = this.#names;
+    const { model, image, seen } = this.#names;
+    const [rows, columns] = seen;
     const [height, width] = this.image.shape;
     const remark = pixelRemark(this.image);
     const title = `${model} · ${image}: ${this.#found}`;
-    const caption =
-      `${this.outputs.map(outputCaption).join(" ")} The photo is what the model saw: ${rows}×${columns} pixels` +
-      `${height < rows || width < columns ? `, here ${height}×${width}` : ""}.${remark && ` ${remark}`}`;
+    const caption = `${this.outputs.map(outputCaption).join(" ")} ` +
+      (seen.length === 3
+        ? `The photo is what the model saw: ${rows}×${columns} pixels` +
+          `${height < rows || width < columns ? `, here ${height}×${width}` : ""}.`
+        : `The ${seen.length === 2 ? "signal" : "volume"} is what the model saw: ${seen.join("×")} numbers.`) +
+      (remark && ` ${remark}`);
     const { kind, each, rows: [best] } = this.#shown;
-    const picture: Picture = {
-      kind: "picture",
-      pixels: pixelsOf(this.image, enlargement(this.image.shape, SHOWN)),
-      alt: kind === "map" || each === "numbers"
-        ? `${image}, as ${model} saw it`
-        : `${image}, which ${model} takes for ${best.label}`,
-    };
+    const alt = kind === "map" || each === "numbers"
+      ? `${image}, as ${model} saw it`
+      : `${image}, which ${model} takes for ${best.label}`;
+    const picture = inputBlock(this.image, { shown: SHOWN, width: 2 * SHOWN, alt });
     const lines = this.outputs.flatMap((part) =>
       part.kind === "map" ? part.rows.map((row) => `${row.label}: ${rowWords(row)}`) : []
     );

@@ -49,7 +49,13 @@ export function shadeOf({ data }: NdArrayLike, largest: number): Shade {
  */
 export function signalBlock(
   signal: NdArrayLike,
-  { alt, shade, ...words }: { heading?: string; note?: string; alt: string; shade?: Shade },
+  { alt, shade, width = SHOWN.width, ...words }: {
+    heading?: string;
+    note?: string;
+    alt: string;
+    shade?: Shade;
+    width?: number;
+  },
 ): Chart | Picture {
   const [length, channels] = signal.shape;
   if (channels > MOST_LINES) return stripsOf(signal, { ...words, alt });
@@ -65,6 +71,7 @@ export function signalBlock(
     x: { title: "cell", min: -0.5, max: length - 0.5 },
     y: { title: "value" },
     ...SHOWN,
+    width,
     alt,
     ...shade && { shade },
   };

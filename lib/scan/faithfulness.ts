@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ndarray, type NdArrayLike } from "../array.ts";
+import { ndarray, type NdArrayLike, placeOf, sizeOf } from "../array.ts";
 import { inPlaceOf, type InputArray } from "../data/given.ts";
 import type { Curve } from "../data/records.ts";
 import type { Model } from "../model/model.ts";
@@ -27,9 +27,10 @@ interface CurvesOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-/** A map of random values, `[h, w]`: what every map has to beat. */
-export function controlMap([height, width]: readonly number[], seed: number): NdArrayLike {
-  return ndarray(Float32Array.from({ length: height * width }, randomStream(seed)), [height, width]);
+/** A map of random values over the sides of `[…sides, c]`: what every map has to beat. */
+export function controlMap(shape: readonly number[], seed: number): NdArrayLike {
+  const sides = shape.slice(0, -1);
+  return ndarray(Float32Array.from({ length: sizeOf(sides) }, randomStream(seed)), sides);
 }
 
 /**
@@ -42,7 +43,10 @@ export function pixelOrder(map: NdArrayLike, seed: number): Uint32Array {
   const { data } = map;
   const bad = data.findIndex((value) => Number.isNaN(value));
   if (bad >= 0) {
-    throw new RangeError(`The map holds NaN at row ${Math.floor(bad / map.shape[1])}, column ${bad % map.shape[1]}.`);
+    const axes = [["cell"], ["row", "column"], ["slice", "row", "column"]][map.shape.length - 1];
+    throw new RangeError(
+      `The map holds NaN at ${placeOf(bad, map.shape).map((at, i) => `${axes[i]} ${at}`).join(", ")}.`,
+    );
   }
   const random = randomStream(seed);
   const keys = Float64Array.from(data, random);
@@ -67,8 +71,8 @@ function reader(
     return { layer: output.index, read: (outputs) => output.valuesOver(outputs, places)[target.index] };
   }
   const { layer, channel, cell } = target;
-  const [, width, channels] = model.layer(layer).outputShape;
-  const place = cell ? (cell[0] * width! + cell[1]) * channels! + channel : channel;
+  const { outputShape } = model.layer(layer);
+  const place = [...cell ?? [], channel].reduce((at, one, axis) => at * (outputShape[axis] ?? 1) + one, 0);
   return { layer, read: (output) => output[place] };
 }
 
@@ -137,12 +141,13 @@ export async function walkCurves(
   { baselines, steps, seed, ...options }: CurvesOptions,
 ): Promise<Curve[]> {
   if (maps.length === 0) throw new RangeError("There is no map to walk along; wanted at least one.");
-  const [height, width, channels] = view.shape;
-  const pixels = height * width;
+  const sides = view.shape.slice(0, -1);
+  const channels = view.shape.at(-1)!;
+  const pixels = sizeOf(sides);
   for (const { method, map } of maps) {
-    if (map.shape.join() !== `${height},${width}`) {
+    if (map.shape.join() !== sides.join()) {
       throw new RangeError(
-        `The map of ${method} has the shape [${map.shape}]; wanted [${height}, ${width}], the grid that ` +
+        `The map of ${method} has the shape [${map.shape}]; wanted [${sides.join(", ")}], the grid that ` +
           `${JSON.stringify(model.name)} sees.`,
       );
     }

@@ -91,6 +91,12 @@ export interface AttributionDeclaration<
   result?(parts: AttributionParts, own: Parts): Item;
 }
 
+/** A caption for an input of some shape: colours are those of pictures in RGB, and pixels those of images. */
+function inWordsOf(shape: readonly number[], text: string): string {
+  const channels = shape.length === 3 && shape[2] === 3 ? text : text.replace(/\bcolour(s?)\b/g, "channel$1");
+  return shape.length === 3 ? channels : channels.replace(/\bpixel(s?)\b/g, "cell$1");
+}
+
 /** Makes the function of an attribution method. */
 export function attributionMethod<
   Options extends AttributionOptions,
@@ -117,9 +123,11 @@ export function attributionMethod<
     return found.map((made) => {
       const { of: { name: image, view, target, probability }, about: own, ...parts } = made;
       const note = isOutput(target) ? outputFor(model, target).note : "";
-      const about = [own, note, model.inputNote].filter(Boolean).join(" ");
+      const about = inWordsOf(view.shape, [own, note, model.inputNote].filter(Boolean).join(" "));
+      const whyZero = parts.whyZero && inWordsOf(view.shape, parts.whyZero);
       const described = { ...target, ...probability !== undefined && { probability } };
-      return result({ ...parts, about, model: model.name, name: image, image: view, target: described }, made);
+      const named = { model: model.name, name: image, image: view, target: described };
+      return result({ ...parts, about, ...whyZero && { whyZero }, ...named }, made);
     });
   };
   const method = async (

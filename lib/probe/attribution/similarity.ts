@@ -58,26 +58,21 @@ function gaussian(taps: number, deviation: number): Float64Array {
   return weights.map((weight) => weight / sum);
 }
 
-/** Weighted means over all windows that lie inside, first along the rows, then along the columns. */
-function windowed(values: Float64Array, height: number, width: number, weights: Float64Array): Float64Array {
-  const [rows, columns] = [height - weights.length + 1, width - weights.length + 1];
-  const across = new Float64Array(height * columns);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < columns; x++) {
-      let sum = 0;
-      for (let i = 0; i < weights.length; i++) sum += weights[i] * values[y * width + x + i];
-      across[y * columns + x] = sum;
+/** Weighted means over all windows that lie inside, along one axis after the other, the last one first. */
+function windowed(values: Float64Array, sides: readonly number[], weights: Float64Array): Float64Array {
+  let means = values;
+  for (let axis = sides.length - 1, step = 1; axis >= 0; axis--) {
+    const left = sides[axis] - weights.length + 1;
+    const last = means;
+    means = new Float64Array(last.length / sides[axis] * left);
+    for (let i = 0; i < means.length; i++) {
+      const [block, at, inner] = [Math.floor(i / (left * step)), Math.floor(i / step) % left, i % step];
+      const start = (block * sides[axis] + at) * step + inner;
+      for (let k = 0; k < weights.length; k++) means[i] += weights[k] * last[start + k * step];
     }
+    step *= left;
   }
-  const down = new Float64Array(rows * columns);
-  for (let y = 0; y < rows; y++) {
-    for (let x = 0; x < columns; x++) {
-      let sum = 0;
-      for (let i = 0; i < weights.length; i++) sum += weights[i] * across[(y + i) * columns + x];
-      down[y * columns + x] = sum;
-    }
-  }
-  return down;
+  return means;
 }
 
 /**
@@ -85,22 +80,22 @@ function windowed(values: Float64Array, height: number, width: number, weights: 
  * of a Gaussian window of 11 by 11 cells with a deviation of 1.5, K₁ = 0.01 and K₂ = 0.03. In a map of fewer cells the
  * window is the largest odd one that fits.
  *
- * @param a `[h, w]`
- * @param b `[h, w]`
+ * @param a `[h, w]`; of a signal `[length]`, of a volume `[d, h, w]`, whose windows have as many axes
+ * @param b of the same shape
  * @param range the span of the values, as 1 for values of 0…1
- * @throws {RangeError} if the shapes differ or are not `[h, w]`
+ * @throws {RangeError} if the shapes differ or have more than three axes
  */
 export function ssim(a: NdArrayLike, b: NdArrayLike, range: number): number {
-  const [height, width] = a.shape;
-  if (a.shape.length !== 2 || a.shape.join() !== b.shape.join()) {
+  const { shape } = a;
+  if (shape.length < 1 || shape.length > 3 || shape.join() !== b.shape.join()) {
     throw new RangeError(
       `Structural similarity takes two maps of one shape [h, w]: received [${a.shape}] and [${b.shape}].`,
     );
   }
-  const side = Math.min(WINDOW, height, width);
+  const side = Math.min(WINDOW, ...shape);
   const weights = gaussian(side % 2 === 0 ? side - 1 : side, DEVIATION);
   const mean = (of: (i: number) => number) =>
-    windowed(Float64Array.from({ length: a.data.length }, (_, i) => of(i)), height, width, weights);
+    windowed(Float64Array.from({ length: a.data.length }, (_, i) => of(i)), shape, weights);
   const meanA = mean((i) => a.data[i]);
   const meanB = mean((i) => b.data[i]);
   const squareA = mean((i) => a.data[i] ** 2);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArrayLike } from "../../array.ts";
+import { type NdArrayLike, sizeOf } from "../../array.ts";
 import { flag, oneOf, readOptions, whole } from "../../options.ts";
 import { randomStream } from "../../random.ts";
 import type { Samples } from "./samples.ts";
@@ -30,9 +30,20 @@ export class Augment {
  * Fills in what is not asked for.
  *
  * @throws {RangeError} if the crop does not fit into the images
+ * @throws {TypeError} if signals or volumes are to be changed
  */
-export function augmentation(options: Partial<Augment>, { height, width }: Pick<Samples, "height" | "width">): Augment {
+export function augmentation(
+  options: Partial<Augment>,
+  { height, width, shape }: Pick<Samples, "height" | "width" | "shape">,
+): Augment {
   const augment = readOptions("augment", Augment, options);
+  if (shape && (augment.flip || augment.crop)) {
+    throw new TypeError(
+      `augment mirrors and shifts images, [height, width, channels]: the model takes an input of shape [${
+        shape.join(", ")
+      }]. Leave augment out.`,
+    );
+  }
   const most = Math.min(height, width) - 1;
   if (augment.crop <= most) return augment;
   throw new RangeError(
@@ -59,7 +70,15 @@ export function batchOf(
   { flip, crop, pad }: Augment,
   key: readonly number[],
 ): NdArrayLike {
-  const { height, width, channels } = samples;
+  const { height, width, channels, shape } = samples;
+  if (shape) {
+    const size = sizeOf(shape);
+    const all = new Float32Array(indexes.length * size);
+    for (let i = 0; i < indexes.length; i++) {
+      samples.read(indexes[i], new Uint8Array(all.buffer, 4 * i * size, 4 * size));
+    }
+    return { data: all, shape: [indexes.length, ...shape] };
+  }
   const each = height * width * channels;
   const data = new Float32Array(indexes.length * each);
   const image = new Uint8Array(each);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NdArrayLike } from "../../array.ts";
+import { type NdArrayLike, sizeOf } from "../../array.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type { TrainingWatcher } from "../../data/history.ts";
 import type { Model } from "../../model/model.ts";
@@ -61,11 +61,13 @@ function split(samples: Samples, share: number, random: () => number): TrainingI
   };
 }
 
-/** An image as it is, `[h, w, c]`. */
-export function imageAt({ height, width, channels, read }: Samples, index: number): NdArrayLike {
-  const bytes = new Uint8Array(height * width * channels);
+/** An image as it is, `[h, w, c]`; a signal or a volume likewise. */
+export function imageAt({ height, width, channels, shape, read }: Samples, index: number): NdArrayLike {
+  const bytes = new Uint8Array(shape ? 4 * sizeOf(shape) : height * width * channels);
   read(index, bytes);
-  return { data: Float32Array.from(bytes), shape: [height, width, channels] };
+  return shape
+    ? { data: new Float32Array(bytes.buffer), shape }
+    : { data: Float32Array.from(bytes), shape: [height, width, channels] };
 }
 
 /** The first images as the network reads them, one after the other. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { sizeOf } from "../../array.ts";
 import { Checksum } from "../../checksum.ts";
 import type { Dataset, SkippedImage } from "../../data/dataset.ts";
 import { unknownName } from "../../errors.ts";
@@ -12,19 +13,21 @@ import { InputReader } from "../../model/inputs.ts";
 import type { Model } from "../../model/model.ts";
 import type { OnBadImage } from "../../options.ts";
 
-/** Images as bytes, with the number of each one's class. */
+/** Images as bytes, signals and volumes as 32-bit floats, with the number of each one's class. */
 export interface Samples {
   readonly count: number;
   readonly height: number;
   readonly width: number;
   readonly channels: number;
+  /** Of signals `[length, c]` and volumes `[d, h, w, c]` their shape; absent for images. */
+  readonly shape?: readonly number[];
   /** The number of each image's class among the labels, `[count]`. */
   readonly classes: Int32Array;
   /** The images that could not be read, and were left out. */
   readonly skipped: readonly SkippedImage[];
   /** Checksums of all that was read, those left out of a part too. */
   readonly data: DataSums;
-  /** Copies an image, `[height, width, channels]`, 0…255, into `into`. */
+  /** Copies an image, `[height, width, channels]`, 0…255, into `into`; of a signal or a volume the bytes of its floats. */
   read(index: number, into: Uint8Array): void;
   /** Frees what the images stand in. */
   close(): void;
@@ -113,8 +116,8 @@ export function labelsFor(model: Model, dataset: Dataset, output = model.output)
 }
 
 /**
- * Reads a whole data set, each image once: resized as the model sees it and rounded to bytes. Up to 1 GB stays in
- * memory; more goes to a temporary file.
+ * Reads a whole data set, each image once: resized as the model sees it and rounded to bytes; signals and volumes as they
+ * are. Up to 1 GB stays in memory; more goes to a temporary file.
  *
  * @param labels the labels in the order of the model's outputs
  * @throws {TypeError} if an image has no label, or the model's input has no fixed size
@@ -126,15 +129,20 @@ export async function readSamples(
   labels: readonly string[],
   { onBadImage, signal, onProgress, inMemoryUpTo = IN_MEMORY }: ReadOptions = {},
 ): Promise<Samples> {
-  const [height, width, channels] = model.inputShape;
-  if (!height || !width || !channels || model.inputShape.length !== 3) {
+  const { inputShape } = model;
+  if (inputShape.includes(null) || inputShape.length < 2 || inputShape.length > 4) {
     throw new TypeError(
-      `The model ${JSON.stringify(model.name)} takes an input of shape [${shapeList(model.inputShape)}]; train wants ` +
-        `images of one size, [height, width, channels].`,
+      `The model ${JSON.stringify(model.name)} takes an input of shape [${
+        shapeList(inputShape)
+      }]; train wants images of ` +
+        "one size, [height, width, channels], signals, [length, channels], or volumes, [depth, height, width, channels].",
     );
   }
+  const shape = inputShape as readonly number[];
+  const isImage = shape.length === 3;
+  const [height, width, channels] = shape.slice(-3);
   const reader = new InputReader("train", model, dataset, { labelled: true, onBadImage, signal });
-  const each = height * width * channels;
+  const each = sizeOf(shape) * (isImage ? 1 : 4);
   const numbers = Map.groupBy(labels.keys(), (i) => labels[i]);
   const classes: number[] = [];
   const store = dataset.size * each <= inMemoryUpTo ? inMemory(dataset.size, each) : inFile(each);
@@ -151,8 +159,8 @@ export async function readSamples(
         );
       }
       // Rounds to the nearest byte.
-      bytes.set(view.data);
-      const rounded = new Uint8Array(bytes.buffer);
+      if (isImage) bytes.set(view.data);
+      const rounded = isImage ? new Uint8Array(bytes.buffer) : new Uint8Array(Float32Array.from(view.data).buffer);
       store.write(place, rounded);
       sums.ids.add(JSON.stringify(id));
       sums.labels.add(JSON.stringify(label));
@@ -175,6 +183,7 @@ export async function readSamples(
     height,
     width,
     channels,
+    ...!isImage && { shape },
     classes: Int32Array.from(classes),
     skipped: reader.skipped,
     data,
