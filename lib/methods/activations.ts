@@ -54,6 +54,9 @@ export class ActivationsOptions extends WalkOptions {
   override batchSize = 16;
 }
 
+/** Layers that only make pixels or maps ready for the next one. */
+const PREPARES = /^(InputLayer|ZeroPadding\dD|Cropping\dD|Random\w+|Rescaling|Normalization|Resizing|CenterCrop)$/;
+
 /** Beyond this number of convolutions and poolings a walk stops only at the end of each stage. */
 const LONGEST_WALK = 16;
 
@@ -63,7 +66,7 @@ function walk(model: Model): string[] {
   if (stops.length <= LONGEST_WALK) return stops.map(({ name }) => name);
   // The last layer of each resolution; padding and the like make resolutions of their own.
   const made = model.leaves.filter(({ kind, outputShape }) =>
-    outputShape.length === stops[0].outputShape.length && !/^(InputLayer|ZeroPadding\dD|Cropping\dD)$/.test(kind)
+    outputShape.length === stops[0].outputShape.length && !PREPARES.test(kind)
   );
   return made.filter((layer, i) => made[i + 1]?.outputShape[0] !== layer.outputShape[0]).map(({ name }) => name);
 }

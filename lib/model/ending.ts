@@ -36,7 +36,8 @@ export interface Ending {
 }
 
 /** Layers that do nothing when a network is asked. */
-const IDLE = /^(Dropout|SpatialDropout\dD|GaussianNoise|GaussianDropout|AlphaDropout|ActivityRegularization|Identity)$/;
+export const IDLE =
+  /^(Dropout|SpatialDropout\dD|GaussianNoise|GaussianDropout|AlphaDropout|ActivityRegularization|Identity|Random\w+)$/;
 /** Layers that only change the shape. */
 const SHAPES = /^(Flatten|Reshape|Permute)$/;
 /** Layers that pick numbers: they give the same before and after a function that grows with each number. */

@@ -25,7 +25,7 @@
 import type { layers, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArray, ndarray, placeOf, sizeOf } from "../../array.ts";
 import type { InputArray } from "../../data/given.ts";
-import { withoutActivation } from "../../model/ending.ts";
+import { IDLE, withoutActivation } from "../../model/ending.ts";
 import { callUse, traceAnySize, type Use, waysTo } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
@@ -102,24 +102,23 @@ const RULES: Readonly<Record<string, DeconvKind | "hand on">> = {
   GlobalAveragePooling2D: "spread",
   GlobalAveragePooling3D: "spread",
   BatchNormalization: "scale",
+  LayerScale: "scale",
+  Normalization: "scale",
   Rescaling: "scale",
   Activation: "hand on",
   ReLU: "hand on",
   Add: "hand on",
   Average: "hand on",
+  CenterCrop: "hand on",
   Concatenate: "hand on",
   Cropping1D: "hand on",
   Cropping2D: "hand on",
   Cropping3D: "hand on",
-  Dropout: "hand on",
   Flatten: "hand on",
-  GaussianDropout: "hand on",
-  GaussianNoise: "hand on",
   Permute: "hand on",
   Reshape: "hand on",
-  SpatialDropout1D: "hand on",
-  SpatialDropout2D: "hand on",
-  SpatialDropout3D: "hand on",
+  Resizing: "hand on",
+  Subtract: "hand on",
   UpSampling1D: "hand on",
   UpSampling2D: "hand on",
   UpSampling3D: "hand on",
@@ -164,7 +163,7 @@ function checkRule({ name, layer }: Pick<Step, "name" | "layer">, isStart: boole
   const kind = layer.getClassName();
   const named = `the layer ${JSON.stringify(name)} of type ${kind}`;
   // Any activation function may stand at the start, where it is passed over.
-  if (!(kind in RULES) && !NORMALIZES_RESPONSE.has(kind) && !(isStart && FUNCTIONS.has(kind))) {
+  if (!(kind in RULES) && !IDLE.test(kind) && !NORMALIZES_RESPONSE.has(kind) && !(isStart && FUNCTIONS.has(kind))) {
     throw new TypeError(
       `DeconvNet has no rule for ${named}. It goes back through convolutions, dense layers, poolings, ReLUs, batch and ` +
         `local response normalisation, sums and concatenations. Name a layer before this one, or use saliency.`,
