@@ -16,12 +16,21 @@ import { Figure, Shown } from "../figure/figure.ts";
 import { ensureBackend } from "../runtime/backend.ts";
 import { drawSilhouette } from "../figure/silhouette.ts";
 import { checkLabels, type ModelOutput, type OutputsWanted, readOutputs } from "./output.ts";
-import { disposeNetwork } from "./formats/build.ts";
+import { disposeNetwork, hadChannelsFirst } from "./formats/build.ts";
 import { asTheyAre, checkPreprocess, describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
 import { checkShapes, type Entry, entryOf, mainInput, shapeText, traceAnySize, type Use, waysTo } from "./graph.ts";
 import { type ReceptiveField, receptiveFields, receptiveFieldText } from "./receptive_field.ts";
 import { saveModel } from "./saved.ts";
-import { inputsOf, lookedAt, ModelView, type NetworkInput, partsFor, viewOfArray, viewOfPicture } from "./view.ts";
+import {
+  channelsBehind,
+  inputsOf,
+  lookedAt,
+  ModelView,
+  type NetworkInput,
+  partsFor,
+  viewOfArray,
+  viewOfPicture,
+} from "./view.ts";
 import { checkWeights } from "./weights.ts";
 
 /** One layer of a model, as its table shows it. */
@@ -359,7 +368,8 @@ export class Model extends Shown {
     return this.#partView(this.inputs[this.#at], mainPart(given), this.#at);
   }
 
-  #partView(input: NetworkInput, part: GivenPart, place: number): NdArrayLike {
+  #partView(input: NetworkInput, given: GivenPart, place: number): NdArrayLike {
+    const part = hadChannelsFirst(this.network) ? channelsBehind(input, given) : given;
     return input.shape.length === 3
       ? viewOfPicture(this.name, input, pictureOf(part), this.#preprocessOf(place).fit)
       : viewOfArray(this.name, input, part);

@@ -133,6 +133,24 @@ export function viewOfPicture(model: string, input: NetworkInput, image: Image, 
   return inChannels(isSize ? image : resize(pixels, size, { fit }), channels!);
 }
 
+/**
+ * Of a network that read `[c, h, w]` in its file, and reads `[h, w, c]` here: an array of just that shape with its channels
+ * behind; anything else as it is.
+ */
+export function channelsBehind({ shape }: NetworkInput, part: GivenPart): GivenPart {
+  const first = [shape.at(-1), ...shape.slice(0, -1)];
+  const isFirst = !(part instanceof Image) && part.shape.length === shape.length &&
+    first.every((length, i) => length === part.shape[i]) && part.shape.some((length, i) => length !== shape[i]);
+  if (!isFirst) return part;
+  const [channels, ...sides] = part.shape;
+  const cells = sizeOf(sides);
+  const data = new Float32Array(part.data.length);
+  for (let c = 0; c < channels; c++) {
+    for (let cell = 0; cell < cells; cell++) data[cell * channels + c] = part.data[c * cells + cell];
+  }
+  return ndarray(data, [...sides, channels]);
+}
+
 /** What inputs of these ranks are called. */
 const KINDS = ["", "numbers", "signals", "images", "volumes"];
 

@@ -14,6 +14,8 @@ import { ModelError } from "./format.ts";
 export interface NetworkConfig {
   className: string;
   config: object;
+  /** Whether the file had its channels first; in `config` they are behind. @default false */
+  channelsFirst?: boolean;
 }
 
 /** What a file says of one weight. */
@@ -57,7 +59,11 @@ export function makeLayer<T = layers.Layer>(tf: TF, className: string, config: o
  * @param most how many numbers all weights may be together
  * @throws {ModelError} if the layers want more; else what TensorFlow.js throws. No tensor is left then
  */
-export function buildNetwork(tf: TF, { className, config }: NetworkConfig, most = Infinity): LayersModel {
+export function buildNetwork(
+  tf: TF,
+  { className, config, channelsFirst = false }: NetworkConfig,
+  most = Infinity,
+): LayersModel {
   const { prototype } = tf.layers.Layer as unknown as { prototype: { addWeight: AddWeight } };
   const { addWeight } = prototype;
   const made: Variable[] = [];
@@ -86,6 +92,7 @@ export function buildNetwork(tf: TF, { className, config }: NetworkConfig, most 
       // Until it is built, a Sequential does not know which uses of a layer are its own.
       if (!network.built) network.build(network.inputs[0].shape);
       ours.add(network);
+      if (channelsFirst) [network, ...network.layers].forEach((part) => channelsCameFirst.add(part));
       return network;
     });
   } catch (error) {
@@ -100,6 +107,12 @@ export function buildNetwork(tf: TF, { className, config }: NetworkConfig, most 
     prototype.addWeight = addWeight;
   }
 }
+
+/** Networks, and their layers, that had their channels first in the file that they were built from. */
+const channelsCameFirst = new WeakSet<object>();
+
+/** Whether a network, or a layer, had its channels first in its file. */
+export const hadChannelsFirst = (part: object): boolean => channelsCameFirst.has(part);
 
 /** Networks that were built here, and whose weights are no one else's. */
 const ours = new WeakSet<LayersModel>();

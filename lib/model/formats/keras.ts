@@ -17,6 +17,7 @@ import { isObject, ModelError, type ModelFormat, otherFormat, type ReadModelOpti
 import { Hdf5File } from "./hdf5.ts";
 import { fromKeras1 } from "./keras1.ts";
 import { type Assignment, assignWeights, type Writer } from "./keras_weights.ts";
+import { withChannelsLast } from "./channels_last.ts";
 import { readTopology } from "./topology.ts";
 
 /** No file is longer. */
@@ -102,7 +103,7 @@ async function explained<T>(url: URL, task: () => Promise<T>): Promise<T> {
 
 /** How the layers are described, in the words of TensorFlow.js. */
 const described = (tf: TF, topology: unknown, version: string, layers?: LayerReplacements): NetworkConfig =>
-  readTopology(tf, { model_config: fromKeras1(topology), keras_version: version }, layers);
+  withChannelsLast(readTopology(tf, { model_config: fromKeras1(topology), keras_version: version }, layers));
 
 async function read(tf: TF, url: URL, { layers }: ReadModelOptions = {}): Promise<LayersModel> {
   return await explained(url, async () => {

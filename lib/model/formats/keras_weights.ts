@@ -10,7 +10,7 @@
 import type { layers as Layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
 import type { TF } from "../../runtime/core/types.ts";
-import { legalName, namesOf, type NetworkConfig, quoted, type Variable } from "./build.ts";
+import { hadChannelsFirst, legalName, namesOf, type NetworkConfig, quoted, type Variable } from "./build.ts";
 import { ModelError } from "./format.ts";
 import type { Hdf5Entry, Hdf5File } from "./hdf5.ts";
 
@@ -109,13 +109,14 @@ function turnOf(
   const type = layer.getClassName();
   const isConvolution = isKernel && CONVOLUTIONS.test(type);
   const { dataFormat } = layer as unknown as { dataFormat?: string };
+  const isFirst = dataFormat === "channelsFirst" || hadChannelsFirst(layer);
   const orders: number[][] = [];
   if (isConvolution && shape.length === 4) {
     // Keras 1 with the channels first wrote [out, in, rows, columns], and rows of one column of a Conv1D.
-    if (/^1\b/.test(version) && dataFormat === "channelsFirst") orders.push([2, 3, 1, 0]);
+    if (/^1\b/.test(version) && isFirst) orders.push([2, 3, 1, 0]);
     else orders.push([0, 1, 2, 3], [2, 3, 1, 0]);
   } else if (isConvolution && shape.length === 5) {
-    if (/^1\b/.test(version) && dataFormat === "channelsFirst") orders.push([2, 3, 4, 1, 0]);
+    if (/^1\b/.test(version) && isFirst) orders.push([2, 3, 4, 1, 0]);
     else orders.push([0, 1, 2, 3, 4], [2, 3, 4, 1, 0]);
   } else orders.push(shape.map((_, axis) => axis));
   // Convolutions of Theano turn the kernel over.

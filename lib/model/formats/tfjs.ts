@@ -18,6 +18,7 @@ import { memoryLeft } from "../../runtime/core/memory.ts";
 import { ZipError } from "../../zip.ts";
 import { buildNetwork, disposeNetwork, matchWeights, type WeightSpec } from "./build.ts";
 import { isObject, type Json, ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./format.ts";
+import { withChannelsLast } from "./channels_last.ts";
 import { networkOfGraphModel } from "./graph_model.ts";
 import { networkOf } from "./keras.ts";
 import { namedWeights } from "./named_weights.ts";
@@ -305,7 +306,7 @@ export async function readLayersModel(
   }
   const network = explained(url, () => {
     const most = specs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-    return buildNetwork(tf, readTopology(tf, json.modelTopology, layers), most);
+    return buildNetwork(tf, withChannelsLast(readTopology(tf, json.modelTopology, layers)), most);
   });
   try {
     network.setUserDefinedMetadata(metadata as object);
