@@ -43,7 +43,7 @@ function packedOf(arrays: readonly NdArrayLike[]): Packed {
 }
 
 /** What goes to the other inputs of some. */
-const othersOf = (inputs: readonly InputArray[]): Batch["others"] =>
+export const othersOf = (inputs: readonly InputArray[]): Batch["others"] =>
   inputs[0].others?.map((other, i) => other && packedOf(inputs.map(({ others }) => others![i]!)));
 
 /** A batch as tensors. */

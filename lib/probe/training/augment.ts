@@ -4,10 +4,12 @@
  * @module
  */
 
-import { type NdArrayLike, sizeOf } from "../../array.ts";
+import { sizeOf } from "../../array.ts";
+import type { InputArray } from "../../data/given.ts";
 import { flag, oneOf, readOptions, whole } from "../../options.ts";
 import { randomStream } from "../../random.ts";
-import type { Samples } from "./samples.ts";
+import { othersOf } from "../batches.ts";
+import { sampleAt, type Samples } from "./samples.ts";
 
 /** How training images are changed, each time that they are seen. */
 export class Augment {
@@ -32,12 +34,10 @@ export class Augment {
  * @throws {RangeError} if the crop does not fit into the images
  * @throws {TypeError} if signals or volumes are to be changed
  */
-export function augmentation(
-  options: Partial<Augment>,
-  { height, width, shape }: Pick<Samples, "height" | "width" | "shape">,
-): Augment {
+export function augmentation(options: Partial<Augment>, { shape }: Pick<Samples, "shape">): Augment {
   const augment = readOptions("augment", Augment, options);
-  if (shape && (augment.flip || augment.crop)) {
+  const [height, width] = shape;
+  if (shape.length !== 3 && (augment.flip || augment.crop)) {
     throw new TypeError(
       `augment mirrors and shifts images, [height, width, channels]: the model takes an input of shape [${
         shape.join(", ")
@@ -62,29 +62,24 @@ function mirrored(position: number, length: number): number {
  *
  * @param indexes which images
  * @param key as `[seed, epoch]`
- * @returns `[n, h, w, c]`, 0…255
+ * @returns `[n, h, w, c]`, 0…255, with as many of what goes to the other inputs
  */
 export function batchOf(
   samples: Samples,
   indexes: ArrayLike<number>,
   { flip, crop, pad }: Augment,
   key: readonly number[],
-): NdArrayLike {
-  const { height, width, channels, shape } = samples;
-  if (shape) {
-    const size = sizeOf(shape);
-    const all = new Float32Array(indexes.length * size);
-    for (let i = 0; i < indexes.length; i++) {
-      samples.read(indexes[i], new Uint8Array(all.buffer, 4 * i * size, 4 * size));
-    }
-    return { data: all, shape: [indexes.length, ...shape] };
-  }
-  const each = height * width * channels;
+): InputArray {
+  const { shape } = samples;
+  const [height, width, channels] = shape;
+  const each = sizeOf(shape);
   const data = new Float32Array(indexes.length * each);
-  const image = new Uint8Array(each);
+  const seen: InputArray[] = [];
   const columns = new Int32Array(width);
   for (let i = 0; i < indexes.length; i++) {
-    samples.read(indexes[i], image);
+    const sample = sampleAt(samples, indexes[i]);
+    const image = sample.data;
+    seen.push(sample);
     const start = i * each;
     if (!flip && crop === 0) {
       data.set(image, start);
@@ -110,5 +105,5 @@ export function batchOf(
       }
     }
   }
-  return { data, shape: [indexes.length, height, width, channels] };
+  return { data, shape: [indexes.length, ...shape], others: othersOf(seen) };
 }

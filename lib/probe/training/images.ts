@@ -4,13 +4,13 @@
  * @module
  */
 
-import { type NdArrayLike, sizeOf } from "../../array.ts";
+import type { InputArray } from "../../data/given.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type { TrainingWatcher } from "../../data/history.ts";
 import type { Model } from "../../model/model.ts";
 import { randomStream, shuffled } from "../../random.ts";
 import { refuseUnvalidated, type TrainingSpec } from "./options.ts";
-import { part, readSamples, type Samples } from "./samples.ts";
+import { part, readSamples, sampleAt, type Samples } from "./samples.ts";
 
 /** What a random stream is for, so that no two uses share one. */
 export const Randomness = { split: 0, order: 1, augment: 2, dropout: 3 } as const;
@@ -61,16 +61,7 @@ function split(samples: Samples, share: number, random: () => number): TrainingI
   };
 }
 
-/** An image as it is, `[h, w, c]`; a signal or a volume likewise. */
-export function imageAt({ height, width, channels, shape, read }: Samples, index: number): NdArrayLike {
-  const bytes = new Uint8Array(shape ? 4 * sizeOf(shape) : height * width * channels);
-  read(index, bytes);
-  return shape
-    ? { data: new Float32Array(bytes.buffer), shape }
-    : { data: Float32Array.from(bytes), shape: [height, width, channels] };
-}
-
 /** The first images as the network reads them, one after the other. */
-export function* inputsOf(model: Model, samples: Samples, count = samples.count): Generator<NdArrayLike> {
-  for (let i = 0; i < count; i++) yield model.input(imageAt(samples, i));
+export function* inputsOf(model: Model, samples: Samples, count = samples.count): Generator<InputArray> {
+  for (let i = 0; i < count; i++) yield model.input(sampleAt(samples, i));
 }

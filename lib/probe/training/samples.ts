@@ -4,8 +4,9 @@
  * @module
  */
 
-import { sizeOf } from "../../array.ts";
+import { extent, sizeOf } from "../../array.ts";
 import { Checksum } from "../../checksum.ts";
+import type { InputArray } from "../../data/given.ts";
 import type { Dataset, SkippedImage } from "../../data/dataset.ts";
 import { unknownName } from "../../errors.ts";
 import { shapeList } from "../../model/graph.ts";
@@ -13,21 +14,23 @@ import { InputReader } from "../../model/inputs.ts";
 import type { Model } from "../../model/model.ts";
 import type { OnBadImage } from "../../options.ts";
 
-/** Images as bytes, signals and volumes as 32-bit floats, with the number of each one's class. */
+/** What a network learns from, as bytes, with the number of each one's class. */
 export interface Samples {
   readonly count: number;
-  readonly height: number;
-  readonly width: number;
-  readonly channels: number;
-  /** Of signals `[length, c]` and volumes `[d, h, w, c]` their shape; absent for images. */
-  readonly shape?: readonly number[];
+  /** Of what the input reads that is asked about, as `[height, width, channels]`. */
+  readonly shape: readonly number[];
+  /**
+   * Where the numbers are no bytes of 0…255, but floats: the shapes of what goes to each other input, null at the place
+   * of the one that is asked about; empty for a network of one input.
+   */
+  readonly exact?: readonly (readonly number[] | null)[];
   /** The number of each image's class among the labels, `[count]`. */
   readonly classes: Int32Array;
   /** The images that could not be read, and were left out. */
   readonly skipped: readonly SkippedImage[];
   /** Checksums of all that was read, those left out of a part too. */
   readonly data: DataSums;
-  /** Copies an image, `[height, width, channels]`, 0…255, into `into`; of a signal or a volume the bytes of its floats. */
+  /** Copies the bytes of a sample into `into`; {@linkcode sampleAt} says what they mean. */
   read(index: number, into: Uint8Array): void;
   /** Frees what the images stand in. */
   close(): void;
@@ -38,6 +41,45 @@ export type DataSums = Readonly<Record<"images" | "ids" | "labels" | "pixels", n
 
 /** A checksum's first digits, as errors show it. */
 export const shortSum = (sum: Checksum): string => `sha256 ${sum.hex().slice(0, 16)}`;
+
+/** How many bytes a sample takes. */
+function bytesOfSample({ shape, exact }: Pick<Samples, "shape" | "exact">): number {
+  if (!exact) return sizeOf(shape);
+  return 4 * exact.reduce((sum, other) => sum + (other ? sizeOf(other) : 0), sizeOf(shape));
+}
+
+/** A sample as the model sees it, with what goes to the other inputs. */
+export function sampleAt(samples: Samples, index: number): InputArray {
+  const { shape, exact } = samples;
+  const bytes = new Uint8Array(bytesOfSample(samples));
+  samples.read(index, bytes);
+  if (!exact) return { data: Float32Array.from(bytes), shape };
+  const all = new Float32Array(bytes.buffer);
+  let at = sizeOf(shape);
+  const others = exact.map((other) => {
+    if (!other) return null;
+    const data = all.subarray(at, at + sizeOf(other));
+    at += data.length;
+    return { data, shape: other };
+  });
+  const data = all.subarray(0, sizeOf(shape));
+  return others.length ? { data, shape, others } : { data, shape };
+}
+
+/** The numbers of a view and of what goes to the other inputs, as bytes. */
+function exactBytes({ data, others = [] }: InputArray): Uint8Array {
+  const parts = [data, ...others.flatMap((other) => other ? [other.data] : [])];
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
+  return new Uint8Array(all.buffer);
+}
+
+/** Whether the pixels of an image are bytes but for their rounding, as far as it shows. */
+function areBytes({ data, shape, others }: InputArray): boolean {
+  if (others || shape.length !== 3 || ![1, 3].includes(shape[2])) return false;
+  const [low, high] = extent(data);
+  return low >= 0 && high <= 255 && (high > 1 || low === high);
+}
 
 /** What is read stays in memory up to this many bytes; more goes to a file that is gone when the process is. */
 const IN_MEMORY = 1e9;
@@ -129,24 +171,21 @@ export async function readSamples(
   labels: readonly string[],
   { onBadImage, signal, onProgress, inMemoryUpTo = IN_MEMORY }: ReadOptions = {},
 ): Promise<Samples> {
-  const { inputShape } = model;
-  if (inputShape.includes(null) || inputShape.length < 2 || inputShape.length > 4) {
+  const open = model.inputs.find(({ shape }) => shape.includes(null));
+  if (open) {
     throw new TypeError(
       `The model ${JSON.stringify(model.name)} takes an input of shape [${
-        shapeList(inputShape)
-      }]; train wants images of ` +
-        "one size, [height, width, channels], signals, [length, channels], or volumes, [depth, height, width, channels].",
+        shapeList(open.shape)
+      }]; train wants images ` +
+        `of one size, [height, width, channels], as signals and volumes. Build the same network for one, as [32, 32, 3], and give it the weights.`,
     );
   }
-  const shape = inputShape as readonly number[];
-  const isImage = shape.length === 3;
-  const [height, width, channels] = shape.slice(-3);
+  const shape = model.inputShape as readonly number[];
   const reader = new InputReader("train", model, dataset, { labelled: true, onBadImage, signal });
-  const each = sizeOf(shape) * (isImage ? 1 : 4);
   const numbers = Map.groupBy(labels.keys(), (i) => labels[i]);
   const classes: number[] = [];
-  const store = dataset.size * each <= inMemoryUpTo ? inMemory(dataset.size, each) : inFile(each);
-  const bytes = new Uint8ClampedArray(each);
+  let store: Store | undefined;
+  let exact: Samples["exact"];
   const sums = { ids: new Checksum(), labels: new Checksum(), pixels: new Checksum() };
   try {
     for await (const { id, label, view, place } of reader) {
@@ -158,18 +197,23 @@ export async function readSamples(
             `${other} of ${JSON.stringify(model.name)}. Give each class a name of its own.`,
         );
       }
+      if (!store) {
+        // The first one tells what the numbers are.
+        if (!areBytes(view)) exact = view.others?.map((other) => other && other.shape) ?? [];
+        const each = bytesOfSample({ shape, exact });
+        store = dataset.size * each <= inMemoryUpTo ? inMemory(dataset.size, each) : inFile(each);
+      }
       // Rounds to the nearest byte.
-      if (isImage) bytes.set(view.data);
-      const rounded = isImage ? new Uint8Array(bytes.buffer) : new Uint8Array(Float32Array.from(view.data).buffer);
-      store.write(place, rounded);
+      const bytes = exact ? exactBytes(view) : new Uint8Array(Uint8ClampedArray.from(view.data).buffer);
+      store.write(place, bytes);
       sums.ids.add(JSON.stringify(id));
       sums.labels.add(JSON.stringify(label));
-      sums.pixels.add(rounded);
+      sums.pixels.add(bytes);
       classes[place] = number;
       onProgress?.(place + 1 + reader.skipped.length, dataset.size);
     }
   } catch (error) {
-    store.close();
+    store?.close();
     throw error;
   }
   const data = {
@@ -180,15 +224,13 @@ export async function readSamples(
   };
   return {
     count: classes.length,
-    height,
-    width,
-    channels,
-    ...!isImage && { shape },
+    shape,
+    ...exact && { exact },
     classes: Int32Array.from(classes),
     skipped: reader.skipped,
     data,
-    read: store.read,
-    close: store.close,
+    read: store!.read,
+    close: store!.close,
   };
 }
 

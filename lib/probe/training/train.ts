@@ -8,7 +8,7 @@
  */
 
 import type { Scalar, Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
-import { NdArray, type NdArrayLike } from "../../array.ts";
+import { NdArray } from "../../array.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type {
   Ending,
@@ -26,16 +26,17 @@ import { readOptions } from "../../options.ts";
 import { randomStream, shuffled } from "../../random.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { withTape } from "../../runtime/gradients/tape.ts";
+import type { InputArray } from "../../data/given.ts";
 import { augmentation, batchOf } from "./augment.ts";
 import { CheckpointError, prepareCheckpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { evaluate, type Evaluation, observe, watchedLayers } from "./evaluate.ts";
 import { checkSameRun, identityOf, type RunStart } from "./identity.ts";
-import { imageAt, inputsOf, Randomness, readImages } from "./images.ts";
+import { inputsOf, Randomness, readImages } from "./images.ts";
 import { EpochLosses, type StepOutcome } from "./losses.ts";
 import { type RunningOptimizer, startOptimizer } from "./optimizer.ts";
 import { recipeOf, type TrainingOptions, TrainingSpec } from "./options.ts";
 import { RunRecord, type SavedState } from "./record.ts";
-import { labelsFor, type Samples } from "./samples.ts";
+import { labelsFor, sampleAt, type Samples } from "./samples.ts";
 import { beginAnew } from "./scratch.ts";
 import { type RunningSchedule, startSchedule } from "./schedule.ts";
 import {
@@ -134,7 +135,7 @@ class TrainingRun {
   /** The layers whose activations are watched, and the images that they are watched on. */
   readonly #layers: readonly string[];
   readonly #watched: Samples;
-  readonly #probe: NdArray;
+  readonly #probe: InputArray;
   /** How many epochs are done, and how much of the next one, from 0 to 1. */
   #epoch = 0;
   #share = 0;
@@ -151,7 +152,7 @@ class TrainingRun {
     this.#schedule = startSchedule(recipe.schedule, { epochs: recipe.epochs, stepsPerEpoch: this.#stepsPerEpoch });
     this.#layers = watchedLayers(model);
     this.#watched = validation ?? training;
-    this.#probe = NdArray.from(probe ?? imageAt(this.#watched, 0));
+    this.#probe = probe ?? sampleAt(this.#watched, 0);
     this.#start = model.start;
   }
 
@@ -235,7 +236,7 @@ class TrainingRun {
       rows: [...rows],
       layers: [...layers],
       snapshots: [...snapshots],
-      probe: this.#probe,
+      probe: NdArray.from(this.#probe),
       // Two parts of one data set share their list.
       skipped: [...new Set([training.skipped, validation?.skipped ?? []])].flat(),
       ending: this.#ending,
@@ -304,15 +305,15 @@ class TrainingRun {
    * @param classes the number of each one's class
    * @param step counted from 0 over the whole run
    */
-  #trainBatch(images: NdArrayLike, classes: Int32Array, step: number): StepOutcome {
+  #trainBatch(images: InputArray, classes: Int32Array, step: number): StepOutcome {
     const { tf, pass, trained, penalties, recipe, optimizer } = this.#parts;
     const moving: Moving[] = [];
     const kept: Tensor[] = [];
-    const x = this.#inputOf(images);
+    const given = this.#inputsOf(images);
     try {
       const { value, grads } = withTape(tf, () =>
         tf.variableGrads(() => {
-          const logits = pass.run(x, [recipe.seed, Randomness.dropout, step], moving);
+          const logits = pass.run(given, [recipe.seed, Randomness.dropout, step], moving);
           kept.push(tf.keep(rightOnes(tf, logits, classes)));
           const loss = crossEntropy(tf, pass.loss, logits, classes, recipe.labelSmoothing);
           kept.push(tf.keep(loss));
@@ -326,7 +327,7 @@ class TrainingRun {
       const [right, loss] = kept.splice(0) as Scalar[];
       return { loss, right, images: classes.length };
     } finally {
-      x.dispose();
+      tf.dispose(given);
       tf.dispose(moving.map(({ statistic }) => statistic));
       tf.dispose(kept);
     }
@@ -346,9 +347,14 @@ class TrainingRun {
     );
   }
 
-  #inputOf({ data, shape }: NdArrayLike): Tensor {
+  /** A batch as tensors, in the order of the network's inputs. */
+  #inputsOf({ data, shape, others = [null] }: InputArray): Tensor[] {
     const { tf, model } = this.#parts;
-    return tf.tensor(preprocess({ data, shape }, model.preprocess), [...shape]);
+    return others.map((other) =>
+      other
+        ? tf.tensor(other.data, [...other.shape])
+        : tf.tensor(preprocess({ data, shape }, model.preprocess), [...shape])
+    );
   }
 
   /** What follows a step: constraints of weights, and the moving averages of batch normalisations. */

@@ -48,12 +48,12 @@ export interface TrainingPass {
   /** The weights that the outputs depend on. */
   weights: ReadonlySet<Variable>;
   /**
-   * @param x `[n, h, w, c]`
+   * @param given of each of the network's inputs a batch, as `[n, h, w, c]`
    * @param key what the dropout masks are drawn from, as `[seed, step]`
    * @param moving receives what the batch does to the moving averages
    * @returns the values before the last activation, `[n, outputs]`
    */
-  run(x: Tensor, key: readonly number[], moving: Moving[]): Tensor2D;
+  run(given: readonly Tensor[], key: readonly number[], moving: Moving[]): Tensor2D;
 }
 
 type Layer = layers.Layer;
@@ -84,13 +84,10 @@ export const LEAST = 1e-7;
  * Prepares a network for training.
  *
  * @param output classes or two of them by one number, as {@linkcode trainedOutput} gives it
- * @throws {TypeError} if a layer cannot be trained so that a run repeats exactly, or there are several inputs
+ * @throws {TypeError} if a layer cannot be trained so that a run repeats exactly
  */
 export function trainingPass(tf: TF, { network, name }: Model, output: ModelOutput): TrainingPass {
   const model = JSON.stringify(name);
-  if (network.inputs.length !== 1) {
-    throw new TypeError(`The model ${model} has ${network.inputs.length} inputs; train wants one.`);
-  }
   const { count, index, activation } = output;
   const loss = lossKind(output);
   const passes = new Passes(tf, network, model);
@@ -98,7 +95,7 @@ export function trainingPass(tf: TF, { network, name }: Model, output: ModelOutp
   return {
     loss,
     weights: passes.weights,
-    run: (x, key, moving) => tf.reshape(run([x], key, moving)[0], [x.shape[0], count]) as Tensor2D,
+    run: (given, key, moving) => tf.reshape(run(given, key, moving)[0], [given[0].shape[0], count]) as Tensor2D,
   };
 }
 

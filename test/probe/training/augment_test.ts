@@ -4,10 +4,8 @@ import type { Samples } from "../../../lib/probe/training/samples.ts";
 
 /** Images of 3×4 whose red tells the column and whose green tells the row, both from 1. */
 const samples: Samples = {
-  channels: 3,
   count: 1000,
-  height: 3,
-  width: 4,
+  shape: [3, 4, 3],
   classes: new Int32Array(1000),
   skipped: [],
   data: { images: 1000, ids: "", labels: "", pixels: "" },

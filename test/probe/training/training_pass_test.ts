@@ -17,7 +17,7 @@ async function dropped(rate: number, key: number[], noiseShape?: number[]): Prom
   });
   const x = tf.ones([20, 500]);
   const model = await loadModel(net);
-  const y = tf.tidy(() => trainingPass(tf, model, model.output).run(x, key, []));
+  const y = tf.tidy(() => trainingPass(tf, model, model.output).run([x], key, []));
   const values = await y.data() as Float32Array;
   tf.dispose([x, y]);
   return values;
