@@ -63,7 +63,15 @@ export {
   type ImageFolderOptions,
   type PassedOver,
 } from "./lib/data/image_folder.ts";
-export { Image, type ImageLike, type ImageSource, loadImage, type LoadOptions } from "./lib/data/image.ts";
+export {
+  Image,
+  type ImageLike,
+  type ImageSource,
+  type InputRecord,
+  loadImage,
+  type LoadOptions,
+} from "./lib/data/image.ts";
+export type { InputArray } from "./lib/data/given.ts";
 export { mnist, type MnistClass } from "./lib/data/mnist.ts";
 export { photo } from "./lib/data/photo.ts";
 export {
@@ -205,7 +213,8 @@ export { ModelError } from "./lib/model/formats/format.ts";
 export { loadModel, type LoadModelOptions } from "./lib/model/load.ts";
 export { type LayerInfo, type Model } from "./lib/model/model.ts";
 export type { ModelOutput, OutputKind, OutputOptions, OutputsWanted, OutputWanted } from "./lib/model/output.ts";
-export type { Preprocess, PreprocessMode } from "./lib/model/preprocess.ts";
+export type { Preprocess, PreprocessMode, PreprocessWanted } from "./lib/model/preprocess.ts";
+export type { ModelView, NetworkInput } from "./lib/model/view.ts";
 export type { ReceptiveField } from "./lib/model/receptive_field.ts";
 export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";

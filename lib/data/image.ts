@@ -6,7 +6,7 @@
 
 import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isNdArray, NdArray, ndarray, type NdArrayLike, sizeOf } from "../array.ts";
+import { extent, isNdArray, NdArray, ndarray, type NdArrayLike, sizeOf } from "../array.ts";
 import { decodeBytes, ImageError } from "../codec.ts";
 import { kindOf, messageOf, nearest } from "../errors.ts";
 import { decoded } from "../files.ts";
@@ -162,6 +162,42 @@ export class Image extends Shown implements NdArrayLike {
     return { data, shape: [height, width, 3] };
   }
 
+  /**
+   * One of the image's bands in grey, or three as red, green and blue: each from its least (0) to its greatest value (255).
+   *
+   * @param chosen the numbers of one band or of three, counted from 0
+   * @throws {RangeError} if they are neither one nor three, or there is no such band
+   *
+   * @example
+   * ```ts
+   * import { Image } from "@convlens/convlens";
+   * const pixels = { data: new Float32Array(4 * 4 * 12).map((_, i) => i), shape: [4, 4, 12] };
+   * const field = new Image(pixels, { name: "field", source: "a satellite" });
+   * console.log(field.bands(3, 2, 1).shape, field.bands(7).shape);
+   * ```
+   */
+  bands(...chosen: readonly number[]): Image {
+    const [height, width, channels] = this.shape;
+    const fits = chosen.every((band) => Number.isInteger(band) && band >= 0 && band < channels);
+    if (!fits || (chosen.length !== 1 && chosen.length !== 3)) {
+      throw new RangeError(
+        `bands wants the numbers of one band, or of three for red, green and blue, each 0 to ${
+          channels - 1
+        }: received ` +
+          `[${chosen.join(", ")}].`,
+      );
+    }
+    const { data } = this.pixels;
+    const out = new Float32Array(height * width * chosen.length);
+    chosen.forEach((band, c) => {
+      const plane = Float32Array.from({ length: height * width }, (_, i) => data[i * channels + band]);
+      const [low, high] = extent(plane);
+      plane.forEach((value, i) => out[i * chosen.length + c] = 255 * (value - low) / (high - low || 1));
+    });
+    const source = `${this.source}, band${chosen.length > 1 ? "s" : ""} ${chosen.join(", ")}`;
+    return new Image({ data: out, shape: [height, width, chosen.length] }, { name: this.name, source });
+  }
+
   /** What a cell shows: the image, small ones enlarged, with its size and where it is from. */
   override figure(): Figure {
     const [height, width, channels] = this.shape;
@@ -175,9 +211,13 @@ export class Image extends Shown implements NdArrayLike {
       : factor > 1
       ? `, shown ${factor} times enlarged`
       : "";
+    const bands = channels === 1 || channels === 3
+      ? ""
+      : `Drawn is the mean of its ${channels} bands, from its least (black) to its greatest value (white); image.bands(0) ` +
+        `draws one of them${channels > 2 ? ", image.bands(2, 1, 0) three as colours" : ""}.`;
     return new Figure({
-      title: `${this.name}: ${width} × ${height} pixels`,
-      caption: [this.about, `From ${this.source}${note}.`].filter(Boolean).join(" "),
+      title: `${this.name}: ${width} × ${height} pixels${bands && `, ${channels} bands`}`,
+      caption: [this.about, `From ${this.source}${note}.`, bands].filter(Boolean).join(" "),
       blocks: [{ kind: "picture", pixels: pixelsOf(shown, factor), alt: this.about || `The image ${this.name}` }],
       text: `Image ${JSON.stringify(this.name)}, ${width} × ${height} pixels, from ${this.source}`,
     });

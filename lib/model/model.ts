@@ -315,14 +315,19 @@ export class Model extends Shown {
     return this.#about.set(input, known).get(input)!;
   }
 
-  /** @internal Which of several inputs is asked about, in a sentence; empty for a network of one input. */
+  /** @internal Which of several inputs is asked about, and how bands are drawn, in sentences; empty for one grey or RGB image. */
   get inputNote(): string {
-    const { inputs } = this;
-    if (inputs.length === 1) return "";
+    const { inputs, inputShape } = this;
+    const channels = inputShape.at(-1);
+    const bands = inputShape.length === 3 && channels !== 1 && channels !== 3
+      ? `Of the image's ${channels} channels their mean is drawn, from its least (black) to its greatest (white).`
+      : "";
+    if (inputs.length === 1) return bands;
     const others = inputs.filter((_, i) => i !== this.#at).map(({ name }) => JSON.stringify(name));
-    return `It is about the input ${JSON.stringify(inputs[this.#at].name)}; ${others.join(" and ")} ${
+    const about = `It is about the input ${JSON.stringify(inputs[this.#at].name)}; ${others.join(" and ")} ${
       others.length > 1 ? "keep their values" : "keeps its value"
     }.`;
+    return [about, bands].filter(Boolean).join(" ");
   }
 
   /** How an input is read: images as the model's own, if they have as many channels; other numbers as they are. */
