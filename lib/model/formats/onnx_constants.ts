@@ -279,5 +279,6 @@ export const FOLDS: Record<string, Fold> = {
   Reciprocal: each((x) => 1 / x),
   Floor: each(Math.floor),
   Ceil: each(Math.ceil),
+  CastLike: (_, [x, like]) => ({ ...x!, whole: like!.whole }),
   Identity: (_, [x]) => x!,
 };

@@ -23,7 +23,7 @@ const SCHEMA = `
   }
   message Attribute {
     optional string name = 1; optional float f = 2; optional int64 i = 3; optional bytes s = 4; optional Tensor t = 5;
-    repeated float floats = 7; repeated int64 ints = 8; repeated bytes strings = 9; optional string ref_attr_name = 21;
+    optional Graph g = 6; repeated float floats = 7; repeated int64 ints = 8; repeated bytes strings = 9; optional string ref_attr_name = 21;
   }
   message Node {
     repeated string input = 1; repeated string output = 2; optional string name = 3; optional string op_type = 4;
@@ -67,6 +67,7 @@ interface AttributeMessage {
   i: Long;
   s: Uint8Array;
   t: TensorMessage | null;
+  g: GraphMessage | null;
   floats: number[];
   ints: Long[];
 }
@@ -80,14 +81,16 @@ interface NodeMessage {
   domain: string;
 }
 
+interface GraphMessage {
+  node: NodeMessage[];
+  name: string;
+  initializer: TensorMessage[];
+  input: { name: string; type: { tensorType: { shape: { dim: { dimValue: Long }[] } | null } | null } | null }[];
+  output: { name: string }[];
+}
+
 interface ModelMessage {
-  graph: {
-    node: NodeMessage[];
-    name: string;
-    initializer: TensorMessage[];
-    input: { name: string; type: { tensorType: { shape: { dim: { dimValue: Long }[] } | null } | null } | null }[];
-    output: { name: string }[];
-  } | null;
+  graph: GraphMessage | null;
   opsetImport: { domain: string; version: Long }[];
 }
 
@@ -129,7 +132,16 @@ export interface GraphFile<Node extends GraphNode = GraphNode> {
 /** What an option of an operator may be. */
 export type Option = number | string | readonly number[] | undefined;
 
-const NO_OPTION = { f: 0, i: 0, s: new Uint8Array(), t: null, floats: [], ints: [] };
+/** What a graph in a graph reads of that one. */
+function captured({ node, initializer }: GraphMessage): string[] {
+  const own = new Set(["", ...initializer.map(({ name }) => name), ...node.flatMap(({ output }) => output)]);
+  const read = node.flatMap((
+    { input, attribute },
+  ) => [...input, ...attribute.flatMap(({ g }) => g ? captured(g) : [])]);
+  return [...new Set(read)].filter((name) => !own.has(name));
+}
+
+const NO_OPTION = { f: 0, i: 0, s: new Uint8Array(), t: null, g: null, floats: [], ints: [] };
 
 /** One operator of ONNX, with its options. */
 export class OnnxNode implements GraphNode {
@@ -147,7 +159,8 @@ export class OnnxNode implements GraphNode {
     outside: ReadonlyMap<string, Uint8Array> = new Map(),
     readonly label?: string,
   ) {
-    [this.inputs, this.outputs, this.name, this.op] = [input, output, name, opType];
+    const inner = attribute.flatMap(({ g }) => g ? captured(g) : []);
+    [this.inputs, this.outputs, this.name, this.op] = [[...input, ...inner], output, name, opType];
     this.domain = domain === "ai.onnx" ? "" : domain;
     this.#attributes = new Map(attribute.map((item) => [item.name, item]));
     this.#outside = outside;
@@ -176,6 +189,12 @@ export class OnnxNode implements GraphNode {
   }
   ints = (name: string): number[] | undefined => this.#attributes.get(name)?.ints.map(whole);
   floats = (name: string): number[] | undefined => this.#attributes.get(name)?.floats;
+  /** A graph among its options. */
+  graph(name: string): Pick<GraphFile<OnnxNode>, "nodes" | "stored" | "outputs"> {
+    const found = this.#attributes.get(name)?.g;
+    if (!found) throw new ModelError(`its ${name} is missing`);
+    return partsOf(found, this.#outside);
+  }
   /** A tensor among its options. */
   tensor(name: string): Constant | undefined {
     const found = this.#attributes.get(name)?.t;
@@ -273,6 +292,13 @@ const lengthOf = ({ dimValue }: { dimValue: Long }) => {
   return Number.isSafeInteger(length) && length > 0 ? length : null;
 };
 
+/** The nodes and tensors of a graph. */
+const partsOf = ({ node, initializer, output }: GraphMessage, outside: ReadonlyMap<string, Uint8Array>) => ({
+  nodes: node.map((node) => new OnnxNode(node, outside)),
+  stored: new Map(initializer.map((tensor) => [tensor.name, () => valuesOf(tensor, outside)])),
+  outputs: output.map(({ name }) => name),
+});
+
 /** Reads a file, and those that hold its weights. */
 export async function readOnnx(url: URL): Promise<GraphFile<OnnxNode>> {
   const specifier = "npm:protobufjs@8.8.1";
@@ -293,7 +319,6 @@ export async function readOnnx(url: URL): Promise<GraphFile<OnnxNode>> {
   }
   const held = graph.node.flatMap(({ attribute }) => attribute.flatMap(({ t }) => t ?? []));
   const outside = new Map<string, Uint8Array>();
-  const nodes = graph.node.map((node) => new OnnxNode(node, outside));
   const room = { bytes: MOST_BYTES };
   for (const tensor of [...graph.initializer, ...held]) {
     if (tensor.dataLocation !== 1) continue;
@@ -307,17 +332,15 @@ export async function readOnnx(url: URL): Promise<GraphFile<OnnxNode>> {
       });
     }
   }
-  const stored = new Map(graph.initializer.map((tensor) => [tensor.name, () => valuesOf(tensor, outside)]));
+  const parts = partsOf(graph, outside);
   return {
+    ...parts,
     name: graph.name,
-    nodes,
-    stored,
     channelsLast: false,
-    inputs: graph.input.filter(({ name }) => !stored.has(name)).map(({ name, type }) => ({
+    inputs: graph.input.filter(({ name }) => !parts.stored.has(name)).map(({ name, type }) => ({
       name,
       shape: type?.tensorType?.shape?.dim.map(lengthOf),
     })),
-    outputs: graph.output.map(({ name }) => name),
     opset: whole(sets.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version ?? 0),
   };
 }

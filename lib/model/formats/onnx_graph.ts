@@ -396,8 +396,8 @@ export class Rebuilding {
   #asRead(given: Value): Value {
     const x = this.settled(given);
     const all = x.shape.map((_, axis) => axis);
-    if (all.length < 3) return this.plain(x);
-    return equal(x.order, all) || x.order.length < 3 && equal(x.order, x.order.toSorted()) ? x : this.maps(x);
+    if (all.length < 4 && x.order.length < all.length || all.length < 3) return this.plain(x);
+    return equal(x.order, all) ? x : this.maps(x);
   }
 
   /** The layers that some need. */

@@ -115,6 +115,11 @@ function rescaling(op: string, number: number, isFirst: boolean): [scale: number
 
 /** By the names of ONNX: an operation, and the layer for two tensors of it. */
 const MERGES: Record<string, [operation: string, layer?: string]> = {
+  Equal: ["equal"],
+  Greater: ["greater"],
+  GreaterOrEqual: ["greater_equal"],
+  Less: ["less"],
+  LessOrEqual: ["less_equal"],
   Add: ["add", "Add"],
   Sum: ["add", "Add"],
   Sub: ["subtract", "Subtract"],
@@ -497,6 +502,42 @@ const split: Make = (graph, node) => {
   return parts.map((part, i) => cut(graph, x, [{ axis, start, end: start += part, step: 1 }], `_${i}`));
 };
 
+/** A comparison: 1 where it holds, else 0. */
+const comparison = (name: string): Make => (graph, node) => {
+  const given = node.inputs.map((_, i) => graph.find(node.inputs[i])!);
+  const values = given.filter(isValue);
+  if (values.length < given.length) {
+    return withConstant(
+      graph,
+      node.op,
+      values[0],
+      given.find((x) => !isValue(x)) as Constant,
+      !isValue(given[0]),
+    );
+  }
+  const { parts, made } = graph.aligned(values);
+  const isTwice = parts.length > 1 && parts[0].layer === parts[1].layer;
+  return graph.operation(name, parts.map((_, i) => ({ input: isTwice ? 0 : i })), isTwice ? [parts[0]] : parts, {
+    ...made,
+    positive: true,
+  });
+};
+
+/** One or the other, cell by cell: `m · a + (1 − m) · b`, or one of them where the mask is known to be all of one kind. */
+const where: Make = (graph, node) => {
+  const [mask, a, b] = node.inputs.map((name) => graph.find(name)!);
+  const call = (op: string, ...inputs: (Value | Constant)[]) => run(graph, node, op, inputs);
+  if (!isValue(mask) && new Set(mask.data).size === 1) {
+    const chosen = mask.data[0] ? a : b;
+    const zeros = call("Mul", mask.data[0] ? b : a, numberConstant(0));
+    return (mask.data.length === 1 && isValue(chosen) ? chosen : call("Add", chosen, zeros)) as Value;
+  }
+  const other = isValue(mask)
+    ? call("Sub", numberConstant(1), mask)
+    : { ...mask, data: mask.data.map((value) => 1 - value) };
+  return call("Add", call("Mul", mask, a), call("Mul", other, b)) as Value;
+};
+
 const gather: Make = (graph, node) => {
   const x = graph.settled(graph.value(0));
   const indices = graph.needed(1);
@@ -504,8 +545,13 @@ const gather: Make = (graph, node) => {
   const [length] = graph.known([x.shape[axis]], "what it takes");
   const cells = Array.from(indices.data, (cell) => axisIn(cell, length));
   const step = cells.length > 1 ? cells[1] - cells[0] : 1;
-  if (axis === 0 || indices.dims.length > 1 || cells.some((cell, i) => cell !== cells[0] + i * step)) {
-    throw new ModelError("it takes cells that are no regular row of them");
+  if (axis === 0) throw new ModelError("it takes images of the batch");
+  if (indices.dims.length > 1 || !step || cells.some((cell, i) => cell !== cells[0] + i * step)) {
+    const y = x.order.includes(axis) ? x : graph.arranged(x, graph.usual(x.shape.length));
+    const made = { shape: y.shape.with(axis, cells.length), order: y.order, positive: y.positive };
+    const all = graph.operation("gather_cells", [{ input: 0 }, cells, y.order.indexOf(axis)], [y], made);
+    const shape = y.shape.toSpliced(axis, 1, ...indices.dims);
+    return indices.dims.length === 1 ? all : graph.reshaped(all, shape.map((n, i) => i ? n ?? NaN : Infinity));
   }
   const last = cells.at(-1)! + Math.sign(step);
   const taken = cut(graph, x, [{ axis, start: cells[0], end: last < 0 ? -length - 1 : last, step }]);
@@ -777,6 +823,28 @@ const norm = (before: string | undefined, after: string | undefined): Make => (g
 
 const same: Make = (graph) => graph.value(0);
 
+const numberConstant = (value: number): Constant => ({ dims: [], data: Float32Array.of(value), whole: false });
+
+/** The branch of an `If` whose condition is known. */
+const branch: Make = (graph, node) => {
+  const condition = graph.constantNamed(node.inputs[0]);
+  if (condition?.data.length !== 1) throw new ModelError("its condition is computed from the image");
+  const chosen = node.graph(condition.data[0] ? "then_branch" : "else_branch");
+  const unknown = chosen.nodes.filter(({ op }) => !Object.hasOwn(LAYERS, op) && !Object.hasOwn(FOLDS, op)).map((
+    { op },
+  ) => op);
+  if (unknown.length) {
+    throw new ModelError(`convlens has no layers for the operators ${unknown.join(", ")} in its branch`);
+  }
+  for (const [name, read] of chosen.stored) graph.set(name, read());
+  for (const inner of chosen.nodes) {
+    graph.begin(inner);
+    computeOnnx(graph, inner).forEach((made, i) => inner.outputs[i] && graph.set(inner.outputs[i], made));
+  }
+  graph.begin(node);
+  return chosen.outputs.map((name) => graph.find(name) as Value);
+};
+
 const dropout: Make = (graph, node) => {
   const rate = graph.opset < 12 ? node.float("ratio", 0.5) : numberOf(graph.constant(1)) ?? 0.5;
   const x = graph.value(0);
@@ -798,6 +866,12 @@ export const LAYERS: Record<string, Make> = {
   AveragePool: pooling,
   BatchNormalization: batchNormalization,
   Cast: same,
+  CastLike: same,
+  Celu: (graph, node) => {
+    const alpha = node.float("alpha", 1);
+    const inner = run(graph, node, "Elu", [run(graph, node, "Div", [graph.value(0), numberConstant(alpha)])]);
+    return run(graph, node, "Mul", [inner, numberConstant(alpha)]) as Value;
+  },
   Ceil: operation("ceil"),
   Clip: clip,
   Concat: concat,
@@ -810,6 +884,7 @@ export const LAYERS: Record<string, Make> = {
   Dropout: dropout,
   Einsum: einsum,
   Elu: (graph, node) => graph.pointwise("ELU", { alpha: node.float("alpha", 1) }, graph.value(0)),
+  Equal: comparison("equal"),
   Erf: operation("erf"),
   Exp: operation("exp", true),
   Expand: expand,
@@ -820,14 +895,19 @@ export const LAYERS: Record<string, Make> = {
   Gemm: gemm,
   GlobalAveragePool: (graph) => globalPooling(graph, graph.value(0), "Average"),
   GlobalMaxPool: (graph) => globalPooling(graph, graph.value(0), "Max"),
+  Greater: comparison("greater"),
+  GreaterOrEqual: comparison("greater_equal"),
   GroupNormalization: groupNormalization,
   HardSigmoid: hardSigmoid,
   HardSwish: activation("hardSwish"),
   Identity: same,
+  If: branch,
   InstanceNormalization: groupNormalization,
   LRN: lrn,
   LayerNormalization: layerNormalization,
   LeakyRelu: (graph, node) => graph.pointwise("LeakyReLU", { alpha: node.float("alpha", 0.01) }, graph.value(0)),
+  Less: comparison("less"),
+  LessOrEqual: comparison("less_equal"),
   Log: operation("log"),
   LogSoftmax: softmax,
   MatMul: matMul,
@@ -838,6 +918,7 @@ export const LAYERS: Record<string, Make> = {
   Mish: activation("mish"),
   Mul: merge,
   Neg: operation("neg"),
+  Not: (graph, node) => run(graph, node, "Sub", [numberConstant(1), graph.value(0)]) as Value,
   PRelu: prelu,
   Pad: pad,
   Pow: merge,
@@ -871,12 +952,25 @@ export const LAYERS: Record<string, Make> = {
   Squeeze: squeeze,
   Sub: merge,
   Sum: merge,
+  Swish: (graph, node) => {
+    const x = graph.value(0);
+    const gate = run(graph, node, "Sigmoid", [run(graph, node, "Mul", [x, numberConstant(node.float("alpha", 1))])]);
+    return run(graph, node, "Mul", [x, gate]) as Value;
+  },
   Tan: operation("tan"),
   Tanh: activation("tanh"),
+  ThresholdedRelu: (graph, node) => {
+    const x = graph.value(0);
+    return run(graph, node, "Mul", [
+      x,
+      run(graph, node, "Greater", [x, numberConstant(node.float("alpha", 1))]),
+    ]) as Value;
+  },
   Tile: tile,
   Transpose: transpose,
   Unsqueeze: unsqueeze,
   Upsample: resize,
+  Where: where,
 };
 
 /** Computes what another operator does, as a part of a node. */

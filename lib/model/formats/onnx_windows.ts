@@ -140,15 +140,20 @@ export function convolution(graph: Rebuilding, node: OnnxNode): Value {
   }
   const window = windowOf(node, x.shape.slice(2), taps);
   if (!window.same) x = padded(graph, x, window.before, window.behind);
-  const { strides, dilations } = window;
+  const { dilations } = window;
+  // TensorFlow.js convolves with strides or with dilation; with both, cells are left out behind.
+  const isBoth = window.strides.some((n) => n > 1) && dilations.some((n) => n > 1);
+  if (isBoth && window.same) x = padded(graph, x, window.before, window.behind);
+  const strides = isBoth ? window.strides.map(() => 1) : window.strides;
   const options = {
     kernelSize: taps,
     strides,
     dilationRate: dilations,
-    padding: window.same ? "same" : "valid",
+    padding: window.same && !isBoth ? "same" : "valid",
     useBias: Boolean(bias),
   };
-  const made = { shape: withSides(x, window.out, filters), order: x.order };
+  const full = x.shape.slice(2).map((n, i) => n === null ? null : n - (taps[i] - 1) * dilations[i]);
+  const made = { shape: withSides(x, isBoth ? full : window.out, filters), order: x.order };
   const even = new Set(strides).size === 1 && (strides[0] === 1 || dilations.every((rate) => rate === 1));
   const alone = groups > 1 && each === 1 && rank === 2 && even;
   const layer = alone
@@ -159,7 +164,10 @@ export function convolution(graph: Rebuilding, node: OnnxNode): Value {
     return alone ? tf.reshape(laid, [...taps, groups, filters / groups]) : laid;
   });
   addBias(graph, layer, bias);
-  return layer;
+  if (!isBoth) return layer;
+  const parts = [1, ...window.strides, 1].map((step) => ({ start: null, stop: null, step }));
+  const kept = { shape: withSides(x, window.out, filters), order: x.order };
+  return graph.operation("get_item", [{ input: 0 }, parts], [layer], kept, "_stride");
 }
 
 export function transposedConvolution(graph: Rebuilding, node: OnnxNode): Value {
@@ -181,10 +189,10 @@ export function transposedConvolution(graph: Rebuilding, node: OnnxNode): Value 
   const auto = node.text("auto_pad", "NOTSET");
   const shape = node.ints("output_shape")?.slice(-rank);
   const inner = given.shape.slice(2);
-  const isStock = added.every((n) => n === 0) && dilations.every((n) => n === 1) &&
-    reach.every((n, i) => n >= strides[i]);
+  const isPlain = () =>
+    [...added, ...dilations.map((n) => n - 1)].every((n) => n === 0) && reach.every((n, i) => n >= strides[i]);
   // As TensorFlow's own "same", which any size can have.
-  const isSame = auto === "SAME_UPPER" && isStock &&
+  const isSame = auto === "SAME_UPPER" && isPlain() &&
     inner.every((n, i) => !shape || n !== null && shape[i] === n * strides[i]);
   if (!isSame && (shape || auto.startsWith("SAME"))) {
     const sides = graph.known(inner, "its padding");
@@ -209,7 +217,7 @@ export function transposedConvolution(graph: Rebuilding, node: OnnxNode): Value 
     strides: row(strides, 1),
     padding: isSame ? "same" : "valid",
     useBias: Boolean(bias),
-    ...isStock ? {} : { outputPadding: row(added, 0), dilationRate: row(dilations, 1) },
+    ...isPlain() ? {} : { outputPadding: row(added, 0), dilationRate: row(dilations, 1) },
   };
   const made = { shape: withSides(x, row(full, 1), filters), order: x.order };
   const layer = graph.emit(`Conv${Math.max(2, rank)}DTranspose`, options, [x], made);

@@ -48,6 +48,15 @@ const binary = (name: string): Operation => (tf, given) => {
   return (tf as unknown as Record<string, (x: Tensor, y: Tensor) => Tensor>)[name](x, y);
 };
 
+/** 1 where it holds, else 0: it changes in steps, so its gradient is 0. */
+const comparison = (name: "equal" | "greater" | "greaterEqual" | "less" | "lessEqual"): Operation => (tf, given) => {
+  const compare = tf.customGrad((x, y) => ({
+    value: tf.cast(tf[name](x as Tensor, y as Tensor), "float32"),
+    gradFunc: () => [tf.zerosLike(x as Tensor), tf.zerosLike(y as Tensor)],
+  }));
+  return compare(tensorAt(tf, given, 0, "x", "x1"), tensorAt(tf, given, 1, "y", "x2"));
+};
+
 const axesOf = (given: Given, place = 1) => at(given, place, "axis", "axes", "reduction_indices") as number | number[];
 
 const numbers = (value: unknown) => asList(value as number | number[]);
@@ -199,6 +208,11 @@ const OPERATIONS: Record<string, Operation> = {
   floor_divide: (tf, given) => tf.floor(OPERATIONS.divide(tf, given)),
   mod: binary("mod"),
   power: binary("pow"),
+  equal: comparison("equal"),
+  greater: comparison("greater"),
+  greater_equal: comparison("greaterEqual"),
+  less: comparison("less"),
+  less_equal: comparison("lessEqual"),
   maximum: binary("maximum"),
   minimum: binary("minimum"),
   squared_difference: binary("squaredDifference"),
@@ -282,6 +296,21 @@ const OPERATIONS: Record<string, Operation> = {
       (y, pair, axis) => ownPad(tf, y, axis, pair, String(at(given, 2))),
       tensorAt(tf, given, 0),
     ),
+  /** Of other programs: some cells of an axis, by a product, whose gradient every backend has. */
+  gather_cells: (tf, { args: [given, cells, axis] }) => {
+    const [x, picked, at] = [given as Tensor, cells as number[], axis as number];
+    const axes = x.shape.map((_, i) => i);
+    const order = [...axes.filter((i) => i !== at), at];
+    const rows = tf.reshape(tf.transpose(x, order), [-1, x.shape[at]]);
+    const chosen = tf.matMul(
+      rows,
+      tf.cast(tf.oneHot(tf.tensor1d(picked, "int32"), x.shape[at]), "float32"),
+      false,
+      true,
+    );
+    const shape = [...order.slice(0, -1).map((i) => x.shape[i]), picked.length];
+    return tf.transpose(tf.reshape(chosen, shape), axes.map((i) => order.indexOf(i)));
+  },
   /** Of other programs: pools with dilated windows. */
   pool: (tf, { args: [x, mode, ...lists] }) => poolWindows(tf, x as Tensor, String(mode), lists as number[][]),
   get_item: (tf, given) =>
