@@ -7,6 +7,7 @@
  */
 
 import { sizeOf } from "../../array.ts";
+import type { Resampled } from "../../runtime/layers/resampling.ts";
 import { ModelError } from "./format.ts";
 import { axisIn, broadcastShape, FOLDS, listAt, nested, slicesOf, transposed, unsqueezed } from "./onnx_constants.ts";
 import { type Constant, type GraphNode, OnnxNode, type Option } from "./onnx_file.ts";
@@ -627,67 +628,98 @@ const pad: Make = (graph, node) => {
   return graph.operation("pad", [{ input: 0 }, pairs, null, number], [y], { shape, order: y.order });
 };
 
-/** Where ONNX's cells are, in the words of the layer. */
-const PLACES: Record<string, string> = { align_corners: "alignCorners", asymmetric: "asymmetric" };
+/** Where ONNX's cells are, and which is the nearest, in the words of the layer. */
+const PLACES: Record<string, Resampled["coordinates"]> = {
+  align_corners: "alignCorners",
+  asymmetric: "asymmetric",
+  half_pixel: "halfPixel",
+  half_pixel_symmetric: "halfPixelSymmetric",
+  pytorch_half_pixel: "pytorchHalfPixel",
+  tf_crop_and_resize: "region",
+};
+const ROUNDINGS: Record<string, Resampled["rounding"]> = {
+  floor: "floor",
+  ceil: "ceil",
+  round_prefer_floor: "preferFloor",
+  round_prefer_ceil: "preferCeil",
+};
+const MODES: Record<string, Resampled["interpolation"]> = { nearest: "nearest", linear: "bilinear", cubic: "bicubic" };
 
-/** How many times a Resize enlarges rows and columns. */
-function factorsOf(node: OnnxNode, shape: Lengths, scales?: number[], sizes?: number[]): number[] {
+/** How each axis of a value is resized: how many times, and to what length where that is known. */
+function resizedAxes(graph: Rebuilding, node: OnnxNode, shape: Lengths, isOld: boolean) {
+  const scales = node.floats("scales") ?? numbersAt(graph, isOld ? 1 : 2);
+  const sizes = isOld ? undefined : numbersAt(graph, 3);
   const axes = node.ints("axes")?.map((axis) => axisIn(axis, shape.length)) ?? shape.map((_, axis) => axis);
-  const factors = shape.map((length, axis) => {
+  const policy = node.text("keep_aspect_ratio_policy", "stretch");
+  const ratios = sizes?.map((size, i) => size / (shape[axes[i]] ?? NaN));
+  const one = policy === "stretch" || !ratios ? undefined : Math[policy === "not_larger" ? "min" : "max"](...ratios);
+  return shape.map((length, axis) => {
     const place = axes.indexOf(axis);
-    if (place < 0 || axis === 0) return 1;
-    if (!sizes) return scales?.[place] ?? 0;
-    return length === null ? 0 : sizes[place] / length;
+    const scale = axis === 0 || place < 0 ? 1 : one ?? scales?.[place] ?? ratios?.[place] ?? NaN;
+    if (!(scale > 0)) throw new ModelError("its scales are not known");
+    if (length === null || scale === 1) return { scale, length };
+    return { scale, length: sizes ? Math.floor(length * scale + 0.5) : Math.floor(length * scale + 1e-6) };
   });
-  if (factors[1] !== 1 || node.text("keep_aspect_ratio_policy", "stretch") !== "stretch") {
-    throw new ModelError("it enlarges along the channels, or keeps proportions");
-  }
-  return factors.slice(2);
 }
 
 const resize: Make = (graph, node) => {
-  const x = graph.maps(graph.value(0));
-  if (x.shape.length !== 4) throw new ModelError("convlens reads it in two dimensions only");
+  const given = graph.settled(graph.value(0));
+  const x = given.shape.length > 2 ? graph.maps(given) : graph.plain(given);
   const isOld = node.op === "Upsample" || graph.opset < 11;
-  const given = node.floats("scales") ?? (numbersAt(graph, isOld ? 1 : 2));
-  const sizes = isOld ? undefined : numbersAt(graph, 3);
-  const sides = x.shape.slice(2);
-  const factors = factorsOf(node, x.shape, given, sizes);
-  if (factors.length !== 2 || !factors.every((factor) => factor > 0)) throw new ModelError("its scales are not known");
+  const axes = resizedAxes(graph, node, x.shape, isOld);
+  if (axes.every(({ scale }) => scale === 1)) return x;
   const mode = node.text("mode", "nearest");
-  const place = node.text("coordinate_transformation_mode", isOld ? "asymmetric" : "half_pixel");
-  const isWhole = factors.every((factor) => Number.isInteger(factor));
-  const out = sides.map((n, i) => n === null ? null : Math.floor(n * factors[i] + 1e-6));
-  const made = { shape: [null, x.shape[1], ...out], order: x.order, positive: x.positive };
-  if (isWhole && factors.every((factor) => factor === 1)) return x;
-  if (mode === "nearest" && isWhole && ["asymmetric", "half_pixel", "pytorch_half_pixel"].includes(place)) {
-    const rounds = node.text("nearest_mode", isOld ? "floor" : "round_prefer_floor");
-    if (place === "asymmetric" ? rounds === "floor" : rounds.startsWith("round")) {
-      return graph.emit("UpSampling2D", { size: factors }, [x], made);
+  const rule = node.text("coordinate_transformation_mode", isOld ? "asymmetric" : "half_pixel");
+  const nearest = node.text("nearest_mode", isOld ? "floor" : "round_prefer_floor");
+  const [coordinates, rounding, interpolation] = [PLACES[rule], ROUNDINGS[nearest], MODES[mode]];
+  if (!coordinates || !rounding || !interpolation) throw new ModelError(`it enlarges by ${mode}, ${rule}, ${nearest}`);
+  const made = {
+    shape: axes.map(({ length }, axis) => axis ? length : null),
+    order: x.order,
+    positive: x.positive && mode !== "cubic",
+  };
+  const isAntialias = node.int("antialias", 0) === 1;
+  const isMaps = x.shape.length === 4 && axes[1].scale === 1;
+  const factors = axes.slice(2).map(({ scale }) => scale);
+  const isHalf = rule === "half_pixel" || rule === "pytorch_half_pixel" && !made.shape.includes(1);
+  if (factors.every(Number.isInteger) && axes[1].scale === 1 && x.shape.length > 2) {
+    const repeats = mode === "nearest" &&
+      (rule === "asymmetric" ? nearest === "floor" : isHalf && nearest.startsWith("round"));
+    const size = factors.length === 1 ? factors[0] : factors;
+    if (repeats) return graph.emit(`UpSampling${factors.length}D`, { size }, [x], made);
+    if (isMaps && mode === "linear" && isHalf) {
+      return graph.emit("UpSampling2D", { size, interpolation: "bilinear" }, [x], made);
     }
   }
-  const isHalf = place === "half_pixel" || place === "pytorch_half_pixel" && !out.includes(1);
-  const isLinear = mode === "linear" && node.int("antialias", 0) === 0;
-  if (isLinear && place !== "align_corners" && isHalf && isWhole) {
-    return graph.emit("UpSampling2D", { size: factors, interpolation: "bilinear" }, [x], made);
+  graph.known(made.shape.slice(1), "its size");
+  const isExact = axes.every(({ scale, length }, i) => i === 0 || Math.abs(length! / x.shape[i]! - scale) < 1e-6);
+  const isStock = coordinates !== "region" && (mode === "linear" && !isAntialias ||
+    mode === "nearest" && nearest === (rule === "asymmetric" ? "floor" : "round_prefer_ceil"));
+  if (isMaps && isExact && isStock) {
+    const [height, width] = made.shape.slice(2);
+    return graph.emit("Resizing", { height, width, interpolation, coordinates }, [x], made);
   }
-  const coordinates = isHalf ? "halfPixel" : PLACES[place];
-  // Where the layer takes its nearest cell: the one that the middle of a cell is in.
-  const isNearest = mode === "nearest" &&
-    node.text("nearest_mode", isOld ? "floor" : "round_prefer_floor") ===
-      (place === "asymmetric" ? "floor" : "round_prefer_ceil");
-  if (coordinates && (isLinear || isNearest)) {
-    const [height, width] = graph.known(out, "its size");
-    const isExact = out.every((n, i) => Math.abs(n! / sides[i]! - factors[i]) < 1e-6);
-    if (isExact) {
-      const interpolation = isLinear ? "bilinear" : "nearest";
-      return graph.emit("Resizing", { height, width, interpolation, coordinates }, [x], made);
-    }
-  }
-  throw new ModelError(
-    `it enlarges ${factors.join(" and ")} times, ${mode}, ${place}, which no layer does. ` +
-      'Export with scale_factor=2 (or another whole number) and mode="nearest", or mode="bilinear"',
-  );
+  const rank = x.shape.length;
+  const region = coordinates === "region" ? [...graph.needed(1).data] : undefined;
+  if (node.float("extrapolation_value", 0) !== 0) throw new ModelError("it has a number for what is outside");
+  const listed = node.ints("axes")?.map((axis) => axisIn(axis, rank)) ?? axes.map((_, axis) => axis);
+  const rules = x.order.map((axis) => {
+    const { scale, length } = axes[axis];
+    const at = listed.indexOf(axis);
+    if (scale === 1 && (!region || at < 0 || axis === 0)) return null;
+    return {
+      to: length,
+      scale,
+      interpolation,
+      coordinates,
+      rounding,
+      cubic: node.float("cubic_coeff_a", -0.75),
+      excludeOutside: node.int("exclude_outside", 0) === 1,
+      antialias: isAntialias,
+      region: region && [region[at], region[at + listed.length]],
+    };
+  });
+  return graph.operation("resample", [{ input: 0 }, rules], [x], made);
 };
 
 /** The numbers of an input that may be missing or empty. */

@@ -8,6 +8,7 @@ import type { layers } from "npm:@tensorflow/tfjs@4.22.0";
 import type { Tensor } from "../../array.ts";
 import type { TF } from "../core/types.ts";
 import type { Config, Shape } from "./replacement.ts";
+import { resample, type Resampled } from "./resampling.ts";
 
 /** A function that stands in for a layer: of its input, or of its inputs. */
 export type LayerFunction = (input: Tensor & Tensor[]) => Tensor | Tensor[];
@@ -311,6 +312,8 @@ const OPERATIONS: Record<string, Operation> = {
     const shape = [...order.slice(0, -1).map((i) => x.shape[i]), picked.length];
     return tf.transpose(tf.reshape(chosen, shape), axes.map((i) => order.indexOf(i)));
   },
+  /** Of other programs: resizes axes, each by its own rule or null. */
+  resample: (tf, { args: [x, axes] }) => resample(tf, x as Tensor, axes as (Resampled | null)[]),
   /** Of other programs: pools with dilated windows. */
   pool: (tf, { args: [x, mode, ...lists] }) => poolWindows(tf, x as Tensor, String(mode), lists as number[][]),
   get_item: (tf, given) =>
