@@ -108,9 +108,10 @@ const INCLUDED: Record<string, URL> = {
  *
  * A Keras file (`.keras`, `.h5`) is read as it is. An ONNX file (`.onnx`), as `torch.onnx.export(model.eval(), …)` writes
  * it, is rebuilt as layers: what is `[n, c, h, w]` there is `[n, h, w, c]` here, and outputs of images likewise.
+ * A graph model of TensorFlow.js is rebuilt as layers, too; its layers have the names that its nodes' scopes have.
  *
  * @param source a name of the catalogue; a path or address of the `model.json` of a
- *   TensorFlow.js layers model, or the path of its folder; a path or address of a `.zip` of that folder, of a Keras file or
+ *   TensorFlow.js layers or graph model, or the path of its folder; a path or address of a `.zip` of that folder, of a Keras file or
  *   of an ONNX file; or a `tf.LayersModel`
  * @throws {ModelError} if there is no such model, a file is missing, damaged or elsewhere, a weight is NaN or infinite,
  *   or the format is another one

@@ -116,6 +116,9 @@ function fileOf(json: Json, stored: GraphFile["stored"]): GraphFile<TensorFlowNo
   if (lacking.length) {
     throw new ModelError(`the file lacks the weights ${lacking.slice(0, 5).map((name) => JSON.stringify(name))}`);
   }
+  const made = new Set(nodes.flatMap(({ outputs }) => outputs));
+  const unmade = [...read].find((name) => !made.has(name) && !stored.has(name));
+  if (unmade !== undefined) throw new ModelError(`it reads ${JSON.stringify(unmade)}, which no node makes`);
   const inputs = signed(signature, "inputs");
   const shapes = new Map(inputs.map(({ name, shape }) => [name, shape]));
   const order = inputs.map(({ name }) => name);
