@@ -206,7 +206,8 @@ export const FOLDS: Record<string, Fold> = {
     const value = node.tensor("value") ?? listOf([0], false);
     return filledBy([...shape!.data], value.whole, () => value.data[0]);
   },
-  Shape: (_, [x]) => listOf(x!.dims),
+  Shape: (node, [x]) =>
+    listOf(x!.dims.slice(node.int("start", 0), node.has("end") ? node.int("end", x!.dims.length) : undefined)),
   Size: (_, [x]) => ({ ...listOf([x!.data.length]), dims: [] }),
   Gather(node, [x, indices]) {
     const axis = axisIn(node.int("axis", 0), x!.dims.length);
