@@ -32,7 +32,7 @@ import {
 } from "./preprocess.ts";
 import { builtInstead, fetchNetwork, publishedNetworks, vggTopology } from "./published.ts";
 import { readFacts } from "./saved.ts";
-import { checkWeights } from "./weights.ts";
+import { allOrNothing, checkWeights } from "./weights.ts";
 
 /** The options of `loadModel`. */
 export class LoadModelOptions {
@@ -154,12 +154,19 @@ export async function loadModel(
     }
     const tf = await ensureBackend();
     const { name = source.name, labels = null } = options;
-    if (weights) await giveWeights(tf, weights, source);
-    const loaded = weights !== undefined;
-    const model = new Model(source, { name, labels, output, loaded, ...await pixelsFor(source, asked) });
-    if (model.disposed) throw new TypeError(`The network ${JSON.stringify(name)} has been disposed of. Load it again.`);
-    await checkWeights(tf, source, name);
-    return model;
+    const made = async (loaded: boolean) => {
+      const model = new Model(source, { name, labels, output, loaded, ...await pixelsFor(source, asked) });
+      if (model.disposed) {
+        throw new TypeError(`The network ${JSON.stringify(name)} has been disposed of. Load it again.`);
+      }
+      await checkWeights(tf, source, name);
+      return model;
+    };
+    if (!weights || source.weights.some((weight) => (weight as unknown as Held).val.isDisposed)) return made(false);
+    return await allOrNothing(source, async () => {
+      await giveWeights(tf, weights, source);
+      return await made(true);
+    });
   }
   const known = typeof source === "string" && Object.hasOwn(CATALOGUE, source) ? CATALOGUE[source] : undefined;
   if (known && typeof source === "string") {
@@ -272,6 +279,11 @@ async function readNetwork(tf: TF, url: URL, options: ReadModelOptions): Promise
     disposeNetwork(network);
     throw error;
   }
+}
+
+/** Where TensorFlow.js's weights keep their values; they throw when asked for disposed ones. */
+interface Held {
+  val: { isDisposed: boolean };
 }
 
 /** Gives a network the weights of a file: of Keras, by name or in order; of another format, in order. */

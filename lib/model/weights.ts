@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { LayersModel, Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import type { TF } from "../runtime/core/types.ts";
 import { ModelError } from "./formats/format.ts";
 
@@ -24,6 +24,20 @@ export async function firstInvalid(
   for (const [i, { name, value }] of floats.entries()) {
     // A sum of huge numbers is infinite, too.
     if (!Number.isFinite(values[i]) && !(await value.data()).every(Number.isFinite)) return name;
+  }
+}
+
+/** Changes a network's weights; if that fails, it keeps those that it had. */
+export async function allOrNothing<T>(network: LayersModel, change: () => Promise<T>): Promise<T> {
+  // A clone shares the numbers, which are not written over.
+  const before = network.weights.map((weight) => (weight.read() as Tensor).clone());
+  try {
+    return await change();
+  } catch (error) {
+    network.weights.forEach((weight, i) => (weight.read() as Variable).assign(before[i]));
+    throw error;
+  } finally {
+    for (const tensor of before) tensor.dispose();
   }
 }
 

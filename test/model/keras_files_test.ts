@@ -98,9 +98,19 @@ describe("weights alone, and layers of others", () => {
     expect(filled.network).toBe(fresh.network);
     const values = ({ network }: typeof source) => network.getWeights().map((weight) => [...weight.dataSync()]);
     expect(values(filled)).toEqual(values(source));
+    tf.tidy(() => fresh.network.setWeights(fresh.network.getWeights().map((weight) => tf.add(weight, 1))));
     const before = values(fresh);
     await expect(loadModel(fresh, { weights: await written(one("nested", 3), "weights.h5") })).rejects.toThrow(
       /the file has weights of 3 layers.*the network of 4/,
+    );
+    expect(values(fresh)).toEqual(before);
+    // The last weight is NaN in the file: found when the others have been read.
+    const bytes = await Deno.readFile(weights);
+    const last = new Uint8Array(source.network.getWeights().at(-1)!.dataSync().slice().buffer);
+    const at = bytes.findIndex((_, i) => last.every((byte, j) => bytes[i + j] === byte));
+    await Deno.writeFile(join(folder, "nan.weights.h5"), bytes.fill(255, at, at + 4));
+    await expect(loadModel(fresh, { weights: join(folder, "nan.weights.h5") })).rejects.toThrow(
+      "holds NaN or infinity",
     );
     expect(values(fresh)).toEqual(before);
     [source, filled].forEach((model) => model.dispose());

@@ -8,7 +8,7 @@ import type { layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
 import { visiting } from "../../runtime/core/engine.ts";
 import type { TF } from "../../runtime/core/types.ts";
-import { ModelError } from "./format.ts";
+import { isObject, ModelError } from "./format.ts";
 
 /** A network as TensorFlow.js takes it: a class and its configuration, in camel case. */
 export interface NetworkConfig {
@@ -53,6 +53,25 @@ export function makeLayer<T = layers.Layer>(tf: TF, className: string, config: o
   return (fromConfig as unknown as LayerClass<T>["fromConfig"])(Class, config, {}, true);
 }
 
+/** Windows, steps and borders that are longer are a mistake of the file; receptive fields are followed through them. */
+const LONGEST = 2 ** 16;
+const SIDES = ["kernelSize", "poolSize", "strides", "dilationRate", "padding", "outputPadding", "cropping", "size"];
+
+/** @throws {ModelError} if a layer has windows, steps or borders that no map has room for */
+function checkSides(config: unknown): void {
+  if (Array.isArray(config)) return config.forEach(checkSides);
+  if (!isObject(config) || Object.getPrototypeOf(config) !== Object.prototype) return;
+  for (const key of SIDES) {
+    const longest = Math.max(0, ...[config[key]].flat(2).map(Number).filter(Number.isFinite).map(Math.abs));
+    if (longest > LONGEST) {
+      throw new ModelError(
+        `the ${key} of the layer ${JSON.stringify(config.name ?? "")} is ${longest}; at most ${LONGEST} is read`,
+      );
+    }
+  }
+  Object.values(config).forEach(checkSides);
+}
+
 /**
  * Builds a network whose weights are all zeros, on the cpu backend, where zeros take no memory until they are read.
  *
@@ -64,6 +83,7 @@ export function buildNetwork(
   { className, config, channelsFirst = false }: NetworkConfig,
   most = Infinity,
 ): LayersModel {
+  checkSides(config);
   const { prototype } = tf.layers.Layer as unknown as { prototype: { addWeight: AddWeight } };
   const { addWeight } = prototype;
   const made: Variable[] = [];
