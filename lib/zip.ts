@@ -162,6 +162,8 @@ async function readEntry(source: ZipSource, header: Header): Promise<Uint8Array<
   let bytes = await part(source, start, packed);
   const damaged = () =>
     new ZipError(`its file ${quoted} is damaged: its checksum does not fit. Copy or download it again`);
+  // Deflate makes no more of a byte: what claims more is damaged, or a trap for memory.
+  if (size > (method === 8 ? 1032 * packed + 1024 : packed)) throw damaged();
   if (method === 8) {
     const { inflateSync } = await fflate();
     try {

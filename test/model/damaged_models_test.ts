@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { LayersModel, SymbolicTensor } from "@tensorflow/tfjs";
 import { loadModel } from "../../lib/model/load.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
+import { changeValue } from "../damage.ts";
 import { long } from "../long.ts";
 import { tinyNet, uniforms } from "../nets.ts";
 
@@ -46,34 +47,6 @@ async function filesOf(network: LayersModel): Promise<Files> {
   }));
   network.dispose();
   return files!;
-}
-
-/** Changes one value of a JSON document, or takes it away, or another's place. */
-function changeValue(json: string, random: () => number): string {
-  const root = JSON.parse(json);
-  const places: { holder: Record<string, unknown>; key: string }[] = [];
-  const visit = (holder: Record<string, unknown>) => {
-    for (const key of Object.keys(holder)) {
-      places.push({ holder, key });
-      if (typeof holder[key] === "object" && holder[key] !== null) visit(holder[key] as Record<string, unknown>);
-    }
-  };
-  visit(root);
-  const pick = <T>(from: readonly T[]) => from[Math.floor(random() * from.length)];
-  const { holder, key } = pick(places);
-  const other = pick(places);
-  const replacements: (() => void)[] = [
-    () => delete holder[key],
-    () => holder[key] = null,
-    () => holder[key] = pick([-1, 0, 0.5, 1e9, 1e300, 3]),
-    () => holder[key] = pick(["", "x", "constructor", "__proto__", "../x", "relu", "conv2d"]),
-    () => holder[key] = pick<unknown>([[], {}, [[]], [null], true, false]),
-    () => holder[key] = structuredClone(other.holder[other.key]),
-    () => holder[`${key}_`] = holder[key],
-    () => Array.isArray(holder) && holder.push(structuredClone(holder[key as never])),
-  ];
-  pick(replacements)();
-  return JSON.stringify(root);
 }
 
 /** Changes bytes: one bit, one byte, a part taken away, repeated or set to 0, the end cut off, or more at the end. */

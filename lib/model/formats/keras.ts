@@ -9,6 +9,7 @@ import { sizeOf } from "../../array.ts";
 import { messageOf } from "../../errors.ts";
 import { placeOf, readFile } from "../../files.ts";
 import { bytesText } from "../../format.ts";
+import { checkMachineMemory } from "../../memory.ts";
 import { zipEntries, zipInMemory } from "../../zip.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { buildNetwork, disposeNetwork, type NetworkConfig } from "./build.ts";
@@ -49,6 +50,7 @@ async function openArchive(bytes: Uint8Array<ArrayBuffer>): Promise<KerasFile> {
   if (missing) throw new ModelError(`its archive holds no ${missing}, which Keras puts there`);
   const sizes = [...entries.values()].reduce((sum, { size }) => sum + size, 0);
   if (sizes > MOST_BYTES) throw new ModelError(`its archive unpacks to ${bytesText(sizes)}, more than is read`);
+  checkMachineMemory("What its archive unpacks to", sizes, "Load it where there is more.");
   const json = async (name: string) => jsonIn(await entries.get(name)?.read() ?? "{}", name);
   const metadata = await json("metadata.json");
   return {
