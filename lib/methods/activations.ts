@@ -157,5 +157,5 @@ export async function activations(
   const view = await model.view(source);
   const outputs = await forward(model, [model.input(view)], names, { signal });
   const kept = outputs.map((output, i) => ({ name: names[i], ...chosen(item(output, 0), channels) }));
-  return new Activations(kept, view, { model: model.name, image: nameOfGiven(source) });
+  return new Activations(kept, model.shown(view), { model: model.name, image: nameOfGiven(source) });
 }

@@ -170,7 +170,7 @@ export async function codes(
   /** Images that are on their way through the model, in their order. */
   const waiting: { id: string; label?: string; picture: Float32Array }[] = [];
   const inputs = reader.inputs(({ id, label, view }) => {
-    waiting.push({ id, label, picture: pictureOf(view, thumbnail) });
+    waiting.push({ id, label, picture: pictureOf(model.shown(view), thumbnail) });
   });
   const receive = async (outputs: NdArrayLike[], start: number) => {
     const [{ shape: [count] }] = outputs;

@@ -160,7 +160,7 @@ export async function faithfulness(
     asked ?? targetOf(maps),
     run,
   );
-  const foreign = maps.find(({ image }) => image && !sameImage(image, view));
+  const foreign = maps.find(({ image }) => image && !sameImage(image, model.shown(view)));
   if (foreign) {
     throw new RangeError(
       `The ${foreign.method ?? "map"} was made of another image than ${
@@ -174,9 +174,10 @@ export async function faithfulness(
   );
   const walked = [
     ...maps.map(({ method = "map", map }) => ({ method, map })),
-    { method: CONTROL, map: controlMap(view.shape, seed) },
+    { method: CONTROL, map: controlMap(model.shown(view).shape, seed) },
   ];
-  const total = 2 * walked.length * baselines.length * (Math.min(steps, sizeOf(view.shape.slice(0, -1))) + 1) + 1;
+  const total =
+    2 * walked.length * baselines.length * (Math.min(steps, sizeOf(view.shape.slice(0, model.dimensions))) + 1) + 1;
   const curves = await withProgress(
     `Insertion and deletion with ${model.name}`,
     total,

@@ -182,12 +182,12 @@ export async function occlusion(
   checkBaseline(baseline, model);
   const walked = await walkImages("occlusion", model, images, given);
   if (walked.size === 0) throw new RangeError("There is no image to occlude; wanted at least one.");
-  const shorter = Math.min(...walked.known.flatMap(({ view }) => view.shape.slice(0, -1)));
+  const shorter = Math.min(...walked.known.flatMap(({ view }) => view.shape.slice(0, dimensions)));
   const sizes = [given.size ?? Math.max(1, Math.round(shorter / SHARES[dimensions - 1]))].flat() as number[];
   if (sizes.length === 0) throw new RangeError("size holds no number; wanted at least one side of a square.");
   const stride = given.stride ?? Math.max(1, Math.round(Math.min(...sizes) / (dimensions === 3 ? 2 : 4)));
   const counts = walked.known.flatMap(({ view: { shape } }) =>
-    sizes.map((size) => positionsOf(shape.slice(0, -1), size, stride).length)
+    sizes.map((size) => positionsOf(shape.slice(0, dimensions), size, stride).length)
   );
   const { output, wanted } = askedOf(model, flatTerms(target)[0][1]);
   const asked = !isSumWanted(target) && isOutputWanted(wanted) ? { output, wanted } : null;
@@ -228,7 +228,7 @@ export async function occlusion(
             before += walks * run.map.boxes.length;
             runs.push(run);
           }
-          found.push(resultOf(output, view, names, runs, filling.name, layer));
+          found.push(resultOf(output, model.shown(view), names, runs, filling.name, layer));
         }
       } finally {
         await live.end();

@@ -95,7 +95,13 @@ export async function predict(
     );
     const shown = parts[output.index];
     const right = knowsLabel(output, known.label) ? shown.rows[0].label === known.label : undefined;
-    return new Prediction(shown, kept, { model: model.name, image: name, seen: view.shape, right, ...known }, parts);
+    return new Prediction(shown, kept, {
+      model: model.name,
+      image: name,
+      seen: model.shown(view).shape,
+      right,
+      ...known,
+    }, parts);
   };
   const all = outputs.map(({ index }) => index);
   const reader = readerOf("predict", model, images, run);
@@ -104,7 +110,7 @@ export async function predict(
     const view = await model.view(source);
     const onProgress = (done: number) => run.onProgress?.(done, 1);
     const made = await forwardAll(model, [model.input(view)], all, { ...run, onProgress });
-    return predicted(made.map((array) => item(array, 0)), { view, name: nameOfGiven(source) }, view);
+    return predicted(made.map((array) => item(array, 0)), { view, name: nameOfGiven(source) }, model.shown(view));
   }
   const side = Math.min(LARGEST_KEPT, Math.max(LEAST_KEPT, Math.floor(Math.sqrt(KEPT_BYTES / (3 * reader.size)))));
   const waiting: ImageView[] = [];
@@ -113,7 +119,7 @@ export async function predict(
     waiting.splice(0, made[0].shape[0]).forEach((image, i) => {
       const { id, label, view } = image;
       const known = { name: reader.nameOf(image), ...reader.isSet && { id, label }, view };
-      const [kept, most] = reader.isSet ? [small(view, side), side] : [view];
+      const [kept, most] = reader.isSet ? [small(model.shown(view), side), side] : [model.shown(view)];
       predictions.push(predicted(made.map((array) => item(array, i)), known, kept, most));
     });
   await withProgress(

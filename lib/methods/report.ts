@@ -114,7 +114,7 @@ export async function report(
     method(of, source, { target: asked, ...input !== undefined && { input }, signal })
   );
   const maps = makers.length * (layers.length + 1);
-  const pixels = sizeOf(view.shape.slice(0, -1));
+  const pixels = sizeOf(view.shape.slice(0, model.dimensions));
   const total = maps + 2 * (makers.length + 1) * baselines.length * (Math.min(steps, pixels) + 1) + 1;
   return await withProgress(`Attribution report of ${model.name}`, total, async (update) => {
     const checked = await randomizeLayers(model, makers, {
@@ -135,7 +135,7 @@ export async function report(
     }
     const walked = [
       ...named.map(({ name, attribution: { map } }) => ({ method: name, map })),
-      { method: CONTROL, map: controlMap(view.shape, seed) },
+      { method: CONTROL, map: controlMap(model.shown(view).shape, seed) },
     ];
     const curves = await walkCurves(model.about(input), view, walked, resolved, {
       baselines,

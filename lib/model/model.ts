@@ -6,7 +6,7 @@
 
 import { checkLayers, isReplaced } from "../runtime/layers/layers.ts";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
-import { type NdArrayLike, sizeOf } from "../array.ts";
+import { ndarray, type NdArrayLike, sizeOf } from "../array.ts";
 import { type GivenPart, type InputArray, mainPart, pictureOf, toGiven } from "../data/given.ts";
 import type { ImageLike } from "../data/image.ts";
 import { type TrainingStart, type TrainingSummary, trainingText } from "../data/history.ts";
@@ -209,6 +209,11 @@ export class Model extends Shown {
     return axes === 2 && !this.layers.some(({ kind }) => SEQUENTIAL.test(kind)) ? 2 : Math.max(1, axes - 1);
   }
 
+  /** @internal What results show of a view: of a grey image without channels, `[h, w]`, the same with an axis for them. */
+  shown(view: NdArrayLike): NdArrayLike {
+    return view.shape.length === 2 && this.dimensions === 2 ? { data: view.data, shape: [...view.shape, 1] } : view;
+  }
+
   /** @internal Whether a layer's output holds maps with as many axes as what the network looks at, and channels. */
   hasMaps(outputShape: readonly (number | null)[]): boolean {
     return outputShape.length === this.dimensions + 1;
@@ -375,8 +380,16 @@ export class Model extends Shown {
 
   #partView(input: NetworkInput, given: GivenPart, place: number): NdArrayLike {
     const part = hadChannelsFirst(this.network) ? channelsBehind(input, given) : given;
-    return input.shape.length === 3
-      ? viewOfPicture(this.name, input, pictureOf(part), this.#preprocessOf(place).fit)
+    const { shape, name } = input;
+    const { fit } = this.#preprocessOf(place);
+    if (shape.length === 2 && place === this.#at && this.dimensions === 2) {
+      // A grey image whose network has no axis for channels.
+      const image = part.shape.length === 2 ? ndarray(part.data, [...part.shape, 1]) : part;
+      const view = viewOfPicture(this.name, { name, shape: [...shape, 1] }, pictureOf(image), fit);
+      return { data: view.data, shape: view.shape.slice(0, 2) };
+    }
+    return shape.length === 3
+      ? viewOfPicture(this.name, input, pictureOf(part), fit)
       : viewOfArray(this.name, input, part);
   }
 

@@ -141,8 +141,8 @@ export async function walkCurves(
   { baselines, steps, seed, ...options }: CurvesOptions,
 ): Promise<Curve[]> {
   if (maps.length === 0) throw new RangeError("There is no map to walk along; wanted at least one.");
-  const sides = view.shape.slice(0, -1);
-  const channels = view.shape.at(-1)!;
+  const sides = view.shape.slice(0, model.dimensions);
+  const channels = view.shape[model.dimensions] ?? 1;
   const pixels = sizeOf(sides);
   for (const { method, map } of maps) {
     if (map.shape.join() !== sides.join()) {

@@ -257,3 +257,37 @@ test("baselines of a signal are its own channels'", async () => {
   expect(gaussianBlur(dot, 1).sum()).toBeCloseTo(1, 6);
   model.dispose();
 });
+
+test("a grey network without an axis for channels reads pictures", async () => {
+  const kernelInitializer = tf.initializers.glorotUniform({ seed: 3 });
+  const layers = () => [
+    tf.layers.conv2d({ filters: 2, kernelSize: 3, activation: "relu", kernelInitializer, name: "conv" }),
+    tf.layers.flatten(),
+    tf.layers.dense({ units: 2, activation: "softmax", kernelInitializer, name: "dense" }),
+  ];
+  const flat = await loadModel(tf.sequential({
+    layers: [tf.layers.reshape({ targetShape: [8, 8, 1], inputShape: [8, 8] }), ...layers()],
+  }));
+  const grey = await loadModel(
+    tf.sequential({ layers: [tf.layers.inputLayer({ inputShape: [8, 8, 1] }), ...layers()] }),
+  );
+  const image = new NdArray(Float32Array.from({ length: 64 }, (_, i) => 127 + 127 * Math.sin(i * i)), [8, 8, 1]);
+  for (const given of [image, new NdArray(image.data, [8, 8])]) {
+    const one = await saliency(flat, given, { target: 0 });
+    expect(one.image.shape).toEqual([8, 8, 1]);
+    expect(one.map.shape).toEqual([8, 8]);
+    const other = await saliency(grey, image, { target: 0 });
+    other.map.data.forEach((value, i) => expect(one.map.data[i]).toBeCloseTo(value, 6));
+  }
+  const [a, b] = [
+    await occlusion(flat, image, { target: 0, size: 3 }),
+    await occlusion(grey, image, { target: 0, size: 3 }),
+  ];
+  expect(a.probability.shape).toEqual(b.probability.shape);
+  a.probability.data.forEach((value, i) => expect(value).toBeCloseTo(b.probability.data[i], 5));
+  expect((await gradCam(flat, image)).map.shape).toEqual([8, 8]);
+  const color = new NdArray(Float32Array.from({ length: 192 }, (_, i) => image.data[Math.floor(i / 3)]), [8, 8, 3]);
+  const [{ probability }] = (await predict(flat, color)).rows;
+  expect(probability).toBeCloseTo((await predict(grey, image)).rows[0].probability!, 5);
+  [flat, grey].forEach((model) => model.dispose());
+});

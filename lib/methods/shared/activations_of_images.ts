@@ -94,7 +94,7 @@ export async function inMemory(
         const kept = stores[i].subarray((start + n) * data.length, (start + n + 1) * data.length);
         return { name: names[i], ...known, maps: { data: kept, shape } };
       });
-      each.push(new Activations(layers, image.view, { model: model.name, image: reader.nameOf(image) }));
+      each.push(new Activations(layers, model.shown(image.view), { model: model.name, image: reader.nameOf(image) }));
       ids.push(reader.nameOf(image));
       labels.push(image.label);
     });

@@ -126,7 +126,7 @@ export function attributionMethod<
       const about = inWordsOf(view.shape, [own, note, model.inputNote].filter(Boolean).join(" "));
       const whyZero = parts.whyZero && inWordsOf(view.shape, parts.whyZero);
       const described = { ...target, ...probability !== undefined && { probability } };
-      const named = { model: model.name, name: image, image: view, target: described };
+      const named = { model: model.name, name: image, image: model.shown(view), target: described };
       return result({ ...parts, about, ...whyZero && { whyZero }, ...named }, made);
     });
   };

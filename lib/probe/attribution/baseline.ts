@@ -100,7 +100,8 @@ export async function makeBaseline(
   baseline: Baseline,
   seed: number,
 ): Promise<MadeBaseline> {
-  return { name: nameOf(baseline), image: await imageOf(model, view, baseline, seed) };
+  const { data } = await imageOf(model, model.shown(view), baseline, seed);
+  return { name: nameOf(baseline), image: ndarray(data, view.shape) };
 }
 
 async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed: number): Promise<NdArray> {
@@ -108,7 +109,8 @@ async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed
   const channels = shape.at(-1)!;
   const flat = (color: readonly number[]) => ndarray(data.map((_, i) => color[i % channels % color.length]), shape);
   if (typeof baseline === "object" && "data" in baseline) {
-    const image = await model.viewAlone(baseline instanceof Image ? baseline : ndarray(baseline.data, baseline.shape));
+    const given = baseline instanceof Image ? baseline : ndarray(baseline.data, baseline.shape);
+    const image = model.shown(await model.viewAlone(given));
     if (image.shape.join() === shape.join()) return NdArray.from(image);
     throw new RangeError(
       `A baseline has the shape of the image as the model sees it, [${shape}]: received [${image.shape}].`,

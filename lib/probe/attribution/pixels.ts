@@ -41,8 +41,8 @@ export function toPixels(
   reduce: Reduce,
 ): { values: NdArrayLike; map: NdArrayLike } {
   const data = Float32Array.from(values);
-  const sides = shape.slice(0, -1);
-  const channels = shape.at(-1)!;
+  const sides = shape.slice(0, model.dimensions);
+  const channels = shape[model.dimensions] ?? 1;
   if (channels === 3 && model.preprocess.order === "bgr") {
     for (let i = 0; i < data.length; i += 3) [data[i], data[i + 2]] = [data[i + 2], data[i]];
   }

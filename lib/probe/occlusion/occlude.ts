@@ -142,7 +142,7 @@ export async function occlude(
   view: InputArray,
   { size, stride, baseline, layer, batchSize, signal, score = scorePositions, ...options }: OccludeOptions,
 ): Promise<Occluded> {
-  const sides = view.shape.slice(0, -1);
+  const sides = view.shape.slice(0, model.dimensions);
   const positions = positionsOf(sides, size, stride);
   const counts = sides.map((side) => positionsAlong(side, size, stride, sides.length).length);
   const grid = () => ndarray(new Float32Array(positions.length).fill(NaN), counts);
