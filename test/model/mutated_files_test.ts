@@ -67,6 +67,52 @@ const changedJson = (bytes: Bytes, random: Random) =>
 const sometimes = (other: Kind["damage"]): Kind["damage"] => (bytes, random) =>
   random() < 0.3 ? mutated(bytes, random) : other(bytes, random);
 
+/** A small graph model as TensorFlow.js's converter writes it: convolution, ReLU, mean, dense layer, softmax. */
+function graphModel(): Record<"model.json" | "weights.bin", Bytes> {
+  const weights = [["kernel", [3, 3, 3, 4]], ["bias", [4]], ["dense", [4, 2]]] as [string, number[]][];
+  const sizes = (shape: number[]) => ({ dim: shape.map((size) => ({ size: String(size) })) });
+  const node = (name: string, op: string, input: string[] = [], attr: object = {}) => ({
+    name,
+    op,
+    input,
+    attr: { T: { type: "DT_FLOAT" }, ...attr },
+  });
+  const constant = (name: string, shape: number[], dtype = "DT_FLOAT") =>
+    node(name, "Const", [], { dtype: { type: dtype }, value: { tensor: { dtype, tensorShape: sizes(shape) } } });
+  const nodes = [
+    node("x", "Placeholder", [], { dtype: { type: "DT_FLOAT" }, shape: { shape: sizes([-1, 8, 8, 3]) } }),
+    ...weights.map(([name, shape]) => constant(name, shape)),
+    constant("axes", [2], "DT_INT32"),
+    node("conv", "Conv2D", ["x", "kernel"], {
+      strides: { list: { i: ["1", "1", "1", "1"] } },
+      padding: { s: btoa("SAME") },
+      dataFormat: { s: btoa("NHWC") },
+    }),
+    node("add", "BiasAdd", ["conv", "bias"]),
+    node("relu", "Relu", ["add"]),
+    node("mean", "Mean", ["relu", "axes"], { Tidx: { type: "DT_INT32" }, keep_dims: { b: false } }),
+    node("matmul", "MatMul", ["mean", "dense"]),
+    node("softmax", "Softmax", ["matmul"]),
+  ];
+  const json = {
+    format: "graph-model",
+    modelTopology: { node: nodes, versions: {} },
+    weightsManifest: [{
+      paths: ["weights.bin"],
+      weights: [...weights, ["axes", [2]] as const].map(([name, shape]) => ({
+        name,
+        shape,
+        dtype: name === "axes" ? "int32" : "float32",
+      })),
+    }],
+  };
+  const count = 108 + 4 + 8;
+  const bytes = new Uint8Array(4 * (count + 2));
+  new Float32Array(bytes.buffer, 0, count).forEach((_, i, all) => all[i] = Math.sin(i));
+  new Int32Array(bytes.buffer, 4 * count).set([1, 2]);
+  return { "model.json": new TextEncoder().encode(JSON.stringify(json)), "weights.bin": bytes };
+}
+
 /** A file of every format, and what stands beside it. */
 async function kinds(): Promise<Kind[]> {
   for (const name of ["nested.3.weights.h5", "residual.3.keras"]) {
@@ -77,6 +123,15 @@ async function kinds(): Promise<Kind[]> {
   await model.save(place("saved"));
   await model.save(place("saved.zip"));
   model.dispose();
+  const graph = graphModel();
+  await Deno.mkdir(place("graph"));
+  for (const [name, bytes] of Object.entries(graph)) await Deno.writeFile(place(`graph/${name}`), bytes);
+  const ofGraph = (name: keyof typeof graph, damage: Kind["damage"]): Kind => ({
+    name: `graph/${name}`,
+    good: graph[name],
+    damage,
+    load: () => loadModel(place("graph")),
+  });
   const shard = (await Array.fromAsync(Deno.readDir(place("saved")), ({ name }) => name)).find((name) =>
     name !== "model.json"
   )!;
@@ -108,13 +163,15 @@ async function kinds(): Promise<Kind[]> {
     from(keras, "nested.3.json", changedJson, (path) => loadModel(path, { weights: place("nested.3.weights.h5") })),
     inFolder("model.json", changedJson),
     inFolder(shard, mutated),
+    ofGraph("model.json", changedJson),
+    ofGraph("weights.bin", mutated),
     Deno.readFile(place("saved.zip")).then((good) => ({ name: "saved.zip", good, damage: sometimes(inside) })),
   ]);
 }
 
 /** What is said when JavaScript or a library stumbles, rather than a reader that looked. */
 const STUMBLES =
-  /Cannot (read|create|set|convert)|is not a function|is not iterable|is not defined|reading '|undefined/;
+  /Cannot (read|create|set|convert)|is not a function|is not iterable|is not defined|reading '|undefined is not|of undefined/;
 
 /** Whether a network computes; one that is too large for a test is not tried. */
 function computes(network: LayersModel): boolean {
