@@ -14,7 +14,7 @@
  * - images: {@linkcode photo}, {@linkcode loadImage}, {@linkcode imageFolder}, {@linkcode dataset}, {@linkcode cifar10},
  *   {@linkcode mnist}, {@linkcode fashionMnist}
  * - layers and filters: {@linkcode activations}, {@linkcode filters}, {@linkcode deadFilters},
- *   {@linkcode strideDiagnosis}, {@linkcode linearProbes}
+ *   {@linkcode strideDiagnosis}, {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
  *   {@linkcode occlusion}; side by side and put to the test: {@linkcode compare}, {@linkcode faithfulness},
@@ -93,6 +93,7 @@ export {
   type OcclusionRow,
   type Occlusions,
 } from "./lib/results/occlusion.ts";
+export type { ReceptiveFieldFigure } from "./lib/results/receptive_field.ts";
 export { type Report, type ReportRow } from "./lib/results/report.ts";
 export { type SanityCheck, type SanityRow } from "./lib/results/sanity_check.ts";
 export { type MimeBundle } from "./lib/figure/cell.ts";
@@ -149,6 +150,7 @@ export type { OutputPrediction, PredictRow } from "./lib/results/output_predicti
 export { type Prediction } from "./lib/results/prediction.ts";
 export type { PredictionOrder, Predictions, PredictionsFigureOptions } from "./lib/results/predictions.ts";
 export { type Methods, report, type ReportOptions } from "./lib/methods/report.ts";
+export { receptiveFieldFigure, type ReceptiveFieldFigureOptions } from "./lib/methods/receptive_field_figure.ts";
 export { saliency, type SaliencyOptions } from "./lib/methods/saliency.ts";
 export { type AttributionMethod, sanityCheck, type SanityCheckOptions } from "./lib/methods/sanity_check.ts";
 export { smoothGrad, type SmoothGradOptions } from "./lib/methods/smooth_grad.ts";
@@ -215,7 +217,7 @@ export { type LayerInfo, type Model } from "./lib/model/model.ts";
 export type { ModelOutput, OutputKind, OutputOptions, OutputsWanted, OutputWanted } from "./lib/model/output.ts";
 export type { Preprocess, PreprocessMode, PreprocessWanted } from "./lib/model/preprocess.ts";
 export type { ModelView, NetworkInput } from "./lib/model/view.ts";
-export type { ReceptiveField } from "./lib/model/receptive_field.ts";
+export type { AxisField, ReceptiveField } from "./lib/data/records.ts";
 export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Comparable, type MapMethod, type MethodOptions } from "./lib/probe/attribution/sanity.ts";

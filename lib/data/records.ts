@@ -85,3 +85,38 @@ export interface Likeness {
   /** Structural similarity of the maps' magnitudes, 0…1 after clipping at the 99th percentile, as figures paint them. */
   readonly ssim: number;
 }
+
+/** What one cell sees along one side of the image, in pixels of the network's input. */
+export interface AxisField {
+  /** How many pixels a cell sees. They may reach beyond the image. `Infinity` for all of an image of any size. */
+  readonly size: number;
+  /**
+   * How far that moves from one cell to the next: a fraction behind layers that enlarge maps, 0 where all cells see the
+   * same.
+   */
+  readonly stride: number;
+  /** First pixel that the first cell sees; negative where padding is seen. */
+  readonly offset: number;
+  /** Whether it is just that; false where it is only a bound: each cell sees no more. */
+  readonly exact: boolean;
+  /** Why it is only a bound; absent where it is exact. */
+  readonly reason?: string;
+}
+
+/** What one cell sees, in pixels of the network's input: of a signal, an image or a volume. */
+export interface ReceptiveField extends AxisField {
+  /** The field along each side, as rows and columns; absent where all are alike. Then the square holds them all. */
+  readonly axes?: readonly AxisField[];
+}
+
+/** What the cells of a layer see of an image. */
+export interface SeenByCells {
+  /** How many cells the layer has along each side. */
+  readonly cells: readonly number[];
+  /** Of each cell the pixels it sees along each side, which may lie beyond the border; null where it sees nothing. */
+  readonly at: (cell: readonly number[]) => readonly (readonly [start: number, end: number])[] | null;
+  /** Why that is only a bound; null where it is exact. */
+  readonly reason: string | null;
+  /** The axes of the network's input that are sides of the image. */
+  readonly sides: readonly number[];
+}

@@ -9,6 +9,7 @@ import type { LayersModel } from "../runtime/tensorflow_types.ts";
 import { ndarray, type NdArrayLike, sizeOf } from "../array.ts";
 import { type GivenPart, type InputArray, mainPart, pictureOf, toGiven } from "../data/given.ts";
 import type { ImageLike } from "../data/image.ts";
+import type { ReceptiveField } from "../data/records.ts";
 import { type TrainingStart, type TrainingSummary, trainingText } from "../data/history.ts";
 import { oddPixels, setPixelRemark } from "../data/pixels.ts";
 import { kindOf } from "../errors.ts";
@@ -19,7 +20,7 @@ import { checkLabels, type ModelOutput, type OutputsWanted, readOutputs } from "
 import { disposeNetwork, hadChannelsFirst } from "./formats/build.ts";
 import { asTheyAre, checkPreprocess, describePreprocess, type Preprocess, preprocess } from "./preprocess.ts";
 import { checkShapes, type Entry, entryOf, mainInput, shapeText, traceAnySize, type Use, waysTo } from "./graph.ts";
-import { type ReceptiveField, receptiveFields, receptiveFieldText } from "./receptive_field.ts";
+import { receptiveFields, receptiveFieldText } from "./receptive_field.ts";
 import { saveModel } from "./saved.ts";
 import {
   channelsBehind,

@@ -11,32 +11,10 @@
  */
 
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
-import { type Shape, traceAnySize, type Use } from "./graph.ts";
+import type { AxisField, ReceptiveField, SeenByCells } from "../data/records.ts";
+import { type NetworkGraph, type Shape, trace, traceAnySize, type Use } from "./graph.ts";
 import { isSliding, linksOf, sideAxes } from "./links.ts";
 import { bandOf, constant, extentOf, joined, PIXELS, rangeAt, type Span, through } from "./span.ts";
-
-/** What one cell sees along one side of the image, in pixels of the network's input. */
-export interface AxisField {
-  /** How many pixels a cell sees. They may reach beyond the image. `Infinity` for all of an image of any size. */
-  readonly size: number;
-  /**
-   * How far that moves from one cell to the next: a fraction behind layers that enlarge maps, 0 where all cells see the
-   * same.
-   */
-  readonly stride: number;
-  /** First pixel that the first cell sees; negative where padding is seen. */
-  readonly offset: number;
-  /** Whether it is just that; false where it is only a bound: each cell sees no more. */
-  readonly exact: boolean;
-  /** Why it is only a bound; absent where it is exact. */
-  readonly reason?: string;
-}
-
-/** What one cell sees, in pixels of the network's input: of a signal, an image or a volume. */
-export interface ReceptiveField extends AxisField {
-  /** The field along each side, as rows and columns; absent where all are alike. Then the square holds them all. */
-  readonly axes?: readonly AxisField[];
-}
 
 /** What a layer's cells see along one axis of the input. */
 interface Along {
@@ -180,6 +158,17 @@ const imagesOf = (uses: readonly Use[]): Use[] =>
   uses.filter(({ inputs, shape }) => inputs.length === 0 && shape.length > 2)
     .toSorted((a, b) => b.shape.length - a.shape.length);
 
+/** What the cells of uses see along the sides of the first image that they see any of; null where they have no place. */
+function placesIn({ uses }: NetworkGraph) {
+  const followed = imagesOf(uses).map((input) => ({ input, ...follow(input, uses) }));
+  return (use: Use) => {
+    const found = use.shape.length > 2 ? followed.find(({ fields }) => fields.get(use)) : undefined;
+    if (!found) return null;
+    const { input, fields, sides } = found;
+    return { input, sides, along: sides.map((side) => fields.get(use)![side]) };
+  };
+}
+
 /**
  * The receptive field of every layer of a network, at each of its uses. Of several inputs it is that in the first image
  * that a layer sees.
@@ -189,13 +178,36 @@ const imagesOf = (uses: readonly Use[]): Use[] =>
  */
 export function receptiveFields(
   network: LayersModel,
-  { uses, entries } = traceAnySize(network),
+  graph: NetworkGraph = traceAnySize(network),
 ): Map<string, ReceptiveField | null> {
-  const followed = imagesOf(uses).map((input) => follow(input, uses));
-  const ofUse = (use: Use): ReceptiveField | null => {
-    if (use.shape.length < 3) return null;
-    const found = followed.find(({ fields }) => fields.get(use));
-    return found ? fieldOf(found.sides.map((side) => found.fields.get(use)![side]), use.shape) : null;
+  const placeOf = placesIn(graph);
+  return new Map(graph.entries.map(({ name, use }) => {
+    const place = placeOf(use);
+    return [name, place && fieldOf(place.along, use.shape)];
+  }));
+}
+
+/**
+ * What the cells of a layer see of an image of a size, cell by cell: also where the table of layers has one bound for all.
+ *
+ * @param layer its name
+ * @param shape the image's, as the network's input has it, without the batch
+ * @returns null where the layer's cells have no place in the image
+ */
+export function seenByCells(network: LayersModel, layer: string, shape: Shape): SeenByCells | null {
+  const graph = trace(network, shape);
+  const use = graph.entry(layer)?.use;
+  const place = use ? placesIn(graph)(use) : null;
+  if (!use || !place) return null;
+  const { input, along, sides } = place;
+  const reason = along.map(({ span }) => span.reason).find((reason) => reason !== null) ?? null;
+  const at = (cell: readonly number[]) => {
+    const ranges = along.map(({ axis, span }, i) => axis === null ? span.phases[0] : rangeAt(span, cell[i]));
+    return ranges.every((range) => range !== null) ? ranges.map(([first, last]) => [first, last + 1] as const) : null;
   };
-  return new Map(entries.map(({ name, use }) => [name, ofUse(use)]));
+  // Where all cells see the same they are counted along the sides of their own maps.
+  const rank = input.shape.length;
+  const from = sides.at(-1) === rank - 2 && use.shape.length === rank ? 2 : 1;
+  const cells = along.map(({ axis }, i) => use.shape[axis ?? from + i] ?? 1);
+  return { cells, at, reason, sides };
 }
