@@ -67,6 +67,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   pca: [points],
   photo: ["dog"],
   predict: [model, image],
+  receptiveFieldFigure: [model, image],
   report: [model, image, [mod.saliency]],
   resnet50: [],
   saliency: [model, image],

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type NdArray, ndarray } from "../array.ts";
+import { type NdArray, ndarray, type NdArrayLike } from "../array.ts";
 import { nameOfGiven, toGiven } from "../data/given.ts";
 import type { ImageLike } from "../data/image.ts";
 import { kindOf } from "../errors.ts";
@@ -128,7 +128,7 @@ export async function receptiveFieldFigure(
     layer,
     cell,
     field,
-    image: view,
+    image: seen.sides[0] === 0 ? view : channelsLast(view),
     share,
   });
 }
@@ -148,4 +148,14 @@ function sharesOf(gradient: Float32Array, shape: readonly number[], sides: reado
     sum += Math.abs(value);
   });
   return sum > 0 ? ndarray(shares.map((value) => value / sum), lengths) : null;
+}
+
+/** Maps `[c, …sides]` with their channels behind. */
+function channelsLast({ data, shape: [channels, ...sides] }: NdArrayLike): NdArray {
+  const size = data.length / channels;
+  const turned = Float32Array.from(
+    { length: data.length },
+    (_, i) => data[(i % channels) * size + Math.floor(i / channels)],
+  );
+  return ndarray(turned, [...sides, channels]);
 }

@@ -174,13 +174,13 @@ export class ReceptiveFieldFigure extends Figure {
 
   /** @internal */
   constructor({ model, name, layer, cell, field, image, share, cells, at, reason }: ReceptiveFieldParts) {
-    const sides = image.shape.slice(0, -1);
-    const region = at(cell) ?? sides.map(() => [0, 0] as const);
+    const region = at(cell) ?? cells.map(() => [0, 0] as const);
+    const sides = image.shape.slice(0, region.length);
     const inside = region.map(([start, end], i) => [Math.max(0, start), Math.min(end, sides[i])] as const);
     const count = inside.reduce((all, [start, end]) => all * Math.max(0, end - start), 1);
     const half = share ? halfOf(share) : 0;
     const slice = Math.floor((inside[0][0] + inside[0][1] - 1) / 2);
-    const plane = planeOf(image, slice);
+    const plane = planeOf({ data: image.data, shape: [...sides, image.shape[region.length] ?? 1] }, slice);
     const drawn = boxed(plane, drawnBox(region, plane.height), true);
     const place = `[${cell.join(", ")}]`;
     const onSlice = sides.length === 3 ? `; slice ${slice} of ${sides[0]}` : "";
@@ -285,7 +285,7 @@ function captionOf(
   const beyond = outside.some((share) => share > 0);
   const far = outside.some((share) => share > BEYOND);
   const strides = (field.axes ?? [field]).map(({ stride }) => Number(stride.toFixed(2)));
-  const step = [...new Set(strides)].join(" × ");
+  const step = (new Set(strides).size === 1 ? strides.slice(0, 1) : strides).join(" × ");
   const parts = [
     `Cell ${place} of ${cells.join(" × ")} of ${JSON.stringify(layer)} sees ${regionText(region)}.`,
     strides.every((stride) => stride === 0)

@@ -174,6 +174,7 @@ const WORK: Record<string, string> = {
   activations: `await cl.activations(model, cat, { layer: deep })`,
   codes: "await cl.codes(model, some)",
   saliency: "await cl.saliency(model, cat)",
+  receptiveFieldFigure: "await cl.receptiveFieldFigure(model, cat)",
   inputXGradient: "await cl.inputXGradient(model, cat)",
   guidedBackprop: "await cl.guidedBackprop(model, cat)",
   smoothGrad: "await cl.smoothGrad(model, cat)",

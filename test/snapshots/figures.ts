@@ -23,6 +23,7 @@ import { filters } from "../../lib/methods/filters.ts";
 import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
 import { occlusion } from "../../lib/methods/occlusion.ts";
 import { predict } from "../../lib/methods/predict.ts";
+import { receptiveFieldFigure } from "../../lib/methods/receptive_field_figure.ts";
 import { sanityCheck } from "../../lib/methods/sanity_check.ts";
 import { report } from "../../lib/methods/report.ts";
 import { codes } from "../../lib/methods/codes.ts";
@@ -409,6 +410,11 @@ export async function occlusionOfTwoImages(): Promise<Figure> {
 /** A sheet of one image for two targets. */
 export async function saliencyForTwoTargets(): Promise<Figure> {
   return (await saliency(await waves(), scene, { target: ["desert", "open sea"] })).figure();
+}
+
+export async function receptiveField(): Promise<Figure> {
+  const { name } = (await waves()).layers.findLast(({ receptiveField }) => receptiveField)!;
+  return await receptiveFieldFigure(await waves(), scene, { layer: name, cell: [0, 2] });
 }
 
 export async function saliencySigned(): Promise<Figure> {
