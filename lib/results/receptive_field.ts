@@ -217,14 +217,15 @@ function cellsPicture(
   { origin, scale }: { origin: [number, number]; scale: [number, number] },
   at: SeenByCells["at"],
 ): Picture {
-  const [rows, columns] = cells.length === 1 ? [1, cells[0]] : cells.slice(-2);
-  const own = cells.length === 1 ? cell[0] : cell.at(-2)! * columns + cell.at(-1)!;
+  const isLine = cells.length === 1;
+  const [rows, columns] = isLine ? [Math.ceil(cells[0] / 12), cells[0]] : cells.slice(-2);
+  const isOwn = (i: number) => i % columns === cell.at(-1) && (isLine || Math.floor(i / columns) === cell.at(-2));
   const colors = new Uint8Array(rows * columns * 3);
   const placeOf = (
     i: number,
   ) => [...cells.length === 1 ? [i] : [...cell.slice(0, -2), Math.floor(i / columns), i % columns]];
   for (let i = 0; i < rows * columns; i++) {
-    colors.set(i === own ? FRAME : CELLS[(Math.floor(i / columns) + i % columns) % 2], i * 3);
+    colors.set(isOwn(i) ? FRAME : CELLS[((isLine ? 0 : Math.floor(i / columns)) + i % columns) % 2], i * 3);
   }
   const few = rows * columns <= MOST_BOXES && cells.length > 1;
   const boxes = few
