@@ -97,9 +97,20 @@ class Artist {
       () => tf.layers.zeroPadding2d({ padding: [[this.int(0, 2), 1], [1, this.int(0, 2)]], name }),
       () => tf.layers.cropping2D({ cropping: [[1, this.int(0, 1)], [this.int(0, 1), 1]], name } as never),
       () => tf.layers.upSampling2d({ size: [2, this.int(1, 2)], name }),
+      () => tf.layers.upSampling2d({ size: [this.int(2, 3), 2], interpolation: "bilinear", name }),
+      () =>
+        tf.layers.conv2dTranspose({
+          filters: 2,
+          kernelSize: this.#pair(2, 4),
+          strides: this.#pair(1, 2),
+          padding,
+          kernelInitializer: this.#positive(),
+          useBias: false,
+          name,
+        }),
       () => tf.layers.batchNormalization({ name }),
       () => tf.layers.activation({ activation: "relu", name }),
-    ].filter((_, i) => crops || i !== 3)[this.int(0, crops ? 6 : 5)]() as tfLayers.Layer;
+    ].filter((_, i) => crops || i !== 3)[this.int(0, crops ? 8 : 7)]() as tfLayers.Layer;
   }
 
   /** A model of one or two layers, which will be used as a layer. */
@@ -140,7 +151,7 @@ class Artist {
       tensor,
       sides: [height, width],
       channels,
-      full: from.every(({ full }) => full) && !kinds.some((kind) => /Max|UpSampling/.test(kind)),
+      full: from.every(({ full }) => full) && !kinds.some((kind) => /Max|UpSampling|Transpose/.test(kind)),
       cropped: from.some(({ cropped }) => cropped) || kinds.includes("Cropping2D"),
       gaps: from.some(({ gaps }) => gaps) ||
         kinds.some((kind) => kind.includes("Conv2D")) && /"dilationRate":\[?[23]/.test(

@@ -1,8 +1,14 @@
 import type { layers as tfLayers } from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
+import * as branched from "../../lib/model/architectures/branched.ts";
+import * as builders from "../../lib/model/architectures/builders.ts";
+import { smallZfnet, zfnet } from "../../lib/model/architectures/zfnet.ts";
 import { loadModel } from "../../lib/model/load.ts";
+import type { Model } from "../../lib/model/model.ts";
 import { receptiveFields } from "../../lib/model/receptive_field.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
+import { longDescribe } from "../long.ts";
+import { confirm, counting, isWithin } from "./support.ts";
 
 const tf = await ensureBackend();
 
@@ -116,4 +122,91 @@ test("behind layers that enlarge maps it is a bound, with its reason, until they
   expect(fields.get("pool")).toEqual({ size: 3, stride: 1, offset: -1, exact: true });
   // Numbers of no place.
   expect(fields.get("mean")).toBeNull();
+});
+
+test("sides that differ are told one by one, within a square that holds both", () => {
+  const fields = fieldsOf(20, [
+    tf.layers.conv2d({ name: "flat", kernelSize: [1, 7], strides: [1, 2], padding: "same", filters: 1 }),
+    tf.layers.permute({ name: "turned", dims: [2, 1, 3] }),
+    conv("after", 3, 1, "same"),
+  ]);
+  const [rows, columns] = [{ size: 1, stride: 1, offset: 0 }, { size: 7, stride: 2, offset: -2 }];
+  const axes = [{ ...rows, exact: true }, { ...columns, exact: true }];
+  // The square of row 19 has moved by 38 pixels, what the row sees by 19.
+  const square = { size: 24, stride: 2, offset: -19, exact: false };
+  expect(fields.get("flat")).toEqual({ ...square, reason: "its sides differ: 1 × 7 / 1 × 2", axes });
+  // The columns of the image run down the turned maps: the sides are the image's all the same.
+  expect(fields.get("turned")!.axes).toEqual(axes);
+  expect(fields.get("after")!.axes).toEqual([
+    { size: 3, stride: 1, offset: -1, exact: true },
+    { size: 11, stride: 2, offset: -4, exact: true },
+  ]);
+});
+
+test("where each cell sees everything, that is the image; what is not known is said", () => {
+  const input = tf.input({ shape: [16, 12, 2] });
+  const apply = (layer: tfLayers.Layer, ...from: unknown[]) =>
+    layer.apply((from.length > 1 ? from : from[0]) as typeof input) as typeof input;
+  const mean = apply(tf.layers.reshape({ targetShape: [1, 1, 2] }), apply(tf.layers.globalAveragePooling2d({}), input));
+  const gated = apply(tf.layers.multiply({ name: "gated" }), input, mean);
+  const rows = apply(tf.layers.reshape({ name: "tokens", targetShape: [192, 2] }), gated);
+  const net = tf.model({ inputs: input, outputs: [gated, rows] });
+  const fields = receptiveFields(net);
+  const [down, across] = [16, 12].map((size) => ({ size, stride: 0, offset: 0, exact: true }));
+  expect(fields.get("gated")!.axes).toEqual([down, across]);
+  expect(fields.get("tokens")!.axes).toEqual([down, across]);
+  const free = tf.input({ shape: [null, null, 2] });
+  const normalized = tf.layers.softmax({ name: "over", axis: 1 }).apply(free) as typeof input;
+  const over = receptiveFields(tf.model({ inputs: free, outputs: normalized })).get("over")!;
+  expect(over).toMatchObject({ size: Infinity, stride: 0, exact: false });
+  expect(over.axes![1]).toEqual({ size: 1, stride: 1, offset: 0, exact: true });
+  expect(over.reason).toBe("each cell sees the whole image, which may have any size");
+  net.dispose();
+});
+
+test("along a line, causal and dilated, and in a volume", () => {
+  const line = tf.sequential({
+    layers: [
+      tf.layers.conv1d({ name: "a", inputShape: [50, 2], kernelSize: 3, strides: 2, padding: "same", filters: 1 }),
+      tf.layers.conv1d({ name: "b", kernelSize: 4, dilationRate: 3, padding: "causal", filters: 1 }),
+    ],
+  });
+  expect(receptiveFields(line).get("b")).toEqual({ size: 21, stride: 2, offset: -18, exact: true });
+  const volume = tf.sequential({
+    layers: [
+      tf.layers.conv3d({ name: "a", inputShape: [9, 9, 9, 1], kernelSize: 3, padding: "same", filters: 1 }),
+      tf.layers.maxPooling3d({ name: "b", poolSize: 2, strides: 2 }),
+    ],
+  });
+  expect(receptiveFields(volume).get("b")).toEqual({ size: 4, stride: 2, offset: -1, exact: true });
+  tf.dispose([...line.weights, ...volume.weights].map((weight) => weight.read()));
+});
+
+longDescribe("confirmed by the support of the gradient", () => {
+  const all = { ...builders, ...branched, smallZfnet, zfnet } as unknown as Record<string, () => Promise<Model>>;
+  // Those that are quick to make; the others have the same kinds of layers.
+  const names = ["tinyVgg", "catsVsDogsConvnet", "smallZfnet", "squeezenet", "googlenet"];
+  test.each(names)("at layers of %s", async (name) => {
+    const model = await all[name]();
+    const maps = model.layers.filter(({ outputShape }) => outputShape.length === 3);
+    const ends = maps.map(({ name }) => model.network.getLayer(name).getOutputAt(0) as ReturnType<typeof tf.input>);
+    const copy = await counting(model.network, ends, 2);
+    let exact = 0;
+    for await (
+      const found of confirm(copy, model.inputShape as number[], (layer) => model.layer(layer).receptiveField, 5)
+    ) {
+      const { layer, cell, field, square, support } = found;
+      const what = `${name}, ${layer}, cell ${cell}: the table tells ${square}, the gradient ${support}`;
+      // A cell of the padding alone.
+      if (!support) continue;
+      expect(isWithin(support, square), what).toBe(true);
+      const inside = square.every(([start, end], i) => start >= 0 && end <= model.inputShape[i]!);
+      if (!field.exact || !inside) continue;
+      expect(square, what).toEqual(support);
+      exact++;
+    }
+    expect(exact).toBeGreaterThan(1);
+    copy.dispose();
+    model.dispose();
+  }, 120_000);
 });

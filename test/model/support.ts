@@ -87,31 +87,32 @@ export interface Confirmed {
  * What the gradient says of layers of a network, at three cells each.
  *
  * @param fieldOf the field of a layer; null if it has none
- * @param sides the axes of the input that are sides of an image
+ * @param most of so many layers, evenly spaced, the last among them; @default all
  */
 export async function* confirm(
   copy: LayersModel,
   lengths: readonly number[],
   fieldOf: (name: string) => ReceptiveField | null,
-  { sides = lengths.slice(0, -1).map((_, i) => i + 1), first = false } = {},
+  most = Infinity,
 ): AsyncGenerator<Confirmed> {
   const next = uniforms(2);
   const pixels = tf.tensor(Float32Array.from({ length: lengths.reduce((a, b) => a * b, 1) }, () => 0.5 + next()), [
     1,
     ...lengths,
   ]);
-  for (const layer of copy.layers) {
-    const field = fieldOf(layer.name);
-    if (!field || layer.getClassName() === "InputLayer") continue;
+  const sides = lengths.slice(0, -1).map((_, i) => i + 1);
+  const placed = copy.layers.filter((layer) => layer.getClassName() !== "InputLayer" && fieldOf(layer.name));
+  const step = Math.max(1, Math.ceil(placed.length / most));
+  for (const layer of placed.filter((_, i) => (placed.length - 1 - i) % step === 0)) {
+    const field = fieldOf(layer.name)!;
     const to = tf.model({ inputs: copy.inputs, outputs: layer.getOutputAt(0) as SymbolicTensor });
     const shape = tf.tidy(() => (to.predict(pixels) as Tensor).shape);
-    const from = first ? 2 : 1;
-    const maps = shape.slice(from, from + sides.length);
+    const maps = shape.slice(1, -1);
     for (const at of [0, 0.5, 0.999]) {
       const cell = maps.map((length) => Math.floor(at * length));
       const begin = shape.map(() => 0);
       const size = [...shape];
-      cell.forEach((place, i) => (begin[from + i] = place, size[from + i] = 1));
+      cell.forEach((place, i) => (begin[1 + i] = place, size[1 + i] = 1));
       const { value, gradient } = inputGradient(
         tf,
         (x) => tf.sum(tf.slice(to.apply(x) as Tensor, begin, size)),
