@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ndarray } from "../../array.ts";
+import { ndarray, type NdArrayLike } from "../../array.ts";
 import { tileOf } from "../../data/sample.ts";
 import type { ImageView } from "../../model/inputs.ts";
 import type { Known } from "../../probe/truth.ts";
@@ -22,7 +22,7 @@ export class Worst {
     return most > 0 && (kept.length < most || kept[most - 1].cost < cost);
   }
 
-  add(error: Omit<WorstError, "image" | "id">, { id, view }: Pick<ImageView, "id" | "view">): void {
+  add(error: Omit<WorstError, "image" | "id">, { id, view }: { id: string; view: NdArrayLike }): void {
     const { kept, most } = this;
     if (!this.wants(error.cost)) return;
     const { data, width, height } = tileOf(view);

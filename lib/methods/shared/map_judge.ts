@@ -4,7 +4,7 @@
  * @module
  */
 
-import { sizeOf } from "../../array.ts";
+import { ndarray, type NdArrayLike, sizeOf } from "../../array.ts";
 import { brief, percent } from "../../format.ts";
 import type { ImageView } from "../../model/inputs.ts";
 import type { Model } from "../../model/model.ts";
@@ -20,7 +20,7 @@ export function mapJudge(model: Model, truth: TruthReader, most: number): Judge<
   const { each, labels } = output;
   const worst = new Worst(most);
   const gridOf = ({ view }: ImageView) =>
-    output.cells.map((length, axis) => length ?? model.shapeOf(output.layer, model.input(view).shape)[axis]!);
+    output.cells.map((length, axis) => length ?? model.shapeOf(output.layer, view.shape)[axis]!);
   const read: Judge<Float32Array>["read"] = (row, image) =>
     truth.mapOf(row, { grid: gridOf(image), seen: image.view.shape, fit });
   if (each === "numbers") {
@@ -64,13 +64,16 @@ function answersOf(values: ArrayLike<number>, count: number): Float32Array {
 }
 
 /** The image with the wrong places of its map in a colour. */
-function marked({ view }: ImageView, wrong: Uint8Array, [rows, columns]: readonly number[]): ImageView["view"] {
-  if (sizeOf([rows, columns ?? 1]) !== wrong.length) return view;
+function marked({ view }: ImageView, wrong: Uint8Array, [rows, columns]: readonly number[]): NdArrayLike {
+  if (view.shape.length !== 3 || sizeOf([rows, columns ?? 1]) !== wrong.length) return view;
   const [height, width, channels] = view.shape;
-  const data = view.data.map((value, i) => {
-    const [y, x] = [Math.floor(i / (width * channels)), Math.floor(i / channels) % width];
+  const data = new Float32Array(height * width * 3);
+  for (let i = 0; i < data.length; i++) {
+    const pixel = Math.floor(i / 3);
+    const [y, x] = [Math.floor(pixel / width), pixel % width];
     const isWrong = wrong[Math.floor(y * rows / height) * columns + Math.floor(x * columns / width)];
-    return isWrong ? 0.4 * value + 0.6 * WRONG[i % channels] : value;
-  });
-  return { data, shape: view.shape } as ImageView["view"];
+    const value = view.data[channels === 3 ? i : pixel * channels];
+    data[i] = isWrong ? 0.4 * value + 0.6 * WRONG[i % 3] : value;
+  }
+  return ndarray(data, [height, width, 3]);
 }
