@@ -5,7 +5,7 @@
  */
 
 import type { NdArray } from "../array.ts";
-import { percent } from "../format.ts";
+import { brief, percent } from "../format.ts";
 import type { SkippedImage } from "./dataset.ts";
 
 /** One epoch in numbers. */
@@ -14,12 +14,19 @@ export interface EpochRow {
   readonly epoch: number;
   /** Mean loss over the epoch's training images, with dropout and augmentation, weight decay left out. */
   readonly loss: number;
-  /** Share of the epoch's training images that were classified right, as they were trained on. */
+  /**
+   * Share of the epoch's training images that were classified right, as they were trained on; of independent labels that of
+   * single labels, of maps that of places; undefined where the outputs are numbers.
+   */
   readonly accuracy: number;
+  /** Of numbers: the mean of the errors' magnitudes over the epoch's training images. */
+  readonly error?: number;
   /** Mean loss over the validation images after the epoch; NaN without validation. */
   readonly validationLoss: number;
-  /** Share of the validation images classified right after the epoch; NaN without validation. */
+  /** Share of the validation images classified right after the epoch; NaN without validation, undefined of numbers. */
   readonly validationAccuracy: number;
+  /** Of numbers: the mean of the errors' magnitudes over the validation images after the epoch. */
+  readonly validationError?: number;
   /** The learning rate of the epoch's last step. */
   readonly learningRate: number;
   /** How long the epoch took, its validation and measurements included. */
@@ -102,6 +109,10 @@ export function trainingText(runs: readonly TrainingSummary[]): string {
     (ending === "failed" ? ", where it failed" : "");
 }
 
+/** The share that is right, or of numbers the mean error, in words. */
+export const scoreText = ({ accuracy, error }: { accuracy?: number; error?: number }): string =>
+  error === undefined ? `accuracy ${percent(accuracy)}` : `mean error ${brief(error)}`;
+
 /** What a run began with. */
 export interface TrainingStart {
   /**
@@ -155,8 +166,10 @@ export interface TrainingView {
   readonly share: number;
   /** Mean loss over the last steps; NaN before the first. */
   readonly loss: number;
-  /** Mean accuracy over the last steps; NaN before the first. */
-  readonly accuracy: number;
+  /** Mean accuracy over the last steps; NaN before the first, absent where the outputs are numbers. */
+  readonly accuracy?: number;
+  /** Of numbers: the mean of the errors' magnitudes over the last steps. */
+  readonly error?: number;
   /** The first convolution's filters and the probe image's activations as they are now. */
   readonly peek: () => Promise<Snapshot>;
 }

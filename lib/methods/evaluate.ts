@@ -12,14 +12,14 @@ import { kindOf } from "../errors.ts";
 import { brief } from "../format.ts";
 import { type ImageView, InputReader } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
-import { readOptions, rule, WalkOptions, whole, within } from "../options.ts";
+import { readOptions, WalkOptions, whole, within } from "../options.ts";
 import { item } from "../probe/forward.ts";
 import { type ClassedImage, ClassScores } from "../results/class_scores.ts";
 import { certain, Evaluation } from "../results/evaluation.ts";
 import { withProgress } from "../results/progress.ts";
 import { LabelScores, NumberScores } from "../results/value_scores.ts";
 import { forwardEach } from "../scan/forward_all.ts";
-import { type Known, type TruthOf, TruthReader } from "../probe/truth.ts";
+import { type Known, type TruthOf, truthOf, TruthReader } from "../probe/truth.ts";
 import { mapJudge } from "./shared/map_judge.ts";
 import { type Judge, Worst } from "./shared/judge.ts";
 
@@ -35,12 +35,7 @@ export class EvaluateOptions extends WalkOptions {
    * @default of classes the column `label`; of independent labels `labels`, else `label`; of numbers `values`, else `value`,
    *   else the columns named as the outputs, else `label` as a number; of maps `mask`, else `map`
    */
-  @rule((name, value) => {
-    if (typeof value === "string" || typeof value === "function") return;
-    throw new TypeError(
-      `${name} must be a column's name or a function of { id, label, … }: received ${kindOf(value)}.`,
-    );
-  })
+  @truthOf
   truth?: TruthOf;
   /**
    * Of independent labels: the probability from which on a label counts as predicted.

@@ -39,17 +39,21 @@ export class TrainOptions extends TrainingSpec {
  * The button reaches a kernel on the browser's own machine; elsewhere use ■.
  *
  * Images are brought to the model's size, once, and rounded to bytes. Up to 1 GB of them stays in memory; more goes to
- * a temporary file. What the model puts out (`model.output`) says what the loss is: the cross-entropy over classes, or the
- * binary one of a single unit. Several linear outputs, as many as the data set has labels, are taken for logits (load the
+ * a temporary file. What the model puts out (`model.output`) says what the loss is: the cross-entropy over classes, the
+ * binary one of a single unit or of each of several labels, the mean of the squared errors of numbers; of maps the same at each
+ * place. What is true of an image stands in the data set's columns, or `truth` says it, as for `evaluate`; maps are mirrored
+ * and shifted as their images are, and places of which nothing is known (NaN, or 255 in a mask of bytes) train nothing. Several linear outputs, as many as the data set has labels, are taken for logits (load the
  * model with `output: "classes"`, and `predict` takes them so, too). Layers
  * inside of models and wrappers train as all others.
  *
  * @param model what to train, as from `loadModel` or `catsVsDogsConvnet`
- * @param dataset images with labels: those of the model or, if it has none, as many as it has outputs
- * @returns rows `{ epoch, loss, accuracy, validationLoss, validationAccuracy, learningRate, seconds }`; `layers`, with
+ * @param dataset images with labels: those of the model or, if it has none, as many as it has outputs; or with what else is
+ *   true of them, in columns `labels`, `value`, `values`, `mask` or `map`
+ * @returns rows `{ epoch, loss, accuracy, validationLoss, validationAccuracy, learningRate, seconds }`, of numbers `error` and
+ *   `validationError` for the two accuracies; `layers`, with
  *   the sparsity and the share of dead maps; `snapshots`; `ending`
- * @throws {TypeError} if the data set has no labels, or the model tells no classes apart, or has a layer
- *   that cannot be trained so that a run repeats
+ * @throws {TypeError} if the data set does not say what is true of its images, or the model has a layer that cannot be
+ *   trained so that a run repeats
  * @throws {RangeError} if an option or a label does not fit
  * @throws {TrainingError} if the loss or the weights are no longer numbers
  * @throws what `signal` was aborted with, if that happens while the images are still read; an `AbortError` at ■

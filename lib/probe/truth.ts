@@ -6,6 +6,7 @@
 
 import { type Dataset, type DatasetRow, ImageDataset } from "../data/dataset.ts";
 import { kindOf, nearest, nearestOf } from "../errors.ts";
+import { rule } from "../options.ts";
 import { type MapPlace, mapTruth } from "./map_truth.ts";
 import type { Model } from "../model/model.ts";
 
@@ -14,6 +15,12 @@ export type Known = DatasetRow & Readonly<Record<string, unknown>>;
 
 /** Where what is true stands: in a column of this name, or what a function makes of a row. */
 export type TruthOf = string | ((row: Known) => unknown);
+
+/** The rule of an option that says where what is true stands. */
+export const truthOf = rule((name, value) => {
+  if (typeof value === "string" || typeof value === "function") return;
+  throw new TypeError(`${name} must be a column's name or a function of { id, label, … }: received ${kindOf(value)}.`);
+});
 
 /** Reads what is true of images as numbers, one for each of a model's outputs, or the index of the class. */
 export class TruthReader {

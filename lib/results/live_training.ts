@@ -14,7 +14,7 @@ import {
   type StopButton,
   Throttle,
 } from "../figure/cell.ts";
-import { layerOf, startText, type TrainingView, type TrainingWatcher } from "../data/history.ts";
+import { layerOf, scoreText, startText, type TrainingView, type TrainingWatcher } from "../data/history.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { stopButtonHtml } from "../figure/html.ts";
@@ -51,12 +51,13 @@ const LAYERS = 4;
 
 /** What a terminal prints after an epoch. */
 export function epochLine({ rows }: DrawnHistory, epochs: number, left: string): string {
-  const { epoch, loss, accuracy, validationLoss, validationAccuracy, learningRate } = rows.at(-1)!;
+  const row = rows.at(-1)!;
+  const { epoch, loss, validationLoss, validationAccuracy: accuracy, validationError: error, learningRate } = row;
   const validation = Number.isNaN(validationLoss)
     ? ""
-    : ` · validation loss ${brief(validationLoss)}, accuracy ${percent(validationAccuracy)}`;
-  return `epoch ${String(epoch).padStart(String(epochs).length)} of ${epochs} · loss ${brief(loss)}, accuracy ` +
-    `${percent(accuracy)}${validation} · rate ${brief(learningRate)}${left}`;
+    : ` · validation loss ${brief(validationLoss)}, ${scoreText({ accuracy, error })}`;
+  return `epoch ${String(epoch).padStart(String(epochs).length)} of ${epochs} · loss ${brief(loss)}, ` +
+    `${scoreText(row)}${validation} · rate ${brief(learningRate)}${left}`;
 }
 
 /** The filters and feature maps of a moment, the maps beside the image that they are of. */
@@ -163,13 +164,13 @@ export class LiveTraining implements TrainingWatcher {
   }
 
   /** Between two steps; repaints only now and then. */
-  async onMoment({ history, epoch, share, loss, accuracy, peek }: TrainingView): Promise<void> {
+  async onMoment({ history, epoch, share, loss, peek, ...scored }: TrainingView): Promise<void> {
     if (!inKernel() || !this.#throttle.due) return;
     await this.#throttle.paint(async () => {
       this.#now = await peek();
       const { epochs } = this.#run;
       const done = epoch - 1 + share;
-      const text = `${this.#label} · epoch ${epoch} of ${epochs} · loss ${brief(loss)}, accuracy ${percent(accuracy)}` +
+      const text = `${this.#label} · epoch ${epoch} of ${epochs} · loss ${brief(loss)}, ${scoreText(scored)}` +
         this.#times(done);
       await this.#paint(history, text, done / epochs);
     });

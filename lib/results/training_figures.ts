@@ -5,7 +5,7 @@
  */
 
 import { channelOf, extent, type NdArrayLike } from "../array.ts";
-import { type EpochRow, type HistoryData, layerOf, startText } from "../data/history.ts";
+import { type EpochRow, type HistoryData, layerOf, scoreText, startText } from "../data/history.ts";
 import type { Axis, Block, Chart, Picture, Series } from "../figure/blocks.ts";
 import { brief, percent } from "../format.ts";
 import { Figure } from "../figure/figure.ts";
@@ -138,7 +138,11 @@ export function curveBlocks({ rows }: DrawnHistory, range: HistoryFigureOptions[
     ...(validated ? [{ label: "validation", x, y: validation, dashed: true }] : []),
   ];
   const losses = pair(rows.map((row) => row.loss), rows.map((row) => row.validationLoss));
-  const accuracies = pair(rows.map((row) => row.accuracy), rows.map((row) => row.validationAccuracy));
+  const isNumbers = rows.some(({ error }) => error !== undefined);
+  const scores = pair(
+    rows.map(({ accuracy, error }) => error ?? accuracy ?? NaN),
+    rows.map(({ validationAccuracy, validationError }) => validationError ?? validationAccuracy ?? NaN),
+  );
   const rates = rows.map(({ learningRate }) => learningRate);
   const [min, max] = extent(rates);
   return [
@@ -151,12 +155,19 @@ export function curveBlocks({ rows }: DrawnHistory, range: HistoryFigureOptions[
           losses,
           `Loss over ${rows.length} epochs, at the end ${brief(rows.at(-1)!.loss)} in training`,
         ),
-        chart(
-          "Accuracy",
-          axis("share classified right", "accuracy", { min: 0, max: 1 }, accuracies),
-          accuracies,
-          `Accuracy over ${rows.length} epochs, at the end ${percent(rows.at(-1)!.accuracy)} in training`,
-        ),
+        isNumbers
+          ? chart(
+            "Mean error",
+            axis("mean of the errors' magnitudes", "accuracy", { min: 0 }, scores),
+            scores,
+            `Mean error over ${rows.length} epochs, at the end ${brief(rows.at(-1)!.error)} in training`,
+          )
+          : chart(
+            "Accuracy",
+            axis("share classified right", "accuracy", { min: 0, max: 1 }, scores),
+            scores,
+            `Accuracy over ${rows.length} epochs, at the end ${percent(rows.at(-1)!.accuracy)} in training`,
+          ),
       ],
     },
     ...(min === max ? [] : [
@@ -202,12 +213,15 @@ function curves(history: DrawnHistory, range: HistoryFigureOptions["yRange"]): F
   const { rows, model, dataset } = history;
   need(rows, "curves", "no epoch was finished");
   const last = rows.at(-1)!;
-  const reached = Number.isNaN(last.validationAccuracy)
-    ? `${percent(last.accuracy)} right in training`
-    : `${percent(last.validationAccuracy)} right in validation`;
+  const isNumbers = last.error !== undefined;
+  const text = (value?: number) => isNumbers ? brief(value) : percent(value);
+  const checked = last.validationError ?? last.validationAccuracy ?? NaN;
+  const part = Number.isNaN(checked) ? "training" : "validation";
+  const best = text(Number.isNaN(checked) ? last.error ?? last.accuracy : checked);
+  const reached = isNumbers ? `mean error ${best} in ${part}` : `${best} right in ${part}`;
   const line = (row: DrawnHistory["rows"][number]) =>
-    `  epoch ${String(row.epoch).padStart(3)}  loss ${brief(row.loss)}  accuracy ${percent(row.accuracy)}  ` +
-    `validation ${brief(row.validationLoss)}, ${percent(row.validationAccuracy)}`;
+    `  epoch ${String(row.epoch).padStart(3)}  loss ${brief(row.loss)}  ${scoreText(row)}  ` +
+    `validation ${brief(row.validationLoss)}, ${text(row.validationError ?? row.validationAccuracy)}`;
   const notes = [history.start ? startText(history.start) : "", skippedNote(history.skipped ?? [])].filter(Boolean);
   const title = `${model} · ${rows.length} ${rows.length === 1 ? "epoch" : "epochs"} of ${dataset} · ${reached}`;
   return new Figure({

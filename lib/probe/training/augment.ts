@@ -52,9 +52,28 @@ export function augmentation(options: Partial<Augment>, { shape }: Pick<Samples,
 }
 
 /** Where a position outside of 0…length − 1 lands when it is mirrored at the border, the border itself not repeated. */
-function mirrored(position: number, length: number): number {
+export function mirrored(position: number, length: number): number {
   const inside = position < 0 ? -position : position;
   return inside < length ? inside : 2 * (length - 1) - inside;
+}
+
+/** What happens to one image. */
+export interface Change {
+  mirror: boolean;
+  /** By how many pixels it is shifted. */
+  down: number;
+  right: number;
+}
+
+/** What happens to an image: it depends on the key and its index only. */
+export function changeOf(
+  { flip, crop }: Pick<Augment, "flip" | "crop">,
+  key: readonly number[],
+  index: number,
+): Change {
+  const random = randomStream(...key, index);
+  const shift = () => crop && Math.floor(random() * (2 * crop + 1)) - crop;
+  return { mirror: flip && random() < 0.5, down: shift(), right: shift() };
 }
 
 /**
@@ -85,10 +104,7 @@ export function batchOf(
       data.set(image, start);
       continue;
     }
-    const random = randomStream(...key, indexes[i]);
-    const mirror = flip && random() < 0.5;
-    const down = crop && Math.floor(random() * (2 * crop + 1)) - crop;
-    const right = crop && Math.floor(random() * (2 * crop + 1)) - crop;
+    const { mirror, down, right } = changeOf({ flip, crop }, key, indexes[i]);
     for (let x = 0; x < width; x++) {
       const from = right + (mirror ? width - 1 - x : x);
       columns[x] = pad === "reflect" ? mirrored(from, width) : from >= 0 && from < width ? from : -1;

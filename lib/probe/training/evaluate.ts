@@ -14,14 +14,15 @@ import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { pack } from "../batches.ts";
 import { planTo } from "../forward.ts";
 import { execute, type Fed, makePlan } from "../plan.ts";
-import { LEAST, type Loss, lossKind } from "./training_pass.ts";
+import { imageLossAndScore } from "./targets.ts";
+import { lossKind } from "./training_pass.ts";
 
 /** How well a network does. */
 export interface Evaluation {
-  /** Mean cross-entropy. */
+  /** Mean cross-entropy; of numbers the mean of the squared errors. */
   loss: number;
-  /** Share of images classified right. */
-  accuracy: number;
+  /** The share that is right: of images, of single labels, of places; of numbers the mean of the errors' magnitudes. */
+  score: number;
 }
 
 /** What a layer's maps did on some images. */
@@ -58,45 +59,39 @@ function* batchesOf(
   if (batch.length) yield waiting(batch);
 }
 
-/** One image's loss, from the probabilities of the classes. */
-function lossOf(probabilities: Float64Array, right: number, loss: Loss): number {
-  const costOf = (p: number) => -Math.log(Math.max(LEAST, p));
-  if (loss === "softmax" || probabilities.length === 2) return costOf(probabilities[right]);
-  return probabilities.reduce((sum, p, i) => sum + costOf(i === right ? p : 1 - p), 0) / probabilities.length;
-}
-
 /**
- * Mean loss and accuracy over images.
+ * Mean loss and score over images.
  *
- * @param output classes, or two of them by one number
+ * @param output what is trained
  * @param inputs what `model.input` returned, one after the other
- * @param classes the number of each one's class
+ * @param targetOf what is true of an image
  */
 export async function evaluate(
   model: Model,
   output: ModelOutput,
   inputs: Iterable<InputArray>,
-  classes: Int32Array,
+  targetOf: (index: number) => Float32Array,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<Evaluation> {
   const tf = await ensureBackend();
-  const each = output.count;
+  const kind = lossKind(output);
   const plan = makePlan(model.network, [traceAnySize(model.network).outputs[output.index]], { fold: true });
   let loss = 0;
-  let right = 0;
+  let score = 0;
   let done = 0;
   await execute(tf, plan, batchesOf(tf, inputs, BATCH, signal), async ([outputs]) => {
     const [count] = outputs.shape;
     const values = await outputs.data() as Float32Array;
+    const each = values.length / count;
     for (let i = 0; i < count; i++) {
-      const probabilities = output.probabilities(values.subarray(i * each, (i + 1) * each))!;
-      loss += lossOf(probabilities, classes[done + i], lossKind(output));
-      right += Number(output.predicted(probabilities) === classes[done + i]);
+      const own = imageLossAndScore(output, kind, values.subarray(i * each, (i + 1) * each), targetOf(done + i));
+      loss += own.loss;
+      score += own.score;
     }
     done += count;
     await new Promise((resolve) => setTimeout(resolve, 0));
   });
-  return { loss: loss / done, accuracy: right / done };
+  return { loss: loss / done, score: score / done };
 }
 
 /** The layers whose outputs show how training goes: after their activations, poolings too, the last layer left out. */

@@ -8,9 +8,11 @@ import type { InputArray } from "../../data/given.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type { TrainingWatcher } from "../../data/history.ts";
 import type { Model } from "../../model/model.ts";
+import type { ModelOutput } from "../../model/output.ts";
 import { randomStream, shuffled } from "../../random.ts";
 import { refuseUnvalidated, type TrainingSpec } from "./options.ts";
 import { part, readSamples, sampleAt, type Samples } from "./samples.ts";
+import { TruthReader } from "../truth.ts";
 
 /** What a random stream is for, so that no two uses share one. */
 export const Randomness = { split: 0, order: 1, augment: 2, dropout: 3 } as const;
@@ -24,14 +26,23 @@ export interface TrainingImages {
 /** Reads the images to train on and those of the validation. */
 export async function readImages(
   model: Model,
+  output: ModelOutput,
   dataset: Dataset,
   labels: readonly string[],
   spec: TrainingSpec,
   watcher: TrainingWatcher,
 ): Promise<TrainingImages & { close(): void }> {
   const { validation, onBadImage, signal, seed } = spec;
+  const { kind } = output;
+  const isClassed = kind === "classes" || kind === "binary";
+  const truthOf = (from: Dataset) => isClassed ? undefined : new TruthReader(model, from, spec.truth);
   const read = (from: Dataset, before: number) =>
-    readSamples(model, from, labels, { onBadImage, signal, onProgress: (done) => watcher.onRead?.(before + done) });
+    readSamples(model, from, labels, {
+      truth: truthOf(from),
+      onBadImage,
+      signal,
+      onProgress: (done) => watcher.onRead?.(before + done),
+    });
   const samples = await read(dataset, 0);
   try {
     if (typeof validation === "number") {

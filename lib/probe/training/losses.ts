@@ -7,22 +7,22 @@
 import type { Scalar } from "npm:@tensorflow/tfjs@4.22.0";
 import type { TF } from "../../runtime/backend.ts";
 
-/** What one step put out: mean loss and how many images were classified right, as tensors. */
+/** What one step put out: mean loss, and the score of its images added up, as tensors. */
 export interface StepOutcome {
   loss: Scalar;
-  right: Scalar;
+  score: Scalar;
   /** How many images it was about. */
   images: number;
 }
 
-/** Adds up the losses and hits of an epoch. */
+/** Adds up the losses and scores of an epoch. */
 export class EpochLosses {
   /** The loss of all images read so far, added up. */
   loss = 0;
-  /** How many of them were classified right. */
-  right = 0;
-  /** Mean loss and accuracy over the steps that were read last; NaN before the first. */
-  recent: { loss: number; accuracy: number } = { loss: NaN, accuracy: NaN };
+  /** Their scores, added up: of classes how many were right. */
+  score = 0;
+  /** Mean loss and score over the steps that were read last; NaN before the first. */
+  recent: { loss: number; score: number } = { loss: NaN, score: NaN };
   readonly #tf: TF;
   #pending: StepOutcome[] = [];
 
@@ -46,7 +46,7 @@ export class EpochLosses {
    */
   async read(): Promise<{ loss: number; stepsAgo: number } | null> {
     const steps = this.#pending;
-    const stacked = this.#tf.tidy(() => this.#tf.stack(steps.flatMap(({ loss, right }) => [loss, right])));
+    const stacked = this.#tf.tidy(() => this.#tf.stack(steps.flatMap(({ loss, score }) => [loss, score])));
     this.dispose();
     const values = await stacked.data();
     stacked.dispose();
@@ -54,21 +54,21 @@ export class EpochLosses {
     let hits = 0;
     let count = 0;
     for (const [i, { images }] of steps.entries()) {
-      const [loss, right] = [values[2 * i], values[2 * i + 1]];
+      const [loss, score] = [values[2 * i], values[2 * i + 1]];
       if (!Number.isFinite(loss)) return { loss, stepsAgo: steps.length - 1 - i };
       sum += loss * images;
-      hits += right;
+      hits += score;
       count += images;
     }
     this.loss += sum;
-    this.right += hits;
-    this.recent = { loss: sum / count, accuracy: hits / count };
+    this.score += hits;
+    this.recent = { loss: sum / count, score: hits / count };
     return null;
   }
 
   /** Frees what has not been read. */
   dispose(): void {
-    for (const { loss, right } of this.#pending) this.#tf.dispose([loss, right]);
+    for (const { loss, score } of this.#pending) this.#tf.dispose([loss, score]);
     this.#pending = [];
   }
 }

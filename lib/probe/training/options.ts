@@ -9,6 +9,7 @@ import type { ImageLike } from "../../data/image.ts";
 import { kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
 import { belowOne, oneOf, positive, readOptions, rule, text, WalkOptions, whole } from "../../options.ts";
+import { type TruthOf, truthOf } from "../truth.ts";
 import { Augment } from "./augment.ts";
 import { type Optimizer, readOptimizer } from "./optimizer.ts";
 import { readSchedule, type Schedule, startSchedule } from "./schedule.ts";
@@ -41,6 +42,14 @@ const augmentObject = rule((name, value) => {
 
 /** All options of a run, with their defaults. */
 export class TrainingSpec extends WalkOptions {
+  /**
+   * Of several labels, numbers and maps: where it stands what is true of an image, as for `evaluate`: the name of a column, or a
+   * function of the row `{ id, label, …columns }`.
+   * @default of labels `labels`, else `label`; of numbers `values`, else `value`, else the columns named as the outputs, else
+   *   `label` as a number; of maps `mask`, else `map`
+   */
+  @truthOf
+  truth?: TruthOf;
   /**
    * How gradients become steps.
    * @default "sgd", with momentum 0.9

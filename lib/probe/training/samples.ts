@@ -10,8 +10,11 @@ import type { InputArray } from "../../data/given.ts";
 import type { Dataset, SkippedImage } from "../../data/dataset.ts";
 import { unknownName } from "../../errors.ts";
 import { shapeList } from "../../model/graph.ts";
+import type { TruthReader } from "../truth.ts";
+import { readTarget, type Targets } from "./targets.ts";
 import { InputReader } from "../../model/inputs.ts";
 import type { Model } from "../../model/model.ts";
+import type { ModelOutput } from "../../model/output.ts";
 import type { OnBadImage } from "../../options.ts";
 
 /** What a network learns from, as bytes, with the number of each one's class. */
@@ -24,8 +27,10 @@ export interface Samples {
    * of the one that is asked about; empty for a network of one input.
    */
   readonly exact?: readonly (readonly number[] | null)[];
-  /** The number of each image's class among the labels, `[count]`. */
+  /** The number of each image's class among the labels, `[count]`; of other outputs empty. */
   readonly classes: Int32Array;
+  /** What is true of each image, where that is more than a class. */
+  readonly targets?: Targets;
   /** The images that could not be read, and were left out. */
   readonly skipped: readonly SkippedImage[];
   /** Checksums of all that was read, those left out of a part too. */
@@ -85,6 +90,8 @@ function areBytes({ data, shape, others }: InputArray): boolean {
 const IN_MEMORY = 1e9;
 
 interface ReadOptions {
+  /** Reads what is true of each image, where that is more than a class. @default the class of its label */
+  truth?: TruthReader;
   /** What is done at an image that cannot be read. @default "skip" */
   onBadImage?: OnBadImage;
   /** Stops between two images. */
@@ -169,7 +176,7 @@ export async function readSamples(
   model: Model,
   dataset: Dataset,
   labels: readonly string[],
-  { onBadImage, signal, onProgress, inMemoryUpTo = IN_MEMORY }: ReadOptions = {},
+  { truth, onBadImage, signal, onProgress, inMemoryUpTo = IN_MEMORY }: ReadOptions = {},
 ): Promise<Samples> {
   const open = model.inputs.find(({ shape }) => shape.includes(null));
   if (open) {
@@ -181,17 +188,23 @@ export async function readSamples(
     );
   }
   const shape = model.inputShape as readonly number[];
-  const reader = new InputReader("train", model, dataset, { labelled: true, onBadImage, signal });
+  const reader = new InputReader("train", model, dataset, { labelled: !truth, onBadImage, signal });
   const numbers = Map.groupBy(labels.keys(), (i) => labels[i]);
   const classes: number[] = [];
   let store: Store | undefined;
   let exact: Samples["exact"];
+  const targets: Float32Array[] = [];
+  let count = 0;
   const sums = { ids: new Checksum(), labels: new Checksum(), pixels: new Checksum() };
   try {
-    for await (const { id, label, view, place } of reader) {
+    for await (const image of reader) {
+      const { id, label, view, place } = image;
       const [number, other] = numbers.get(label!) ?? [];
-      if (number === undefined) throw unknownName("class", label!, labels, `the model ${JSON.stringify(model.name)}`);
-      if (other !== undefined) {
+      if (truth) targets[place] = await readTarget(model, truth, image);
+      else if (number === undefined) {
+        throw unknownName("class", label!, labels, `the model ${JSON.stringify(model.name)}`);
+      }
+      if (!truth && other !== undefined) {
         throw new RangeError(
           `The label ${JSON.stringify(label)} of the image ${JSON.stringify(id)} names the classes ${number} and ` +
             `${other} of ${JSON.stringify(model.name)}. Give each class a name of its own.`,
@@ -207,9 +220,10 @@ export async function readSamples(
       const bytes = exact ? exactBytes(view) : new Uint8Array(Uint8ClampedArray.from(view.data).buffer);
       store.write(place, bytes);
       sums.ids.add(JSON.stringify(id));
-      sums.labels.add(JSON.stringify(label));
+      sums.labels.add(truth ? new Uint8Array(targets[place].buffer) : JSON.stringify(label));
       sums.pixels.add(bytes);
-      classes[place] = number;
+      if (!truth) classes[place] = number;
+      count++;
       onProgress?.(place + 1 + reader.skipped.length, dataset.size);
     }
   } catch (error) {
@@ -217,16 +231,17 @@ export async function readSamples(
     throw error;
   }
   const data = {
-    images: classes.length,
+    images: count,
     ids: shortSum(sums.ids),
     labels: shortSum(sums.labels),
     pixels: shortSum(sums.pixels),
   };
   return {
-    count: classes.length,
+    count,
     shape,
     ...exact && { exact },
     classes: Int32Array.from(classes),
+    ...truth && { targets: { values: targets, ...shapeOfTargets(model.output) } },
     skipped: reader.skipped,
     data,
     read: store!.read,
@@ -234,12 +249,20 @@ export async function readSamples(
   };
 }
 
+/** The grid and the channels of what is true of an image. */
+function shapeOfTargets({ cells, each, labels }: ModelOutput): Pick<Targets, "grid" | "channels"> {
+  return { grid: cells as number[], channels: each === "classes" || each === "binary" ? 1 : labels.length };
+}
+
 /** Some of the samples, in the order of `indexes`. Closing the whole closes them. */
 export function part(samples: Samples, indexes: Uint32Array): Samples {
   return {
     ...samples,
     count: indexes.length,
-    classes: Int32Array.from(indexes, (index) => samples.classes[index]),
+    classes: Int32Array.from(samples.targets ? [] : indexes, (index) => samples.classes[index]),
+    ...samples.targets && {
+      targets: { ...samples.targets, values: Array.from(indexes, (index) => samples.targets!.values[index]) },
+    },
     read: (index, into) => samples.read(indexes[index], into),
     close: () => {},
   };

@@ -12,6 +12,7 @@ import { NdArray } from "../../array.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type {
   Ending,
+  EpochRow,
   HistoryData,
   Snapshot,
   TrainingStart,
@@ -20,6 +21,7 @@ import type {
 } from "../../data/history.ts";
 import { namedWeights } from "../../model/formats/named_weights.ts";
 import type { Model } from "../../model/model.ts";
+import type { ModelOutput } from "../../model/output.ts";
 import { preprocess } from "../../model/preprocess.ts";
 import { checkWeights, firstInvalid } from "../../model/weights.ts";
 import { readOptions } from "../../options.ts";
@@ -27,7 +29,8 @@ import { randomStream, shuffled } from "../../random.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { withTape } from "../../runtime/gradients/tape.ts";
 import type { InputArray } from "../../data/given.ts";
-import { augmentation, batchOf } from "./augment.ts";
+import type { Known } from "../truth.ts";
+import { type Augment, augmentation, batchOf } from "./augment.ts";
 import { CheckpointError, prepareCheckpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { evaluate, type Evaluation, observe, watchedLayers } from "./evaluate.ts";
 import { checkSameRun, identityOf, type RunStart } from "./identity.ts";
@@ -38,15 +41,9 @@ import { recipeOf, type TrainingOptions, TrainingSpec } from "./options.ts";
 import { RunRecord, type SavedState } from "./record.ts";
 import { labelsFor, sampleAt, type Samples } from "./samples.ts";
 import { beginAnew } from "./scratch.ts";
+import { lossAndScore, targetsOf } from "./targets.ts";
 import { type RunningSchedule, startSchedule } from "./schedule.ts";
-import {
-  crossEntropy,
-  type Moving,
-  rightOnes,
-  trainedOutput,
-  type TrainingPass,
-  trainingPass,
-} from "./training_pass.ts";
+import { type Moving, trainedOutput, type TrainingPass, trainingPass } from "./training_pass.ts";
 import { download, penaltiesOf, trainedWeights } from "./weights.ts";
 
 /** A run that cannot go on, with the reason and the remedy. */
@@ -87,8 +84,9 @@ export async function trainAsRead(
   watcher: TrainingWatcher = {},
 ): Promise<HistoryData> {
   const recipe = recipeOf(model, spec);
-  const output = trainedOutput(model, dataset);
-  const labels = labelsFor(model, dataset, output);
+  const output = trainedOutput(model, dataset, spec.truth === undefined ? await firstKnown(dataset) : null);
+  const isClassed = output.kind === "classes" || output.kind === "binary";
+  const labels = isClassed ? labelsFor(model, dataset, output) : output.labels;
   const probe = spec.probe === undefined ? undefined : await model.view(spec.probe);
   const tf = await ensureBackend();
   const pass = trainingPass(tf, model, output);
@@ -99,10 +97,11 @@ export async function trainAsRead(
   }
   const checkpoint = spec.checkpoint === undefined ? undefined : await prepareCheckpoint(spec.checkpoint);
   const penalties = penaltiesOf(model.network);
-  const images = await readImages(model, dataset, labels, spec, watcher);
+  const images = await readImages(model, output, dataset, labels, spec, watcher);
   const optimizer = startOptimizer(tf, recipe.optimizer, trained, recipe.weightDecay);
   try {
     const augment = augmentation(spec.augment ?? {}, images.training);
+    checkAugment(model, output, augment, images.training);
     const made = { tf, model, output, dataset, labels, spec, recipe, augment, probe, checkpoint };
     const run = new TrainingRun({ ...made, pass, weights, trained, penalties, optimizer, ...images }, watcher);
     return await run.finish();
@@ -110,6 +109,27 @@ export async function trainAsRead(
     optimizer.dispose();
     images.close();
   }
+}
+
+/** What a data set says of its first image; null where that cannot be read. */
+async function firstKnown(dataset: Dataset): Promise<Known | null> {
+  try {
+    for await (const { image: _, ...known } of dataset) return known as Known;
+  } catch {
+    // It is told when the images are read.
+  }
+  return null;
+}
+
+/** @throws {RangeError} if images are to be shifted by pixels that the cells of their maps do not have */
+function checkAugment(model: Model, { cells }: ModelOutput, { crop }: Augment, { height, width }: Samples): void {
+  if (crop === 0 || cells.length === 0 || (cells[0] === height && cells[1] === width)) return;
+  throw new RangeError(
+    `augment.crop shifts images by pixels: the maps of ${JSON.stringify(model.name)} have ${
+      cells.join("×")
+    } cells for ` +
+      `${height}×${width} pixels. Leave it out; flip can be had.`,
+  );
 }
 
 /** What a run is made of. */
@@ -141,7 +161,7 @@ class TrainingRun {
   #share = 0;
   #start: TrainingStart;
   #ending: Ending = "done";
-  #recent: EpochLosses["recent"] = { loss: NaN, accuracy: NaN };
+  #recent: EpochLosses["recent"] = { loss: NaN, score: NaN };
   #paused = performance.now();
 
   constructor(parts: RunParts, watcher: TrainingWatcher) {
@@ -259,18 +279,18 @@ class TrainingRun {
     const learningRate = this.#rateAt((this.#epoch + 1) * this.#stepsPerEpoch - 1);
     this.#epoch++;
     this.#share = 0;
-    this.#schedule.noteError(1 - checked.accuracy);
+    this.#schedule.noteError(this.#isNumbers ? checked.score : 1 - checked.score);
     const row = {
       epoch: this.#epoch,
       loss: losses.loss / training.count,
-      accuracy: losses.right / training.count,
+      ...this.#scored(losses.score / training.count, "accuracy", "error"),
       validationLoss: checked.loss,
-      validationAccuracy: checked.accuracy,
+      ...this.#scored(checked.score, "validationAccuracy", "validationError"),
       learningRate,
       seconds: NaN,
     };
     await this.#measureLayers();
-    this.#record.rows.push({ ...row, seconds: (performance.now() - start) / 1000 });
+    this.#record.rows.push({ ...row, seconds: (performance.now() - start) / 1000 } as EpochRow);
     return true;
   }
 
@@ -283,8 +303,8 @@ class TrainingRun {
       if (spec.signal?.aborted) return false;
       const indexes = order.subarray(step * batchSize, (step + 1) * batchSize);
       const images = batchOf(training, indexes, augment, [seed, Randomness.augment, this.#epoch]);
-      const classes = Int32Array.from(indexes, (index) => training.classes[index]);
-      losses.add(this.#trainBatch(images, classes, this.#epoch * this.#stepsPerEpoch + step));
+      const targets = targetsOf(training, indexes, augment, [seed, Randomness.augment, this.#epoch]);
+      losses.add(this.#trainBatch(images, targets, this.#epoch * this.#stepsPerEpoch + step));
       this.#share = (step * batchSize + indexes.length) / training.count;
       if (losses.pending === STEPS_PER_READING || step === this.#stepsPerEpoch - 1) {
         await this.#readLosses(losses, step);
@@ -292,6 +312,15 @@ class TrainingRun {
       if (performance.now() - this.#paused >= PAUSE_MS) await this.#pause();
     }
     return true;
+  }
+
+  get #isNumbers(): boolean {
+    return this.#parts.output.each === "numbers";
+  }
+
+  /** A score under its name: of numbers it is an error. */
+  #scored<Share extends string, Size extends string>(score: number, share: Share, size: Size) {
+    return (this.#isNumbers ? { [size]: score } : { [share]: score }) as { [Name in Share | Size]?: number };
   }
 
   #rateAt(step: number): number {
@@ -302,11 +331,11 @@ class TrainingRun {
    * One step.
    *
    * @param images `[n, h, w, c]`, 0…255
-   * @param classes the number of each one's class
+   * @param targets what is true of them, as {@linkcode targetsOf} gives it
    * @param step counted from 0 over the whole run
    */
-  #trainBatch(images: InputArray, classes: Int32Array, step: number): StepOutcome {
-    const { tf, pass, trained, penalties, recipe, optimizer } = this.#parts;
+  #trainBatch(images: InputArray, targets: Float32Array, step: number): StepOutcome {
+    const { tf, pass, output, trained, penalties, recipe, optimizer } = this.#parts;
     const moving: Moving[] = [];
     const kept: Tensor[] = [];
     const given = this.#inputsOf(images);
@@ -314,9 +343,9 @@ class TrainingRun {
       const { value, grads } = withTape(tf, () =>
         tf.variableGrads(() => {
           const logits = pass.run(given, [recipe.seed, Randomness.dropout, step], moving);
-          kept.push(tf.keep(rightOnes(tf, logits, classes)));
-          const loss = crossEntropy(tf, pass.loss, logits, classes, recipe.labelSmoothing);
-          kept.push(tf.keep(loss));
+          const { labelSmoothing } = recipe;
+          const { loss, score } = lossAndScore(tf, output, pass.loss, logits, targets, images.shape[0], labelSmoothing);
+          kept.push(tf.keep(score), tf.keep(loss));
           return penalties.length ? tf.addN([loss, ...penalties.map((penalty) => penalty())]) : tf.clone(loss);
         }, trained.map(({ variable }) => variable)));
       value.dispose();
@@ -324,8 +353,8 @@ class TrainingRun {
       optimizer.apply(grads, this.#rateAt(step), step);
       tf.dispose(grads);
       this.#applyAfterStep(moving);
-      const [right, loss] = kept.splice(0) as Scalar[];
-      return { loss, right, images: classes.length };
+      const [score, loss] = kept.splice(0) as Scalar[];
+      return { loss, score, images: images.shape[0] };
     } finally {
       tf.dispose(given);
       tf.dispose(moving.map(({ statistic }) => statistic));
@@ -402,7 +431,8 @@ class TrainingRun {
       history: this.#history(),
       epoch: this.#epoch + 1,
       share: this.#share,
-      ...this.#recent,
+      loss: this.#recent.loss,
+      ...this.#scored(this.#recent.score, "accuracy", "error"),
       peek: () => this.#snapshot(this.#epoch, new Map([...weights].filter(isKernel).slice(0, 1))),
     });
     await new Promise((resolve) => setTimeout(resolve, 0));
@@ -412,9 +442,11 @@ class TrainingRun {
   /** How the network does on the validation images, NaN where there are none; null if it was aborted. */
   async #validate(): Promise<Evaluation | null> {
     const { model, output, validation, spec: { signal } } = this.#parts;
-    if (!validation) return { loss: NaN, accuracy: NaN };
+    if (!validation) return { loss: NaN, score: NaN };
+    const { classes, targets } = validation;
+    const targetOf = (index: number) => targets?.values[index] ?? Float32Array.of(classes[index]);
     try {
-      return await evaluate(model, output, inputsOf(model, validation), validation.classes, { signal });
+      return await evaluate(model, output, inputsOf(model, validation), targetOf, { signal });
     } catch (error) {
       if (signal?.aborted) return null;
       throw error;

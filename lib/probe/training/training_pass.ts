@@ -21,6 +21,7 @@ import { withoutActivation } from "../../model/ending.ts";
 import { graphOf } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ModelOutput } from "../../model/output.ts";
+import type { Known } from "../truth.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { weight } from "../plan.ts";
 import { normalizeBatch } from "./batch_normalization.ts";
@@ -35,12 +36,12 @@ export interface Moving {
   momentum: number;
 }
 
-/** What makes probabilities of logits, over all classes or for each output alone. */
-export type Loss = "softmax" | "sigmoid";
+/** What makes probabilities of logits, over all classes or for each output alone; of numbers the squares of the errors count. */
+export type Loss = "softmax" | "sigmoid" | "square";
 
 /** What the loss of an output is made with. */
-export const lossKind = ({ kind, activation }: ModelOutput): Loss =>
-  kind === "binary" || activation === "sigmoid" ? "sigmoid" : "softmax";
+export const lossKind = ({ each, activation }: ModelOutput): Loss =>
+  each === "numbers" ? "square" : each !== "classes" || activation === "sigmoid" ? "sigmoid" : "softmax";
 
 /** A network, ready to be trained. */
 export interface TrainingPass {
@@ -51,7 +52,7 @@ export interface TrainingPass {
    * @param given of each of the network's inputs a batch, as `[n, h, w, c]`
    * @param key what the dropout masks are drawn from, as `[seed, step]`
    * @param moving receives what the batch does to the moving averages
-   * @returns the values before the last activation, `[n, outputs]`
+   * @returns the values before the last activation, of numbers the outputs, `[n, outputs]`, of maps `[n · places, channels]`
    */
   run(given: readonly Tensor[], key: readonly number[], moving: Moving[]): Tensor2D;
 }
@@ -83,7 +84,7 @@ export const LEAST = 1e-7;
 /**
  * Prepares a network for training.
  *
- * @param output classes or two of them by one number, as {@linkcode trainedOutput} gives it
+ * @param output as {@linkcode trainedOutput} gives it
  * @throws {TypeError} if a layer cannot be trained so that a run repeats exactly
  */
 export function trainingPass(tf: TF, { network, name }: Model, output: ModelOutput): TrainingPass {
@@ -95,33 +96,58 @@ export function trainingPass(tf: TF, { network, name }: Model, output: ModelOutp
   return {
     loss,
     weights: passes.weights,
-    run: (given, key, moving) => tf.reshape(run(given, key, moving)[0], [given[0].shape[0], count]) as Tensor2D,
+    run: (given, key, moving) => tf.reshape(run(given, key, moving)[0], [-1, count]) as Tensor2D,
   };
 }
 
 /**
- * What of a model is trained: its output, read as classes. Linear numbers are taken for logits if they are as many as the
- * data set's labels.
+ * What of a model is trained: its output. Linear numbers are taken for logits if they are as many as the data set's labels.
  *
- * @throws {TypeError} if the output tells no classes apart
+ * @param known what the data set says of an image; null if `truth` says it
+ * @throws {TypeError} if it is a map whose size depends on the image, or the data set has class labels alone for what puts out
+ *   none
  */
-export function trainedOutput(model: Model, dataset: Dataset): ModelOutput {
+export function trainedOutput(model: Model, dataset: Dataset, known: Known | null = null): ModelOutput {
   const { output, network, name } = model;
-  const { kind, activation, count, index } = output;
-  if (kind === "classes" || kind === "binary") return output;
+  const { kind, activation, count, index, cells } = output;
   if (kind === "numbers" && activation === "linear" && count > 1 && count === dataset.labels?.length) {
     return new ModelOutput(network, name, model.labels, { layer: index, kind: "classes" });
   }
-  const remedy = kind === "map"
-    ? "Put a pooling and a dense layer with a softmax behind them"
-    : kind === "labels"
-    ? `A data set names one label an image. If no other is right then, load the model with output: "classes"`
-    : activation === "linear"
-    ? `If they are logits, load the model with output: ${JSON.stringify(count > 1 ? "classes" : "binary")}`
-    : "Let it end in a softmax, in a single sigmoid, or in logits";
+  if (known?.label !== undefined && lacksTruth(output, known)) {
+    const column = { numbers: "value", labels: "labels", map: "mask" }[kind as string];
+    const remedy = kind === "map"
+      ? `Give each image a mask [h, w], or put a pooling and a dense layer with a softmax behind the maps`
+      : kind === "labels"
+      ? `Give each image its labels; or, if no other is right than the one, load the model with output: "classes"`
+      : activation === "linear"
+      ? `Give each image its value; or, if they are logits, load the model with output: ${
+        JSON.stringify(count > 1 ? "classes" : "binary")
+      }`
+      : "Give each image its value, or let the network end in a softmax, in a single sigmoid, or in logits";
+    throw new TypeError(
+      `The model ${JSON.stringify(name)} puts out ${output.text}; the data set ${
+        JSON.stringify(dataset.name)
+      } names one class ` +
+        `an image, and no ${column}. ${remedy}.`,
+    );
+  }
+  if (!cells.includes(null)) return output;
   throw new TypeError(
-    `The model ${JSON.stringify(name)} puts out ${output.text}; train learns classes, one for each image. ${remedy}.`,
+    `The model ${
+      JSON.stringify(name)
+    } puts out ${output.text} of a size that depends on the image; train wants images of one ` +
+      `size: give its first layer an inputShape.`,
   );
+}
+
+/** Whether a data set says nothing of an image that its outputs could be trained towards. */
+function lacksTruth({ kind, labels }: ModelOutput, known: Known): boolean {
+  if (kind === "classes" || kind === "binary") return false;
+  if (kind === "map") return known["mask"] === undefined && known["map"] === undefined;
+  if (kind === "labels") return known["labels"] === undefined;
+  return known["values"] === undefined && known["value"] === undefined &&
+    !labels.every((label) => known[label] !== undefined) &&
+    !(known.label?.trim() && Number.isFinite(Number(known.label)));
 }
 
 /** Makes functions of the layers of a network. */

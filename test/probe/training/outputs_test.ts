@@ -236,28 +236,28 @@ describe("one clear sentence, before the first step, for", () => {
     [
       "independent labels",
       (x) => through(x, dense(3, "sigmoid")),
-      /^The model "net" puts out 3 independent labels \(sigmoid\); train learns classes, one for each image\. A data set names one label an image\. If no other is right then, load the model with output: "classes"\.$/,
+      /^The model "net" puts out 3 independent labels \(sigmoid\); the data set "[^"]+" names one class an image, and no labels\. Give each image its labels; or, if no other is right than the one, load the model with output: "classes"\.$/,
     ],
     [
       "one number",
       (x) => through(x, dense(1)),
-      /puts out 1 number \(linear\), no probability; train learns classes, one for each image\. If they are logits, load the model with output: "binary"\.$/,
+      /puts out 1 number \(linear\), no probability; the data set "[^"]+" names one class an image, and no value\. Give each image its value; or, if they are logits, load the model with output: "binary"\.$/,
     ],
     [
       "four numbers",
       (x) => through(x, dense(4)),
-      /puts out 4 numbers \(linear\), no probabilities; train learns .* output: "classes"\.$/,
+      /puts out 4 numbers \(linear\), no probabilities; .* if they are logits, .* output: "classes"\.$/,
     ],
     [
       "tanh",
       (x) => through(x, dense(2, "tanh")),
-      /puts out 2 numbers \(tanh\), no probabilities; .* Let it end in a softmax/,
+      /puts out 2 numbers \(tanh\), no probabilities; .* let the network end in a softmax/,
     ],
     ["rectified numbers", (x) => through(x, dense(2), L.reLU({})), /puts out 2 numbers \(relu\), no probabilities/],
     [
       "maps",
       (_, maps) => through(maps, L.conv2d({ filters: 2, kernelSize: 1 })),
-      /puts out maps of 2 channels \(linear\); train .* Put a pooling and a dense layer/,
+      /puts out maps of 2 channels \(linear\); .* or put a pooling and a dense layer/,
     ],
     ["maps of softmaxes", (_, maps) => through(maps, L.softmax({})), /puts out maps of 2 channels \(softmax\)/],
   ])("%s", (_, head, message) => fail(() => net(head), message));

@@ -361,7 +361,11 @@ describe("what cannot be trained is told", () => {
     const noise = tf.sequential({ layers: [layers()[0], tf.layers.gaussianNoise({ stddev: 1 }), layers()[1]] });
     await fail(noise, {}, /GaussianNoise, which draws random numbers that no seed repeats/);
     const tanh = tf.sequential({ layers: [layers()[0], tf.layers.dense({ units: 2, activation: "tanh" })] });
-    await fail(tanh, {}, /puts out 2 numbers \(tanh\), no probabilities; train learns classes/);
+    await fail(
+      tanh,
+      {},
+      /puts out 2 numbers \(tanh\), no probabilities; the data set "stripes" names one class an image, and no value\. /,
+    );
     const frozen = tf.sequential({ layers: layers() });
     frozen.trainable = false;
     await fail(frozen, {}, /no weights that may be trained/);
