@@ -8,7 +8,6 @@
  */
 
 import type { Dataset } from "../data/dataset.ts";
-import { kindOf } from "../errors.ts";
 import { brief } from "../format.ts";
 import { type ImageView, InputReader } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";

@@ -18,7 +18,7 @@ import { layerOf, scoreText, startText, type TrainingView, type TrainingWatcher 
 import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { stopButtonHtml } from "../figure/html.ts";
-import { brief, duration, percent } from "../format.ts";
+import { brief, duration } from "../format.ts";
 import { skippedNote } from "./skipped.ts";
 import {
   besideProbe,

@@ -10,12 +10,28 @@ import type { InputArray } from "../../data/given.ts";
 import type { Dataset, SkippedImage } from "../../data/dataset.ts";
 import { unknownName } from "../../errors.ts";
 import { shapeList } from "../../model/graph.ts";
-import type { TruthReader } from "../truth.ts";
-import { readTarget, type Targets } from "./targets.ts";
-import { InputReader } from "../../model/inputs.ts";
+import type { Known, TruthReader } from "../truth.ts";
+import { type ImageView, InputReader } from "../../model/inputs.ts";
 import type { Model } from "../../model/model.ts";
 import type { ModelOutput } from "../../model/output.ts";
 import type { OnBadImage } from "../../options.ts";
+
+/** What is true of each image, as the network's output has it; NaN where nothing is known. */
+export interface Targets {
+  /** Of each image one number for each place and channel; of classes the index. */
+  readonly values: readonly Float32Array[];
+  /** The cells of a map; of a vector none. */
+  readonly grid: readonly number[];
+  readonly channels: number;
+}
+
+/** Reads what is true of an image: the index of its class, its labels as 1 and 0, its numbers, or its map. */
+async function readTarget(model: Model, truth: TruthReader, { known, view }: ImageView): Promise<Float32Array> {
+  const { output, preprocess: { fit } } = model;
+  const row = known as Known;
+  if (output.kind === "map") return await truth.mapOf(row, { grid: output.cells as number[], seen: view.shape, fit });
+  return Float32Array.from(truth.valuesOf(row));
+}
 
 /** What a network learns from, as bytes, with the number of each one's class. */
 export interface Samples {

@@ -6,31 +6,11 @@
  */
 
 import type { Scalar, Tensor2D } from "npm:@tensorflow/tfjs@4.22.0";
-import type { Model } from "../../model/model.ts";
 import type { ModelOutput } from "../../model/output.ts";
-import type { ImageView } from "../../model/inputs.ts";
 import type { TF } from "../../runtime/backend.ts";
-import type { Known, TruthReader } from "../truth.ts";
 import { type Augment, type Change, changeOf, mirrored } from "./augment.ts";
-import type { Samples } from "./samples.ts";
+import type { Samples, Targets } from "./samples.ts";
 import { crossEntropy, LEAST, type Loss, rightOnes } from "./training_pass.ts";
-
-/** What is true of each image, as the network's output has it; NaN where nothing is known. */
-export interface Targets {
-  /** Of each image one number for each place and channel; of classes the index. */
-  readonly values: readonly Float32Array[];
-  /** The cells of a map; of a vector none. */
-  readonly grid: readonly number[];
-  readonly channels: number;
-}
-
-/** Reads what is true of an image: the index of its class, its labels as 1 and 0, its numbers, or its map. */
-export async function readTarget(model: Model, truth: TruthReader, { known, view }: ImageView): Promise<Float32Array> {
-  const { output, preprocess: { fit } } = model;
-  const row = known as Known;
-  if (output.kind === "map") return await truth.mapOf(row, { grid: output.cells as number[], seen: view.shape, fit });
-  return Float32Array.from(truth.valuesOf(row));
-}
 
 /**
  * The targets of a batch, maps changed as the images are.
