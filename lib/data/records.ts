@@ -70,10 +70,15 @@ export interface Curve {
   readonly kind: "insertion" | "deletion";
   /** Share of the pixels that have changed, 0…1. */
   readonly share: readonly number[];
-  /** The class's or label's probability; the score of any other target as a share of that for the whole image. */
+  /**
+   * The class's or label's probability; the score of any other target as a share of that for the whole image, or, where that
+   * is not above 0, the score itself.
+   */
   readonly score: readonly number[];
   /** The area under the curve by the trapezoidal rule: for probabilities 0…1. */
   readonly area: number;
+  /** Whether `score` is the score itself, of which no share can be taken, since for the whole image it is not above 0. */
+  readonly plain?: boolean;
 }
 
 /** How alike two maps are. */

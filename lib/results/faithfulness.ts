@@ -8,7 +8,7 @@ import { extent, type NdArrayLike } from "../array.ts";
 import type { Curve } from "../data/records.ts";
 import type { Block, Chart } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
-import { fixed } from "../format.ts";
+import { brief, fixed } from "../format.ts";
 import { readOptions } from "../options.ts";
 import { type AttributionTarget, flatMapOf, targetText } from "./attribution.ts";
 import { yEnds, type YRange, yRange } from "./axes.ts";
@@ -98,7 +98,7 @@ export class Faithfulness extends Result<FaithfulnessRow> {
     const title = `${model} · insertion and deletion · ${targetText(this.target)} · ${image}`;
     const scored = scoredOf(this.target);
     const score = scored[0].toUpperCase() + scored.slice(1) +
-      (scored === "probability" ? "" : ", as a share of that for the whole image,");
+      (scored === "probability" ? "" : this.insertion.plain ? " itself" : ", as a share of that for the whole image,");
     const caption = [
       `${score} of ${text} as pixels come (insertion: from the baseline to the image) or go (deletion: from the image to`,
       `the baseline), the most important first, in ${
@@ -106,6 +106,7 @@ export class Faithfulness extends Result<FaithfulnessRow> {
       } steps. A faithful map has a large`,
       `area under its insertion curve and a small one under its deletion curve; what is no better than the random order`,
       `tells nothing. Areas by the trapezoidal rule (Petsiuk et al. 2018).`,
+      plainNote(this.curves),
       baselineWarning(this.curves),
       this.#remarks,
     ].filter(Boolean).join(" ");
@@ -170,10 +171,18 @@ export function remarksOn(maps: readonly { method: string; map: NdArrayLike }[])
   }).join(" ");
 }
 
+/** What is to be known of scores of which no share can be taken. */
+export function plainNote([{ plain, score }]: readonly Curve[]): string {
+  if (!plain) return "";
+  return `For the whole image it is ${
+    brief(score.at(-1))
+  }, not above 0, so that no share of it can be taken: areas compare maps of this image alone.`;
+}
+
 /** A sentence on each baseline that keeps more than half of the score: maps can hardly be compared on it. */
 export function baselineWarning(curves: readonly Curve[]): string {
   const kept = new Map(
-    curves.filter(({ kind, score }) => kind === "insertion" && score[0] > score.at(-1)! / 2)
+    curves.filter(({ kind, score, plain }) => kind === "insertion" && !plain && score[0] > score.at(-1)! / 2)
       .map(({ baseline, score }) => [baseline, score[0]]),
   );
   return [...kept].map(([baseline, score]) =>

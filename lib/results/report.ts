@@ -9,7 +9,7 @@ import type { Block, Picture } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { briefPercent, fixed } from "../format.ts";
 import type { Attribution } from "./attribution.ts";
-import { baselineWarning, CONTROL, remarksOn } from "./faithfulness.ts";
+import { baselineWarning, CONTROL, plainNote, remarksOn } from "./faithfulness.ts";
 import { Result } from "./result.ts";
 import { FAILS_FROM, passes, type SanityRow, sanityScore } from "./sanity_check.ts";
 
@@ -128,11 +128,14 @@ export class Report extends Result<ReportRow> {
   #caption(): string {
     const baselines = [...new Set(this.curves.map(({ baseline }) => baseline))].join(", ");
     const [{ target }] = this.attributions;
-    const scored = target.probability === undefined ? "score (as a share of the whole image's)" : "probability";
+    const scored = target.probability === undefined
+      ? `score${this.curves[0].plain ? "" : " (as a share of the whole image's)"}`
+      : "probability";
     return [
       `Insertion and deletion: areas under the ${scored} of ${target.text} as pixels come and go`,
       `in the order of the map, in ${this.#steps} steps, mean over the baselines ${baselines} (bars in the chart: least`,
       `and greatest); a map that is no better than the random order tells nothing (Petsiuk et al. 2018).`,
+      plainNote(this.curves),
       baselineWarning(this.curves),
       remarksOn(this.attributions.map(({ map }, i) => ({ method: this.rows[i].method, map }))),
       `Left: how much of the map is left when the layers from the top down to ${

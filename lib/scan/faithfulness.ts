@@ -10,7 +10,6 @@ import { inPlaceOf, type InputArray } from "../data/given.ts";
 import type { Curve } from "../data/records.ts";
 import type { Model } from "../model/model.ts";
 import type { MadeBaseline } from "../probe/attribution/baseline.ts";
-import { brief } from "../format.ts";
 import { randomStream } from "../random.ts";
 import { eachScore } from "../probe/attribution/gradients.ts";
 import { outputFor, type OutputTarget, placeWeights } from "../probe/output_target.ts";
@@ -97,30 +96,20 @@ async function scoresOf(
 }
 
 /**
- * What scores are multiplied by: 1 for probabilities; others count as shares of the whole image's.
- *
- * @throws {RangeError} if that is not above 0
+ * What scores are multiplied by: 1 for probabilities; others count as shares of the whole image's. Null where that is not above
+ * 0, so that there is no share of it.
  */
 async function scaleOf(
   model: Model,
   view: InputArray,
   target: ResolvedTarget,
   { signal }: Pick<CurvesOptions, "signal">,
-): Promise<number> {
+): Promise<number | null> {
   if (target.kind === "class" || target.kind === "label") return 1;
   const [whole] = await scoresOf(model, target, { size: 1, [Symbol.iterator]: () => [model.input(view)].values() }, {
     signal,
   });
-  if (whole > 0) return 1 / whole;
-  const what = target.kind === "unit" ? "activation" : target.kind === "number" ? "value" : "score";
-  throw new RangeError(
-    `The target ${target.text} has the ${what} ${
-      brief(whole)
-    } for this image; insertion and deletion need one above 0. ` +
-      (whole < 0
-        ? "Ask what lowers it: give the target as { sum: [[-1, target]] }, to the maps' methods too."
-        : "Choose another target."),
-  );
+  return whole > 0 ? 1 / whole : null;
 }
 
 /**
@@ -129,7 +118,7 @@ async function scaleOf(
  * @param view the image as the model sees it, `[h, w, c]`
  * @param maps each `[h, w]`, with the name of its method
  * @param target what is scored: a class or label by its probability, a unit (its cell named) by its activation, and any other
- *   target by its score, each as a share of that for the whole image
+ *   target by its score, each as a share of that for the whole image, or itself where that is not above 0
  * @returns for each map and baseline the insertion and the deletion curve
  * @throws {RangeError} if a map has not the image's sides
  */
@@ -187,7 +176,15 @@ export async function walkCurves(
     }),
   );
   return walks.map(({ method, baseline, kind }, i) => {
-    const score = scores.slice(i * counts.length, (i + 1) * counts.length).map((value) => value * scale);
-    return { method, baseline, kind, share, score, area: areaUnder(share, score) };
+    const score = scores.slice(i * counts.length, (i + 1) * counts.length).map((value) => value * (scale ?? 1));
+    return {
+      method,
+      baseline,
+      kind,
+      share,
+      score,
+      area: areaUnder(share, score),
+      ...scale === null && { plain: true },
+    };
   });
 }

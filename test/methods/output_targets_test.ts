@@ -157,6 +157,17 @@ describe("what errors propose works", () => {
     await expectRight(await METHODS.report(model, { sum: [[-1, "predicted"]] }));
   });
 
+  test("a number below 0 is put to the tests in its own unit", async () => {
+    const model = await loadModel(NETS.negative(), { preprocess: "unit" });
+    const map = await saliency(model, image);
+    const found = await faithfulness(model, image, map, { steps: 2, baseline: "grey" });
+    expect(found.curves[0].score.at(-1)).toBeCloseTo(map.score, 5);
+    expect(found.curves[0].plain).toBe(true);
+    expect(found.figure().caption).toMatch(/^Score itself of output 0 .* not above 0, so that no share/);
+    await expectRight(found);
+    await expectRight(await METHODS.report(model, 0));
+  });
+
   /** Says which method it was. */
   function fail(method: string) {
     return (error: Error) => {
