@@ -122,7 +122,12 @@ async function firstKnown(dataset: Dataset): Promise<Known | null> {
 }
 
 /** @throws {RangeError} if images are to be shifted by pixels that the cells of their maps do not have */
-function checkAugment(model: Model, { cells }: ModelOutput, { crop }: Augment, { height, width }: Samples): void {
+function checkAugment(
+  model: Model,
+  { cells }: ModelOutput,
+  { crop }: Augment,
+  { shape: [height, width] }: Samples,
+): void {
   if (crop === 0 || cells.length === 0 || (cells[0] === height && cells[1] === width)) return;
   throw new RangeError(
     `augment.crop shifts images by pixels: the maps of ${JSON.stringify(model.name)} have ${
