@@ -10,7 +10,7 @@
  *
  * In a cell {@linkcode help} tells how each function is called:
  * - models: {@linkcode loadModel}, {@linkcode vgg16} and other builders, {@linkcode train}, {@linkcode evaluate},
- *   {@linkcode predict}
+ *   {@linkcode predict}, {@linkcode checkInputs}
  * - images: {@linkcode photo}, {@linkcode loadImage}, {@linkcode imageFolder}, {@linkcode dataset}, {@linkcode cifar10},
  *   {@linkcode mnist}, {@linkcode fashionMnist}
  * - layers and filters: {@linkcode activations}, {@linkcode filters}, {@linkcode deadFilters},
@@ -154,6 +154,8 @@ export { receptiveFieldFigure, type ReceptiveFieldFigureOptions } from "./lib/me
 export { saliency, type SaliencyOptions } from "./lib/methods/saliency.ts";
 export { type AttributionMethod, sanityCheck, type SanityCheckOptions } from "./lib/methods/sanity_check.ts";
 export { smoothGrad, type SmoothGradOptions } from "./lib/methods/smooth_grad.ts";
+export { checkInputs, type CheckInputsOptions } from "./lib/methods/check_inputs.ts";
+export type { InputCheck, InputCheckRow, InputFinding, SuggestedPreprocess } from "./lib/results/input_check.ts";
 export { strideDiagnosis, type StrideDiagnosisOptions } from "./lib/methods/stride_diagnosis.ts";
 export type { StrideDiagnosis, StrideRow, StrideSpectra } from "./lib/results/stride_diagnosis.ts";
 export { train, type TrainOptions } from "./lib/methods/train.ts";

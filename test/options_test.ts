@@ -39,6 +39,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   activations: [model, image],
   alexnet: [],
   catsVsDogsConvnet: [],
+  checkInputs: [model, image],
   cifar10: [],
   codes: [model, dataset],
   compare: [[]],

@@ -11,6 +11,7 @@ import type { ImageLike } from "../data/image.ts";
 import { tileOf } from "../data/sample.ts";
 import type { ImageView } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
+import { warnOnce } from "../model/preflight.ts";
 import type { ModelOutput } from "../model/output.ts";
 import { readOptions, WalkOptions, whole } from "../options.ts";
 import { item } from "../probe/forward.ts";
@@ -108,6 +109,7 @@ export async function predict(
   if (!reader) {
     const source = await toGiven(images as ImageLike);
     const view = await model.view(source);
+    await warnOnce(model, model.input(view));
     const onProgress = (done: number) => run.onProgress?.(done, 1);
     const made = await forwardAll(model, [model.input(view)], all, { ...run, onProgress });
     return predicted(made.map((array) => item(array, 0)), { view, name: nameOfGiven(source) }, model.shown(view));
@@ -115,13 +117,15 @@ export async function predict(
   const side = Math.min(LARGEST_KEPT, Math.max(LEAST_KEPT, Math.floor(Math.sqrt(KEPT_BYTES / (3 * reader.size)))));
   const waiting: ImageView[] = [];
   const predictions: Prediction[] = [];
-  const receive = (made: NdArrayLike[]) =>
+  const receive = async (made: NdArrayLike[]) => {
+    await warnOnce(model, model.input(waiting[0].view));
     waiting.splice(0, made[0].shape[0]).forEach((image, i) => {
       const { id, label, view } = image;
       const known = { name: reader.nameOf(image), ...reader.isSet && { id, label }, view };
       const [kept, most] = reader.isSet ? [small(model.shown(view), side), side] : [model.shown(view)];
       predictions.push(predicted(made.map((array) => item(array, i)), known, kept, most));
     });
+  };
   await withProgress(
     `Classifying with ${model.name}`,
     reader.size,

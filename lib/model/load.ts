@@ -21,6 +21,7 @@ import { freezeNetworks } from "./formats/named_weights.ts";
 import { onnxFormat } from "./formats/onnx.ts";
 import { tfjsFormat } from "./formats/tfjs.ts";
 import { zipFormat } from "./formats/zip.ts";
+import { warnOnce } from "./preflight.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { checkLabels, type OutputsWanted } from "./output.ts";
 import {
@@ -139,10 +140,12 @@ export async function loadModel(
   const { output, layers } = options;
   const weights = options.weights === undefined ? undefined : await locate(options.weights, "file of weights");
   if (source instanceof Model) {
-    const { network, name, labels, preprocess } = source;
+    const { network, name, labels, preprocess, output } = source;
     const { disposed } = source;
     if (disposed) throw new TypeError(`The model ${JSON.stringify(name)} has been disposed of. Load or make it again.`);
-    const model = await loadModel(network, { name, ...labels && { labels }, preprocess, ...options });
+    const own = { name, ...labels && { labels }, preprocess, ...!options.labels && { output: output.wanted } };
+    const asks = Object.entries(options).filter(([, value]) => value !== undefined);
+    const model = await loadModel(network, { ...own, ...Object.fromEntries(asks) });
     if (!weights) model.noteTraining(source.training);
     return model;
   }
@@ -160,6 +163,7 @@ export async function loadModel(
         throw new TypeError(`The network ${JSON.stringify(name)} has been disposed of. Load it again.`);
       }
       await checkWeights(tf, source, name);
+      await warnOnce(model);
       return model;
     };
     if (!weights || source.weights.some((weight) => (weight as unknown as Held).val.isDisposed)) return made(false);
@@ -259,6 +263,7 @@ async function make(tf: TF, network: LayersModel, options: () => Promise<ModelOp
   try {
     const model = new Model(network, await options());
     await checkWeights(tf, network, model.name);
+    await warnOnce(model);
     return model;
   } catch (error) {
     disposeNetwork(network);

@@ -8,10 +8,10 @@
  * @module
  */
 
-import type { layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import type { NdArrayLike } from "../array.ts";
 import type { TF } from "../runtime/backend.ts";
-import { traceAnySize, type Use } from "./graph.ts";
+import { callUse, traceAnySize, type Use, waysTo } from "./graph.ts";
 
 /** The mean and the variance of each channel. */
 export interface Moments {
@@ -51,27 +51,21 @@ export async function storedMoments(network: LayersModel): Promise<StoredMoments
 }
 
 /** What a use of a layer puts out, computed from the network's inputs. */
-function compute(use: Use, known: Map<Use, Tensor>): Tensor {
+function compute(tf: TF, use: Use, known: Map<Use, Tensor>): Tensor {
   const found = known.get(use);
   if (found) return found;
-  const inputs = use.inputs.map((input) => compute(input, known));
-  const made = (use.layer as layers.Layer).call(inputs.length === 1 ? inputs[0] : inputs, { training: false });
-  const output = Array.isArray(made) ? made[0] : made;
-  known.set(use, output);
-  return output;
+  const made = callUse(tf, use, use.inputs.map((input) => compute(tf, input, known)));
+  known.set(use, made);
+  return made;
 }
 
 /** The network's inputs on the way to a use. */
-function inputsOf(use: Use, found = new Set<Use>()): Set<Use> {
-  if (use.inputs.length === 0) found.add(use);
-  for (const input of use.inputs) inputsOf(input, found);
-  return found;
-}
+const inputsOf = (use: Use) => [...waysTo([use])].filter(({ inputs }) => inputs.length === 0);
 
-/** Whether the way to a normalisation begins at one input of the network, its first. */
-export function readsFirstInput({ reads }: StoredMoments, network: LayersModel): boolean {
-  const inputs = [...inputsOf(reads)];
-  return inputs.length === 1 && network.inputs[0].sourceLayer === inputs[0].layer;
+/** Whether what a normalisation reads is made of one input alone, of this shape. */
+export function readsInput({ reads }: StoredMoments, shape: readonly (number | null)[]): boolean {
+  const inputs = inputsOf(reads);
+  return inputs.length === 1 && inputs[0].layer.batchInputShape?.slice(1).join() === shape.join();
 }
 
 /** The mean and the variance of each channel that one input gives where a normalisation reads. */
@@ -79,7 +73,7 @@ export async function momentsOf(tf: TF, { reads, axis }: StoredMoments, input: N
   const [start] = inputsOf(reads);
   const found = tf.tidy(() => {
     const x = tf.tensor(input.data as Float32Array, [1, ...input.shape]);
-    const maps = compute(reads, new Map([[start, x]]));
+    const maps = compute(tf, reads, new Map([[start, x]]));
     const { mean, variance } = tf.moments(maps, maps.shape.flatMap((_, i) => i === axis ? [] : [i]));
     return tf.stack([mean, variance]);
   });

@@ -7,6 +7,7 @@ import type { LayersModel, SymbolicTensor } from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   activations,
+  checkInputs,
   codes,
   compare,
   type Dataset,
@@ -282,6 +283,7 @@ const methods: Record<string, Ask> = {
   activations: (model) => activations(model, image, { layer: "conv" }),
   filters: (model) => filters(model, { layer: "conv" }),
   deadFilters: (model, data) => deadFilters(model, data),
+  checkInputs: (model, data) => checkInputs(model, data, { images: 2 }),
   codes: (model, data) => codes(model, data),
   "codes of the last layer": (model, data) => codes(model, data, { layer: model.layers.at(-1)!.name }),
   neighbors: async (model, data) => await neighbors(await codes(model, data), { k: 2 }),

@@ -19,7 +19,7 @@ async function run(...args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-const asked = Deno.env.get("KERAS_APPLICATIONS") ?? (ALL ? "MobileNetV3Small,DenseNet121,NASNetMobile" : "");
+const asked = Deno.env.get("KERAS_APPLICATIONS") ?? (ALL ? "MobileNetV3Small,EfficientNetB0,DenseNet121" : "");
 const there = await Deno.stat(python).catch(() => null);
 if (asked && !there) skipFor(`Keras Applications need Python with Keras as ${python}.`);
 const names = asked && there ? asked === "all" ? (await run()).trim().split("\n") : asked.split(",") : [];

@@ -26,7 +26,12 @@ export class ImagesReader extends InputReader {
    * @param asker the function that looks at them, as `"predict"`
    * @throws {RangeError} if there is none
    */
-  constructor(asker: string, model: Model, images: readonly ImageLike[] | Dataset, run: Partial<WalkOptions>) {
+  constructor(
+    asker: string,
+    model: Model,
+    images: readonly ImageLike[] | Dataset,
+    run: Partial<WalkOptions> & { limit?: number },
+  ) {
     const isSet = isDataset(images);
     if (!isSet && images.length === 0) {
       throw new RangeError(
