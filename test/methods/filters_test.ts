@@ -1,4 +1,3 @@
-import type { LayersModel } from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import fixture from "../oracles/fixtures/filters.json" with { type: "json" };
 import oracle from "../oracles/fixtures/resnet50.json" with { type: "json" };
