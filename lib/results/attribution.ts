@@ -205,7 +205,9 @@ export class Attribution extends Savable {
     this.values = NdArray.from(values);
     this.map = NdArray.from(map);
     // Colours are those of a picture.
-    if (!this.#isPicture) Object.assign(this, { paint: "map" });
+    // Signals, volumes and other bands than red, green and blue have no colours.
+    const { shape: [, , channels = 1] } = this.values;
+    if (!this.#isPicture || (channels !== 1 && channels !== 3)) Object.assign(this, { paint: "map" });
     if (cam) this.cam = NdArray.from(cam);
     this.#about = about;
     this.#clip = clip;
