@@ -30,6 +30,7 @@ export type ImageLike = Image | NdArrayLike | ImageSource | InputRecord;
  * in any form, a number or numbers for an input `[n]`, an array of the input's shape.
  */
 export interface InputRecord {
+  /** What goes to the input of this name. */
   readonly [input: string]: Image | NdArrayLike | ImageSource | number | readonly number[];
 }
 

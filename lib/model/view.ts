@@ -18,7 +18,7 @@ export interface NetworkInput {
   /** Its layer's name. */
   readonly name: string;
   /** `[h, w, c]`, `[length, c]`, `[depth, h, w, c]` or `[n]`; null for a side that may have any length. */
-  readonly shape: Shape;
+  readonly shape: readonly (number | null)[];
 }
 
 /** The inputs of a network, in its order. */
@@ -178,6 +178,7 @@ export class ModelView extends NdArray {
   /** See {@linkcode InputArray.others}. */
   declare readonly others?: readonly (NdArrayLike | null)[];
 
+  /** @internal */
   constructor({ data, shape }: NdArrayLike, others?: readonly (NdArrayLike | null)[]) {
     super(data, shape);
     if (others) this.others = others;

@@ -26,7 +26,7 @@ export interface Unit {
    * Row and column of the unit in its feature map; its place `[t]` along a signal, `[z, y, x]` in a volume.
    * @default the cell with the largest activation for the image
    */
-  cell?: Cell;
+  cell?: readonly number[];
 }
 
 /** A direction in the space of a layer's channels: its score is the dot product with the activations at one cell. */
@@ -39,7 +39,7 @@ export interface Direction {
    * Row and column of the cell whose activations are taken; its place `[t]` along a signal, `[z, y, x]` in a volume.
    * @default the cell with the largest dot product for the image
    */
-  cell?: Cell;
+  cell?: readonly number[];
 }
 
 /** A weighted sum of targets. {@linkcode contrast} makes the commonest one. */
