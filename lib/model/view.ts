@@ -10,7 +10,7 @@ import { Image } from "../data/image.ts";
 import { unknownName } from "../errors.ts";
 import { resize } from "../resize/resize.ts";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
-import { type Shape, shapeList, shapeText } from "./graph.ts";
+import { shapeList, shapeText } from "./graph.ts";
 import type { Preprocess } from "./preprocess.ts";
 
 /** One input of a network. */
