@@ -100,8 +100,32 @@ export interface ReadLimits {
  * @throws {Interrupted} if the notebook's ■ is pressed meanwhile
  */
 export async function readFile(url: URL, limits: ReadLimits): Promise<Uint8Array<ArrayBuffer>> {
+  return await reading(() => url.protocol === "file:" ? fromDisk(pathOf(url), limits) : fromWeb(url, limits));
+}
+
+/**
+ * Where a file is that is read in parts: on disk, its path there and its length; of the web, all its bytes.
+ *
+ * @throws {FileError} as {@linkcode readFile} does
+ */
+export async function findFile(
+  url: URL,
+  limits: ReadLimits,
+): Promise<{ within: string | Uint8Array<ArrayBuffer>; size: number }> {
+  return await reading(async () => {
+    if (url.protocol === "file:") {
+      const { real, size } = await foundOnDisk(pathOf(url), limits);
+      return { within: real, size };
+    }
+    const bytes = await fromWeb(url, limits);
+    return { within: bytes, size: bytes.length };
+  });
+}
+
+/** Reads; what is thrown says why in a {@linkcode FileError}. */
+async function reading<T>(task: () => Promise<T>): Promise<T> {
   try {
-    return url.protocol === "file:" ? await fromDisk(pathOf(url), limits) : await fromWeb(url, limits);
+    return await task();
   } catch (error) {
     if (error instanceof FileError || error instanceof Interrupted) throw error;
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
@@ -122,7 +146,8 @@ function take(room: { bytes: number }, bytes: number): void {
 /** The folders in which a file's own files may be: its own, and that of its target if it is a symbolic link. */
 const foldersOf = async (path: string) => [await Deno.realPath(dirname(path)), dirname(await Deno.realPath(path))];
 
-async function fromDisk(path: string, { room, owner }: ReadLimits): Promise<Uint8Array<ArrayBuffer>> {
+/** Where a file on disk is, and its length, if it may be read. */
+async function foundOnDisk(path: string, { room, owner }: ReadLimits): Promise<{ real: string; size: number }> {
   const real = await Deno.realPath(path);
   if (owner && !(await foldersOf(pathOf(owner))).some((folder) => real.startsWith(folder + sep))) {
     throw new FileError(`it is a symbolic link that leads out of the folder, to ${real}; copy the file itself there`);
@@ -131,7 +156,12 @@ async function fromDisk(path: string, { room, owner }: ReadLimits): Promise<Uint
   const info = await Deno.stat(real);
   if (!info.isFile) throw new FileError(`it is ${info.isDirectory ? "a folder" : "a device or pipe"}; wanted a file`);
   take(room, info.size);
-  const bytes = new Uint8Array(info.size);
+  return { real, size: info.size };
+}
+
+async function fromDisk(path: string, limits: ReadLimits): Promise<Uint8Array<ArrayBuffer>> {
+  const { real, size } = await foundOnDisk(path, limits);
+  const bytes = new Uint8Array(size);
   using file = await Deno.open(real);
   let at = 0;
   for (let read: number | null; at < bytes.length && (read = await file.read(bytes.subarray(at))); at += read);

@@ -34,6 +34,12 @@ export interface ZipEntry {
    * @throws {ZipError} if it is damaged, encrypted, or compressed otherwise than by Deflate
    */
   read(): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Where its bytes stand in the archive, unless they are compressed. They are checked, and not kept.
+   *
+   * @throws {ZipError} if it is damaged or encrypted
+   */
+  place(): Promise<number | undefined>;
 }
 
 /** Where the bytes of an archive are. */
@@ -148,9 +154,12 @@ async function directoryOf(source: ZipSource): Promise<Header[]> {
   return headers;
 }
 
-/** Reads one file of an archive. */
-async function readEntry(source: ZipSource, header: Header): Promise<Uint8Array<ArrayBuffer>> {
-  const { name, encrypted, method, sum, packed, size, at } = header;
+/** That a file's content is not what the archive says. */
+const damagedFile = ({ name }: Header) =>
+  new ZipError(`its file ${JSON.stringify(name)} is damaged: its checksum does not fit. Copy or download it again`);
+
+/** Where a file's content begins in the archive. */
+async function startOf(source: ZipSource, { name, encrypted, method, at }: Header): Promise<number> {
   const quoted = JSON.stringify(name);
   if (encrypted) throw new ZipError(`its file ${quoted} is encrypted`);
   if (method !== 0 && method !== 8) {
@@ -158,10 +167,33 @@ async function readEntry(source: ZipSource, header: Header): Promise<Uint8Array<
   }
   const local = viewOf(await part(source, at, 30));
   if (local.getUint32(0, true) !== LOCAL) throw new ZipError("its directory is damaged");
-  const start = at + 30 + local.getUint16(26, true) + local.getUint16(28, true);
-  let bytes = await part(source, start, packed);
-  const damaged = () =>
-    new ZipError(`its file ${quoted} is damaged: its checksum does not fit. Copy or download it again`);
+  return at + 30 + local.getUint16(26, true) + local.getUint16(28, true);
+}
+
+/** The bytes that are checked at a time. */
+const PIECE = 2 ** 20;
+
+/** Where a file's content stands in the archive, checked; none if it is compressed. */
+async function placeOf(source: ZipSource, header: Header): Promise<number | undefined> {
+  const start = await startOf(source, header);
+  const { method, packed, size, sum } = header;
+  if (method !== 0) return undefined;
+  if (packed !== size) throw damagedFile(header);
+  let found = 0;
+  for (let at = 0; at < size; at += PIECE) {
+    const piece = await part(source, start + at, Math.min(PIECE, size - at));
+    found = crc32(piece, found);
+    piece.buffer.transfer(0);
+  }
+  if (found !== sum) throw damagedFile(header);
+  return start;
+}
+
+/** Reads one file of an archive. */
+async function readEntry(source: ZipSource, header: Header): Promise<Uint8Array<ArrayBuffer>> {
+  const { method, sum, packed, size } = header;
+  let bytes = await part(source, await startOf(source, header), packed);
+  const damaged = () => damagedFile(header);
   // Deflate makes no more of a byte: what claims more is damaged, or a trap for memory.
   if (size > (method === 8 ? 1032 * packed + 1024 : packed)) throw damaged();
   if (method === 8) {
@@ -188,6 +220,7 @@ export async function zipEntries(source: ZipSource): Promise<ZipEntry[]> {
     name: header.name,
     size: header.size,
     read: () => readEntry(source, header),
+    place: () => placeOf(source, header),
   }));
 }
 

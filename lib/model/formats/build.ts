@@ -144,6 +144,16 @@ export function disposeNetwork(network: LayersModel): void {
   for (const weight of weights) if (!weight.isDisposed) weight.dispose();
 }
 
+/**
+ * A tensor of numbers that no one else holds. The wasm backend keeps a copy of its own: theirs is freed at once, where the
+ * garbage collector would let several hundred MB gather.
+ */
+export function uploaded(tf: TF, values: Float32Array<ArrayBuffer>, shape: number[]): Tensor {
+  const tensor = tf.tensor(values, shape);
+  if (tf.getBackend() === "wasm") values.buffer.transfer(0);
+  return tensor;
+}
+
 /** A name as TensorFlow.js takes it: Keras allows others, as with spaces, or those that every object of JavaScript has. */
 export function legalName(name: string): string {
   const plain = name.replace(/[^-A-Za-z0-9_./]/g, "_").replace(/^(?![A-Za-z0-9])/, "x");

@@ -7,15 +7,15 @@
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
 import { messageOf } from "../../errors.ts";
-import { placeOf, readFile } from "../../files.ts";
+import { findFile, placeOf } from "../../files.ts";
 import { bytesText } from "../../format.ts";
 import { checkMachineMemory } from "../../memory.ts";
-import { zipEntries, zipInMemory } from "../../zip.ts";
+import { zipEntries, zipInMemory, zipOnDisk, type ZipSource } from "../../zip.ts";
 import type { TF } from "../../runtime/backend.ts";
-import { buildNetwork, disposeNetwork, type NetworkConfig } from "./build.ts";
+import { buildNetwork, disposeNetwork, type NetworkConfig, uploaded } from "./build.ts";
 import type { LayerReplacements } from "./custom.ts";
 import { isObject, ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./format.ts";
-import { Hdf5File } from "./hdf5.ts";
+import { Hdf5File, type Hdf5Place } from "./hdf5.ts";
 import { fromKeras1 } from "./keras1.ts";
 import { type Assignment, assignWeights, type Writer } from "./keras_weights.ts";
 import { withChannelsLast } from "./channels_last.ts";
@@ -44,8 +44,8 @@ function jsonIn(text: unknown, what: string): unknown {
 }
 
 /** Opens an archive. */
-async function openArchive(bytes: Uint8Array<ArrayBuffer>): Promise<KerasFile> {
-  const entries = new Map((await zipEntries(zipInMemory(bytes))).map((entry) => [entry.name, entry]));
+async function openArchive(source: ZipSource, within: Hdf5Place["within"]): Promise<KerasFile> {
+  const entries = new Map((await zipEntries(source)).map((entry) => [entry.name, entry]));
   const missing = ["config.json", "model.weights.h5"].find((name) => !entries.has(name));
   if (missing) throw new ModelError(`its archive holds no ${missing}, which Keras puts there`);
   const sizes = [...entries.values()].reduce((sum, { size }) => sum + size, 0);
@@ -53,17 +53,25 @@ async function openArchive(bytes: Uint8Array<ArrayBuffer>): Promise<KerasFile> {
   checkMachineMemory("What its archive unpacks to", sizes, "Load it where there is more.");
   const json = async (name: string) => jsonIn(await entries.get(name)?.read() ?? "{}", name);
   const metadata = await json("metadata.json");
+  const topology = await json("config.json");
+  const weights = entries.get("model.weights.h5")!;
+  const at = await weights.place();
+  const { size } = weights;
   return {
-    topology: await json("config.json"),
-    weights: await Hdf5File.open(await entries.get("model.weights.h5")!.read()),
+    topology,
+    weights: await Hdf5File.open(
+      at === undefined ? { within: await weights.read(), at: 0, size } : { within, at, size },
+    ),
     writer: { version: isObject(metadata) ? String(metadata.keras_version ?? "") : "", backend: "" },
   };
 }
 
 /** Opens a file of either kind, whatever it is called. */
 async function openFile(url: URL): Promise<KerasFile> {
-  const bytes = await readFile(url, { room: { bytes: MOST_BYTES } });
-  if (begins(bytes, 0x50, 0x4b, 3, 4)) return await openArchive(bytes);
+  const { within, size } = await findFile(url, { room: { bytes: MOST_BYTES } });
+  const source = typeof within === "string" ? zipOnDisk(within) : zipInMemory(within);
+  const bytes = await source.read(0, Math.min(size, 64));
+  if (begins(bytes, 0x50, 0x4b, 3, 4)) return await openArchive(source, within);
   if (!begins(bytes, 0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a)) {
     throw new ModelError(
       `it is ${
@@ -71,7 +79,7 @@ async function openFile(url: URL): Promise<KerasFile> {
       }`,
     );
   }
-  const weights = await Hdf5File.open(bytes);
+  const weights = await Hdf5File.open({ within, at: 0, size });
   const { model_config: config, keras_version: version, backend } = {
     ...weights.entries.get("model_weights")?.attributes,
     ...weights.entries.get("")!.attributes,
@@ -88,7 +96,7 @@ async function fill(tf: TF, assignments: readonly Assignment[], weights: Hdf5Fil
   for (const { variable, path, turn } of assignments) {
     const values = await weights.values(path);
     tf.tidy(() => {
-      const stored = tf.tensor(values, weights.entries.get(path)!.shape!);
+      const stored = uploaded(tf, values, weights.entries.get(path)!.shape!);
       variable.write(tf.cast(turn ? turn(tf, stored) : stored, variable.dtype));
     });
   }
