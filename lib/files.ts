@@ -104,6 +104,23 @@ export async function readFile(url: URL, limits: ReadLimits): Promise<Uint8Array
 }
 
 /**
+ * Reads a file on disk piece by piece; a piece is gone when the next one is asked for.
+ *
+ * @throws {FileError} as {@linkcode readFile} does
+ */
+export async function* readPieces(url: URL, limits: ReadLimits): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const { real, size } = await reading(() => foundOnDisk(pathOf(url), limits));
+  using file = await reading(() => Deno.open(real));
+  const bytes = new Uint8Array(Math.min(size, 2 ** 20));
+  for (let left = size; left > 0;) {
+    const read = await reading(() => file.read(bytes.subarray(0, Math.min(left, bytes.length))));
+    if (read === null) return;
+    yield bytes.subarray(0, read);
+    left -= read;
+  }
+}
+
+/**
  * Where a file is that is read in parts: on disk, its path there and its length; of the web, all its bytes.
  *
  * @throws {FileError} as {@linkcode readFile} does

@@ -6,9 +6,9 @@
 
 import type { io, LayersModel, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
-import { sha256Of } from "../../checksum.ts";
+import { Checksum, sha256Of } from "../../checksum.ts";
 import { messageOf } from "../../errors.ts";
-import { decoded, fileNamedBy, placeOf, readFile } from "../../files.ts";
+import { decoded, fileNamedBy, placeOf, readFile as wholeFile, readPieces } from "../../files.ts";
 import { bytesText } from "../../format.ts";
 import { Interrupted, interruptible } from "../../interrupt.ts";
 import { MemoryError } from "../../memory.ts";
@@ -16,7 +16,7 @@ import type { TF } from "../../runtime/backend.ts";
 import { visiting } from "../../runtime/core/engine.ts";
 import { memoryLeft } from "../../runtime/core/memory.ts";
 import { ZipError } from "../../zip.ts";
-import { buildNetwork, disposeNetwork, matchWeights, type WeightSpec } from "./build.ts";
+import { buildNetwork, disposeNetwork, matchWeights, uploaded, type WeightSpec } from "./build.ts";
 import { isObject, type Json, ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./format.ts";
 import { withChannelsLast } from "./channels_last.ts";
 import { networkOfGraphModel } from "./graph_model.ts";
@@ -49,7 +49,7 @@ interface Group {
 }
 
 /** How a model's files are read: from where they are, or from an archive. */
-export type ReadFile = typeof readFile;
+export type ReadFile = typeof wholeFile;
 
 const oneOf = (types: Record<string, unknown>) => `one of ${Object.keys(types).join(", ")}`;
 
@@ -175,22 +175,83 @@ async function readGroup(
   owner: URL,
   readFile: ReadFile,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const wanted = specs.reduce((sum, { bytes }) => sum + bytes, 0);
-  const room = { bytes: wanted };
+  const room = { bytes: bytesOf(specs) };
   const all = joined(await Promise.all(files.map((file) => read(readFile, file, "weights", owner, room))));
+  checkWhole({ files, specs, sha256 }, owner, all.length, () => sha256Of(all));
+  return all;
+}
+
+const bytesOf = (specs: readonly Spec[]) => specs.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** @throws {ModelError} if the files of a group hold something else than its weights */
+function checkWhole({ files, specs, sha256 }: Group, owner: URL, length: number, sum: () => string): void {
+  const wanted = bytesOf(specs);
   const names = files.map(({ pathname }) => decoded(pathname.split("/").at(-1)!)).join(", ") || "no files";
-  if (all.length !== wanted) {
+  if (length !== wanted) {
     throw new ModelError(
-      `The weights of ${placeOf(owner)} are not whole: ${names} hold ${all.length} bytes; wanted ${wanted}.`,
+      `The weights of ${placeOf(owner)} are not whole: ${names} hold ${length} bytes; wanted ${wanted}.`,
     );
   }
-  if (sha256 !== undefined && sha256Of(all) !== sha256) {
+  if (sha256 !== undefined && sum() !== sha256) {
     throw new ModelError(
       `The weights of ${placeOf(owner)} are damaged: the checksum of ${names} is not the one that was saved. Copy or ` +
         `download the model again.`,
     );
   }
-  return all;
+}
+
+/** The bytes of a group, piece by piece where they are on disk; that they are whole is known behind the last one. */
+async function* piecesOf(group: Group, owner: URL, readFile: ReadFile): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  if (readFile !== wholeFile || owner.protocol !== "file:") {
+    yield await readGroup(group, owner, readFile);
+    return;
+  }
+  const room = { bytes: bytesOf(group.specs) };
+  const sum = new Checksum();
+  let length = 0;
+  for (const file of group.files) {
+    // What fails is said as of a file that is read whole.
+    const pieces = readPieces(file, { room, owner });
+    const next = async () => (await pieces.next()).value ?? new Uint8Array();
+    try {
+      for (let piece = await read(next, file, "weights", owner, room); piece.length > 0;) {
+        if (group.sha256 !== undefined) sum.add(piece);
+        length += piece.length;
+        yield piece;
+        piece = await read(next, file, "weights", owner, room);
+      }
+    } finally {
+      await pieces.return(undefined);
+    }
+  }
+  checkWhole(group, owner, length, () => sum.hex());
+}
+
+/** The bytes of each weight of a group, which nothing else holds. */
+async function* partsOf(
+  group: Group,
+  owner: URL,
+  readFile: ReadFile,
+): AsyncGenerator<[spec: Spec, bytes: ArrayBuffer]> {
+  const specs = group.specs.values();
+  let spec = specs.next().value;
+  let part = new Uint8Array(spec?.bytes ?? 0);
+  let done = 0;
+  for await (const piece of piecesOf(group, owner, readFile)) {
+    for (let at = 0; spec && at < piece.length;) {
+      const some = piece.subarray(at, at + part.length - done);
+      part.set(some, done);
+      at += some.length;
+      done += some.length;
+      for (; spec && done === part.length; done = 0) {
+        yield [spec, part.buffer];
+        spec = specs.next().value;
+        part = new Uint8Array(spec?.bytes ?? 0);
+      }
+    }
+  }
+  // Weights without numbers may be all that is left.
+  for (; spec && part.length === 0; spec = specs.next().value) yield [spec, part.buffer];
 }
 
 /** Gives a network the weights that the groups hold. */
@@ -203,14 +264,13 @@ async function fill(
 ): Promise<void> {
   const signal = interruptible();
   for (const group of groups) {
-    const bytes = await readGroup(group, url, readFile);
-    signal.throwIfAborted();
-    let at = 0;
-    for (const spec of group.specs) {
-      const part = bytes.slice(at, at += spec.bytes).buffer;
+    for await (const [spec, part] of partsOf(group, url, readFile)) {
+      signal.throwIfAborted();
       const variable = variables.get(spec);
       if (!variable) continue;
-      const { [spec.name]: tensor } = tf.io.decodeWeights(part, [spec]);
+      const tensor = spec.dtype === "float32" && !spec.quantization
+        ? uploaded(tf, new Float32Array(part), spec.shape)
+        : tf.io.decodeWeights(part, [spec])[spec.name];
       // As they are: a layer's own way would apply its constraint once more.
       variable.assign(tensor);
       tensor.dispose();
@@ -324,5 +384,5 @@ export async function readLayersModel(
 /** Reads models of TensorFlow.js. Layers of other types must have been registered before. */
 export const tfjsFormat: ModelFormat = {
   fits: (path) => otherFormat(path) === undefined,
-  read: (tf, url, options) => readLayersModel(tf, url, readFile, options),
+  read: (tf, url, options) => readLayersModel(tf, url, wholeFile, options),
 };
