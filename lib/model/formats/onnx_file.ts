@@ -244,6 +244,12 @@ const TYPES: Record<number, NumberType> = {
   16: { bytes: 2, read: (buffer) => new Uint16Array(buffer), field: "int32Data", brain: true },
 };
 
+/** Constants of more bytes are copied out of their file only when their numbers are asked for. */
+const LARGE = 2 ** 16;
+
+/** Constants whose `data` are another copy each time that they are asked for. */
+export const readAnew = new WeakSet<object>();
+
 /** The values of a tensor, of which the bytes may stand in another file. */
 function valuesOf(tensor: TensorMessage, outside: ReadonlyMap<string, Uint8Array>): Constant {
   const title = `the tensor ${JSON.stringify(tensor.name)}`;
@@ -274,8 +280,19 @@ function valuesOf(tensor: TensorMessage, outside: ReadonlyMap<string, Uint8Array
   if (written !== size) {
     throw new ModelError(`${title} has the shape [${dims}], ${size} numbers, and the file has ${written} for it`);
   }
-  const numbers = isRaw ? type.read(bytes.slice().buffer) : tensor[type.field] as number[];
   const isWhole = ![1, 10, 11, 16].includes(tensor.dataType);
+  if (tensor.dataType === 1 && bytes.length > LARGE) {
+    const constant = {
+      dims,
+      get data() {
+        return new Float32Array(bytes.slice().buffer);
+      },
+      whole: false,
+    };
+    readAnew.add(constant);
+    return constant;
+  }
+  const numbers = isRaw ? type.read(bytes.slice().buffer) : tensor[type.field] as number[];
   const data = type.brain !== undefined
     ? halves(numbers as ArrayLike<number>, type.brain)
     : isWhole

@@ -210,7 +210,7 @@ function dense(
   const { flat } = x;
   const shape = [...x.shape.slice(0, -1), units];
   const layer = graph.emit("Dense", { units, useBias: Boolean(bias) }, [x], { shape, order: x.order });
-  graph.weigh(layer, "kernel", kernel.data.length, (tf) => {
+  graph.weigh(layer, "kernel", sizeOf(kernel.dims), (tf) => {
     const turned = isTurned ? tf.transpose(tensorOf(tf, kernel)) : tensorOf(tf, kernel);
     const scaled = factor === 1 ? turned : tf.mul(turned, factor);
     if (!flat) return scaled;

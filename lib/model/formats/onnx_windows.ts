@@ -7,8 +7,9 @@
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
 import type { TF } from "../../runtime/core/types.ts";
+import { uploaded } from "./build.ts";
 import { ModelError } from "./format.ts";
-import type { Constant, OnnxNode } from "./onnx_file.ts";
+import { type Constant, type OnnxNode, readAnew } from "./onnx_file.ts";
 import { channelsBehind, type Lengths, type Rebuilding, type Value } from "./onnx_graph.ts";
 
 /** The window of a convolution or pooling, one value a side. */
@@ -100,8 +101,13 @@ export function padded(graph: Rebuilding, x: Value, before: number[], behind: nu
 }
 
 /** A constant as a tensor. */
-export const tensorOf = (tf: TF, { data, dims }: Pick<Constant, "data" | "dims">): Tensor =>
-  tf.tensor(data instanceof Float32Array ? data : Float32Array.from(data), dims, "float32");
+export function tensorOf(tf: TF, constant: Pick<Constant, "data" | "dims">): Tensor {
+  const { data, dims } = constant;
+  if (data instanceof Float32Array && readAnew.has(constant)) {
+    return uploaded(tf, data as Float32Array<ArrayBuffer>, dims);
+  }
+  return tf.tensor(data instanceof Float32Array ? data : Float32Array.from(data), dims, "float32");
+}
 
 /** A list of numbers as a tensor. */
 export const vectorOf = (tf: TF, data: Constant["data"]): Tensor => tensorOf(tf, { data, dims: [data.length] });
@@ -159,7 +165,7 @@ export function convolution(graph: Rebuilding, node: OnnxNode): Value {
   const layer = alone
     ? graph.emit("DepthwiseConv2D", { ...options, depthMultiplier: filters / groups }, [x], made)
     : graph.emit(`Conv${rank}D`, { ...options, filters, groups }, [x], made);
-  graph.weigh(layer, alone ? "depthwise_kernel" : "kernel", kernel.data.length, (tf) => {
+  graph.weigh(layer, alone ? "depthwise_kernel" : "kernel", sizeOf(kernel.dims), (tf) => {
     const laid = isLast ? tensorOf(tf, kernel) : kernelLast(tf, kernel);
     return alone ? tf.reshape(laid, [...taps, groups, filters / groups]) : laid;
   });
