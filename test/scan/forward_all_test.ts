@@ -118,6 +118,8 @@ beforeAll(async () => {
 const LAYERS: LayerWanted[] = [
   "norm",
   "block",
+  "block/deep",
+  "block:2/bend",
   "sum",
   { layer: "sum", pool: "mean" },
   { layer: "norm", pool: "max" },
