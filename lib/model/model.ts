@@ -507,11 +507,14 @@ export class Model extends Shown {
       { title: "parameters", align: "right" as const },
       { title: "receptive field", align: "right" as const },
     ];
+    // Of a layer that is used several times the weights count once.
+    const known = new Set<unknown>();
+    const isFirst = (name: string) => known.size < known.add(this.entry(name).layer).size;
     const rows = this.layers.map((layer) => [
       layer.name,
       layer.kind + (layer.use > 1 ? `, use ${layer.use}` : layer.uses > 1 ? `, used ${layer.uses} times` : ""),
       shapeText(layer.outputShape),
-      layer.params && layer.use === 1 ? count(layer.params) : "",
+      layer.params && isFirst(layer.name) ? count(layer.params) : "",
       layer.receptiveField ? receptiveFieldText(layer.receptiveField) : "",
     ]);
     return new Figure({

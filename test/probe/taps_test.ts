@@ -81,6 +81,17 @@ function crossed(): LayersModel {
   return tf.model({ inputs: image, outputs, name: "crossed" });
 }
 
+/** A Sequential whose first layer is a model, used twice; and a layer that is named as one inside of it is. */
+function stacked(): LayersModel {
+  const image = tf.input({ shape: [8, 8, 3], name: "image" });
+  const twice = tf.sequential({ name: "twice" });
+  twice.add(residual("base", 3));
+  twice.add(conv("last", 3));
+  const same = L.conv2d({ name: "twice/last", filters: 3, kernelSize: 1 });
+  const outputs = chain(image, same, twice, twice, L.flatten({ name: "flat" }), L.dense({ name: "numbers", units: 2 }));
+  return tf.model({ inputs: image, outputs, name: "stacked" });
+}
+
 /** A model for each frame of a film, a convolution for each, and what is made of all frames. */
 function film(): LayersModel {
   const frames = tf.input({ shape: [3, 8, 8, 3], name: "frames" });
@@ -119,6 +130,15 @@ const networks: Record<string, { make: () => LayersModel; names: string[]; shape
       ...["image", "shared", "tower", "tower/tower_in", "tower/conv", "tower/norm", "tower/relu", "tower/sum"],
       ...["tower:2", "tower:2/tower_in", "tower:2/conv", "tower:2/norm", "tower:2/relu", "tower:2/sum"],
       ...["both", "shared:2", "shared:3", "flat", "numbers"],
+    ],
+  },
+  "a Sequential that begins with a model, twice": {
+    make: stacked,
+    names: [
+      ...["image", "twice/last", "twice", "twice/base", "twice/base/base_in", "twice/base/conv", "twice/base/norm"],
+      ...["twice/base/relu", "twice/base/sum", "twice/last (2)", "twice:2", "twice:2/base", "twice:2/base/base_in"],
+      ...["twice:2/base/conv", "twice:2/base/norm", "twice:2/base/relu", "twice:2/base/sum", "twice:2/last"],
+      ...["flat", "numbers"],
     ],
   },
   "a model for each frame": {
