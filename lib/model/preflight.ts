@@ -108,9 +108,9 @@ function byMoments(evidence: readonly Evidence[], layer: string, order: boolean)
   const [current] = evidence;
   // Moments do not tell dark from bright.
   const asked = evidence.filter((one, i): one is Evidence & { misfit: number } =>
-    one.misfit !== null && (i === 0 || one.candidate.how.deviation[0] > 0)
+    Number.isFinite(one.misfit) && (i === 0 || one.candidate.how.deviation[0] > 0)
   );
-  if (current.misfit === null || asked.length < 2) return null;
+  if (current.misfit === null || !Number.isFinite(current.misfit) || asked.length < 2) return null;
   // Of those that fit alike, the one that is listed first is the commonest.
   const least = Math.min(...asked.map(({ misfit }) => misfit));
   const close = asked.filter(({ misfit }) => misfit <= Math.max(least + 0.04, least * 1.3));

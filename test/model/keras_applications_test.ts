@@ -19,10 +19,10 @@ async function run(...args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-const asked = Deno.env.get("KERAS_APPLICATIONS") ?? (ALL ? "MobileNetV3Small,EfficientNetB0,DenseNet121" : "");
+const asked = Deno.env.get("KERAS_APPLICATIONS") ?? "MobileNetV3Small,EfficientNetB0,DenseNet121";
 const there = await Deno.stat(python).catch(() => null);
-if (asked && !there) skipFor(`Keras Applications need Python with Keras as ${python}.`);
-const names = asked && there ? asked === "all" ? (await run()).trim().split("\n") : asked.split(",") : [];
+if (ALL && !there) skipFor(`Keras Applications need Python with Keras as ${python}.`);
+const names = asked === "all" && there ? (await run()).trim().split("\n") : asked.split(",");
 
 /** The places of the five largest numbers. */
 const top5 = (values: readonly number[]) => values.map((_, i) => i).sort((a, b) => values[b] - values[a]).slice(0, 5);

@@ -128,11 +128,15 @@ describe("a unit that adds pixels up", () => {
     );
   });
 
-  test("a unit that is silent cannot be scored", async () => {
+  test("a unit that is silent is scored in its own numbers", async () => {
     const dark = ndarray(new Float32Array(48), [4, 4, 3]);
     const unit = resolveUnit(model, { layer: "sum", channel: 0, cell: [0, 0] });
     const options = { baselines: await made(model, dark, "grey"), steps: 2, seed: 0 };
-    await expect(walkCurves(model, dark, [{ method: "a", map: red }], unit, options)).rejects.toThrow("activation 0");
+    const found = await walkCurves(model, dark, [{ method: "a", map: red }], unit, options);
+    expect(found.map(({ kind, score, plain }) => ({ kind, score: [...score], plain }))).toEqual([
+      { kind: "insertion", score: [2040, 1020, 0], plain: true },
+      { kind: "deletion", score: [0, 1020, 2040], plain: true },
+    ]);
   });
 
   test.each([

@@ -84,6 +84,7 @@ export async function trainAsRead(
   watcher: TrainingWatcher = {},
 ): Promise<HistoryData> {
   const recipe = recipeOf(model, spec);
+  const checkpoint = spec.checkpoint === undefined ? undefined : await prepareCheckpoint(spec.checkpoint);
   const output = trainedOutput(model, dataset, spec.truth === undefined ? await firstKnown(dataset) : null);
   const isClassed = output.kind === "classes" || output.kind === "binary";
   const labels = isClassed ? labelsFor(model, dataset, output) : output.labels;
@@ -95,7 +96,6 @@ export async function trainAsRead(
   if (trained.length === 0) {
     throw new TypeError(`The model ${JSON.stringify(model.name)} has no weights that may be trained.`);
   }
-  const checkpoint = spec.checkpoint === undefined ? undefined : await prepareCheckpoint(spec.checkpoint);
   const penalties = penaltiesOf(model.network);
   const images = await readImages(model, output, dataset, labels, spec, watcher);
   const optimizer = startOptimizer(tf, recipe.optimizer, trained, recipe.weightDecay);
