@@ -404,7 +404,7 @@ describe("a model that cannot be asked", () => {
     expect(model.layers.map(({ name }) => name)).toContain("facts");
     expect(Deno.inspect(model)).toContain('It is given "facts" (4) besides.');
     const wanting = Object.entries(await said(model)).filter(([, message]) =>
-      message.includes(
+      String(message).includes(
         'The model "two" takes 2 inputs, "photo" (4×4×3) and "facts" (4): received one thing only. Give each by its name, ' +
           "as { photo: image, facts: [0.5, …] }.",
       )
