@@ -21,7 +21,7 @@ import { long, longDescribe } from "../long.ts";
 const ready = await browserIsReady();
 const tour = `${root}notebooks/01_tour.ipynb`;
 const TOUR_TIME = 300_000;
-const RUNS = long(5, 1);
+const RUNS = long(2, 1);
 
 describe.skipIf(!ready)("in a browser", () => {
   const running = browserAndLab();

@@ -5,7 +5,7 @@ import { eighty, EIGHTY_WORDS, firstWords } from "./samples.ts";
 import { long } from "../long.ts";
 
 const ready = await labIsReady();
-const RUNS = long(5, 1);
+const RUNS = long(2, 1);
 
 let folder: string;
 beforeAll(async () => {
