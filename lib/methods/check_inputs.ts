@@ -8,32 +8,21 @@
  * @module
  */
 
-import type { NdArrayLike } from "../array.ts";
 import { type Dataset, isDataset } from "../data/dataset.ts";
 import type { ImageLike } from "../data/image.ts";
 import { pixelRemark } from "../data/pixels.ts";
 import { kindOf } from "../errors.ts";
-import { briefPercent } from "../format.ts";
-import { type Candidate, candidatesFor, prepared } from "../model/candidates.ts";
+import type { Candidate } from "../model/candidates.ts";
 import type { ImageView } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
-import {
-  type Evidence,
-  judge,
-  momentsToCheck,
-  outputsTwice,
-  scaledTwice,
-  weighMoments,
-  written,
-} from "../model/preflight.ts";
+import { judge, scaledTwice, written } from "../model/preflight.ts";
 import { readOptions, rule, WalkOptions, whole } from "../options.ts";
-import { item } from "../probe/forward.ts";
-import { InputCheck, type InputFinding, type SeenChannels } from "../results/input_check.ts";
-import { withProgress } from "../results/progress.ts";
-import { forwardAll } from "../scan/forward_all.ts";
-import { type ImagesLike, ImagesReader } from "./shared/images.ts";
 import { type Known, type TruthOf, TruthReader } from "../probe/truth.ts";
-import { limitsOf, watched } from "./shared/limits.ts";
+import { InputCheck, type InputFinding } from "../results/input_check.ts";
+import { withProgress } from "../results/progress.ts";
+import { type ImagesLike, ImagesReader } from "./shared/images.ts";
+import { unitFindings } from "./shared/limits.ts";
+import { tryPreprocessings } from "./shared/preprocessing_trials.ts";
 
 /** The options of `checkInputs`. */
 export class CheckInputsOptions extends WalkOptions {
@@ -61,17 +50,6 @@ export class CheckInputsOptions extends WalkOptions {
   override batchSize = 16;
 }
 
-/** What a pass of all images says of a preprocessing. */
-interface Answers {
-  right: boolean[] | null;
-  confidence: number;
-  gap: number;
-}
-
-const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
-/** The smallest number that is told from 0. */
-const LEAST = 1e-45;
-
 /** The classes that are right for each image; null where that is not known. */
 function truthOf(model: Model, images: ImagesLike, views: readonly ImageView[], of?: TruthOf): number[][] | null {
   const { kind, labels } = model.output;
@@ -84,25 +62,6 @@ function truthOf(model: Model, images: ImagesLike, views: readonly ImageView[], 
   ) return null;
   const reader = new TruthReader(model, images as Dataset, of);
   return views.map(({ known }) => reader.classesOf(known as Known));
-}
-
-/** What the model answers to inputs, and whether that is right. */
-function answersTo(model: Model, outputs: NdArrayLike, truth: number[][] | null): Answers {
-  const { output } = model;
-  const right: boolean[] = [];
-  const [tops, gaps]: number[][] = [[], []];
-  for (let i = 0; i < outputs.shape[0]; i++) {
-    const values = output.values(item(outputs, i).data);
-    if (truth) right.push(truth[i].includes(output.predicted(values)));
-    const [first, second] = Array.from(values).sort((a, b) => b - a);
-    tops.push(first);
-    gaps.push(Math.log(first) - Math.log(Math.max(second, LEAST)));
-  }
-  return {
-    right: truth && right,
-    confidence: tops.reduce((sum, top) => sum + top, 0) / tops.length,
-    gap: median(gaps),
-  };
 }
 
 /** What is unusual about the images themselves. */
@@ -125,35 +84,6 @@ function tellsOrder(views: readonly ImageView[]): boolean {
     for (let i = 0; i < data.length; i += 3) for (let c = 0; c < 3; c++) sums[c] += data[i + c];
   }
   return sums[0] > sums[2];
-}
-
-/** Layers most of whose units are silent, or at an end of their range, whatever the image. */
-async function unitFindings(
-  model: Model,
-  inputs: readonly NdArrayLike[],
-  run: { batchSize: number; signal?: AbortSignal },
-): Promise<InputFinding[]> {
-  if (inputs.length < 4) return [];
-  const layers = watched(model);
-  if (layers.length === 0) return [];
-  const rows = await limitsOf(model, layers, inputs, run);
-  const most = (what: "dead" | "full") => rows.filter((row) => row[what] > 0.5).sort((a, b) => b[what] - a[what]);
-  const text = (found: typeof rows, what: "dead" | "full", is: string): InputFinding[] =>
-    found.length === 0 ? [] : [{
-      about: "units",
-      sure: false,
-      text: `${is} in ${found.length} of ${rows.length} layers: ` +
-        found.slice(0, 4).map((row) => `${row.layer} (${briefPercent(row[what])})`).join(", ") +
-        `${found.length > 4 ? ", …" : ""}, on all ${inputs.length} images.`,
-    }];
-  return [
-    ...text(most("dead"), "dead", "More than half of the channels put out nothing"),
-    ...text(
-      most("full"),
-      "full",
-      "More than half of the numbers are at an end of their range, where nothing can be learned,",
-    ),
-  ];
 }
 
 /**
@@ -202,39 +132,11 @@ export async function checkInputs(
       const views: ImageView[] = [];
       for await (const view of reader) views.push(view) && update(views.length / 4);
       const inputs = views.map(({ view }) => model.input(view));
-      const candidates = candidatesFor(model, inputs[0].shape.at(-1)!);
-      const truth = truthOf(model, several, views, of);
-      const stored = await momentsToCheck(model);
-      const weighed: (Awaited<ReturnType<typeof weighMoments>> | null)[] = [];
-      for (const candidate of candidates) {
-        run.signal?.throwIfAborted();
-        weighed.push(stored && await weighMoments(model, stored, inputs, candidate));
-      }
-      // Where moments tell the scale, only what fits them is asked for its answers.
-      const least = Math.min(...weighed.map((one) => one?.misfit ?? Infinity));
-      const worth = (i: number) => i === 0 || !stored || weighed[i]!.misfit <= Math.max(0.3, 1.5 * least);
-      const asks = ["classes", "binary"].includes(model.output.kind);
-      const answers: (Answers | null)[] = [];
-      const twice = outputsTwice(model);
-      const asked = candidates.filter((_, i) => worth(i)).length + 1;
-      for (const [i, { how }] of candidates.entries()) {
-        if (!asks || !worth(i)) {
-          answers.push(null);
-          continue;
-        }
-        const all = inputs.map((input) => prepared(input, model.preprocess, how));
-        const [outputs] = await forwardAll(model, all, [model.output.index], run);
-        if (i === 0) twice.look(outputs);
-        answers.push(answersTo(model, outputs, truth));
-        update(views.length * (0.25 + 0.75 * answers.length / asked));
-      }
-      const evidence: Evidence[] = candidates.map((candidate, i) => ({
-        candidate,
-        misfit: weighed[i]?.misfit ?? null,
-        misfits: weighed[i]?.misfits ?? [],
-        right: answers[i]?.right ?? null,
-        gap: answers[i]?.gap ?? null,
-      }));
+      const trials = await tryPreprocessings(model, inputs, truthOf(model, several, views, of), {
+        ...run,
+        onTried: (share) => update(views.length * (0.25 + 0.75 * share)),
+      });
+      const { candidates, evidence, stored } = trials;
       const { verdict, fits, reason } = judge(evidence, stored?.layer ?? "", tellsOrder(views));
       const wrong = verdict === "wrong";
       const findings: InputFinding[] = [
@@ -242,20 +144,9 @@ export async function checkInputs(
         ...verdict === "unknown" && reason ? [{ about: "preprocessing" as const, sure: false, text: reason }] : [],
         ...pixelFindings(views),
         ...await scaledTwice(model, verdict === "right"),
-        ...twice.findings(),
+        ...trials.twice.findings(),
         ...await unitFindings(model, inputs, run),
       ];
-      const channels: SeenChannels[] = !stored
-        ? []
-        : (wrong ? [candidates[0], fits[0]] : [candidates[0]]).map((candidate) => {
-          const { mean, variance } = weighed[candidates.indexOf(candidate)]!.seen;
-          const deviations = Array.from(stored.variance, (value) => Math.sqrt(value + stored.epsilon));
-          return {
-            preprocess: candidate.words,
-            mean: deviations.map((deviation, i) => (mean[i] - stored.mean[i]) / deviation),
-            deviation: deviations.map((deviation, i) => Math.sqrt(variance[i]) / deviation),
-          };
-        });
       const share = (right: readonly boolean[] | null) => right && right.filter(Boolean).length / right.length;
       return new InputCheck(
         evidence.map(({ candidate, misfit, right, gap }, i) => ({
@@ -264,7 +155,7 @@ export async function checkInputs(
           fits: fits.includes(candidate),
           misfit,
           accuracy: share(right),
-          confidence: answers[i]?.confidence ?? null,
+          confidence: trials.confidence[i],
           gap,
         })),
         findings,
@@ -275,7 +166,7 @@ export async function checkInputs(
           images: views.length,
           skipped: reader.skipped,
           layer: stored?.layer ?? null,
-          channels,
+          channels: (wrong ? [candidates[0], fits[0]] : [candidates[0]]).flatMap(trials.channelsOf),
         },
       );
     },

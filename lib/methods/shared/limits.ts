@@ -5,7 +5,9 @@
  */
 
 import { type NdArrayLike, sizeOf } from "../../array.ts";
+import { briefPercent } from "../../format.ts";
 import type { Model } from "../../model/model.ts";
+import type { InputFinding } from "../../results/input_check.ts";
 import { forwardEach } from "../../scan/forward_all.ts";
 
 /** The least and the most that activations put out. */
@@ -20,13 +22,13 @@ const RANGES: Record<string, readonly [least: number, most: number]> = {
 };
 
 /** A layer whose numbers have limits. */
-export interface Limited {
+interface Limited {
   readonly name: string;
   readonly range: readonly [least: number, most: number];
 }
 
 /** The layers whose numbers have limits, but for those that the outputs come from. */
-export function watched(model: Model): Limited[] {
+function watched(model: Model): Limited[] {
   const { layers } = model.network;
   return layers.slice(0, -1).flatMap((layer) => {
     const { activation, maxValue } = layer.getConfig() as Record<string, unknown>;
@@ -38,7 +40,7 @@ export function watched(model: Model): Limited[] {
 }
 
 /** How a layer's units stand on some images. */
-export interface LayerLimits {
+interface LayerLimits {
   readonly layer: string;
   /** The share of the channels that put out nothing but the least, where that is 0. */
   readonly dead: number;
@@ -50,7 +52,7 @@ export interface LayerLimits {
 const MOST_FLOATS = 64e6;
 
 /** Looks at the units of some layers. */
-export async function limitsOf(
+async function limitsOf(
   model: Model,
   layers: readonly Limited[],
   inputs: readonly NdArrayLike[],
@@ -86,4 +88,33 @@ export async function limitsOf(
     dead: layers[i].range[0] === 0 ? most.filter((value) => value <= 0).length / most.length : 0,
     full: full / all,
   }));
+}
+
+/** Layers most of whose units are silent, or at an end of their range, whatever the image. */
+export async function unitFindings(
+  model: Model,
+  inputs: readonly NdArrayLike[],
+  run: { batchSize: number; signal?: AbortSignal },
+): Promise<InputFinding[]> {
+  if (inputs.length < 4) return [];
+  const layers = watched(model);
+  if (layers.length === 0) return [];
+  const rows = await limitsOf(model, layers, inputs, run);
+  const most = (what: "dead" | "full") => rows.filter((row) => row[what] > 0.5).sort((a, b) => b[what] - a[what]);
+  const text = (found: typeof rows, what: "dead" | "full", is: string): InputFinding[] =>
+    found.length === 0 ? [] : [{
+      about: "units",
+      sure: false,
+      text: `${is} in ${found.length} of ${rows.length} layers: ` +
+        found.slice(0, 4).map((row) => `${row.layer} (${briefPercent(row[what])})`).join(", ") +
+        `${found.length > 4 ? ", …" : ""}, on all ${inputs.length} images.`,
+    }];
+  return [
+    ...text(most("dead"), "dead", "More than half of the channels put out nothing"),
+    ...text(
+      most("full"),
+      "full",
+      "More than half of the numbers are at an end of their range, where nothing can be learned,",
+    ),
+  ];
 }

@@ -10,7 +10,7 @@ import type { TF } from "../../runtime/backend.ts";
 import { makeLayer } from "../formats/build.ts";
 import type { Model } from "../model.ts";
 import { ClassifierOptions } from "./builders.ts";
-import { branched, glorot, he, outputsOf } from "./stack.ts";
+import { branched, type Connect, type Draw, glorot, he, outputsOf } from "./stack.ts";
 
 /** What all networks here begin with. */
 const INPUT: [number, number, number] = [224, 224, 3];
@@ -20,6 +20,12 @@ type Padding = "same" | "valid";
 /** Poolings of 3×3 with stride 2. `"same"` on an even side: the last window hangs over the border, as in Caffe. */
 const halved = (tf: TF, name: string, padding: Padding): layers.Layer =>
   tf.layers.maxPooling2d({ name, poolSize: 3, strides: 2, padding });
+
+/** Adds convolutions to a network: all with some options, each with its own. */
+const convolving =
+  (tf: TF, connect: Connect, draw: Draw, all: object) =>
+  (x: SymbolicTensor, name: string, filters: number, kernelSize: number, own: object = {}): SymbolicTensor =>
+    connect(tf.layers.conv2d({ name, filters, kernelSize, kernelInitializer: draw(), ...all, ...own }), x);
 
 /** How many filters the branches of each of GoogLeNet's modules have (Table 1): 1×1, 3×3 and 5×5 behind theirs, pooling. */
 const INCEPTION: Record<string, [number, number, number, number, number, number]> = {
@@ -61,19 +67,7 @@ export async function googlenet(options: Partial<ClassifierOptions> = {}): Promi
     inputShape: INPUT,
     layers(tf, connect, image) {
       const draw = glorot(tf, seed);
-      const conv = (x: SymbolicTensor, name: string, filters: number, kernelSize: number, more: object = {}) =>
-        connect(
-          tf.layers.conv2d({
-            name,
-            filters,
-            kernelSize,
-            padding: "same",
-            activation: "relu",
-            kernelInitializer: draw(),
-            ...more,
-          }),
-          x,
-        );
+      const conv = convolving(tf, connect, draw, { padding: "same", activation: "relu" });
       const normalized = (x: SymbolicTensor, name: string) =>
         connect(makeLayer(tf, "LocalResponseNormalization", { name, bias: 1, alpha: 1e-4 / 5 }), x);
       let x = connect(tf.layers.zeroPadding2d({ name: "pad", padding: 3 }), image);
@@ -145,11 +139,7 @@ export async function squeezenet(options: Partial<SqueezenetOptions> = {}): Prom
     inputShape: INPUT,
     layers(tf, connect, image) {
       const draw = glorot(tf, seed);
-      const conv = (x: SymbolicTensor, name: string, filters: number, kernelSize: number, more: object = {}) =>
-        connect(
-          tf.layers.conv2d({ name, filters, kernelSize, activation: "relu", kernelInitializer: draw(), ...more }),
-          x,
-        );
+      const conv = convolving(tf, connect, draw, { activation: "relu" });
       let x = conv(image, "conv1", isFirst ? 96 : 64, isFirst ? 7 : 3, { strides: 2 });
       x = connect(halved(tf, "pool1", "valid"), x);
       for (let module = 2; module <= 9; module++) {
@@ -213,20 +203,11 @@ export async function resnet50(options: Partial<VariantOptions> = {}): Promise<M
     layers(tf, connect, image) {
       const draw = he(tf, seed);
       const relu = (x: SymbolicTensor, name: string) => connect(tf.layers.activation({ name, activation: "relu" }), x);
-      const conv = (x: SymbolicTensor, name: string, filters: number, kernelSize: number, more: object = {}) =>
+      const bare = convolving(tf, connect, draw, { useBias: isKeras });
+      const conv = (x: SymbolicTensor, name: string, filters: number, kernelSize: number, own: object = {}) =>
         connect(
           tf.layers.batchNormalization({ name: `${name}_bn`, epsilon: isKeras ? 1.001e-5 : 1e-5 }),
-          connect(
-            tf.layers.conv2d({
-              name: `${name}_conv`,
-              filters,
-              kernelSize,
-              useBias: isKeras,
-              kernelInitializer: draw(),
-              ...more,
-            }),
-            x,
-          ),
+          bare(x, `${name}_conv`, filters, kernelSize, own),
         );
       const padded = (x: SymbolicTensor, name: string, padding: number) =>
         connect(tf.layers.zeroPadding2d({ name, padding }), x);
@@ -300,11 +281,7 @@ export async function mobilenetV2(options: Partial<VariantOptions> = {}): Promis
           x,
         );
       const relu = (x: SymbolicTensor, name: string) => connect(tf.layers.reLU({ name, maxValue: 6 }), x);
-      const conv = (x: SymbolicTensor, name: string, filters: number, kernelSize = 1, more: object = {}) =>
-        connect(
-          tf.layers.conv2d({ name, filters, kernelSize, useBias: false, kernelInitializer: draw(), ...more }),
-          x,
-        );
+      const conv = convolving(tf, connect, draw, { useBias: false });
       // Behind a stride of 2, one row and column of zeros: on both sides, or in Keras at the end alone.
       const padded = (x: SymbolicTensor, name: string) =>
         connect(
@@ -320,7 +297,7 @@ export async function mobilenetV2(options: Partial<VariantOptions> = {}): Promis
           const [before, strides] = [x, block === 0 ? first : 1];
           const channels = x.shape.at(-1)!;
           if (number > 0) {
-            x = conv(x, `${part}_expand`, expansion * channels);
+            x = conv(x, `${part}_expand`, expansion * channels, 1);
             x = relu(normalized(x, `${part}_expand_BN`), `${part}_expand_relu`);
           }
           if (strides === 2) x = padded(x, `${part}_pad`);
@@ -333,12 +310,12 @@ export async function mobilenetV2(options: Partial<VariantOptions> = {}): Promis
             depthwiseInitializer: draw(),
           });
           x = relu(normalized(connect(depthwise, x), `${part}_depthwise_BN`), `${part}_depthwise_relu`);
-          x = normalized(conv(x, `${part}_project`, filters), `${part}_project_BN`);
+          x = normalized(conv(x, `${part}_project`, filters, 1), `${part}_project_BN`);
           if (strides === 1 && channels === filters) x = connect(tf.layers.add({ name: `${part}_add` }), before, x);
           number++;
         }
       }
-      x = relu(normalized(conv(x, "Conv_1", 1280), "Conv_1_bn"), "out_relu");
+      x = relu(normalized(conv(x, "Conv_1", 1280, 1), "Conv_1_bn"), "out_relu");
       x = connect(tf.layers.globalAveragePooling2d({ name: "global_average_pooling2d" }), x);
       return connect(
         tf.layers.dense({ name: "predictions", units, activation: "softmax", kernelInitializer: draw() }),
