@@ -248,3 +248,27 @@ describe("each wrong preprocessing of real networks", () => {
     model.dispose();
   });
 });
+
+test("silent and saturated units, also inside of nested models", async () => {
+  const inner = () => [
+    L.conv2d({ inputShape: [SIDE, SIDE, 3], filters: 4, kernelSize: 3, activation: "relu", name: "silent" }),
+    L.conv2d({ filters: 2, kernelSize: 1, activation: "sigmoid", name: "full" }),
+  ];
+  const head = () => [L.flatten(), L.dense({ units: 2, activation: "softmax" })];
+  const flat = tf.sequential({ layers: [...inner(), ...head()] });
+  const nested = tf.sequential({ layers: [tf.sequential({ layers: inner(), name: "body" }), ...head()] });
+  for (
+    const [network, body, prefix] of [[flat, flat, ""], [nested, nested.layers[0] as typeof flat, "body/"]] as const
+  ) {
+    body.getLayer("silent").setWeights([tf.zeros([3, 3, 3, 4]), tf.fill([4], -1)]);
+    body.getLayer("full").setWeights([tf.zeros([1, 1, 4, 2]), tf.fill([2], 9)]);
+    const model = await loadModel(network, { preprocess: "unit" });
+    const { findings } = await checkInputs(model, pictures(4));
+    expect(findings.filter(({ about }) => about === "units").map(({ text }) => text)).toEqual([
+      `More than half of the channels put out nothing in 1 of 2 layers: ${prefix}silent (100 %), on all 4 images.`,
+      "More than half of the numbers are at an end of their range, where nothing can be learned, in 1 of 2 layers: " +
+      `${prefix}full (100 %), on all 4 images.`,
+    ]);
+    model.dispose();
+  }
+});

@@ -29,13 +29,13 @@ interface Limited {
 
 /** The layers whose numbers have limits, but for those that the outputs come from. */
 function watched(model: Model): Limited[] {
-  const { layers } = model.network;
-  return layers.slice(0, -1).flatMap((layer) => {
+  return model.leaves.slice(0, -1).flatMap(({ name }) => {
+    const { layer } = model.entry(name);
     const { activation, maxValue } = layer.getConfig() as Record<string, unknown>;
     const range = layer.getClassName() === "ReLU"
       ? [0, Number(maxValue ?? Infinity)] as const
       : RANGES[String(activation)];
-    return range ? [{ name: layer.name, range }] : [];
+    return range ? [{ name, range }] : [];
   });
 }
 
