@@ -7,11 +7,12 @@ import { inputXGradient } from "../../lib/methods/input_x_gradient.ts";
 import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
 import { saliency } from "../../lib/methods/saliency.ts";
 import { smoothGrad } from "../../lib/methods/smooth_grad.ts";
-import { doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
+import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import type { Baseline } from "../../lib/probe/attribution/baseline.ts";
 import type { Quadrature } from "../../lib/probe/attribution/quadrature.ts";
 import { expectClose } from "../close.ts";
 import { buildCaptumNet, captumNets, imageOf, inRgb, layerName } from "./captum_nets.ts";
+import { testedBackends } from "../backends.ts";
 
 // This suite goes through the backends itself.
 const chosen = Deno.env.get("CONVLENS_BACKEND");
@@ -19,7 +20,7 @@ Deno.env.delete("CONVLENS_BACKEND");
 afterAll(() => {
   if (chosen) Deno.env.set("CONVLENS_BACKEND", chosen);
 });
-const available = (await doctor()).rows.filter((row) => row.available).map((row) => row.name);
+const available = await testedBackends();
 
 describe.each(available)("on %s", (backend) => {
   test.each(Object.keys(captumNets))("%s", async (name) => {

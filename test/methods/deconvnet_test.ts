@@ -6,12 +6,13 @@ import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { contrast } from "../../lib/probe/target.ts";
 import { smallZfnet } from "../../lib/model/architectures/zfnet.ts";
-import { doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
+import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { buildCaptumNet, captumNets, imageOf, inRgb } from "./captum_nets.ts";
 import { landscape, redImage, tinyNet, wavesNet } from "../nets.ts";
 import { longTest } from "../long.ts";
+import { testedBackends } from "../backends.ts";
 
-const backends = (await doctor()).rows.filter((row) => row.available).map(({ name }) => name);
+const backends = await testedBackends();
 const { name: chosen } = await useBackend((Deno.env.get("CONVLENS_BACKEND") ?? "auto") as "auto");
 describe("a small net", () => {
   let model: Model;

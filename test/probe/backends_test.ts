@@ -13,11 +13,12 @@ import { type BackendName, doctor, ensureBackend, useBackend } from "../../lib/r
 import { expectClose } from "../close.ts";
 import { uniforms } from "../nets.ts";
 import { skipFor } from "../long.ts";
+import { testedBackends } from "../backends.ts";
 
 // This suite goes through the backends itself.
 Deno.env.delete("CONVLENS_BACKEND");
 const { rows } = await doctor();
-const backends = rows.filter((row) => row.available).map(({ name }) => name);
+const backends = await testedBackends();
 for (const { name, available, reason } of rows) {
   if (!available) skipFor(`the backend ${name}, which is compared with the others: ${reason}`);
 }

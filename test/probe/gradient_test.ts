@@ -1,9 +1,10 @@
 import type { LayersModel, Tensor } from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
 import { inputGradient } from "../../lib/probe/gradient.ts";
-import { doctor, ensureBackend, type TF, useBackend } from "../../lib/runtime/backend.ts";
+import { ensureBackend, type TF, useBackend } from "../../lib/runtime/backend.ts";
+import { testedBackends } from "../backends.ts";
 
-const available = (await doctor()).rows.filter((row) => row.available).map((row) => row.name);
+const available = await testedBackends();
 
 /** Fused convolutions, depthwise ones, batch normalisation and dense layers: all whose gradients tfjs bundles. */
 function net(tf: TF): LayersModel {

@@ -13,11 +13,12 @@ import { type BackendName, doctor, ensureBackend, type TF, useBackend } from "..
 import { MemoryError } from "../../lib/memory.ts";
 import type { Taken } from "./memory_process.ts";
 import { ALL, long } from "../long.ts";
+import { testedBackends } from "../backends.ts";
 
 // This suite goes through the backends itself.
 Deno.env.delete("CONVLENS_BACKEND");
 const { rows } = await doctor();
-const backends = rows.filter((row) => row.available).map(({ name }) => name);
+const backends = await testedBackends();
 for (const { name, available, reason } of rows) {
   if (!available) console.log(`Memory is not tested on ${name} (${reason}).`);
 }
@@ -38,7 +39,7 @@ async function measure(backend: BackendName, calls: number): Promise<Taken[]> {
 
 /** How often each probe is called: less often where a call takes long. */
 const CALLS: Partial<Record<BackendName, number>> = { cpu: 300, webgpu: 50 };
-test.each(backends.map((backend) => [backend, long(CALLS[backend] ?? 600, backend === "webgpu" ? 6 : 30)] as const))(
+test.each(backends.map((backend) => [backend, long(CALLS[backend] ?? 600, 30)] as const))(
   "on %s, %i calls of each probe, failed and aborted ones too, leave memory where it was",
   async (backend, calls) => {
     const all = await measure(backend, calls);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type CellProgress, runNotebook } from "../../lib/tools/kernel.ts";
 import { type CodeCell, joined, type Notebook } from "../../lib/tools/notebook.ts";
 import { DISPLAY, eighty, EIGHTY_WORDS, firstWords, LONG, notebookOf } from "../notebook/samples.ts";
-import { long } from "../long.ts";
+import { longTest } from "../long.ts";
 
 /** The kernels' folder, and that of their temporary files. */
 let folder: string;
@@ -109,7 +109,7 @@ describe("runNotebook", () => {
   });
 
   const busy = ["a busy loop", "for (;;);"];
-  test.each(long([busy, ["a wait without end", "await new Promise((r) => setTimeout(r, 1e9))"]], [busy]))(
+  longTest.each([busy, ["a wait without end", "await new Promise((r) => setTimeout(r, 1e9))"]])(
     "ends %s when its time is up, and leaves no process and no file",
     async (_, source) => {
       const show = `await display({ "text/plain": String(Deno.pid) });`;

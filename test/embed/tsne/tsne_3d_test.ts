@@ -160,7 +160,7 @@ describe("t-SNE in three dimensions", () => {
     }
   });
 
-  test("takes points on one another, constant columns and fewer dimensions than three", async () => {
+  longTest("takes points on one another, constant columns and fewer dimensions than three", async () => {
     const normal = normalStream(2);
     const cases: NdArrayLike[] = [
       { data: new Float32Array(100 * 3).fill(4), shape: [100, 3] },

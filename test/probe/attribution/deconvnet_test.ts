@@ -5,13 +5,14 @@ import { ndarray, sizeOf } from "../../../lib/array.ts";
 import { loadModel } from "../../../lib/model/load.ts";
 import { type Deconvolution, deconvolve } from "../../../lib/probe/attribution/deconvnet.ts";
 import { inputGradient } from "../../../lib/probe/gradient.ts";
-import { doctor, ensureBackend, useBackend } from "../../../lib/runtime/backend.ts";
+import { ensureBackend, useBackend } from "../../../lib/runtime/backend.ts";
 import { expectClose } from "../../close.ts";
 import { redImage, tinyNet, uniforms } from "../../nets.ts";
 import { type Maps, naiveDeconvnet, type NaiveLayer } from "./naive_deconvnet.ts";
+import { testedBackends } from "../../backends.ts";
 
 Deno.env.delete("CONVLENS_BACKEND");
-const backends = (await doctor()).rows.filter((row) => row.available).map((row) => row.name);
+const backends = await testedBackends();
 await useBackend("cpu");
 const tf = await ensureBackend();
 beforeEach(async () => void await useBackend("cpu"));

@@ -7,11 +7,12 @@ import type { Model } from "../../../lib/model/model.ts";
 import type { TrainingOptions } from "../../../lib/probe/training/options.ts";
 import { runTraining, TrainingError } from "../../../lib/probe/training/train.ts";
 import { namedWeights } from "../../../lib/model/formats/named_weights.ts";
-import { doctor, ensureBackend, useBackend } from "../../../lib/runtime/backend.ts";
+import { ensureBackend, useBackend } from "../../../lib/runtime/backend.ts";
 import fixture from "../../oracles/fixtures/training.json" with { type: "json" };
 import { datasetOf, maxDifference, stripes, stripesNet } from "./toys.ts";
+import { testedBackends } from "../../backends.ts";
 
-const available = (await doctor()).rows.filter((row) => row.available).map((row) => row.name);
+const available = await testedBackends();
 const started = await useBackend();
 const tf = await ensureBackend();
 afterAll(() => useBackend(started.name));

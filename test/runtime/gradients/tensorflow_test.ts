@@ -6,7 +6,8 @@ import oracle from "../../oracles/fixtures/gradients.json" with { type: "json" }
 import { loadImage } from "../../../lib/data/image.ts";
 import { loadModel } from "../../../lib/model/load.ts";
 import { inputGradient } from "../../../lib/probe/gradient.ts";
-import { doctor, ensureBackend, type TF, useBackend } from "../../../lib/runtime/backend.ts";
+import { ensureBackend, type TF, useBackend } from "../../../lib/runtime/backend.ts";
+import { testedBackends } from "../../backends.ts";
 
 interface Case {
   kind: string;
@@ -16,7 +17,7 @@ interface Case {
   gradients: Record<string, number[]>;
 }
 
-const available = (await doctor()).rows.filter((row) => row.available).map((row) => row.name);
+const available = await testedBackends();
 const cases = oracle.cases as unknown as Case[];
 
 /** On WebGPU tfjs's own padding of five axes is wrong, which the gradient of dilated convolutions in 3D needs. */
