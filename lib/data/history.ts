@@ -58,6 +58,18 @@ export interface Snapshot {
   readonly activations: Readonly<Record<string, NdArray>>;
 }
 
+/** A model in plain data, without its weights; `lib/model/copy.ts` writes it, and builds the model again. */
+export interface ModelDescription {
+  /** The model's name. */
+  readonly name: string;
+  /** Its layers and how they are connected, as TensorFlow.js describes them. */
+  readonly topology: object;
+  /** Each layer with its type. */
+  readonly kinds: readonly { readonly layer: string; readonly kind: string }[];
+  /** Its labels, preprocessing and outputs. */
+  readonly options: object;
+}
+
 /** Why a run ended. */
 export type Ending = "done" | "stopped early" | "aborted";
 

@@ -6,6 +6,7 @@
 
 import { checkDataset, type Dataset } from "../data/dataset.ts";
 import type { HistoryData } from "../data/history.ts";
+import { descriptionOf } from "../model/copy.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { Interrupted } from "../interrupt.ts";
 import { flag, readOptions } from "../options.ts";
@@ -85,7 +86,7 @@ export async function train(
   const ended = (data: HistoryData) => {
     const interrupt = interruptOf(data);
     if (interrupt) throw interrupt;
-    return new History(data, { order });
+    return new History(data, { order, network: descriptionOf(model) });
   };
   if (!live) return ended(await trainAsRead(model, dataset, spec));
   const { validation, epochs } = spec;

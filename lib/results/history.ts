@@ -6,7 +6,15 @@
 
 import type { NdArray } from "../array.ts";
 import type { SkippedImage } from "../data/dataset.ts";
-import type { Ending, EpochRow, HistoryData, LayerRow, Snapshot, TrainingStart } from "../data/history.ts";
+import type {
+  Ending,
+  EpochRow,
+  HistoryData,
+  LayerRow,
+  ModelDescription,
+  Snapshot,
+  TrainingStart,
+} from "../data/history.ts";
 import type { Figure } from "../figure/figure.ts";
 import { readOptions } from "../options.ts";
 import { Result } from "./result.ts";
@@ -35,12 +43,19 @@ export class History extends Result<EpochRow> implements HistoryData {
   /** Why the run ended. */
   declare readonly ending: Ending;
   readonly #order: "rgb" | "bgr";
+  readonly #network: ModelDescription | null;
 
   /** @internal */
-  constructor(data: HistoryData, { order }: { order: "rgb" | "bgr" }) {
+  constructor(data: HistoryData, { order, network }: { order: "rgb" | "bgr"; network?: ModelDescription }) {
     super();
     Object.assign(this, data);
     this.#order = order;
+    this.#network = network ?? null;
+  }
+
+  /** @internal What was trained, so that it can be built again with the weights of a snapshot; null where it is not known. */
+  get network(): ModelDescription | null {
+    return this.#network;
   }
 
   /**

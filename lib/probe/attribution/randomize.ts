@@ -1,60 +1,13 @@
 /**
- * A copy of a model, and layers that forget what they learned.
+ * Layers that forget what they learned.
  *
  * @module
  */
 
-import type { io, layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { layers, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
-import { Model } from "../../model/model.ts";
-import { ensureBackend, type TF } from "../../runtime/backend.ts";
+import type { TF } from "../../runtime/backend.ts";
 import { normalStream } from "../../random.ts";
-
-/** All layers, those of nested models too. */
-function layersOf(network: LayersModel): layers.Layer[] {
-  return network.layers.flatMap((layer) => "layers" in layer ? layersOf(layer as LayersModel) : [layer]);
-}
-
-/** A copy, and how to be rid of it. */
-export interface Copy {
-  model: Model;
-  dispose(): void;
-}
-
-/**
- * A second model with the same layers, weights, labels and preprocessing, which the caller disposes of.
- *
- * @throws {TypeError} if TensorFlow.js cannot build a layer from its description
- */
-export async function copyOf(model: Model): Promise<Copy> {
-  const tf = await ensureBackend();
-  const { network, name, labels, preprocess, wanted } = model;
-  // Asked before, because what tfjs has built when it comes to a type that it does not know would stay in memory.
-  const { classNameMap } = tf.serialization.SerializationMap.getMap();
-  const unknown = layersOf(network).find((layer) => !(layer.getClassName() in classNameMap));
-  if (unknown) {
-    throw new TypeError(
-      `${JSON.stringify(name)} cannot be copied, because TensorFlow.js cannot build its layer ` +
-        `${JSON.stringify(unknown.name)} of type ${unknown.getClassName()}. Register the type with ` +
-        `tf.serialization.registerClass.`,
-    );
-  }
-  // Through text, so that both share nothing.
-  const modelTopology = JSON.parse(JSON.stringify(network.toJSON(undefined, false)));
-  const copy = await tf.loadLayersModel(tf.io.fromMemory({ modelTopology } as io.ModelArtifacts));
-  // These are the weights themselves, not copies: they stay.
-  copy.setWeights(network.getWeights());
-  const inside = layersOf(copy);
-  return {
-    model: new Model(copy, { name, labels, preprocess, output: wanted }),
-    dispose() {
-      const weights = inside.flatMap((layer) => layer.weights as unknown as { val: Tensor }[]);
-      copy.dispose();
-      // tfjs leaves those of nested models.
-      for (const { val } of weights) if (!val.isDisposed) val.dispose();
-    },
-  };
-}
 
 /** How a weight starts, by the name it was made under: most start at 0. */
 const STARTS_AT_ONE = new Set(["gamma", "moving_variance"]);

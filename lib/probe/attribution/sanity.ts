@@ -9,12 +9,13 @@
 import type { NdArrayLike } from "../../array.ts";
 import type { ImageLike } from "../../data/image.ts";
 import type { Likeness } from "../../data/records.ts";
+import { type Copy, copyOf } from "../../model/copy.ts";
 import { traceAnySize, waysTo } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend } from "../../runtime/backend.ts";
 import { outputFor } from "../output_target.ts";
 import { type ResolvedTarget, type Target, termsOf } from "../target.ts";
-import { type Copy, copyOf, reinitialize } from "./randomize.ts";
+import { reinitialize } from "./randomize.ts";
 import { spearman, ssim } from "./similarity.ts";
 
 /** What a map must have to be compared. */

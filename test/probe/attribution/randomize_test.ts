@@ -2,7 +2,8 @@ import type { LayersModel } from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadModel } from "../../../lib/model/load.ts";
 import type { Model } from "../../../lib/model/model.ts";
-import { copyOf, reinitialize } from "../../../lib/probe/attribution/randomize.ts";
+import { copyOf } from "../../../lib/model/copy.ts";
+import { reinitialize } from "../../../lib/probe/attribution/randomize.ts";
 import { ensureBackend } from "../../../lib/runtime/backend.ts";
 
 const tf = await ensureBackend();
