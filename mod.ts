@@ -11,7 +11,7 @@
  * In a cell {@linkcode help} tells how each function is called:
  * - models: {@linkcode loadModel}, {@linkcode vgg16} and other builders, {@linkcode train}, {@linkcode evaluate},
  *   {@linkcode predict}, {@linkcode checkInputs}
- * - images: {@linkcode photo}, {@linkcode loadImage}, {@linkcode imageFolder}, {@linkcode dataset}, {@linkcode cifar10},
+ * - images: {@linkcode photo}, {@linkcode loadImage}, {@linkcode imageFolder}, {@linkcode imageManifest}, {@linkcode dataset}, {@linkcode cifar10},
  *   {@linkcode mnist}, {@linkcode fashionMnist}
  * - layers and filters: {@linkcode activations}, {@linkcode filters}, {@linkcode deadFilters},
  *   {@linkcode strideDiagnosis}, {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
@@ -58,11 +58,13 @@ export { fashionMnist, type FashionMnistClass } from "./lib/data/fashion_mnist.t
 export type { FilterDiagnostics, Likeness, OcclusionMap } from "./lib/data/records.ts";
 export {
   type FolderSummary,
+  type ImageFilesOptions,
   type ImageFolder,
   imageFolder,
   type ImageFolderOptions,
   type PassedOver,
 } from "./lib/data/image_folder.ts";
+export { imageManifest, type ImageManifestOptions } from "./lib/data/image_manifest.ts";
 export {
   Image,
   type ImageLike,

@@ -36,6 +36,10 @@ async function runNext(): Promise<void> {
       await Deno.mkdir(`${cwd}/photos/${label}`, { recursive: true });
       for (const n of [1, 2, 3]) await Deno.writeFile(`${cwd}/photos/${label}/${label}-${n}.png`, bytes);
     }
+    await Deno.writeTextFile(
+      `${cwd}/photos.csv`,
+      "path,label,age\nphotos/dog/dog-1.png,dog,4\nphotos/cat/cat-1.png,cat,12\n",
+    );
     await Deno.writeTextFile(path, text.replaceAll(/"(@convlens\/convlens|(\.\.\/)+mod\.ts)"/g, JSON.stringify(mod)));
     const args = ["run", "-A", `--config=${root}deno.json`, path];
     const start = performance.now();

@@ -55,6 +55,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   gradCam: [model, image],
   guidedBackprop: [model, image],
   imageFolder: ["photos"],
+  imageManifest: ["photos.csv"],
   inputXGradient: [model, image],
   integratedGradients: [model, image],
   linearProbes: [model, dataset],

@@ -401,6 +401,12 @@ export function dataset(
   const given = readOptions("dataset", DatasetOptions, options);
   const own = (typeof items === "object" && items !== null ? items : {}) as Partial<Dataset> & Iterable<ItemLike>;
   const name = given.name ?? own.name ?? "images";
+  if (typeof items === "string") {
+    throw new TypeError(
+      `dataset wants items, as [{ image: "dog.jpg", label: "dog" }]: received ${kindOf(items)}. ` +
+        `await imageFolder(path) reads the images of a folder, await imageManifest(path) those that a table lists.`,
+    );
+  }
   if (typeof own[Symbol.iterator] === "function") return fromList([...own], name, given.labels);
   if (typeof own[Symbol.asyncIterator] !== "function") {
     throw new TypeError(

@@ -12,11 +12,12 @@ import { interruptible } from "../interrupt.ts";
 import { arrayOf, flag, readOptions, text, whole } from "../options.ts";
 import { randomStream, shuffled } from "../random.ts";
 import { byCodeUnit, type DatasetRow, ImageDataset, shortened } from "./dataset.ts";
-import { imageFile, unopened } from "./image.ts";
+import { imageFile, loadImage, unopened } from "./image.ts";
 import type { LabelCount } from "./sample.ts";
+import { TABLE_NAME } from "./table.ts";
 
-/** Which images of a folder are wanted. */
-export class ImageFolderOptions {
+/** Which of many image files are wanted, and where they are kept as models saw them. */
+export class ImageFilesOptions {
   /**
    * At most this many images, chosen at random by `seed`; they keep their order.
    * @default all
@@ -24,17 +25,28 @@ export class ImageFolderOptions {
   @whole(1)
   limit?: number;
   /**
-   * Only the sub-folders of these names. Others are not looked into.
-   * @default all
-   */
-  @arrayOf('sub-folders\' names, as ["cat", "dog"]')
-  classes?: readonly string[];
-  /**
    * The choice of images depends on it, where there is a `limit`.
    * @default 0
    */
   @whole()
   seed = 0;
+  /**
+   * A folder, made if it is missing, in which images are kept as models saw them, so that the next kernel need not decode
+   * them again. One that has changed since is decoded anew. It can be deleted at any time.
+   * @default none: they are kept in memory, as many as there is room for, as long as the kernel lives
+   */
+  @text()
+  cache?: string;
+}
+
+/** Which images of a folder are wanted. */
+export class ImageFolderOptions extends ImageFilesOptions {
+  /**
+   * Only the sub-folders of these names. Others are not looked into.
+   * @default all
+   */
+  @arrayOf('sub-folders\' names, as ["cat", "dog"]')
+  classes?: readonly string[];
   /**
    * How deep images are looked for. `false`: only those that are directly in the folder or, where there are none or
    * `classes` are asked for, directly in its sub-folders. `true`: all of them; in a folder that holds images both directly
@@ -43,13 +55,6 @@ export class ImageFolderOptions {
    */
   @flag()
   recursive?: boolean;
-  /**
-   * A folder, made if it is missing, in which images are kept as models saw them, so that the next kernel need not decode
-   * them again. One that has changed since is decoded anew. It can be deleted at any time.
-   * @default none: they are kept in memory, as many as there is room for, as long as the kernel lives
-   */
-  @text()
-  cache?: string;
 }
 
 /** A file or folder that is no image of a data set. */
@@ -60,43 +65,51 @@ export interface PassedOver {
   readonly reason: string;
 }
 
-/** What a folder holds. */
+/** What a folder or a list holds. */
 export interface FolderSummary {
   /** How many images the data set has. */
   readonly images: number;
   /** How many of them each class has: one row a label, 0 where there is none; empty without labels. */
   readonly counts: readonly LabelCount[];
-  /** What was passed over: other files, links that lead nowhere, folders that cannot be opened, hidden names. */
+  /**
+   * What was passed over: other files, links that lead nowhere, folders that cannot be opened, hidden names; of a list
+   * files that are not there.
+   */
   readonly passedOver: readonly PassedOver[];
 }
 
-/** The images of a folder, as {@linkcode imageFolder} gives them. */
+/** What {@linkcode ImageFolder} is made of. */
+interface FilesParts {
+  name: string;
+  /** What relative paths of files are meant from, absolute. */
+  from: string;
+  labels?: readonly string[];
+  rows: readonly DatasetRow[];
+  /** The path of the image at a place, or its address. */
+  pathOf: (place: number) => string | URL;
+  passedOver: readonly PassedOver[];
+  cache?: string;
+}
+
+/** The images of a folder or of a list of paths, as {@linkcode imageFolder} and `imageManifest` give them. */
 export class ImageFolder extends ImageDataset {
-  /** What the folder holds and what was passed over. What is cut, filtered or split off has none. */
+  /** What it holds and what was passed over. What is cut, filtered or split off has none. */
   readonly summary: FolderSummary;
 
   /** @internal */
-  constructor(
-    { path, from, labels, rows, passedOver, cache }: {
-      path: string;
-      from: string;
-      cache?: string;
-      labels?: readonly string[];
-      rows: readonly DatasetRow[];
-      passedOver: readonly PassedOver[];
-    },
-  ) {
+  constructor({ name, from, labels, rows, pathOf, passedOver, cache }: FilesParts) {
     super({
-      name: basename(resolve(from, path)),
+      name,
       labels,
       rows,
       async *walk(places) {
         for (const place of places) {
           const known = rows[place];
-          yield {
+          const path = pathOf(place);
+          yield path instanceof URL ? { known, read: () => loadImage(path) } : {
             known,
-            read: () => imageFile(join(path, known.id), from),
-            file: { path: resolve(from, path, known.id), folder: cache },
+            read: () => imageFile(path, from),
+            file: { path: resolve(from, path), folder: cache },
           };
         }
       },
@@ -198,8 +211,14 @@ class Walker {
   }
 }
 
+/** At most `limit` of some places, chosen by `seed`, in their order. */
+export function chosenPlaces(count: number, limit: number | undefined, seed: number): number[] {
+  if (limit === undefined || limit >= count) return Array.from({ length: count }, (_, place) => place);
+  return Array.from(shuffled(count, randomStream(seed)).slice(0, limit).sort());
+}
+
 /** The first of what was passed over, as a sentence for an error. */
-function passedOverNote(passedOver: readonly PassedOver[]): string {
+export function passedOverNote(passedOver: readonly PassedOver[]): string {
   if (passedOver.length === 0) return "";
   const shown = passedOver.slice(0, 3).map(({ path, reason }) => `${JSON.stringify(path)} (${reason})`).join(", ");
   return ` Passed over: ${shown}${passedOver.length > 3 ? ` and ${passedOver.length - 3} more` : ""}.`;
@@ -208,9 +227,9 @@ function passedOverNote(passedOver: readonly PassedOver[]): string {
 /**
  * Makes the folder of a cache, if it is missing.
  *
- * @param root the folder of images, its links followed
+ * @param root the folder of images, its links followed; undefined where the images lie in no one folder
  */
-async function checkCache(cache: string, root: string): Promise<void> {
+export async function checkCache(cache: string, root?: string): Promise<void> {
   const quoted = JSON.stringify(cache);
   await Deno.mkdir(cache, { recursive: true }).catch((error) => {
     throw new ImageError(
@@ -220,6 +239,7 @@ async function checkCache(cache: string, root: string): Promise<void> {
       },
     );
   });
+  if (root === undefined) return;
   const inside = relative(root, await Deno.realPath(cache));
   if (inside === "" || (!inside.startsWith("..") && !isAbsolute(inside))) {
     throw new RangeError(`The cache ${quoted} is in the folder of the images, ${root}; wanted a folder beside it.`);
@@ -260,7 +280,12 @@ export async function imageFolder(path: string, options: Partial<ImageFolderOpti
   if (info instanceof Deno.errors.NotFound) throw new ImageError(`There is no folder ${quoted}.`);
   if (info instanceof Error) throw unopened(quoted, info);
   if (!info.isDirectory) {
-    throw new ImageError(`${quoted} is a file; wanted a folder of images. loadImage(${quoted}) reads a single one.`);
+    throw new ImageError(
+      `${quoted} is a file; wanted a folder of images. ` +
+        (TABLE_NAME.test(path)
+          ? `imageManifest(${quoted}) reads the images whose paths it lists.`
+          : `loadImage(${quoted}) reads a single one.`),
+    );
   }
   const walker = new Walker(resolve(path));
   const { passedOver } = walker;
@@ -291,15 +316,14 @@ export async function imageFolder(path: string, options: Partial<ImageFolderOpti
     );
   }
   const all = [...direct, ...labelled];
-  const rows = limit === undefined || limit >= all.length
-    ? all
-    : Array.from(shuffled(all.length, randomStream(seed)).slice(0, limit).sort(), (index) => all[index]);
   if (cache !== undefined) await checkCache(cache, root);
+  const rows = chosenPlaces(all.length, limit, seed).map((place) => all[place]);
   return new ImageFolder({
-    path,
+    name: basename(resolve(path)),
     from,
     ...(labelled.length > 0 && { labels }),
     rows,
+    pathOf: (place) => join(path, rows[place].id),
     passedOver,
     ...(cache !== undefined && { cache: resolve(cache) }),
   });

@@ -170,8 +170,8 @@ export class ParquetWriter {
   }
 }
 
-/** Values of a column as they come out of a file. */
-type Cell = string | number | bigint | boolean | Uint8Array | readonly unknown[] | null | undefined;
+/** A value of a column as it comes out of a file. */
+export type Cell = string | number | bigint | boolean | Uint8Array | readonly unknown[] | null | undefined;
 
 /** At most this many bytes of a column are taken out of a file at once, as long as a single row has no more. */
 const SLICE = 32e6;
@@ -234,7 +234,7 @@ export class ParquetFile {
   /** A column as strings; undefined where one is missing. */
   async texts(column: string): Promise<(string | undefined)[]> {
     const all: (string | undefined)[] = [];
-    for await (const value of this.#values(column, true)) {
+    for await (const value of this.values(column)) {
       all.push(value === null || value === undefined ? undefined : String(value));
     }
     return all;
@@ -266,7 +266,7 @@ export class ParquetFile {
     let data = new type(0);
     let length = 0;
     let row = 0;
-    for await (const value of this.#values(column, false)) {
+    for await (const value of this.values(column, false)) {
       if (value !== null && value !== undefined && !Array.isArray(value) && !ArrayBuffer.isView(value)) {
         throw new RangeError(`${named} should hold lists of numbers: row ${row} holds ${kindOf(value)}.`);
       }
@@ -300,7 +300,7 @@ export class ParquetFile {
    *
    * @param utf8 whether byte strings of no known kind are text
    */
-  async *#values(column: string, utf8: boolean): AsyncGenerator<Cell> {
+  async *values(column: string, utf8 = true): AsyncGenerator<Cell> {
     const file = bufferOf(this.#path, (await Deno.stat(this.#path)).size);
     let start = 0;
     for (const { num_rows, columns } of this.#metadata.row_groups) {

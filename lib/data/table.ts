@@ -1,10 +1,14 @@
 /**
- * Rows as a Polars data frame. This is the only file that knows Polars.
+ * Rows as a Polars data frame, and CSV files. This is the only file that knows Polars.
  *
  * @module
  */
 
+import { messageOf } from "../errors.ts";
 import { pathOf, replaceWhole } from "../files.ts";
+
+/** The names of files that lists of images are read from. */
+export const TABLE_NAME = /\.(csv|tsv|parquet)$/i;
 
 type Polars = typeof import("npm:nodejs-polars@0.25.2").default;
 
@@ -61,4 +65,39 @@ export async function saveTable(frame: DataFrame, path: string | URL): Promise<v
   const flat = (rows.length > 0 ? await toDataFrame(rows) : frame)
     .withColumns(...whole.map((name) => pl.col(name).cast(pl.Int64)));
   await replaceWhole(place, async (to) => void await flat.writeCSV(to));
+}
+
+/** Values of a column of a CSV file: null where one is missing. */
+export type TextColumn = readonly (string | null)[];
+
+/**
+ * Reads a CSV file whose first line names the columns. The separator is the one that this line holds most of: a comma, a
+ * semicolon or a tab. Lines that hold nothing are left out.
+ *
+ * @throws {RangeError} if it cannot be read as one
+ */
+export async function readCsv(path: string): Promise<ReadonlyMap<string, TextColumn>> {
+  const [head] = (await firstText(path)).split(/\r?\n/, 1);
+  const [sep] = [",", ";", "\t"].toSorted((a, b) => head.split(b).length - head.split(a).length);
+  try {
+    const pl = await polars();
+    // Kinds of values that are guessed of the first lines fail at later ones: so all are read as text.
+    const frame = pl.readCSV(path, { sep, inferSchemaLength: 0 });
+    const columns = frame.columns.map((name) => [name, frame.getColumn(name).toArray() as (string | null)[]] as const);
+    const kept = Array.from({ length: frame.height }, (_, row) => row)
+      .filter((row) => columns.some(([, values]) => values[row] !== null));
+    return new Map(columns.map(([name, values]) => [name, kept.map((row) => values[row])]));
+  } catch (error) {
+    throw new RangeError(
+      `${path} cannot be read as a CSV file: ${messageOf(error)}. Its first line names the columns; its text is UTF-8.`,
+      { cause: error },
+    );
+  }
+}
+
+/** What a file begins with. */
+async function firstText(path: string): Promise<string> {
+  using file = await Deno.open(path);
+  const bytes = new Uint8Array(1 << 16);
+  return new TextDecoder().decode(bytes.subarray(0, await file.read(bytes) ?? 0));
 }
