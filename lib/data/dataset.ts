@@ -128,17 +128,21 @@ export interface SkippedImage {
 /**
  * The images of a data set, each to be read by whoever walks them.
  *
+ * @param from the place of the first one
  * @throws {TypeError} if a data set that is not made by {@linkcode dataset} gives what is no item
  */
-export async function* unreadItems(dataset: Dataset): AsyncGenerator<UnreadItem, undefined> {
-  if (dataset instanceof ImageDataset) return yield* dataset.unread();
+export async function* unreadItems(dataset: Dataset, from = 0): AsyncGenerator<UnreadItem, undefined> {
+  if (dataset instanceof ImageDataset) return yield* dataset.unread(from);
   let place = 0;
-  for await (const item of dataset) yield unread(item, place++);
+  for await (const item of dataset) {
+    if (place >= from) yield unread(item, place);
+    place++;
+  }
 }
 
 /** The numbers from 0 on; not as an array, because a data set may say that it is of any size. */
-function* everyPlace(count: number): Generator<number, undefined> {
-  for (let place = 0; place < count; place++) yield place;
+function* everyPlace(count: number, from = 0): Generator<number, undefined> {
+  for (let place = from; place < count; place++) yield place;
 }
 
 /** At most this many lines are printed of a list. */
@@ -190,9 +194,15 @@ export class ImageDataset implements Dataset {
     }
   }
 
-  /** @internal Walks the images in their order without reading them. */
-  async *unread(): AsyncGenerator<UnreadItem, undefined> {
-    yield* this.#parts.walk(this.#some ?? everyPlace(this.size));
+  /** @internal Walks the images in their order, from a place on, without reading them. */
+  async *unread(from = 0): AsyncGenerator<UnreadItem, undefined> {
+    yield* this.#parts.walk(this.#some?.slice(from) ?? everyPlace(this.size, from));
+  }
+
+  /** @internal What is known of the images before they are read, in their order; undefined where that is nothing. */
+  get known(): readonly DatasetRow[] | undefined {
+    const { rows } = this.#parts;
+    return typeof rows === "number" ? undefined : this.#places().map((place) => rows[place]);
   }
 
   /** How many images each label has, in the order of the labels; empty without labels, and where they are not known before. */
@@ -261,6 +271,36 @@ export class ImageDataset implements Dataset {
   take(count: number): ImageDataset {
     checkWhole("take's count", count, 1);
     return this.#with(this.#some?.slice(0, count) ?? [...everyPlace(Math.min(count, this.size))]);
+  }
+
+  /**
+   * One of several parts of nearly the same size, for as many processes: images that stand one behind the other. The parts
+   * together are the whole.
+   *
+   * @param index which part, from 0
+   * @param count how many parts there are
+   * @throws {RangeError} if there is no such part, or there are more parts than images
+   *
+   * @example
+   * ```ts
+   * import { cifar10 } from "@convlens/convlens";
+   * const third = (await cifar10({ split: "test" })).shard(2, 4);
+   * console.log(third.size);
+   * ```
+   */
+  shard(index: number, count: number): ImageDataset {
+    checkWhole("shard's count", count, 1);
+    checkWhole("shard's index", index, 0);
+    if (index >= count || count > this.size) {
+      throw new RangeError(
+        `There is no shard ${index} of ${count} of the ${this.size} images of ${
+          JSON.stringify(this.name)
+        }: the index ` +
+          `is below the count, and the count at most the number of images.`,
+      );
+    }
+    const [from, to] = [index, index + 1].map((i) => Math.floor(i * this.size / count));
+    return this.#with(this.#places().slice(from, to));
   }
 
   /**

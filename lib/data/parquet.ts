@@ -18,16 +18,27 @@ type Hyparquet = typeof import("npm:hyparquet@1.31.5");
 type Schema = ConstructorParameters<Writing["ParquetWriter"]>[0]["schema"];
 type Metadata = Awaited<ReturnType<Hyparquet["parquetMetadataAsync"]>>;
 
-/** A column: strings, some of which may be missing; byte strings, or vectors of 32-bit floats, all of one length. */
+/**
+ * A column: strings, some of which may be missing; 64-bit floats; 32-bit whole numbers, or lists of them; byte strings, or
+ * vectors of 32-bit floats, all of one length.
+ */
 export interface ParquetColumn {
   readonly name: string;
-  readonly kind: "text" | "bytes" | "vectors";
+  readonly kind: "text" | "number" | "whole" | "wholes" | "bytes" | "vectors";
 }
 
-/** Some rows of a column: strings; or what each holds one behind the other, `length` numbers a row. */
+/** Some rows of a column: one value a row; or what each holds one behind the other, `length` numbers a row. */
 export type ParquetValues =
   | readonly (string | undefined)[]
+  | readonly number[]
+  | readonly (readonly number[])[]
   | { readonly data: Uint8Array | Float32Array; readonly length: number };
+
+const listOf = (name: string, type: "FLOAT" | "INT32"): Schema => [
+  { name, repetition_type: "REQUIRED", num_children: 1, converted_type: "LIST" },
+  { name: "list", repetition_type: "REPEATED", num_children: 1 },
+  { name: "element", type, repetition_type: "REQUIRED" },
+];
 
 /** What the file says of a column's shape. */
 function schemaOf({ name, kind }: ParquetColumn): Schema {
@@ -36,17 +47,19 @@ function schemaOf({ name, kind }: ParquetColumn): Schema {
       return [{ name, type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" }];
     case "bytes":
       return [{ name, type: "BYTE_ARRAY", repetition_type: "REQUIRED" }];
+    case "number":
+      return [{ name, type: "DOUBLE", repetition_type: "REQUIRED" }];
+    case "whole":
+      return [{ name, type: "INT32", repetition_type: "REQUIRED" }];
+    case "wholes":
+      return listOf(name, "INT32");
     case "vectors":
-      return [
-        { name, repetition_type: "REQUIRED", num_children: 1, converted_type: "LIST" },
-        { name: "list", repetition_type: "REPEATED", num_children: 1 },
-        { name: "element", type: "FLOAT", repetition_type: "REQUIRED" },
-      ];
+      return listOf(name, "FLOAT");
   }
 }
 
 /** The values as hyparquet-writer takes them, one a row. */
-function rowsOf(values: ParquetValues): (string | null | Uint8Array | number[])[] {
+function rowsOf(values: ParquetValues): (string | null | number | Uint8Array | readonly number[])[] {
   if (!("data" in values)) return values.map((value) => value ?? null);
   const { data, length } = values;
   return Array.from({ length: data.length / length }, (_, i) => {
@@ -138,13 +151,17 @@ export class ParquetWriter {
     await this.#flush();
   }
 
-  /** Writes what all readers look for first, and puts the file into its place; what stood there is replaced. */
-  async finish(): Promise<void> {
+  /**
+   * Writes what all readers look for first, and puts the file into its place; what stood there is replaced.
+   *
+   * @param safe whether to wait until it is on the disk, so that it outlives a power cut
+   */
+  async finish(safe = true): Promise<void> {
     await this.#writer.finish();
     await this.#flush();
     await this.#file.seek(SUM_AT, Deno.SeekMode.Start);
     await this.#file.write(utf8(this.#sum.hex()));
-    await this.#file.syncData();
+    if (safe) await this.#file.syncData();
     this.#close();
     await Deno.rename(this.#partial, this.#path);
   }
@@ -238,6 +255,21 @@ export class ParquetFile {
       all.push(value === null || value === undefined ? undefined : String(value));
     }
     return all;
+  }
+
+  /** A column as it is. */
+  values(column: string): Promise<Cell[]> {
+    return Array.fromAsync(this.#values(column, true));
+  }
+
+  /** A column of numbers; those that are missing are NaN. */
+  async numbers(column: string): Promise<number[]> {
+    return (await this.values(column)).map((value) => value === null ? NaN : Number(value));
+  }
+
+  /** A column of lists of numbers, of any lengths. */
+  async lists(column: string): Promise<number[][]> {
+    return (await this.values(column)).map((value) => Array.from(value as Iterable<number>, Number));
   }
 
   /**

@@ -28,7 +28,7 @@ export interface ImageView extends DatasetRow {
   readonly known: DatasetRow;
   /** Its place in the data set. */
   readonly index: number;
-  /** Its place among those that could be read. */
+  /** Its place among those of this walk that could be read. */
   readonly place: number;
   /** What the image itself is called, as `"dog.jpg"`. */
   readonly name: string;
@@ -40,6 +40,8 @@ export interface ImageView extends DatasetRow {
 export interface ReadOptions {
   /** Only the first images, at most this many. @default all */
   limit?: number;
+  /** Passes over the first images without reading them; the last of these has this id. */
+  after?: { readonly count: number; readonly id?: string };
   /** Whether each image must have a label. @default false */
   labelled?: boolean;
   /** What is done at an image that cannot be read. @default "skip" */
@@ -95,14 +97,18 @@ export class InputReader implements AsyncIterable<ImageView> {
    * @throws {ImageError} if none can be read, or one and the run is to stop at it
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<ImageView, undefined> {
-    const { labelled, signal } = this.#options;
+    const { labelled, signal, after } = this.#options;
     const named = JSON.stringify(this.#dataset.name);
     const skipped: SkippedImage[] = this.#skipped = [];
     const unusual: { id: string; remark: string }[] = [];
-    let walked = 0;
-    const items = readAhead(unreadItems(this.#dataset), {
+    const first = after?.count ?? 0;
+    // The last of those that are passed over shows whether they are the same.
+    const from = Math.max(0, first - 1);
+    let walked = from;
+    const items = readAhead(unreadItems(this.#dataset, from), {
       // One beyond the last is asked for, to see whether there are more, and is not read.
-      read: async (item, place) => place < this.size && !signal?.aborted ? await this.#read(item) : NOTHING,
+      read: async (item, place) =>
+        first <= from + place && from + place < this.size && !signal?.aborted ? await this.#read(item) : NOTHING,
       goOn: ({ file }) => file !== undefined,
       bytes: ({ bytes }) => bytes,
     });
@@ -110,6 +116,16 @@ export class InputReader implements AsyncIterable<ImageView> {
       signal?.throwIfAborted();
       if (walked === this.size) {
         throw new RangeError(`The data set ${named} says that it holds ${this.size} images, and gave more.`);
+      }
+      if (walked < first) {
+        if (after?.id !== undefined && known.id !== after.id) {
+          throw new RangeError(
+            `Image ${walked} of the data set ${named} is ${JSON.stringify(known.id)}, and was ` +
+              `${JSON.stringify(after.id)} before: its images have changed, or their order. Start anew.`,
+          );
+        }
+        walked++;
+        continue;
       }
       if (labelled && known.label === undefined) {
         throw new TypeError(
@@ -125,7 +141,7 @@ export class InputReader implements AsyncIterable<ImageView> {
       }
       const remark = image && pixelRemark(image.view);
       if (remark) unusual.push({ id: known.id, remark });
-      if (image) yield { ...known, ...image, known, index: walked, place: walked - skipped.length };
+      if (image) yield { ...known, ...image, known, index: walked, place: walked - first - skipped.length };
       walked++;
       if (walked === this.size && this.size < this.#dataset.size) break;
     }
@@ -139,7 +155,7 @@ export class InputReader implements AsyncIterable<ImageView> {
       const which = unusual.length === 1 ? "one image" : `${unusual.length} of ${walked} images`;
       console.log(`convlens: ${which} of ${named} may not hold what was meant, as ${JSON.stringify(id)}. ${remark}`);
     }
-    if (skipped.length === walked) {
+    if (skipped.length === walked && walked > 0) {
       const [{ id, reason }] = skipped;
       throw new ImageError(
         `None of the ${walked} images of ${named} can be read. The first, ${JSON.stringify(id)}: ${reason}.`,
@@ -190,7 +206,7 @@ export class InputReader implements AsyncIterable<ImageView> {
     // deno-lint-ignore no-this-alias
     const images = this;
     return {
-      size: this.size,
+      size: this.size - (this.#options.after?.count ?? 0),
       get missing() {
         return images.skipped.length;
       },

@@ -43,7 +43,7 @@ function describeLayer(layer: Layer): Plain {
 }
 
 /** The layers of a network in the order in which they run: what each computes, and from what. */
-function describeNetwork(network: LayersModel): Plain {
+export function describeNetwork(network: LayersModel): Plain {
   const places = new Map<number, string>();
   const first = new Map<Layer, string>();
   const described: Plain = {};
@@ -104,7 +104,15 @@ export function identityOf(run: RunStart): Plain {
 /** How many differences an error lists. */
 const LISTED = 4;
 
-/** What differs between two descriptions, as sentences. */
+/** What differs between two descriptions of a task, as part of a sentence; empty where nothing does. */
+export function differenceText(there: Plain, here: Plain): string {
+  const [stored, wanted] = [there, here].map((plain) => JSON.parse(JSON.stringify(plain)));
+  const differing = differences(stored, wanted);
+  const more = differing.length > LISTED ? `; and in ${differing.length - LISTED} more` : "";
+  return differing.slice(0, LISTED).join("; ") + more;
+}
+
+/** What differs between two descriptions, one by one. */
 function differences(there: unknown, here: unknown, path: readonly string[] = []): string[] {
   if (isPlain(there) && isPlain(here)) {
     return [...new Set([...Object.keys(there), ...Object.keys(here)])].flatMap((key) =>
@@ -132,15 +140,14 @@ function shortened(text: string): string {
 export function checkSameRun(path: string, stored: Plain, wanted: Plain): void {
   const epochs = Math.min(Number(stored["epochs"]), Number(wanted["epochs"]));
   const [there, here] = [stored, wanted].map((run) => ({
-    ...JSON.parse(JSON.stringify(run)),
+    ...run,
     epochs,
     snapshots: (run["snapshots"] as number[]).filter((epoch) => epoch <= epochs),
   }));
-  const differing = differences(there, here);
-  if (differing.length === 0) return;
-  const more = differing.length > LISTED ? `; and in ${differing.length - LISTED} more` : "";
+  const differing = differenceText(there, here);
+  if (!differing) return;
   throw new CheckpointError(
-    `The checkpoint ${path} belongs to another run; it differs in ${differing.slice(0, LISTED).join("; ")}${more}. ` +
+    `The checkpoint ${path} belongs to another run; it differs in ${differing}. ` +
       `Train with what it was made with, name another file, or remove this one to start anew.`,
   );
 }

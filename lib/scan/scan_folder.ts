@@ -1,0 +1,303 @@
+/**
+ * The folder in which a scan keeps what it has found, while it runs and afterwards.
+ *
+ * - `manifest.json`: what was asked, with checksums of the network, its weights and the images' ids;
+ * - `progress-FROM-TO.parquet`: patches that came into the lists while the images from FROM up to TO were looked at, one
+ *   file a batch; now and then all of them become one that holds the lists as they are;
+ * - `top_patches.parquet`: the lists when all images were looked at; then there is no progress any more;
+ * - `lock`: held by the process that writes, by the operating system's means, so that it ends with the process however
+ *   that ends.
+ *
+ * Each file appears when it is whole, and the folder of a scan that is over holds the same bytes however often it was
+ * killed and taken up again.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { type FoundPatch, type PatchesAbout, readPatches, writePatches } from "../data/patches_file.ts";
+import { messageOf } from "../errors.ts";
+import { replaceWhole, writeChunks } from "../files.ts";
+import { differenceText } from "../probe/training/identity.ts";
+
+/** A folder of a scan that cannot be used or written, with the reason and the remedy. */
+export class ScanFolderError extends Error {
+  /** `"ScanFolderError"` */
+  override name = "ScanFolderError";
+}
+
+const MANIFEST = "manifest.json";
+const RESULT = "top_patches.parquet";
+const LOCK = "lock";
+const PROGRESS = /^progress-(\d+)-(\d+)\.parquet$/;
+/** Numbers of one length, so that names are in their order. */
+const progressName = (from: number, to: number) =>
+  `progress-${[from, to].map((place) => String(place).padStart(10, "0")).join("-")}.parquet`;
+
+/** So many files of progress become one. */
+const MOST_PARTS = 64;
+
+/** A file of progress, and the images that it covers. */
+interface Part {
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What came of a batch. */
+export interface BatchFound {
+  /** The place in the data set behind the batch's last image. */
+  readonly to: number;
+  /** The id of its last image. */
+  readonly last: string;
+  /** Images before `to` that could not be read, since the last batch. */
+  readonly skipped: PatchesAbout["skipped"];
+  /** The patches that came into the lists. */
+  readonly rows: readonly FoundPatch[];
+}
+
+/** A folder that this process has for itself, until it is disposed of. */
+export class ScanFolder implements Disposable {
+  /** What was found before: the lists, or patches of which they are made; undefined at a fresh start. */
+  readonly found: readonly FoundPatch[];
+  /** Of which images that is; how far the scan is. */
+  #about: PatchesAbout;
+  /** Whether all images were looked at. */
+  readonly isOver: boolean;
+  readonly #path: string;
+  readonly #lock: Deno.FsFile;
+  #parts: Part[];
+  /** Rows in the files of progress behind the first. */
+  #rows = 0;
+
+  private constructor(
+    path: string,
+    lock: Deno.FsFile,
+    { rows, about, parts, isOver }: { rows: FoundPatch[]; about: PatchesAbout; parts: Part[]; isOver: boolean },
+  ) {
+    this.#path = path;
+    this.#lock = lock;
+    this.found = rows;
+    this.#about = about;
+    this.#parts = parts;
+    this.isOver = isOver;
+  }
+
+  /**
+   * Opens a folder, or makes it, and takes it for this process.
+   *
+   * @param question what is asked, as plain values with names
+   * @throws {ScanFolderError} if another process has it, it belongs to another question or to something else, or cannot
+   *   be written
+   */
+  static async open(path: string, question: Record<string, unknown>): Promise<ScanFolder> {
+    const lock = await takeLock(path);
+    try {
+      await checkQuestion(path, question);
+      const over = await readPatches(join(path, RESULT)).catch((error) => {
+        throw new ScanFolderError(`${messageOf(error)} Remove the file to scan anew.`, { cause: error });
+      });
+      if (over) {
+        await removeParts(path, await partsIn(path));
+        return new ScanFolder(path, lock, { ...over, parts: [], isOver: true });
+      }
+      const { parts, rows, about } = await readProgress(path);
+      return new ScanFolder(path, lock, { parts, rows, about, isOver: false });
+    } catch (error) {
+      release(lock);
+      throw error;
+    }
+  }
+
+  /** How many images were looked at, those that could not be read among them. */
+  get images(): number {
+    return this.#about.images;
+  }
+
+  /** The images that could not be read. */
+  get skipped(): PatchesAbout["skipped"] {
+    return this.#about.skipped;
+  }
+
+  /** The id of the last image that was looked at. */
+  get last(): string | undefined {
+    return this.#about.last;
+  }
+
+  /**
+   * Keeps what came of a batch.
+   *
+   * @param lists gives the lists as they are now
+   * @throws {ScanFolderError} if that cannot be written; what was kept before still is
+   */
+  async add({ to, last, skipped, rows }: BatchFound, lists: () => readonly FoundPatch[]): Promise<void> {
+    const from = this.images;
+    const name = progressName(from, to);
+    // Not waited for until it is on the disk: after a power cut the last batches are computed anew.
+    await this.#write(name, rows, { images: to, skipped, last }, false);
+    this.#about = { images: to, skipped: [...this.skipped, ...skipped], last };
+    this.#parts.push({ name, from, to });
+    this.#rows += rows.length;
+    if (this.#parts.length >= MOST_PARTS) await this.#compact(lists());
+  }
+
+  /** Makes one file of all progress. */
+  async #compact(rows: readonly FoundPatch[]): Promise<void> {
+    // At the beginning most of what is found is soon replaced: a few large files cost less than writing all lists anew.
+    if (this.#rows < rows.length && this.#parts.length < 8 * MOST_PARTS) return;
+    const whole = { name: progressName(0, this.images), from: 0, to: this.images };
+    await this.#write(whole.name, rows, this.#about, true);
+    await removeParts(this.#path, this.#parts.filter(({ name }) => name !== whole.name));
+    this.#parts = [whole];
+    this.#rows = 0;
+  }
+
+  /**
+   * Keeps the lists of all images in the place of the progress.
+   *
+   * @throws {ScanFolderError} if they cannot be written; the progress stays then
+   */
+  async finish(rows: readonly FoundPatch[], about: Pick<PatchesAbout, "images" | "skipped">): Promise<void> {
+    const { images, skipped } = about;
+    await this.#write(RESULT, rows, { images, skipped: [...this.skipped, ...skipped] }, true);
+    await removeParts(this.#path, await partsIn(this.#path));
+  }
+
+  async #write(name: string, rows: readonly FoundPatch[], about: PatchesAbout, safe: boolean): Promise<void> {
+    try {
+      await writePatches(join(this.#path, name), rows, about, safe);
+    } catch (error) {
+      throw new ScanFolderError(
+        `The folder ${JSON.stringify(this.#path)} cannot be written: ${
+          messageOf(error)
+        }. What was found in the first ` +
+          `${this.images} images is kept there: make room and call again with this folder, and the scan goes on.`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** Leaves the folder to others. */
+  [Symbol.dispose](): void {
+    release(this.#lock);
+  }
+}
+
+/** Takes a folder for this process; the folder is made if there is none. */
+async function takeLock(path: string): Promise<Deno.FsFile> {
+  const named = `The folder ${JSON.stringify(path)}`;
+  let lock: Deno.FsFile;
+  let isOurs: boolean;
+  try {
+    await Deno.mkdir(path, { recursive: true });
+    const names = (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name);
+    if (names.length > 0 && !names.includes(LOCK)) {
+      throw new ScanFolderError(
+        `${named} holds something else (${JSON.stringify(names.sort()[0])}): name a folder that is new or empty.`,
+      );
+    }
+    lock = await Deno.open(join(path, LOCK), { read: true, write: true, create: true });
+    try {
+      isOurs = await lock.tryLock(true);
+    } catch (error) {
+      lock.close();
+      throw error;
+    }
+  } catch (error) {
+    if (error instanceof ScanFolderError) throw error;
+    throw new ScanFolderError(`${named} cannot be written: ${messageOf(error)}. Name another one.`, { cause: error });
+  }
+  if (isOurs) {
+    // Who has it stands in the file for others to read; that it is locked does not depend on it.
+    await lock.truncate(0).then(() => lock.write(new TextEncoder().encode(`${Deno.pid} on ${Deno.hostname()}`)))
+      .catch(() => {});
+    return lock;
+  }
+  const holder = await Deno.readTextFile(join(path, LOCK)).catch(() => "");
+  lock.close();
+  throw new ScanFolderError(
+    `${named} is being written by another scan${holder && ` (process ${holder})`}: wait until it is over, or name ` +
+      `another folder.`,
+  );
+}
+
+function release(lock: Deno.FsFile): void {
+  try {
+    lock.truncateSync(0);
+  } catch {
+    // What it says is of no use any more, and does no harm.
+  }
+  lock.close();
+}
+
+/** @throws {ScanFolderError} if the folder belongs to another question; one that belongs to none gets this one */
+async function checkQuestion(path: string, question: Record<string, unknown>): Promise<void> {
+  const manifest = join(path, MANIFEST);
+  const named = `The folder ${JSON.stringify(path)}`;
+  const remedy = "Name another folder, or remove this one to scan anew.";
+  const names = (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name);
+  // The folder is this process's own: what is half written is left of one that was killed.
+  for (const name of names.filter((name) => name.endsWith(".partial"))) await Deno.remove(join(path, name));
+  const lost = names.find((name) => name === RESULT || PROGRESS.test(name));
+  if (lost && !names.includes(MANIFEST)) {
+    throw new ScanFolderError(`${named} holds ${lost}, and no ${MANIFEST} that says what was asked. ${remedy}`);
+  }
+  const text = await Deno.readTextFile(manifest).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new ScanFolderError(`${named} cannot be read: ${messageOf(error)}. ${remedy}`, { cause: error });
+  });
+  if (text === undefined) {
+    const bytes = new TextEncoder().encode(JSON.stringify(question, null, 2) + "\n");
+    await replaceWhole(manifest, (to) => writeChunks(to, [bytes])).catch((error) => {
+      throw new ScanFolderError(`${named} cannot be written: ${messageOf(error)}. Make room, or name another one.`, {
+        cause: error,
+      });
+    });
+    return;
+  }
+  let stored: Record<string, unknown>;
+  try {
+    stored = JSON.parse(text);
+  } catch (error) {
+    throw new ScanFolderError(`${manifest} is damaged: ${messageOf(error)}. ${remedy}`, { cause: error });
+  }
+  const differing = differenceText(stored, question);
+  if (differing) {
+    throw new ScanFolderError(`${named} belongs to another scan; it differs in ${differing}. ${remedy}`);
+  }
+}
+
+/** The files of progress by their first image, the longest first. */
+async function partsIn(path: string): Promise<Part[]> {
+  const parts: Part[] = [];
+  for await (const { name } of Deno.readDir(path)) {
+    const [, from, to] = PROGRESS.exec(name) ?? [];
+    if (from !== undefined) parts.push({ name, from: Number(from), to: Number(to) });
+  }
+  return parts.sort((a, b) => a.from - b.from || b.to - a.to);
+}
+
+async function removeParts(path: string, parts: readonly Part[]): Promise<void> {
+  for (const { name } of parts) await Deno.remove(join(path, name));
+}
+
+/** Reads the progress. What does not belong to it any more, or was damaged by a power cut, is removed. */
+async function readProgress(path: string): Promise<{ rows: FoundPatch[]; about: PatchesAbout; parts: Part[] }> {
+  const all = await partsIn(path);
+  const parts: Part[] = [];
+  const rows: FoundPatch[] = [];
+  let about: PatchesAbout = { images: 0, skipped: [] };
+  for (const part of all) {
+    if (part.from !== about.images) continue;
+    const read = await readPatches(join(path, part.name)).catch((error) => {
+      if (error instanceof RangeError) return null;
+      throw error;
+    });
+    if (!read) continue;
+    parts.push(part);
+    for (const row of read.rows) rows.push(row);
+    about = { ...read.about, skipped: [...about.skipped, ...read.about.skipped] };
+  }
+  await removeParts(path, all.filter((part) => !parts.includes(part)));
+  return { rows, about, parts };
+}
