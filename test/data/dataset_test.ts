@@ -235,6 +235,11 @@ describe("dataset", () => {
     const images = dataset(items(30));
     expect(await ids(images.take(3))).toEqual([0, 1, 2]);
     expect(images.take(99).size).toBe(30);
+    const shards = await Promise.all([0, 1, 2, 3].map((i) => ids(images.shard(i, 4))));
+    expect(shards.map(({ length }) => length)).toEqual([7, 8, 7, 8]);
+    expect(shards.flat()).toEqual(await ids(images));
+    expect(() => images.shard(4, 4)).toThrow(/no shard 4 of 4 of the 30 images/);
+    expect(() => images.shard(0, 31)).toThrow(RangeError);
     const thirds = images.filter(({ label }) => label === "third");
     expect([thirds.size, thirds.labels]).toEqual([10, ["third"]]);
     expect(await ids(thirds.take(3))).toEqual([0, 3, 6]);

@@ -40,6 +40,34 @@ describe("InputReader", () => {
     expect(Array.from(view.data.subarray(3, 9))).toEqual([1, 1, 1, 2, 2, 2]);
   });
 
+  test("passes over images that were read before, unread, if they are the same", async () => {
+    const torn = { id: "torn", image: new Uint8Array([1, 2, 3]), label: "torn" };
+    // Images that are known before, and images that come one after the other.
+    const streamed = dataset({
+      size: 4,
+      async *[Symbol.asyncIterator]() {
+        yield* [...items, torn];
+      },
+    });
+    for (const images of [dataset([...items, torn]), streamed]) {
+      const reader = new InputReader("test", model, images, { after: { count: 2, id: "red 2" } });
+      const inputs = reader.inputs();
+      expect([reader.size, inputs.size]).toEqual([4, 2]);
+      const seen = await Array.fromAsync(reader);
+      expect(seen.map(({ id, index, place }) => [id, index, place])).toEqual([["red 3", 2, 0]]);
+      expect([inputs.missing, reader.skipped.map(({ id }) => id)]).toEqual([1, ["torn"]]);
+      expect(await Array.fromAsync(new InputReader("test", model, images, { after: { count: 3 } }))).toEqual([]);
+      expect(await Array.fromAsync(new InputReader("test", model, images, { after: { count: 4, id: "torn" } })))
+        .toEqual(
+          [],
+        );
+      const others = new InputReader("test", model, images, { after: { count: 2, id: "red 1" } });
+      await expect(Array.fromAsync(others)).rejects.toThrow(
+        /Image 1 of the data set "images" is "red 2", and was "red 1" before: its images have changed/,
+      );
+    }
+  });
+
   test("reads no image beyond its limit, and stops when told", async () => {
     let read = 0;
     const counting: Dataset = {
