@@ -257,19 +257,14 @@ export class ParquetFile {
     return all;
   }
 
-  /** A column as it is. */
-  values(column: string): Promise<Cell[]> {
-    return Array.fromAsync(this.#values(column, true));
-  }
-
   /** A column of numbers; those that are missing are NaN. */
-  async numbers(column: string): Promise<number[]> {
-    return (await this.values(column)).map((value) => value === null ? NaN : Number(value));
+  numbers(column: string): Promise<number[]> {
+    return Array.fromAsync(this.values(column), (value) => value === null ? NaN : Number(value));
   }
 
   /** A column of lists of numbers, of any lengths. */
-  async lists(column: string): Promise<number[][]> {
-    return (await this.values(column)).map((value) => Array.from(value as Iterable<number>, Number));
+  lists(column: string): Promise<number[][]> {
+    return Array.fromAsync(this.values(column), (value) => Array.from(value as Iterable<number>, Number));
   }
 
   /**

@@ -92,7 +92,7 @@ export async function readPatches(path: string): Promise<{ rows: FoundPatch[]; a
   const about = file.notes.get(ABOUT);
   if (about === undefined) throw new RangeError(`${path} holds no patches: topPatches writes such files.`);
   const layers = await file.texts("layer");
-  const units = await file.values("unit");
+  const units = await Array.fromAsync(file.values("unit"));
   const ranks = await file.numbers("rank");
   const ids = await file.texts("imageId");
   const labels = await file.texts("label");
