@@ -125,3 +125,40 @@ export interface SeenByCells {
   /** The axes of the network's input that are sides of the image. */
   readonly sides: readonly number[];
 }
+
+/** What a unit looks for, in one word. */
+export type UnitKind = "edge" | "colour" | "texture" | "part" | "object" | "unnamed";
+
+/** A unit's name with the numbers that it was given by. */
+export interface UnitName {
+  /** What it looks for, as far as a rule fits. */
+  readonly kind: UnitKind;
+  /** As `"edge −45°"`, `"colour green"`, `"part of frog"`; `"unnamed"` where no rule fits. */
+  readonly name: string;
+  /** What other rules fit, too, simpler ones; empty for none. */
+  readonly also: string;
+  /** How much the lines in all patches run one way, 0…1. */
+  readonly direction: number;
+  /** Which way, in degrees: 0 horizontal, 90 vertical, +45 rising to the right, −45 falling. */
+  readonly angle: number;
+  /** The same of the unit's own filter, where it reads the image; else null. */
+  readonly filterDirection: number | null;
+  /** The direction of the filter's own lines in degrees; null where it does not read the image. */
+  readonly filterAngle: number | null;
+  /** How far the patches' mean colours are from grey, 0…1. */
+  readonly chroma: number;
+  /** How much these colours are of one hue, 0…1. */
+  readonly hue: number;
+  /** How many waves fit into a patch, on average. */
+  readonly cycles: number;
+  /** How evenly a patch's edges are spread over its quarters, 1/4…1. */
+  readonly evenness: number;
+  /** How much nearer the patches' spectra are to each other than to those of the layer's other units: 1 for equal, 0 for not. */
+  readonly likeness: number;
+  /** The most frequent label among the patches; null without labels. */
+  readonly label: string | null;
+  /** Its share of the patches; null without labels. */
+  readonly purity: number | null;
+  /** The probability that some label is as frequent among as many images drawn at random; null without labels. */
+  readonly chance: number | null;
+}

@@ -10,13 +10,9 @@
  * @module
  */
 
+import { percent } from "../format.ts";
+import type { UnitKind, UnitName } from "../data/records.ts";
 import { chromaOf, commonDirection, hueName, type Oriented, type PatchLook, turn } from "./patch_look.ts";
-
-/** What a unit looks for, in one word. */
-export type UnitKind = "edge" | "colour" | "texture" | "part" | "object" | "unnamed";
-
-/** All kinds, from the simplest on. */
-export const UNIT_KINDS: readonly UnitKind[] = ["edge", "colour", "texture", "part", "object", "unnamed"];
 
 /** The thresholds of the rules. */
 export const THRESHOLDS = {
@@ -28,28 +24,59 @@ export const THRESHOLDS = {
   turn: 22.5,
   /** The filter's own lines. */
   filter: 0.3,
-  /** Lines that repeat more often than this over the patch are stripes, a texture. */
-  stripes: 1.5,
   /** A colour: the patches' mean colours are as far from grey as this on average … */
   chroma: 0.12,
   /** … and of one hue: their mean is as strong as this share of it. */
-  hue: 0.85,
-  /** A texture: as many waves over the patch at least … */
-  cycles: 2,
-  /** … spread so evenly over its quarters … */
-  evenness: 0.75,
+  hue: 0.9,
+  /** Lines that repeat as often as this over the patch are stripes, and a texture has as many waves … */
+  waves: 1.5,
+  /** … spread so evenly over the patch's quarters … */
+  evenness: 0.8,
   /** … and with spectra that are as much nearer to each other than to those of other units' patches. */
-  likeness: 0.4,
+  likeness: 0.25,
   /** Textures are looked for in patches of at least so many pixels a side. */
   side: 8,
   /** A part or an object: this share of the patches is of images of one label … */
   purity: 2 / 3,
   /** … which chance gives with no more than this probability, … */
   chance: 0.001,
-  /** … and the unit sees this share of the image (parts), or that (objects). */
+  /** … and the unit sees this share of the image (parts), or that (objects); simpler names are for units that see less. */
   part: 0.05,
   object: 0.5,
 } as const;
+
+/** The rules in words. */
+export const RULES: readonly { readonly kind: UnitKind; readonly rule: string }[] = (() => {
+  const { direction, turn, filter, chroma, hue, waves, evenness, likeness, side, purity, chance, part, object } =
+    THRESHOLDS;
+  const local = `the unit sees less than ${percent(object, 0)} of the image`;
+  return [
+    {
+      kind: "edge",
+      rule: `The patches' lines run one way: direction ≥ ${direction}. In the first layer the filter's own do, too ` +
+        `(≥ ${filter}), at most ${turn}° away. And ${local}.`,
+    },
+    {
+      kind: "colour",
+      rule: `The patches' mean colours are off grey (chroma ≥ ${chroma}) and of one hue (≥ ${hue}); ${local}.`,
+    },
+    {
+      kind: "texture",
+      rule:
+        `At least ${waves} waves in patches of ${side} pixels or more, which either run one way (stripes), or are spread ` +
+        `evenly (≥ ${evenness}) and alike in all patches (likeness ≥ ${likeness}); ${local}.`,
+    },
+    {
+      kind: "part",
+      rule: `At least ${percent(purity, 0)} of the patches are from images of one label, which chance gives with a ` +
+        `probability of ${chance} at most; the unit sees from ${percent(part, 0)} to ${
+          percent(object, 0)
+        } of the image.`,
+    },
+    { kind: "object", rule: `The same of units that see ${percent(object, 0)} of the image or more.` },
+    { kind: "unnamed", rule: `None of these, or fewer than ${THRESHOLDS.patches} images that excite the unit.` },
+  ];
+})();
 
 /** What is known of a unit's strongest patches. */
 export interface UnitEvidence {
@@ -68,33 +95,6 @@ export interface LayerEvidence {
   readonly distance: number;
   /** Of each label its share among all images. */
   readonly shares: ReadonlyMap<string, number>;
-}
-
-/** A name with the numbers that it was given by. */
-export interface UnitName {
-  readonly kind: UnitKind;
-  /** As `"edge −45°"`, `"colour green"`, `"part of frog"`; `"unnamed"`. */
-  readonly name: string;
-  /** What other rules fit, too. */
-  readonly also: readonly string[];
-  /** How much the lines of all patches run one way, and which: 0 to 1, and in degrees. */
-  readonly direction: number;
-  readonly angle: number;
-  /** The same of the unit's own filter; null where it does not read pixels. */
-  readonly filterDirection: number | null;
-  readonly filterAngle: number | null;
-  /** How far the patches' mean colours are from grey, 0…1, and how much they are of one hue, 0…1. */
-  readonly chroma: number;
-  readonly hue: number;
-  /** How many waves fit into a patch, how evenly its edges are spread, how alike the spectra of the patches are. */
-  readonly cycles: number;
-  readonly evenness: number;
-  readonly likeness: number;
-  /** The most frequent label among the patches, and its share; null without labels. */
-  readonly label: string | null;
-  readonly purity: number | null;
-  /** The probability that some label is as frequent among as many images drawn at random. */
-  readonly chance: number | null;
 }
 
 const meanOf = (values: readonly number[]): number =>
@@ -160,29 +160,31 @@ export function nameUnit({ looks, labels, seen, filter }: UnitEvidence, layer: L
   const common = commonLabel(labels, layer.shares);
   const isLarge = looks.every(({ side }) => Math.min(...side) >= limit.side);
   const agrees = !filter || (filter.coherence >= limit.filter && turn(filter.angle, angle) <= limit.turn);
+  const isLocal = seen < limit.object;
+  const isFine = isLarge && cycles >= limit.waves;
   const isOriented = direction >= limit.direction && agrees;
 
   const found: { kind: UnitKind; name: string }[] = [];
   if (common.purity! >= limit.purity && common.chance! <= limit.chance && seen >= limit.part) {
-    const isObject = seen >= limit.object;
-    found.push({ kind: isObject ? "object" : "part", name: `${isObject ? "object" : "part"} of ${common.label}` });
+    const kind = isLocal ? "part" : "object";
+    found.push({ kind, name: `${kind} of ${common.label}` });
   }
-  if (isOriented && !(isLarge && cycles > limit.stripes)) {
-    found.push({ kind: "edge", name: `edge ${directionName(angle)}` });
+  if (isLocal && isOriented) {
+    const what = isFine ? "stripes" : "edge";
+    found.push({ kind: isFine ? "texture" : "edge", name: `${what} ${directionName(angle)}` });
   }
-  if (isOriented && isLarge && cycles > limit.stripes) {
-    found.push({ kind: "texture", name: `stripes ${directionName(angle)}` });
+  if (isLocal && chroma >= limit.chroma && hue >= limit.hue) {
+    found.push({ kind: "colour", name: `colour ${hueName(mean)}` });
   }
-  if (chroma >= limit.chroma && hue >= limit.hue) found.push({ kind: "colour", name: `colour ${hueName(mean)}` });
-  if (
-    !isOriented && isLarge && cycles >= limit.cycles && evenness >= limit.evenness && likeness >= limit.likeness
-  ) found.push({ kind: "texture", name: "texture" });
+  if (isLocal && !isOriented && isFine && evenness >= limit.evenness && likeness >= limit.likeness) {
+    found.push({ kind: "texture", name: "texture" });
+  }
 
   const [first, ...more] = looks.length >= limit.patches ? found : [];
   return {
     kind: first?.kind ?? "unnamed",
     name: first?.name ?? "unnamed",
-    also: more.map(({ name }) => name),
+    also: more.map(({ name }) => name).join(", "),
     direction,
     angle,
     filterDirection: filter?.coherence ?? null,

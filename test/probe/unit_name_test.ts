@@ -171,9 +171,9 @@ describe("a unit is named", () => {
 
   test("by its highest step, and the others are told", () => {
     const looks = nine((i) => patch(16, () => [40 + i, 180, 60]));
-    expect(name(looks, { labels: looks.map(() => "class 6"), seen: 0.6 })).toMatchObject({
-      name: "object of class 6",
-      also: ["colour green"],
+    expect(name(looks, { labels: looks.map(() => "class 6"), seen: 0.3 })).toMatchObject({
+      name: "part of class 6",
+      also: "colour green",
     });
   });
 });
