@@ -198,6 +198,27 @@ export interface Live extends BlockText {
   plotly?: () => unknown;
 }
 
+/** A part of a tile's picture that the pointer meets by itself. */
+export interface TileSpot {
+  /** Where it is, in the picture's pixels. */
+  box: readonly [x: number, y: number, width: number, height: number];
+  /** What is shown enlarged beside it: another part of the picture. */
+  pair?: TileSpot["box"];
+  words: string;
+  /** The picture that it was cut from, and where it was, as shares of the sides: `[y0, x0, y1, x1]`. */
+  whole?: { of: Pixels; box: readonly number[] };
+}
+
+/** Small words on a tile's picture, or on a strip of it that is transparent. */
+export interface TileText {
+  text: string;
+  /** The upper left corner, in the picture's pixels. */
+  x: number;
+  y: number;
+  /** Whether they stand on something painted: white on a dark ground. @default false */
+  painted?: boolean;
+}
+
 /** One picture of a {@linkcode Sheet}. */
 export interface SheetTile {
   /** At most as large as the sheet's `side`; smaller ones are shown enlarged by a whole factor. */
@@ -209,6 +230,10 @@ export interface SheetTile {
   alt: string;
   /** @default false */
   outlined?: boolean;
+  /** @default none */
+  texts?: readonly TileText[];
+  /** What the pointer meets in the picture: it is shown enlarged, on the whole that it was cut from. @default none */
+  spots?: readonly TileSpot[];
 }
 
 /** A contact sheet: pictures on a grid, each with its words below. */
@@ -221,6 +246,8 @@ export interface Sheet extends BlockText {
   columns?: number;
   /** Orders that the reader can choose among: the tiles' places, first to last; those of the first as they stand. */
   orders?: readonly { name: string; places: readonly number[] }[];
+  /** What the reader can search the tiles for, as `"channel"`: by the first of their lines. @default nothing */
+  filter?: string;
   /** How many more there are than have tiles. @default 0 */
   left?: number;
 }

@@ -14,8 +14,9 @@ import { escapeHtml } from "../format.ts";
 import { readOptions } from "../options.ts";
 import { display, displaySymbol, inKernel, keepOutputs, listenForInterrupts, type MimeBundle } from "./cell.ts";
 import type { Pixels } from "./mosaic.ts";
-import { chartsWithin, inColumns, liveWithin, mapOf, pixelsWithin } from "./parts.ts";
+import { chartsWithin, inColumns, liveWithin, mapOf, pixelsWithin, wholesWithin } from "./parts.ts";
 import { pdfOf } from "./pdf.ts";
+import { encodeWholes } from "./sprites.ts";
 import { checkPixels, FigureSaveOptions, printSize } from "./save.ts";
 import { asText, typesetter } from "./text.ts";
 import { type Theme, THEMES } from "./theme.ts";
@@ -165,15 +166,16 @@ export class Figure extends Shown {
       }
     }
     const figure = this.#arranged(wanted);
-    const [pixels, charts, live] = await Promise.all([
+    const [pixels, charts, live, wholes] = await Promise.all([
       mapOf(
         pixelsWithin(figure.blocks),
         (pixels) => encodeForPage(pixels.data, pixels.width, pixels.height, depthOf(pixels)),
       ),
       mapOf(chartsWithin(figure.blocks), (chart) => chartImage(chart, THEMES[theme])),
       mapOf(liveWithin(figure.blocks, false), async (block) => liveImage(block, await this.#still(block))),
+      encodeWholes(wholesWithin(figure.blocks)),
     ]);
-    return figureHtml(figure, { pixels, charts, live });
+    return figureHtml(figure, { pixels, charts, live, wholes });
   }
 
   /**

@@ -12,7 +12,7 @@ import type { BlendData, ChartHover, PictureHover, SlidesData } from "../page/da
 import { matrixHtml } from "./matrix.ts";
 import type { Pixels } from "./mosaic.ts";
 import { composite, DEFAULT_OPACITY, leftText, linesOf, startOf, whereText, within } from "./parts.ts";
-import { sheetHtml } from "./sheet.ts";
+import { isLiveSheet, sheetHtml } from "./sheet.ts";
 import { packValues } from "./values.ts";
 
 /** Colours that are readable on a light and on a dark page. */
@@ -41,6 +41,8 @@ export interface Encoded {
   pixels: ReadonlyMap<Pixels, Uint8Array>;
   charts: ReadonlyMap<Chart, ChartImage>;
   live: ReadonlyMap<Live, LiveImage>;
+  /** What tiles of sheets were cut from, for the pointer. */
+  wholes: ReadonlyMap<Pixels, Uint8Array>;
 }
 
 /** What the blocks of one figure need while they are written. */
@@ -49,6 +51,8 @@ interface Context extends Encoded {
   marked: ReadonlyMap<Picture, number>;
   /** The pictures of the page that a blend may be made of, by their address. */
   shown: ReadonlyMap<string, Picture>;
+  /** The place of each whole among those of the figure. */
+  places: ReadonlyMap<Pixels, number>;
 }
 
 /** The HTML of a whole figure. */
@@ -71,7 +75,8 @@ export function figureHtml(
     shown.set(address, block);
     if (!marked.has(block)) marked.set(block, marked.size);
   }
-  const context = { ...encoded, marked, shown };
+  const places = new Map(Array.from(encoded.wholes.keys(), (whole, place) => [whole, place] as const));
+  const context = { ...encoded, marked, shown, places };
   const parts = [
     `<figure class="convlens" style="margin:4px 0 8px 0;padding:0;max-width:100%;overflow-wrap:anywhere">`,
   ];
@@ -82,6 +87,10 @@ export function figureHtml(
     parts.push(
       `<figcaption style="font-size:90%;opacity:.8;margin:6px 0 0 0;max-width:930px;text-align:left">${caption}</figcaption>`,
     );
+  }
+  const wholes = [...encoded.wholes.values()].map(dataUri);
+  if (wholes.length > 0) {
+    parts.push(`<script type="application/json" class="convlens-wholes">${scriptJson(wholes)}</script>`);
   }
   parts.push("</figure>");
   if (blocks.some(hasHover)) parts.push(`<script>${scripts.hover}</script>`);
@@ -110,7 +119,7 @@ function hasHover(block: Block): boolean {
 
 /** Whether the reader can move something in it. */
 function isControlled(block: Block): boolean {
-  if (block.kind === "sheet") return (block.orders?.length ?? 0) > 1;
+  if (block.kind === "sheet") return isLiveSheet(block);
   return block.kind === "slides" || block.kind === "blend";
 }
 
@@ -133,7 +142,11 @@ function innerHtml(block: Block, context: Context): string {
     case "matrix":
       return matrixHtml(block);
     case "sheet":
-      return sheetHtml(block, (pixels) => dataUri(context.pixels.get(pixels)!));
+      return sheetHtml(
+        block,
+        (pixels) => dataUri(context.pixels.get(pixels)!),
+        (whole) => context.places.get(whole)!,
+      );
     case "row":
       return linesOf(block).map((line, i) =>
         `<div style="display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start${i > 0 ? ";margin-top:4px" : ""}">${

@@ -118,6 +118,13 @@ export function pixelsWithin(blocks: Iterable<Block>): Set<Pixels> {
   return found;
 }
 
+/** What the tiles of sheets were cut from, each once. */
+export function wholesWithin(blocks: Iterable<Block>): Set<Pixels> {
+  const spots = [...within(blocks)].flatMap((block) => block.kind === "sheet" ? block.tiles : [])
+    .flatMap(({ spots = [] }) => spots);
+  return new Set(spots.flatMap(({ whole }) => whole ? [whole.of] : []));
+}
+
 export function chartsWithin(blocks: Iterable<Block>): Chart[] {
   return [...within(blocks)].filter((block) => block.kind === "chart");
 }

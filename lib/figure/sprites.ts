@@ -4,7 +4,8 @@
  * @module
  */
 
-import { encodeWebp } from "../codec.ts";
+import { encodePng, encodeWebp } from "../codec.ts";
+import type { Pixels } from "./mosaic.ts";
 
 /** Small square pictures, all of one size. */
 export interface Thumbnails {
@@ -40,28 +41,70 @@ const LARGEST = 64;
 const FEWER = 16;
 /** Tiles from which the size of all is estimated. */
 const SAMPLE = 1024;
+const SOME = 24;
+/** Pictures of at most so many pixels are kept exactly. */
+const EXACT = 48 * 48;
 
-/** Shrinks a square picture by the mean of what each new pixel covers. */
-export function shrink(from: Uint8Array, start: number, side: number, to: number, into: Uint8Array): void {
-  if (side === to) {
-    into.set(from.subarray(start, start + side * side * 3));
+/**
+ * Shrinks a picture, a square or `[height, width]`, by the mean of what each new pixel covers.
+ *
+ * @param start where it begins in `from`
+ */
+export function shrink(
+  from: Uint8Array,
+  start: number,
+  side: number | readonly [height: number, width: number],
+  to: number | readonly [height: number, width: number],
+  into: Uint8Array,
+): void {
+  const [height, width] = typeof side === "number" ? [side, side] : side;
+  const [rows, columns] = typeof to === "number" ? [to, to] : to;
+  if (height === rows && width === columns) {
+    into.set(from.subarray(start, start + height * width * 3));
     return;
   }
-  const scale = side / to;
-  for (let y = 0; y < to; y++) {
-    for (let x = 0; x < to; x++) {
+  const [down, across] = [height / rows, width / columns];
+  for (let y = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++) {
       const sums = [0, 0, 0];
-      for (let v = Math.floor(y * scale); v < (y + 1) * scale; v++) {
-        const high = Math.min(v + 1, (y + 1) * scale) - Math.max(v, y * scale);
-        for (let u = Math.floor(x * scale); u < (x + 1) * scale; u++) {
-          const area = high * (Math.min(u + 1, (x + 1) * scale) - Math.max(u, x * scale));
-          const at = start + (Math.min(v, side - 1) * side + Math.min(u, side - 1)) * 3;
+      for (let v = Math.floor(y * down); v < (y + 1) * down; v++) {
+        const high = Math.min(v + 1, (y + 1) * down) - Math.max(v, y * down);
+        for (let u = Math.floor(x * across); u < (x + 1) * across; u++) {
+          const area = high * (Math.min(u + 1, (x + 1) * across) - Math.max(u, x * across));
+          const at = start + (Math.min(v, height - 1) * width + Math.min(u, width - 1)) * 3;
           for (let c = 0; c < 3; c++) sums[c] += area * from[at + c];
         }
       }
-      for (let c = 0; c < 3; c++) into[(y * to + x) * 3 + c] = Math.round(sums[c] / scale ** 2);
+      for (let c = 0; c < 3; c++) into[(y * columns + x) * 3 + c] = Math.round(sums[c] / (down * across));
     }
   }
+}
+
+/** The sides that pictures under the pointer are tried with, the largest first; smaller pictures stay as they are. */
+const WHOLES = [256, 192, 144, 112, 80, 64, 48, 32];
+
+/** Pictures that the pointer shows, RGB: as large as all together fit into a budget, those of few pixels exact. */
+export async function encodeWholes(
+  wholes: Iterable<Pixels>,
+  { budget = SPRITE_BUDGET }: { budget?: number } = {},
+): Promise<Map<Pixels, Uint8Array>> {
+  const all = [...wholes];
+  const encode = ({ data, width, height }: Pixels, side: number) => {
+    const factor = Math.min(1, side / Math.max(width, height));
+    const size = [height, width].map((length) => Math.max(1, Math.round(length * factor))) as [number, number];
+    const small = new Uint8Array(size[0] * size[1] * 3);
+    shrink(data, 0, [height, width], size, small);
+    if (size[0] * size[1] <= EXACT) return encodePng(small, size[1], size[0], 3);
+    return encodeWebp(small, size[1], size[0], { quality: 75 });
+  };
+  const some = every(Math.max(1, Math.floor(all.length / SOME)), all.length).map((i) => all[i]);
+  for (const side of WHOLES) {
+    const tried = await Promise.all(some.map((whole) => encode(whole, side)));
+    const estimate = tried.reduce((sum, { length }) => sum + length, 0) / Math.max(1, some.length) * all.length;
+    if (estimate > budget && side !== WHOLES.at(-1)) continue;
+    return new Map(await Promise.all(all.map(async (whole) => [whole, await encode(whole, side)] as const)));
+  }
+  return new Map();
 }
 
 /** A sheet with the given thumbnails, as many in a row as fit. */

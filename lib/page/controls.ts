@@ -1,5 +1,6 @@
 /**
- * Sliders: frames of which one is seen, and pictures over photos. One copy listens to the whole page.
+ * Sliders: frames of which one is seen, and pictures over photos; contact sheets that are sorted and searched. One copy
+ * listens to the whole page.
  *
  * What they need is JSON in a script element that is not run, so that where scripts are stripped, the hidden frames are
  * gone with them, and one still picture stays.
@@ -9,7 +10,8 @@
 /// <reference lib="dom" />
 
 import type { BlendData, SheetData, SlidesData } from "./data.ts";
-import { button, element, enliven, figureOf, KEEP_KEYS, oncePerPage, takeJson } from "./dom.ts";
+import { button, element, enliven, FIELD, figureOf, KEEP_KEYS, oncePerPage, takeJson } from "./dom.ts";
+import { isMeant, Spots } from "./spots.ts";
 
 const childOf = (root: Element, name: string) => root.querySelector<HTMLElement>(`:scope > .${name}`)!;
 
@@ -142,39 +144,64 @@ class Blend {
   }
 }
 
-/** A contact sheet whose order the reader chooses. */
+/** A contact sheet that the reader sorts and searches. */
 class Sheet {
   readonly #grid: HTMLElement;
-  readonly #tiles: readonly Element[];
+  readonly #tiles: readonly HTMLElement[];
   readonly #buttons: readonly HTMLElement[];
+  readonly #count = element("span", "font-size:85%;opacity:.8;font-variant-numeric:tabular-nums");
 
-  constructor(root: HTMLElement, readonly orders: SheetData["orders"]) {
+  constructor(root: HTMLElement, readonly data: SheetData, spots: Spots) {
+    const { orders, filter } = data;
     this.#grid = root.firstElementChild as HTMLElement;
-    this.#tiles = [...this.#grid.children];
-    this.#buttons = orders.map(({ name }, i) => button(name, { "data-order": String(i) }));
-    const words = element("span", "font-size:85%;opacity:.8", {}, "sort:");
-    const control = controlBar(words, ...this.#buttons);
-    control.style.cssText += ";flex-wrap:wrap;max-width:none";
-    root.prepend(control);
-    this.sort(0);
+    this.#tiles = [...this.#grid.children] as HTMLElement[];
+    if (data.spots) spots.add(this.#tiles, data.spots);
+    const sorted = orders.length > 1;
+    this.#buttons = sorted ? orders.map(({ name }, i) => button(name, { "data-order": String(i) })) : [];
+    const words = (text: string) => element("span", "font-size:85%;opacity:.8", {}, text);
+    const content: Node[] = sorted ? [words("sort:"), ...this.#buttons] : [];
+    if (filter && this.#tiles.length > 1) {
+      const style = `${FIELD}font-size:90%;line-height:1.2;padding:2px 6px;width:9em;margin:0`;
+      const label = `show only some, by ${filter.of}`;
+      const field = { type: "search", placeholder: "3, 8-12", "aria-label": label, title: label, ...KEEP_KEYS };
+      content.push(words(`${filter.of}:`), element("input", style, field), this.#count);
+    }
+    if (content.length > 0) {
+      const control = controlBar(...content);
+      control.style.cssText += ";flex-wrap:wrap;max-width:none";
+      root.prepend(control);
+    }
+    if (sorted) this.sort(0);
   }
 
   /** Puts the tiles in one of the orders. */
   sort(order: number): void {
-    this.#grid.replaceChildren(...this.orders[order].places.map((place) => this.#tiles[place]));
+    this.#grid.replaceChildren(...this.data.orders[order].places.map((place) => this.#tiles[place]));
     this.#buttons.forEach((one, i) => {
       one.setAttribute("aria-pressed", String(i === order));
       one.style.background = i === order ? "rgba(128,128,128,.35)" : "transparent";
     });
   }
+
+  /** Hides the tiles whose names are not meant. */
+  search(text: string): void {
+    const { names } = this.data.filter!;
+    const meant = this.#tiles.map((tile, i) => {
+      const is = isMeant(names[i], text);
+      tile.style.display = is ? "block" : "none";
+      return is;
+    });
+    this.#count.textContent = text.trim() ? `${meant.filter(Boolean).length} of ${meant.length}` : "";
+  }
 }
 
-/** Starts the sliders and the orders of contact sheets; sliders of one figure that set the same move together. */
+/** Starts the sliders and the contact sheets; sliders of one figure that set the same move together. */
 export function startControls(): void {
   oncePerPage("convlensControls", () => {
     const slides = new WeakMap<Element, Slides>();
     const blends = new WeakMap<Element, Blend>();
     const sheets = new WeakMap<Element, Sheet>();
+    const spots = new Spots();
     const showAll = (root: HTMLElement, index: number) => {
       for (const other of figureOf(root).querySelectorAll<HTMLElement>(".convlens-slides")) {
         if (other.dataset.label === root.dataset.label) slides.get(other)?.show(index);
@@ -185,8 +212,10 @@ export function startControls(): void {
     document.addEventListener("input", (event) => {
       const root = closest(event, ".convlens-control")?.parentElement;
       if (!root) return;
-      const value = Number((event.target as HTMLInputElement).value);
-      if (slides.has(root)) {
+      const text = (event.target as HTMLInputElement).value;
+      const value = Number(text);
+      if (sheets.has(root)) sheets.get(root)!.search(text);
+      else if (slides.has(root)) {
         slides.get(root)!.stop();
         showAll(root, value);
       } else for (const other of figureOf(root).querySelectorAll(".convlens-blend")) blends.get(other)?.mix(value);
@@ -204,12 +233,15 @@ export function startControls(): void {
       if (action !== "play") showAll(root, own.index + (action === "on" ? 1 : -1));
       else if (!played) own.play((index) => showAll(root, index));
     });
+    document.addEventListener("mousemove", (event) => spots.move(event));
+    document.documentElement.addEventListener("mouseleave", () => spots.hide());
+    document.addEventListener("scroll", () => spots.hide(), true);
     // Frames hold further sliders, which come into the page as these are made.
     return () =>
       enliven(":is(.convlens-slides,.convlens-blend,.convlens-sheet)", (root) => {
         if (root.classList.contains("convlens-sheet")) {
           const data = takeJson<SheetData>(root);
-          if (data) sheets.set(root, new Sheet(root, data.orders));
+          if (data) sheets.set(root, new Sheet(root, data, spots));
         } else if (root.classList.contains("convlens-blend")) {
           const data = takeJson<BlendData>(root);
           if (data) blends.set(root, new Blend(root, data));

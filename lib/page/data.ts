@@ -71,9 +71,26 @@ export interface SlidesData {
   frames: (string | null)[];
 }
 
-/** The orders of the tiles of a contact sheet: their places, first to last. */
+/** A box in a picture's own pixels. */
+export type SpotBox = readonly [x: number, y: number, width: number, height: number];
+
+/** What the pointer meets in a tile: shown enlarged, with what is beside it and the whole that it was cut from. */
+export interface SpotData {
+  box: SpotBox;
+  pair?: SpotBox;
+  words: string;
+  /** The place of the whole among the figure's, and the box on it as shares of its sides, `[y0, x0, y1, x1]`. */
+  whole?: readonly [of: number, box: readonly number[]];
+}
+
+/** What the reader can do with a contact sheet. */
 export interface SheetData {
+  /** The orders of the tiles: their places, first to last. */
   orders: readonly { name: string; places: readonly number[] }[];
+  /** What the tiles can be searched for, and the name of each. */
+  filter?: { of: string; names: readonly string[] };
+  /** Of each tile what is met in it; the wholes are in the figure's element of class `convlens-wholes`. */
+  spots?: readonly (readonly SpotData[])[];
 }
 
 /** Two pictures, one over the other. */
