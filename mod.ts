@@ -13,7 +13,7 @@
  *   {@linkcode predict}, {@linkcode checkInputs}
  * - images: {@linkcode photo}, {@linkcode loadImage}, {@linkcode imageFolder}, {@linkcode imageManifest}, {@linkcode dataset}, {@linkcode cifar10},
  *   {@linkcode mnist}, {@linkcode fashionMnist}
- * - layers and filters: {@linkcode activations}, {@linkcode filters}, {@linkcode deadFilters},
+ * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode filters}, {@linkcode deadFilters},
  *   {@linkcode strideDiagnosis}, {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
@@ -223,6 +223,8 @@ export type { Preprocess, PreprocessMode, PreprocessWanted } from "./lib/model/p
 export type { ModelView, NetworkInput } from "./lib/model/view.ts";
 export type { AxisField, ReceptiveField } from "./lib/data/records.ts";
 export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";
+export { type Directions, topPatches, type TopPatchesOptions } from "./lib/methods/top_patches.ts";
+export type { PatchQuery, PatchRow, TopPatches } from "./lib/results/top_patches.ts";
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Comparable, type MapMethod, type MethodOptions } from "./lib/probe/attribution/sanity.ts";
 export { type OnBadImage, type RunOptions, type WalkOptions } from "./lib/options.ts";

@@ -79,6 +79,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   squeezenet: [],
   strideDiagnosis: [[model], dataset],
   tinyVgg: [],
+  topPatches: [model, dataset],
   train: [model, dataset],
   tsne: [points],
   vgg16: [],

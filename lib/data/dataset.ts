@@ -129,13 +129,24 @@ export interface SkippedImage {
  * The images of a data set, each to be read by whoever walks them.
  *
  * @param from the place of the first one
+ * @param places of those that are wanted, in rising order; @default all
  * @throws {TypeError} if a data set that is not made by {@linkcode dataset} gives what is no item
  */
-export async function* unreadItems(dataset: Dataset, from = 0): AsyncGenerator<UnreadItem, undefined> {
-  if (dataset instanceof ImageDataset) return yield* dataset.unread(from);
+export async function* unreadItems(
+  dataset: Dataset,
+  from = 0,
+  places?: readonly number[],
+): AsyncGenerator<UnreadItem, undefined> {
+  if (dataset instanceof ImageDataset) return yield* dataset.unread(from, places);
+  const wanted = places?.values();
+  let next = wanted?.next();
   let place = 0;
   for await (const item of dataset) {
-    if (place >= from) yield unread(item, place);
+    if (next?.done) return;
+    if (next ? next.value === place : place >= from) {
+      yield unread(item, place);
+      next = wanted?.next();
+    }
     place++;
   }
 }
@@ -194,9 +205,11 @@ export class ImageDataset implements Dataset {
     }
   }
 
-  /** @internal Walks the images in their order, from a place on, without reading them. */
-  async *unread(from = 0): AsyncGenerator<UnreadItem, undefined> {
-    yield* this.#parts.walk(this.#some?.slice(from) ?? everyPlace(this.size, from));
+  /** @internal Walks the images in their order, from a place on or those at some places, without reading them. */
+  async *unread(from = 0, places?: readonly number[]): AsyncGenerator<UnreadItem, undefined> {
+    const some = this.#some;
+    const chosen = some && places ? places.map((place) => some[place]) : places ?? some?.slice(from);
+    yield* this.#parts.walk(chosen ?? everyPlace(this.size, from));
   }
 
   /** @internal What is known of the images before they are read, in their order; undefined where that is nothing. */

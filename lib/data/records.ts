@@ -124,6 +124,8 @@ export interface SeenByCells {
   readonly reason: string | null;
   /** The axes of the network's input that are sides of the image. */
   readonly sides: readonly number[];
+  /** Of each side the axis of the layer's output along which that moves; null where all cells see the same. */
+  readonly axes: readonly (number | null)[];
 }
 
 /** What a unit looks for, in one word. */

@@ -42,6 +42,8 @@ export interface ReadOptions {
   limit?: number;
   /** Passes over the first images without reading them; the last of these has this id. */
   after?: { readonly count: number; readonly id?: string };
+  /** Only the images at these places of the data set, in rising order. @default all */
+  places?: readonly number[];
   /** Whether each image must have a label. @default false */
   labelled?: boolean;
   /** What is done at an image that cannot be read. @default "skip" */
@@ -81,7 +83,7 @@ export class InputReader implements AsyncIterable<ImageView> {
     this.#model = model;
     this.#dataset = dataset;
     this.#options = options;
-    this.size = Math.min(dataset.size, options.limit ?? Infinity);
+    this.size = Math.min(options.places?.length ?? dataset.size, options.limit ?? Infinity);
   }
 
   /** The images that the last walk has left out so far. */
@@ -97,7 +99,7 @@ export class InputReader implements AsyncIterable<ImageView> {
    * @throws {ImageError} if none can be read, or one and the run is to stop at it
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<ImageView, undefined> {
-    const { labelled, signal, after } = this.#options;
+    const { labelled, signal, after, places } = this.#options;
     const named = JSON.stringify(this.#dataset.name);
     const skipped: SkippedImage[] = this.#skipped = [];
     const unusual: { id: string; remark: string }[] = [];
@@ -105,7 +107,7 @@ export class InputReader implements AsyncIterable<ImageView> {
     // The last of those that are passed over shows whether they are the same.
     const from = Math.max(0, first - 1);
     let walked = from;
-    const items = readAhead(unreadItems(this.#dataset, from), {
+    const items = readAhead(unreadItems(this.#dataset, from, places), {
       // One beyond the last is asked for, to see whether there are more, and is not read.
       read: async (item, place) =>
         first <= from + place && from + place < this.size && !signal?.aborted ? await this.#read(item) : NOTHING,
@@ -141,7 +143,10 @@ export class InputReader implements AsyncIterable<ImageView> {
       }
       const remark = image && pixelRemark(image.view);
       if (remark) unusual.push({ id: known.id, remark });
-      if (image) yield { ...known, ...image, known, index: walked, place: walked - first - skipped.length };
+      if (image) {
+        const index = places?.[walked] ?? walked;
+        yield { ...known, ...image, known, index, place: walked - first - skipped.length };
+      }
       walked++;
       if (walked === this.size && this.size < this.#dataset.size) break;
     }

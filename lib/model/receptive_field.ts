@@ -209,5 +209,7 @@ export function seenByCells(network: LayersModel, layer: string, shape: Shape): 
   const rank = input.shape.length;
   const from = sides.at(-1) === rank - 2 && use.shape.length === rank ? 2 : 1;
   const cells = along.map(({ axis }, i) => use.shape[axis ?? from + i] ?? 1);
-  return { cells, at, reason, sides };
+  // Without the batch, as `sides` are counted.
+  const axes = along.map(({ axis }) => axis === null ? null : axis - 1);
+  return { cells, at, reason, sides, axes };
 }
