@@ -92,6 +92,13 @@ export interface ReadLimits {
   timeout?: number;
 }
 
+/** Bytes on disk: those of a file from `at` on. */
+export interface Place {
+  path: string;
+  at: number;
+  size: number;
+}
+
 /**
  * Reads a whole file from disk or from the web.
  *
@@ -100,43 +107,100 @@ export interface ReadLimits {
  * @throws {Interrupted} if the notebook's ■ is pressed meanwhile
  */
 export async function readFile(url: URL, limits: ReadLimits): Promise<Uint8Array<ArrayBuffer>> {
-  return await reading(() => url.protocol === "file:" ? fromDisk(pathOf(url), limits) : fromWeb(url, limits));
+  return await reading(async () => {
+    if (url.protocol !== "file:") return await new Response(ReadableStream.from(fromWeb(url, limits))).bytes();
+    const place = await foundOnDisk(pathOf(url), limits);
+    return bytesAt(place, 0, place.size);
+  });
 }
 
-/**
- * Reads a file on disk piece by piece; a piece is gone when the next one is asked for.
- *
- * @throws {FileError} as {@linkcode readFile} does
- */
-export async function* readPieces(url: URL, limits: ReadLimits): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const { real, size } = await reading(() => foundOnDisk(pathOf(url), limits));
-  using file = await reading(() => Deno.open(real));
-  const bytes = new Uint8Array(Math.min(size, 2 ** 20));
-  for (let left = size; left > 0;) {
-    const read = await reading(() => file.read(bytes.subarray(0, Math.min(left, bytes.length))));
-    if (read === null) return;
-    yield bytes.subarray(0, read);
-    left -= read;
+/** Files that are read in parts, where they lie on disk. What does not is kept in a folder as long as this is. */
+export class PlacedFiles implements AsyncDisposable {
+  #folder?: Promise<string>;
+  readonly #kept: Promise<Place>[] = [];
+  readonly #end = new AbortController();
+
+  /**
+   * Where a file is that is read in parts. One of the web is fetched first.
+   *
+   * @throws {FileError} as {@linkcode readFile} does, or if there is no room for it
+   */
+  async find(url: URL, limits: ReadLimits): Promise<Place> {
+    if (url.protocol !== "file:") return await reading(() => this.keep(fromWeb(url, limits, this.#end.signal)));
+    return await reading(() => foundOnDisk(pathOf(url), limits));
+  }
+
+  /**
+   * Keeps bytes on disk.
+   *
+   * @throws {FileError} if there is no room for them
+   */
+  keep(chunks: AsyncIterable<Uint8Array>): Promise<Place> {
+    const place = this.#keep(chunks, this.#kept.length);
+    this.#kept.push(place);
+    return place;
+  }
+
+  async #keep(chunks: AsyncIterable<Uint8Array>, name: number): Promise<Place> {
+    const full = (error: unknown) =>
+      new FileError(
+        `it could not be kept in the folder for temporary files: ${messageOf(error)}; free some space there, or name ` +
+          "another folder in the environment variable TMPDIR",
+        { cause: error },
+      );
+    this.#folder ??= Deno.makeTempDir({ prefix: "convlens-" });
+    const path = `${await this.#folder.catch((error) => Promise.reject(full(error)))}/${name}`;
+    let size = 0;
+    using file = await Deno.open(path, { write: true, createNew: true }).catch((error) => Promise.reject(full(error)));
+    for await (const chunk of chunks) {
+      try {
+        for (let at = 0; at < chunk.length;) at += await file.write(chunk.subarray(at));
+      } catch (error) {
+        throw full(error);
+      }
+      size += chunk.length;
+    }
+    return { path, at: 0, size };
+  }
+
+  /** Removes what was kept. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Where one file fails, the others are still being fetched.
+    this.#end.abort();
+    await Promise.allSettled(this.#kept);
+    const folder = await this.#folder?.catch(() => undefined);
+    if (folder !== undefined) await Deno.remove(folder, { recursive: true });
   }
 }
 
 /**
- * Where a file is that is read in parts: on disk, its path there and its length; of the web, all its bytes.
+ * Some bytes of a place, counted from its beginning.
  *
- * @throws {FileError} as {@linkcode readFile} does
+ * @throws {FileError} if they are not there any more
  */
-export async function findFile(
-  url: URL,
-  limits: ReadLimits,
-): Promise<{ within: string | Uint8Array<ArrayBuffer>; size: number }> {
-  return await reading(async () => {
-    if (url.protocol === "file:") {
-      const { real, size } = await foundOnDisk(pathOf(url), limits);
-      return { within: real, size };
-    }
-    const bytes = await fromWeb(url, limits);
-    return { within: bytes, size: bytes.length };
-  });
+export function bytesAt({ path, at }: Place, from: number, length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  using file = Deno.openSync(path);
+  file.seekSync(at + from, Deno.SeekMode.Start);
+  for (let done = 0; done < length;) {
+    const read = file.readSync(bytes.subarray(done));
+    if (read === null) throw new FileError("it has become shorter while it was read");
+    done += read;
+  }
+  return bytes;
+}
+
+/** The bytes of a place piece by piece; a piece is gone when the next one is asked for. */
+export async function* piecesOf({ path, at, size }: Place): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(Math.min(size, 2 ** 20));
+  using file = await Deno.open(path);
+  await file.seek(at, Deno.SeekMode.Start);
+  for (let left = size; left > 0;) {
+    const read = await file.read(bytes.subarray(0, Math.min(left, bytes.length)));
+    if (read === null) throw new FileError("it has become shorter while it was read");
+    yield bytes.subarray(0, read);
+    left -= read;
+  }
 }
 
 /** Reads; what is thrown says why in a {@linkcode FileError}. */
@@ -163,8 +227,8 @@ function take(room: { bytes: number }, bytes: number): void {
 /** The folders in which a file's own files may be: its own, and that of its target if it is a symbolic link. */
 const foldersOf = async (path: string) => [await Deno.realPath(dirname(path)), dirname(await Deno.realPath(path))];
 
-/** Where a file on disk is, and its length, if it may be read. */
-async function foundOnDisk(path: string, { room, owner }: ReadLimits): Promise<{ real: string; size: number }> {
+/** Where a file on disk is, if it may be read. */
+async function foundOnDisk(path: string, { room, owner }: ReadLimits): Promise<Place> {
   const real = await Deno.realPath(path);
   if (owner && !(await foldersOf(pathOf(owner))).some((folder) => real.startsWith(folder + sep))) {
     throw new FileError(`it is a symbolic link that leads out of the folder, to ${real}; copy the file itself there`);
@@ -173,16 +237,7 @@ async function foundOnDisk(path: string, { room, owner }: ReadLimits): Promise<{
   const info = await Deno.stat(real);
   if (!info.isFile) throw new FileError(`it is ${info.isDirectory ? "a folder" : "a device or pipe"}; wanted a file`);
   take(room, info.size);
-  return { real, size: info.size };
-}
-
-async function fromDisk(path: string, limits: ReadLimits): Promise<Uint8Array<ArrayBuffer>> {
-  const { real, size } = await foundOnDisk(path, limits);
-  const bytes = new Uint8Array(size);
-  using file = await Deno.open(real);
-  let at = 0;
-  for (let read: number | null; at < bytes.length && (read = await file.read(bytes.subarray(at))); at += read);
-  return bytes.subarray(0, at);
+  return { path: real, at: 0, size: info.size };
 }
 
 /** Follows redirects: of a file that another one named, on the same host only. */
@@ -199,32 +254,27 @@ async function answer(url: URL, owner: URL | undefined, signal: AbortSignal): Pr
   throw new FileError("it is redirected in a circle");
 }
 
-async function fromWeb(url: URL, { room, owner, timeout = 60_000 }: ReadLimits): Promise<Uint8Array<ArrayBuffer>> {
+/** A file of the web, as it comes. */
+async function* fromWeb(
+  url: URL,
+  { room, owner, timeout = 60_000 }: ReadLimits,
+  end?: AbortSignal,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const silence = new AbortController();
   const giveUp = () => silence.abort(new FileError(`it sent nothing for ${timeout / 1000} s`));
   let timer = setTimeout(giveUp, timeout);
   try {
-    const response = await answer(url, owner, interruptible(silence.signal));
+    const response = await answer(url, owner, interruptible(AbortSignal.any([silence.signal, ...end ? [end] : []])));
     if (!response.ok || !response.body) {
       await response.body?.cancel();
       throw new FileError(`the answer was ${response.status} ${response.statusText}`.trimEnd());
     }
-    const chunks: Uint8Array[] = [];
-    let length = 0;
     for await (const chunk of response.body) {
       clearTimeout(timer);
-      timer = setTimeout(giveUp, timeout);
       take(room, chunk.length);
-      length += chunk.length;
-      chunks.push(chunk);
+      yield chunk;
+      timer = setTimeout(giveUp, timeout);
     }
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return bytes;
   } finally {
     clearTimeout(timer);
     silence.abort();

@@ -7,6 +7,7 @@
  */
 
 import { crc32 } from "node:zlib";
+import { bytesAt, type Place, type PlacedFiles } from "./files.ts";
 
 /** An archive that cannot be read; the message is the reason, as the end of a sentence. */
 export class ZipError extends Error {
@@ -35,16 +36,19 @@ export interface ZipEntry {
    */
   read(): Promise<Uint8Array<ArrayBuffer>>;
   /**
-   * Where its bytes stand in the archive, unless they are compressed. They are checked, and not kept.
-   *
-   * @throws {ZipError} if it is damaged or encrypted
+   * Its content piece by piece; a piece is gone when the next one is asked for. Errors as of reading it whole, which may
+   * come behind the last piece.
    */
-  place(): Promise<number | undefined>;
+  pieces(): AsyncGenerator<Uint8Array>;
+  /** Where its content is on disk: in the archive, or kept beside it. Errors as of reading it, or of keeping it. */
+  place(files: PlacedFiles): Promise<Place>;
 }
 
 /** Where the bytes of an archive are. */
 export interface ZipSource {
   readonly size: number;
+  /** Where it is on disk, if it is. */
+  readonly place?: Place;
   /** Reads some bytes, all of which are there. */
   read(at: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
 }
@@ -170,43 +174,73 @@ async function startOf(source: ZipSource, { name, encrypted, method, at }: Heade
   return at + 30 + local.getUint16(26, true) + local.getUint16(28, true);
 }
 
-/** The bytes that are checked at a time. */
+/** Bytes that are read at a time: compressed ones may be a thousand times as many when unpacked. */
 const PIECE = 2 ** 20;
+const PACKED = 2 ** 16;
 
-/** Where a file's content stands in the archive, checked; none if it is compressed. */
-async function placeOf(source: ZipSource, header: Header): Promise<number | undefined> {
+/** The content of a file, as it is unpacked. */
+async function* unpacked(source: ZipSource, header: Header): AsyncGenerator<Uint8Array> {
+  const { method, packed } = header;
   const start = await startOf(source, header);
-  const { method, packed, size, sum } = header;
-  if (method !== 0) return undefined;
-  if (packed !== size) throw damagedFile(header);
-  let found = 0;
-  for (let at = 0; at < size; at += PIECE) {
-    const piece = await part(source, start + at, Math.min(PIECE, size - at));
-    found = crc32(piece, found);
-    piece.buffer.transfer(0);
+  if (method === 0) {
+    for (let at = 0; at < packed; at += PIECE) {
+      const piece = await part(source, start + at, Math.min(PIECE, packed - at));
+      yield piece;
+      // Else the garbage collector would let many gather.
+      piece.buffer.transfer(0);
+    }
+    return;
   }
-  if (found !== sum) throw damagedFile(header);
-  return start;
+  const { Inflate } = await fflate();
+  const made: Uint8Array[] = [];
+  const inflate = new Inflate((piece) => made.push(piece));
+  for (let at = 0; at < packed; at += PACKED) {
+    const piece = await part(source, start + at, Math.min(PACKED, packed - at));
+    try {
+      inflate.push(piece, at + PACKED >= packed);
+    } catch {
+      throw damagedFile(header);
+    }
+    yield* made.splice(0);
+  }
+}
+
+/** The content of a file; behind its last piece it is checked. */
+async function* piecesOf(source: ZipSource, header: Header): AsyncGenerator<Uint8Array> {
+  const { method, sum, packed, size } = header;
+  // Deflate makes no more of a byte: what claims more is damaged, or a trap for memory.
+  if (size > (method === 8 ? 1032 * packed + 1024 : packed)) throw damagedFile(header);
+  let [length, found] = [0, 0];
+  for await (const piece of unpacked(source, header)) {
+    length += piece.length;
+    // No more is unpacked than the directory promises.
+    if (length > size) break;
+    found = crc32(piece, found);
+    yield piece;
+  }
+  if (length !== size || found !== sum) throw damagedFile(header);
 }
 
 /** Reads one file of an archive. */
 async function readEntry(source: ZipSource, header: Header): Promise<Uint8Array<ArrayBuffer>> {
-  const { method, sum, packed, size } = header;
-  let bytes = await part(source, await startOf(source, header), packed);
-  const damaged = () => damagedFile(header);
-  // Deflate makes no more of a byte: what claims more is damaged, or a trap for memory.
-  if (size > (method === 8 ? 1032 * packed + 1024 : packed)) throw damaged();
-  if (method === 8) {
-    const { inflateSync } = await fflate();
-    try {
-      // No more is unpacked than the directory promises.
-      bytes = inflateSync(bytes, { out: new Uint8Array(size) }) as Uint8Array<ArrayBuffer>;
-    } catch {
-      throw damaged();
-    }
+  let bytes: Uint8Array<ArrayBuffer> | undefined;
+  let at = 0;
+  for await (const piece of piecesOf(source, header)) {
+    // Not before its size is known to be possible.
+    bytes ??= new Uint8Array(header.size);
+    bytes.set(piece, at);
+    at += piece.length;
   }
-  if (bytes.length !== size || crc32(bytes) !== sum) throw damaged();
-  return bytes;
+  return bytes ?? new Uint8Array();
+}
+
+/** Where a file's content is on disk, checked: in the archive, unless that is in memory or the file compressed. */
+async function placeOf(source: ZipSource, header: Header, files: PlacedFiles): Promise<Place> {
+  const { place } = source;
+  if (!place || header.method !== 0) return await files.keep(piecesOf(source, header));
+  // deno-lint-ignore no-empty
+  for await (const _ of piecesOf(source, header)) {}
+  return { ...place, at: place.at + await startOf(source, header), size: header.size };
 }
 
 /**
@@ -220,7 +254,8 @@ export async function zipEntries(source: ZipSource): Promise<ZipEntry[]> {
     name: header.name,
     size: header.size,
     read: () => readEntry(source, header),
-    place: () => placeOf(source, header),
+    pieces: () => piecesOf(source, header),
+    place: (files) => placeOf(source, header, files),
   }));
 }
 
@@ -230,15 +265,12 @@ export const zipInMemory = (bytes: Uint8Array): ZipSource => ({
   read: (at, length) => Promise.resolve(bytes.slice(at, at + length)),
 });
 
-/** An archive on disk, of which no more is read than is asked for. */
-export const zipOnDisk = (path: string): ZipSource => ({
-  size: Deno.statSync(path).size,
-  async read(at, length) {
-    const bytes = new Uint8Array(length);
-    using file = await Deno.open(path);
-    await file.seek(at, Deno.SeekMode.Start);
-    let done = 0;
-    for (let read: number | null; done < length && (read = await file.read(bytes.subarray(done))); done += read);
-    return bytes.subarray(0, done);
-  },
+/** An archive at a place on disk, of which no more is read than is asked for. */
+export const zipAt = (place: Place): ZipSource => ({
+  size: place.size,
+  place,
+  read: (at, length) => Promise.resolve(bytesAt(place, at, length)),
 });
+
+/** An archive on disk, by its path. */
+export const zipOnDisk = (path: string): ZipSource => zipAt({ path, at: 0, size: Deno.statSync(path).size });

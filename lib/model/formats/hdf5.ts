@@ -1,14 +1,16 @@
 /**
  * Reading HDF5 files.
  *
- * The library that reads them is C, compiled to WebAssembly. A damaged file can end it, so it runs in a Worker of its own,
- * which ends with the file; and one dataset crosses over at a time. Of a file on disk no more is in memory than that.
+ * The library that reads them is C, compiled to WebAssembly. A damaged file can end it, so it runs in a Worker of its own.
+ * Values that lie in one piece as they are, which is how Keras writes them, are read from the file itself: then the
+ * Worker, and its 60 MB, has ended. Others cross over, one dataset at a time.
  *
  * @module
  */
 
 import type { Dataset, File as Hdf5, Group } from "npm:h5wasm@0.10.3";
 import { sizeOf } from "../../array.ts";
+import { bytesAt, type Place } from "../../files.ts";
 import { WorkerPool } from "../../workers/pool.ts";
 import { Moved, workerFunction } from "../../workers/protocol.ts";
 import { ModelError } from "./format.ts";
@@ -19,26 +21,36 @@ export interface Hdf5Entry {
   attributes: Record<string, unknown>;
   /** The shape of a dataset; none of a group. */
   shape?: number[];
-  /** The type of a dataset's values as `"<f4"`. */
+  /** The type of a dataset's values as `"<f"`. */
   dtype?: string;
+  /** Where in the file the values of a dataset lie in one piece, as they are in memory. */
+  at?: number;
 }
 
 /** A file has no more entries than this, nor deeper ones. */
 const MOST_ENTRIES = 200_000;
 const DEEPEST = 100;
 
-/** Where an HDF5 file is: the bytes from `at` on of a file on disk, or of what is in memory. */
-export interface Hdf5Place {
-  within: string | Uint8Array<ArrayBuffer>;
-  at: number;
-  size: number;
+interface NumberArray {
+  new (buffer: ArrayBuffer): ArrayLike<number | bigint>;
+  readonly BYTES_PER_ELEMENT: number;
 }
 
-/** Datasets are read in parts of about so many bytes. */
-const PART = 2 ** 22;
+/** Values that are read from the file itself, by their type. */
+const ARRAYS: Record<string, NumberArray> = {
+  "<e": Float16Array,
+  "<f": Float32Array,
+  "<d": Float64Array,
+  "<i": Int32Array,
+  "<q": BigInt64Array,
+};
+
+const isNumeric = (dtype = "") => /^[<>|]?[bhiqefd]$/i.test(dtype);
 
 /** In the Worker: the file that is open. */
 let open: Hdf5 | undefined;
+/** In the Worker: what the library has read last. */
+const latest = { from: NaN, to: NaN };
 
 /** What of the library's file system is used beside its types. */
 interface FileSystem {
@@ -47,18 +59,15 @@ interface FileSystem {
 }
 
 /** In the Worker: puts a file where the library finds it. */
-function place(fs: FileSystem, { within, at, size }: Hdf5Place): void {
-  if (typeof within !== "string") {
-    // It reads the bytes where they are.
-    return fs.writeFile("/file", within.subarray(at, at + size), { canOwn: true });
-  }
+function place(fs: FileSystem, { path, at, size }: Place): void {
   fs.writeFile("/file", new Uint8Array(), { canOwn: true });
-  const file = Deno.openSync(within);
+  const file = Deno.openSync(path);
   const { node } = fs.lookupPath("/file");
   node.usedBytes = size;
   const read = (_: unknown, { buffer }: Int8Array, offset: number, length: number, position: number) => {
     file.seekSync(at + position, Deno.SeekMode.Start);
     const wanted = Math.max(0, Math.min(length, size - position));
+    [latest.from, latest.to] = [position, position + wanted];
     let done = 0;
     while (done < wanted) {
       const read = file.readSync(new Uint8Array(buffer, offset + done, wanted - done));
@@ -70,8 +79,28 @@ function place(fs: FileSystem, { within, at, size }: Hdf5Place): void {
   node.stream_ops = { ...node.stream_ops, read };
 }
 
+/**
+ * In the Worker: where the values of a dataset lie in one piece, as they are in memory. The library does not say it; but
+ * where it reads for the first of them and for the last shows it.
+ */
+function placeOf(dataset: Dataset, dtype: string, shape: readonly number[]): number | undefined {
+  const { chunks, size } = dataset.metadata;
+  if (chunks || !Object.hasOwn(ARRAYS, dtype) || sizeOf(shape) === 0) return undefined;
+  const readFor = (cell: (length: number) => number) => {
+    [latest.from, latest.to] = [NaN, NaN];
+    dataset.slice(shape.map((length) => [cell(length), cell(length) + 1]));
+    return { ...latest };
+  };
+  try {
+    const [first, last] = [readFor(() => 0), readFor((length) => length - 1)];
+    return last.to === first.from + size * sizeOf(shape) ? first.from : undefined;
+  } catch {
+    // Whoever wants the values will hear why.
+  }
+}
+
 /** @internal In the Worker: opens a file and lists what it holds, by path. */
-export async function openHdf5(where: Hdf5Place): Promise<Map<string, Hdf5Entry>> {
+export async function openHdf5(where: Place): Promise<Map<string, Hdf5Entry>> {
   const specifier = "npm:h5wasm@0.10.3";
   const { ready, File: Opened } = await import(specifier) as typeof import("npm:h5wasm@0.10.3");
   const library = await ready;
@@ -88,8 +117,10 @@ export async function openHdf5(where: Hdf5Place): Promise<Map<string, Hdf5Entry>
       if (item === null || !("attrs" in item)) continue;
       if ("keys" in item) visit(item as Group, at, depth + 1);
       else if ("shape" in item) {
-        const { shape, dtype } = item;
-        entries.set(at, { attributes: attributesOf(item), shape: shape ?? [], dtype: String(dtype) });
+        const dataset = item as Dataset;
+        const [shape, dtype] = [dataset.shape ?? [], String(dataset.dtype)];
+        const place = placeOf(dataset, dtype, shape);
+        entries.set(at, { attributes: attributesOf(item), shape, dtype, ...place !== undefined && { at: place } });
       }
     }
   };
@@ -103,32 +134,15 @@ function attributesOf({ attrs }: { attrs: Group["attrs"] }): Record<string, unkn
 
 /** @internal In the Worker: the values of a dataset. */
 export function valuesOfHdf5(path: string): Moved<Float32Array> {
-  const dataset = open!.get(path) as Dataset;
-  const { shape, metadata } = dataset;
-  const rows = shape?.[0] ?? 0;
-  const values = rows > 1 && !metadata.chunks && metadata.size * sizeOf(shape!) > PART
-    ? valuesByRows(dataset, shape!, Math.ceil(PART * rows / (metadata.size * sizeOf(shape!))))
-    : floatsOf(dataset.value);
+  const { value } = open!.get(path) as Dataset;
+  const values = floatsOf(ArrayBuffer.isView(value) ? value as unknown as ArrayLike<number> : [value as number]);
   return new Moved(values, [values.buffer]);
 }
 
-/** What the library has read, as floats that nothing else holds. */
-function floatsOf(value: unknown): Float32Array<ArrayBuffer> {
-  const numbers = ArrayBuffer.isView(value) ? value as unknown as ArrayLike<number | bigint> : [value as number];
+/** Numbers as floats that nothing else holds. */
+function floatsOf(numbers: ArrayLike<number | bigint>): Float32Array<ArrayBuffer> {
   if (!(numbers instanceof Float32Array)) return Float32Array.from(numbers as ArrayLike<number>, Number);
   return (numbers.byteLength === numbers.buffer.byteLength ? numbers : numbers.slice()) as Float32Array<ArrayBuffer>;
-}
-
-/** The values of a dataset that lies in one piece, read by so many rows. */
-function valuesByRows(dataset: Dataset, shape: readonly number[], rows: number): Float32Array<ArrayBuffer> {
-  const values = new Float32Array(sizeOf(shape));
-  const length = sizeOf(shape.slice(1));
-  for (let from = 0; from < shape[0]; from += rows) {
-    const part = floatsOf(dataset.slice([[from, Math.min(shape[0], from + rows)]]));
-    values.set(part, from * length);
-    part.buffer.transfer(0);
-  }
-  return values;
 }
 
 const OPEN = workerFunction(import.meta.url, openHdf5);
@@ -136,27 +150,28 @@ const VALUES = workerFunction(import.meta.url, valuesOfHdf5);
 
 /** An HDF5 file that is open. */
 export class Hdf5File {
+  readonly #place: Place;
   readonly #pool: WorkerPool;
   /** All that it holds, by path without a leading slash; the root is `""`. */
   readonly entries: ReadonlyMap<string, Hdf5Entry>;
 
-  private constructor(pool: WorkerPool, entries: ReadonlyMap<string, Hdf5Entry>) {
+  private constructor(place: Place, pool: WorkerPool, entries: ReadonlyMap<string, Hdf5Entry>) {
+    this.#place = place;
     this.#pool = pool;
     this.entries = entries;
+    const isWanted = ({ at, dtype }: Hdf5Entry) => at === undefined && isNumeric(dtype);
+    if (![...entries.values()].some(isWanted)) this.close();
   }
 
   /**
    * Opens a file.
    *
-   * @param where its place; what is in memory moves to the Worker
    * @throws {ModelError} if it is damaged
    */
-  static async open(where: Hdf5Place): Promise<Hdf5File> {
+  static async open(place: Place): Promise<Hdf5File> {
     const pool = new WorkerPool(1, { remedy: "" });
     try {
-      const transfer = typeof where.within === "string" ? [] : [where.within.buffer];
-      const entries = await pool.workers[0].call(OPEN, where, { transfer });
-      return new Hdf5File(pool, entries);
+      return new Hdf5File(place, pool, await pool.workers[0].call(OPEN, place));
     } catch (error) {
       pool.end();
       throw new ModelError("it is damaged: the HDF5 library cannot read it. Copy or download it anew", {
@@ -171,10 +186,15 @@ export class Hdf5File {
    * @throws {ModelError} if they cannot be read
    */
   async values(path: string): Promise<Float32Array<ArrayBuffer>> {
-    const { shape } = this.entries.get(path)!;
+    const { shape, dtype, at } = this.entries.get(path)!;
+    const size = sizeOf(shape!);
     try {
+      if (at !== undefined) {
+        const Numbers = ARRAYS[dtype!];
+        return floatsOf(new Numbers(bytesAt(this.#place, at, Numbers.BYTES_PER_ELEMENT * size).buffer));
+      }
       const values = await this.#pool.workers[0].call(VALUES, path);
-      if (values.length === sizeOf(shape!)) return values as Float32Array<ArrayBuffer>;
+      if (values.length === size) return values as Float32Array<ArrayBuffer>;
     } catch {
       // Said below.
     }

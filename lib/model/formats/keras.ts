@@ -7,15 +7,15 @@
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
 import { messageOf } from "../../errors.ts";
-import { findFile, placeOf } from "../../files.ts";
+import { bytesAt, type Place, PlacedFiles, placeOf } from "../../files.ts";
 import { bytesText } from "../../format.ts";
 import { checkMachineMemory } from "../../memory.ts";
-import { zipEntries, zipInMemory, zipOnDisk, type ZipSource } from "../../zip.ts";
+import { zipAt, zipEntries } from "../../zip.ts";
 import type { TF } from "../../runtime/backend.ts";
 import { buildNetwork, disposeNetwork, type NetworkConfig, uploaded } from "./build.ts";
 import type { LayerReplacements } from "./custom.ts";
 import { isObject, ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./format.ts";
-import { Hdf5File, type Hdf5Place } from "./hdf5.ts";
+import { Hdf5File } from "./hdf5.ts";
 import { fromKeras1 } from "./keras1.ts";
 import { type Assignment, assignWeights, type Writer } from "./keras_weights.ts";
 import { withChannelsLast } from "./channels_last.ts";
@@ -44,8 +44,8 @@ function jsonIn(text: unknown, what: string): unknown {
 }
 
 /** Opens an archive. */
-async function openArchive(source: ZipSource, within: Hdf5Place["within"]): Promise<KerasFile> {
-  const entries = new Map((await zipEntries(source)).map((entry) => [entry.name, entry]));
+async function openArchive(archive: Place, files: PlacedFiles): Promise<KerasFile> {
+  const entries = new Map((await zipEntries(zipAt(archive))).map((entry) => [entry.name, entry]));
   const missing = ["config.json", "model.weights.h5"].find((name) => !entries.has(name));
   if (missing) throw new ModelError(`its archive holds no ${missing}, which Keras puts there`);
   const sizes = [...entries.values()].reduce((sum, { size }) => sum + size, 0);
@@ -55,23 +55,18 @@ async function openArchive(source: ZipSource, within: Hdf5Place["within"]): Prom
   const metadata = await json("metadata.json");
   const topology = await json("config.json");
   const weights = entries.get("model.weights.h5")!;
-  const at = await weights.place();
-  const { size } = weights;
   return {
     topology,
-    weights: await Hdf5File.open(
-      at === undefined ? { within: await weights.read(), at: 0, size } : { within, at, size },
-    ),
+    weights: await Hdf5File.open(await weights.place(files)),
     writer: { version: isObject(metadata) ? String(metadata.keras_version ?? "") : "", backend: "" },
   };
 }
 
 /** Opens a file of either kind, whatever it is called. */
-async function openFile(url: URL): Promise<KerasFile> {
-  const { within, size } = await findFile(url, { room: { bytes: MOST_BYTES } });
-  const source = typeof within === "string" ? zipOnDisk(within) : zipInMemory(within);
-  const bytes = await source.read(0, Math.min(size, 64));
-  if (begins(bytes, 0x50, 0x4b, 3, 4)) return await openArchive(source, within);
+async function openFile(url: URL, files: PlacedFiles): Promise<KerasFile> {
+  const place = await files.find(url, { room: { bytes: MOST_BYTES } });
+  const bytes = bytesAt(place, 0, Math.min(place.size, 64));
+  if (begins(bytes, 0x50, 0x4b, 3, 4)) return await openArchive(place, files);
   if (!begins(bytes, 0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a)) {
     throw new ModelError(
       `it is ${
@@ -79,7 +74,7 @@ async function openFile(url: URL): Promise<KerasFile> {
       }`,
     );
   }
-  const weights = await Hdf5File.open({ within, at: 0, size });
+  const weights = await Hdf5File.open(place);
   const { model_config: config, keras_version: version, backend } = {
     ...weights.entries.get("model_weights")?.attributes,
     ...weights.entries.get("")!.attributes,
@@ -117,7 +112,8 @@ const described = (tf: TF, topology: unknown, version: string, layers?: LayerRep
 
 async function read(tf: TF, url: URL, { layers }: ReadModelOptions = {}): Promise<LayersModel> {
   return await explained(url, async () => {
-    const { topology, weights, writer } = await openFile(url);
+    await using files = new PlacedFiles();
+    const { topology, weights, writer } = await openFile(url, files);
     try {
       if (topology === undefined) {
         throw new ModelError(
@@ -148,7 +144,8 @@ async function read(tf: TF, url: URL, { layers }: ReadModelOptions = {}): Promis
  */
 export async function readWeights(tf: TF, url: URL, network: LayersModel): Promise<void> {
   await explained(url, async () => {
-    const { weights, writer } = await openFile(url);
+    await using files = new PlacedFiles();
+    const { weights, writer } = await openFile(url, files);
     try {
       await fill(tf, assignWeights(weights, network, writer), weights);
     } finally {

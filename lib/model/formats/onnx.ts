@@ -5,7 +5,7 @@
  */
 
 import { messageOf } from "../../errors.ts";
-import { placeOf } from "../../files.ts";
+import { PlacedFiles, placeOf } from "../../files.ts";
 import { ModelError, type ModelFormat } from "./format.ts";
 import { FOLDS } from "./onnx_constants.ts";
 import { type OnnxNode, readOnnx } from "./onnx_file.ts";
@@ -38,7 +38,8 @@ export const onnxFormat: ModelFormat = {
   fits: (path) => /\.onnx$/i.test(path),
   async read(tf, url) {
     try {
-      const file = await readOnnx(url);
+      await using files = new PlacedFiles();
+      const file = await readOnnx(url, files);
       return networkOfGraph(tf, file, {
         version: `opset ${file.opset}`,
         isKnown,

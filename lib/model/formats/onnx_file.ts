@@ -8,8 +8,9 @@
 
 import { sizeOf } from "../../array.ts";
 import { messageOf } from "../../errors.ts";
-import { fileNamedBy, readFile } from "../../files.ts";
+import { bytesAt, fileNamedBy, type Place, type PlacedFiles } from "../../files.ts";
 import { ModelError } from "./format.ts";
+import { LARGE, thinOnnx } from "./onnx_thin.ts";
 
 const SCHEMA = `
   syntax = "proto2";
@@ -151,12 +152,12 @@ export class OnnxNode implements GraphNode {
   readonly op: string;
   readonly domain: string;
   readonly #attributes: Map<string, AttributeMessage>;
-  readonly #outside: ReadonlyMap<string, Uint8Array>;
+  readonly #outside: ReadonlyMap<string, Place>;
 
   /** @param outside the files that hold tensors */
   constructor(
     { input, output, name, opType, attribute, domain }: NodeMessage,
-    outside: ReadonlyMap<string, Uint8Array> = new Map(),
+    outside: ReadonlyMap<string, Place> = new Map(),
     readonly label?: string,
   ) {
     const inner = attribute.flatMap(({ g }) => g ? captured(g) : []);
@@ -244,14 +245,24 @@ const TYPES: Record<number, NumberType> = {
   16: { bytes: 2, read: (buffer) => new Uint16Array(buffer), field: "int32Data", brain: true },
 };
 
-/** Constants of more bytes are copied out of their file only when their numbers are asked for. */
-const LARGE = 2 ** 16;
-
 /** Constants whose `data` are another copy each time that they are asked for. */
 export const readAnew = new WeakSet<object>();
 
+/** A constant that is read when its numbers are asked for, each time anew. */
+export function readWhenAsked(dims: number[], read: () => Float32Array): Constant {
+  const constant = {
+    dims,
+    get data() {
+      return read();
+    },
+    whole: false,
+  };
+  readAnew.add(constant);
+  return constant;
+}
+
 /** The values of a tensor, of which the bytes may stand in another file. */
-function valuesOf(tensor: TensorMessage, outside: ReadonlyMap<string, Uint8Array>): Constant {
+function valuesOf(tensor: TensorMessage, outside: ReadonlyMap<string, Place>): Constant {
   const title = `the tensor ${JSON.stringify(tensor.name)}`;
   const dims = tensor.dims.map(whole);
   if (dims.some((length) => !Number.isSafeInteger(length) || length < 0)) {
@@ -261,38 +272,31 @@ function valuesOf(tensor: TensorMessage, outside: ReadonlyMap<string, Uint8Array
   if (!type) {
     throw new ModelError(`${title} has numbers of ONNX's type ${tensor.dataType}, which convlens does not read`);
   }
-  let bytes = tensor.rawData;
-  if (tensor.dataLocation === 1) {
+  let [length, read] = [tensor.rawData.length, () => tensor.rawData.slice()];
+  const isOutside = tensor.dataLocation === 1;
+  if (isOutside) {
     const entries = Object.fromEntries(tensor.externalData.map(({ key, value }) => [key, value]));
     const file = outside.get(entries.location)!;
     const offset = Number(entries.offset ?? 0);
-    const length = Number(entries.length ?? file.length - offset);
-    if (!(offset >= 0 && length >= 0 && offset + length <= file.length)) {
+    length = Number(entries.length ?? file.size - offset);
+    if (!(offset >= 0 && length >= 0 && offset + length <= file.size)) {
       throw new ModelError(
-        `${title} is to be ${length} bytes from ${offset} on in ${entries.location}, which has ${file.length}`,
+        `${title} is to be ${length} bytes from ${offset} on in ${entries.location}, which has ${file.size}`,
       );
     }
-    bytes = file.subarray(offset, offset + length);
+    read = () => bytesAt(file, offset, length);
   }
   const size = sizeOf(dims);
-  const isRaw = bytes.length > 0 || tensor.dataLocation === 1;
-  const written = isRaw ? bytes.length / type.bytes : tensor[type.field].length;
+  const isRaw = length > 0 || isOutside;
+  const written = isRaw ? length / type.bytes : tensor[type.field].length;
   if (written !== size) {
     throw new ModelError(`${title} has the shape [${dims}], ${size} numbers, and the file has ${written} for it`);
   }
   const isWhole = ![1, 10, 11, 16].includes(tensor.dataType);
-  if (tensor.dataType === 1 && bytes.length > LARGE) {
-    const constant = {
-      dims,
-      get data() {
-        return new Float32Array(bytes.slice().buffer);
-      },
-      whole: false,
-    };
-    readAnew.add(constant);
-    return constant;
+  if (tensor.dataType === 1 && length > LARGE) {
+    return readWhenAsked(dims, () => new Float32Array(read().buffer));
   }
-  const numbers = isRaw ? type.read(bytes.slice().buffer) : tensor[type.field] as number[];
+  const numbers = isRaw ? type.read(read().buffer) : tensor[type.field] as number[];
   const data = type.brain !== undefined
     ? halves(numbers as ArrayLike<number>, type.brain)
     : isWhole
@@ -310,20 +314,22 @@ const lengthOf = ({ dimValue }: { dimValue: Long }) => {
 };
 
 /** The nodes and tensors of a graph. */
-const partsOf = ({ node, initializer, output }: GraphMessage, outside: ReadonlyMap<string, Uint8Array>) => ({
+const partsOf = ({ node, initializer, output }: GraphMessage, outside: ReadonlyMap<string, Place>) => ({
   nodes: node.map((node) => new OnnxNode(node, outside)),
   stored: new Map(initializer.map((tensor) => [tensor.name, () => valuesOf(tensor, outside)])),
   outputs: output.map(({ name }) => name),
 });
 
-/** Reads a file, and those that hold its weights. */
-export async function readOnnx(url: URL): Promise<GraphFile<OnnxNode>> {
+/** Reads a file; its weights stay where they are until they are asked for. */
+export async function readOnnx(url: URL, files: PlacedFiles): Promise<GraphFile<OnnxNode>> {
   const specifier = "npm:protobufjs@8.8.1";
   const { parse } = await import(specifier) as typeof import("npm:protobufjs@8.8.1");
-  const bytes = await readFile(url, { room: { bytes: MOST_BYTES } });
+  const place = await files.find(url, { room: { bytes: MOST_BYTES } });
+  // No file can call itself so.
+  const self = crypto.randomUUID();
   let model: ModelMessage;
   try {
-    model = parse(SCHEMA).root.lookupType("Model").decode(bytes) as unknown as ModelMessage;
+    model = parse(SCHEMA).root.lookupType("Model").decode(thinOnnx(place, self)) as unknown as ModelMessage;
   } catch (error) {
     throw new ModelError(
       `it is no ONNX file, or a damaged one (${messageOf(error).replace(/\.$/, "")})`,
@@ -335,14 +341,15 @@ export async function readOnnx(url: URL): Promise<GraphFile<OnnxNode>> {
     throw new ModelError(`it is no ONNX file, or a damaged one: it holds no graph`);
   }
   const held = graph.node.flatMap(({ attribute }) => attribute.flatMap(({ t }) => t ?? []));
-  const outside = new Map<string, Uint8Array>();
+  const outside = new Map<string, Place>([[self, place]]);
   const room = { bytes: MOST_BYTES };
   for (const tensor of [...graph.initializer, ...held]) {
     if (tensor.dataLocation !== 1) continue;
     const location = tensor.externalData.find(({ key }) => key === "location")?.value;
+    if (outside.has(location!)) continue;
     const file = fileNamedBy(url, location);
     try {
-      if (!outside.has(location!)) outside.set(location!, await readFile(file, { room, owner: url }));
+      outside.set(location!, await files.find(file, { room, owner: url }));
     } catch (error) {
       throw new ModelError(`its weights in ${JSON.stringify(location)} cannot be read: ${messageOf(error)}`, {
         cause: error,

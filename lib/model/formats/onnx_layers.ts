@@ -1038,7 +1038,11 @@ export function computeOnnx(graph: Rebuilding, node: OnnxNode): (Value | Constan
   const value = given.find(isValue);
   if (node.op === "Shape" && value) return [shapeAsked(node, value.shape, graph.batch)];
   const fold = Object.hasOwn(FOLDS, node.op) ? FOLDS[node.op] : undefined;
-  if (!value && fold) return [fold(node, given as (Constant | undefined)[])];
+  if (!value && fold) {
+    // What is read anew for each of its numbers would take hours; what is handed on need not be read.
+    const known = given as (Constant | undefined)[];
+    return [fold(node, node.op === "Identity" ? known : known.map((constant) => constant && { ...constant }))];
+  }
   if (!Object.hasOwn(LAYERS, node.op)) {
     throw new ModelError("it is computed from the image; convlens reads it of constants");
   }

@@ -6,9 +6,19 @@
 
 import type { io, LayersModel, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
-import { Checksum, sha256Of } from "../../checksum.ts";
+import { Checksum } from "../../checksum.ts";
 import { messageOf } from "../../errors.ts";
-import { decoded, fileNamedBy, placeOf, readFile as wholeFile, readPieces } from "../../files.ts";
+import {
+  bytesAt,
+  decoded,
+  fileNamedBy,
+  piecesOf,
+  type Place,
+  PlacedFiles,
+  placeOf,
+  readFile,
+  type ReadLimits,
+} from "../../files.ts";
 import { bytesText } from "../../format.ts";
 import { Interrupted, interruptible } from "../../interrupt.ts";
 import { MemoryError } from "../../memory.ts";
@@ -22,7 +32,8 @@ import { withChannelsLast } from "./channels_last.ts";
 import { networkOfGraphModel } from "./graph_model.ts";
 import { networkOf } from "./keras.ts";
 import { namedWeights } from "./named_weights.ts";
-import type { Constant } from "./onnx_file.ts";
+import { type Constant, readWhenAsked } from "./onnx_file.ts";
+import { LARGE } from "./onnx_thin.ts";
 import { arrayAt, readTopology, refuse, textAt } from "./topology.ts";
 
 /** More than this is no topology: ResNet-50's has 200 kB. */
@@ -49,7 +60,12 @@ interface Group {
 }
 
 /** How a model's files are read: from where they are, or from an archive. */
-export type ReadFile = typeof wholeFile;
+export interface ModelFiles {
+  /** Reads a file whole. */
+  read(url: URL, limits: ReadLimits): Promise<Uint8Array<ArrayBuffer>>;
+  /** Where a file is on disk, or is kept while the model is read. */
+  find(url: URL, limits: ReadLimits): Promise<Place>;
+}
 
 const oneOf = (types: Record<string, unknown>) => `one of ${Object.keys(types).join(", ")}`;
 
@@ -96,15 +112,9 @@ function groupsOf(manifest: unknown, url: URL): Group[] {
 }
 
 /** Reads a file; errors name it, and the `model.json` that it belongs to. */
-async function read(
-  readFile: ReadFile,
-  file: URL,
-  what: string,
-  owner: URL,
-  room: { bytes: number },
-): Promise<Uint8Array<ArrayBuffer>> {
+async function reading<T>(file: URL, what: string, owner: URL, task: () => Promise<T>): Promise<T> {
   try {
-    return await readFile(file, file === owner ? { room } : { room, owner });
+    return await task();
   } catch (error) {
     if (error instanceof Interrupted) throw error;
     throw new ModelError(
@@ -118,9 +128,9 @@ async function read(
 }
 
 /** Reads a `model.json` and checks that it is one of a layers model. */
-async function readJson(url: URL, readFile: ReadFile): Promise<Record<string, unknown>> {
+async function readJson(url: URL, files: ModelFiles): Promise<Record<string, unknown>> {
   const where = placeOf(url);
-  const bytes = await read(readFile, url, "topology", url, { bytes: MOST_JSON });
+  const bytes = await reading(url, "topology", url, () => files.read(url, { room: { bytes: MOST_JSON } }));
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder().decode(bytes));
@@ -157,87 +167,63 @@ function checkRoom(tf: TF, specs: readonly Spec[], where: string): void {
   }
 }
 
-/** The files of a group, one behind the other. */
-function joined(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
-  if (parts.length === 1) return parts[0];
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
-/** Reads the files of a group, and checks that they are whole. */
-async function readGroup(
-  { files, specs, sha256 }: Group,
-  owner: URL,
-  readFile: ReadFile,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const room = { bytes: bytesOf(specs) };
-  const all = joined(await Promise.all(files.map((file) => read(readFile, file, "weights", owner, room))));
-  checkWhole({ files, specs, sha256 }, owner, all.length, () => sha256Of(all));
-  return all;
-}
-
 const bytesOf = (specs: readonly Spec[]) => specs.reduce((sum, { bytes }) => sum + bytes, 0);
 
-/** @throws {ModelError} if the files of a group hold something else than its weights */
-function checkWhole({ files, specs, sha256 }: Group, owner: URL, length: number, sum: () => string): void {
-  const wanted = bytesOf(specs);
-  const names = files.map(({ pathname }) => decoded(pathname.split("/").at(-1)!)).join(", ") || "no files";
-  if (length !== wanted) {
-    throw new ModelError(
-      `The weights of ${placeOf(owner)} are not whole: ${names} hold ${length} bytes; wanted ${wanted}.`,
-    );
-  }
-  if (sha256 !== undefined && sum() !== sha256) {
-    throw new ModelError(
-      `The weights of ${placeOf(owner)} are damaged: the checksum of ${names} is not the one that was saved. Copy or ` +
-        `download the model again.`,
-    );
-  }
+/** What the weights of a group are in, for messages. */
+const namesIn = ({ files }: Group) =>
+  files.map(({ pathname }) => decoded(pathname.split("/").at(-1)!)).join(", ") || "no files";
+
+/**
+ * Where the files of a group are.
+ *
+ * @throws {ModelError} if they are not as long as the weights
+ */
+async function placesOf(group: Group, owner: URL, files: ModelFiles): Promise<Place[]> {
+  const wanted = bytesOf(group.specs);
+  const limits = { room: { bytes: wanted }, owner };
+  const places = await Promise.all(
+    group.files.map((file) => reading(file, "weights", owner, () => files.find(file, limits))),
+  );
+  const length = places.reduce((sum, { size }) => sum + size, 0);
+  if (length === wanted) return places;
+  throw new ModelError(
+    `The weights of ${placeOf(owner)} are not whole: ${namesIn(group)} hold ${length} bytes; wanted ${wanted}.`,
+  );
 }
 
-/** The bytes of a group, piece by piece where they are on disk; that they are whole is known behind the last one. */
-async function* piecesOf(group: Group, owner: URL, readFile: ReadFile): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  if (readFile !== wholeFile || owner.protocol !== "file:") {
-    yield await readGroup(group, owner, readFile);
-    return;
-  }
-  const room = { bytes: bytesOf(group.specs) };
+/** The bytes of a group, piece by piece; that they are the right ones is known behind the last one. */
+async function* readGroup(group: Group, places: readonly Place[], owner: URL): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const sum = new Checksum();
-  let length = 0;
-  for (const file of group.files) {
-    // What fails is said as of a file that is read whole.
-    const pieces = readPieces(file, { room, owner });
-    const next = async () => (await pieces.next()).value ?? new Uint8Array();
+  for (const [i, place] of places.entries()) {
+    const pieces = piecesOf(place);
     try {
-      for (let piece = await read(next, file, "weights", owner, room); piece.length > 0;) {
-        if (group.sha256 !== undefined) sum.add(piece);
-        length += piece.length;
-        yield piece;
-        piece = await read(next, file, "weights", owner, room);
+      for (;;) {
+        const { value, done } = await reading(group.files[i], "weights", owner, () => pieces.next());
+        if (done) break;
+        if (group.sha256 !== undefined) sum.add(value);
+        yield value;
       }
     } finally {
       await pieces.return(undefined);
     }
   }
-  checkWhole(group, owner, length, () => sum.hex());
+  if (group.sha256 === undefined || sum.hex() === group.sha256) return;
+  throw new ModelError(
+    `The weights of ${placeOf(owner)} are damaged: the checksum of ${namesIn(group)} is not the one that was saved. ` +
+      "Copy or download the model again.",
+  );
 }
 
 /** The bytes of each weight of a group, which nothing else holds. */
 async function* partsOf(
-  group: Group,
-  owner: URL,
-  readFile: ReadFile,
+  { specs: all }: Group,
+  pieces: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<[spec: Spec, bytes: ArrayBuffer]> {
-  const specs = group.specs.values();
+  const specs = all.values();
   let spec = specs.next().value;
   let part = new Uint8Array(spec?.bytes ?? 0);
   let done = 0;
-  for await (const piece of piecesOf(group, owner, readFile)) {
+  for await (const piece of pieces) {
     for (let at = 0; spec && at < piece.length;) {
       const some = piece.subarray(at, at + part.length - done);
       part.set(some, done);
@@ -260,11 +246,12 @@ async function fill(
   variables: ReadonlyMap<Spec, Variable>,
   groups: readonly Group[],
   url: URL,
-  readFile: ReadFile,
+  files: ModelFiles,
 ): Promise<void> {
   const signal = interruptible();
   for (const group of groups) {
-    for await (const [spec, part] of partsOf(group, url, readFile)) {
+    const pieces = readGroup(group, await placesOf(group, url, files), url);
+    for await (const [spec, part] of partsOf(group, pieces)) {
       signal.throwIfAborted();
       const variable = variables.get(spec);
       if (!variable) continue;
@@ -278,25 +265,42 @@ async function fill(
   }
 }
 
+/** Some bytes of places that follow one another. */
+function bytesIn(places: readonly Place[], from: number, length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  let start = 0;
+  for (const place of places) {
+    const [first, end] = [Math.max(from, start), Math.min(from + length, start + place.size)];
+    if (first < end) bytes.set(bytesAt(place, first - start, end - first), first - from);
+    start += place.size;
+  }
+  return bytes;
+}
+
 /** What reads each of the constants that the groups hold. */
-async function constantsOf(tf: TF, groups: readonly Group[], url: URL, readFile: ReadFile) {
+async function constantsOf(tf: TF, groups: readonly Group[], url: URL, files: ModelFiles) {
   const signal = interruptible();
   const stored = new Map<string, () => Constant>();
   for (const group of groups) {
-    const bytes = await readGroup(group, url, readFile);
-    signal.throwIfAborted();
+    const places = await placesOf(group, url, files);
+    if (group.sha256 !== undefined) { for await (const _ of readGroup(group, places, url)) signal.throwIfAborted(); }
     let at = 0;
     for (const spec of group.specs) {
       const from = at;
       at += spec.bytes;
-      stored.set(spec.name, () =>
+      const read = () =>
         visiting(tf, "cpu", () => {
-          const { [spec.name]: tensor } = tf.io.decodeWeights(bytes.slice(from, from + spec.bytes).buffer, [spec]);
+          const { [spec.name]: tensor } = tf.io.decodeWeights(bytesIn(places, from, spec.bytes).buffer, [spec]);
           const data = tensor.dataSync();
           tensor.dispose();
-          const whole = spec.dtype !== "float32";
-          return { dims: spec.shape, data: whole ? Float64Array.from(data) : data as Float32Array, whole };
-        }));
+          return data;
+        });
+      const { shape: dims, dtype } = spec;
+      stored.set(spec.name, () => {
+        if (dtype !== "float32") return { dims, data: Float64Array.from(read()), whole: true };
+        if (spec.bytes > LARGE) return readWhenAsked(dims, () => read() as Float32Array);
+        return { dims, data: read() as Float32Array, whole: false };
+      });
     }
   }
   return stored;
@@ -336,15 +340,15 @@ function explained<T>(url: URL, task: () => T): T {
  * Reads topology and weights, checks that they belong together, and builds the network.
  *
  * @param url the `model.json`; of one in an archive, the archive's address with the path in it behind
- * @param readFile how its files are read
+ * @param files how its files are read
  */
 export async function readLayersModel(
   tf: TF,
   url: URL,
-  readFile: ReadFile,
+  files: ModelFiles,
   { layers, weights }: ReadModelOptions = {},
 ): Promise<LayersModel> {
-  const json = await readJson(url, readFile);
+  const json = await readJson(url, files);
   if (json.class_name) {
     // The weights follow.
     if (weights) return explained(url, () => networkOf(tf, json, layers));
@@ -359,7 +363,7 @@ export async function readLayersModel(
   const { userDefinedMetadata: metadata = {} } = json;
   if (!isObject(metadata)) explained(url, () => refuse("userDefinedMetadata", metadata, "an object"));
   if (json.format === "graph-model" || "node" in (json.modelTopology as Json)) {
-    const stored = await constantsOf(tf, groups, url, readFile);
+    const stored = await constantsOf(tf, groups, url, files);
     const network = explained(url, () => networkOfGraphModel(tf, json, stored));
     network.setUserDefinedMetadata(metadata as object);
     return network;
@@ -373,7 +377,7 @@ export async function readLayersModel(
     // What an optimizer remembers is not the network's.
     const own = specs.filter(({ group }) => group !== "optimizer");
     const variables = explained(url, () => variablesOf(network, own));
-    await fill(tf, new Map(own.map((spec, i) => [spec, variables[i]])), groups, url, readFile);
+    await fill(tf, new Map(own.map((spec, i) => [spec, variables[i]])), groups, url, files);
     return network;
   } catch (error) {
     disposeNetwork(network);
@@ -384,5 +388,9 @@ export async function readLayersModel(
 /** Reads models of TensorFlow.js. Layers of other types must have been registered before. */
 export const tfjsFormat: ModelFormat = {
   fits: (path) => otherFormat(path) === undefined,
-  read: (tf, url, options) => readLayersModel(tf, url, wholeFile, options),
+  async read(tf, url, options) {
+    await using kept = new PlacedFiles();
+    const files = { read: readFile, find: (url: URL, limits: ReadLimits) => kept.find(url, limits) };
+    return await readLayersModel(tf, url, files, options);
+  },
 };

@@ -5,10 +5,10 @@
  */
 
 import { messageOf } from "../../errors.ts";
-import { FileError, pathOf, placeOf, readFile } from "../../files.ts";
-import { zipEntries, type ZipEntry, zipInMemory, zipOnDisk, type ZipSource } from "../../zip.ts";
+import { FileError, PlacedFiles, placeOf, type ReadLimits } from "../../files.ts";
+import { zipAt, zipEntries, type ZipEntry } from "../../zip.ts";
 import { ModelError, type ModelFormat } from "./format.ts";
-import { type ReadFile, readLayersModel } from "./tfjs.ts";
+import { type ModelFiles, readLayersModel } from "./tfjs.ts";
 
 /** Archives cannot be larger. */
 const MOST = 2 ** 32;
@@ -33,9 +33,9 @@ function contentOf(entries: readonly ZipEntry[]): string {
 }
 
 /** The files of an archive, which are read as if they stood in a folder of its name. */
-function filesOf(archive: URL, entries: readonly ZipEntry[]): ReadFile {
+function filesOf(archive: URL, entries: readonly ZipEntry[], kept: PlacedFiles): ModelFiles {
   const folder = `${archive.pathname}/`;
-  return async ({ pathname }, { room }) => {
+  const entryAt = ({ pathname }: URL, { room }: ReadLimits) => {
     const name = decodeURIComponent(pathname.slice(folder.length));
     const entry = entries.find((entry) => entry.name === name);
     if (!entry) throw new FileError(`the archive has no such file; it holds ${contentOf(entries)}`);
@@ -43,23 +43,22 @@ function filesOf(archive: URL, entries: readonly ZipEntry[]): ReadFile {
       throw new FileError(`it holds ${entry.size} bytes where at most ${room.bytes} are wanted`);
     }
     room.bytes -= entry.size;
-    return await entry.read();
+    return entry;
   };
-}
-
-/** The bytes of an archive: of the web all, from disk those that are asked for. */
-async function sourceOf(url: URL): Promise<ZipSource> {
-  if (url.protocol === "file:") return zipOnDisk(pathOf(url));
-  return zipInMemory(await readFile(url, { room: { bytes: MOST } }));
+  return {
+    read: async (url, limits) => await entryAt(url, limits).read(),
+    find: async (url, limits) => await entryAt(url, limits).place(kept),
+  };
 }
 
 /** Reads a layers model of TensorFlow.js in a zip archive, as `model.save` writes it or as a packed folder. */
 export const zipFormat: ModelFormat = {
   fits: (path) => /\.zip$/i.test(path),
   async read(tf, url, options) {
+    await using kept = new PlacedFiles();
     let entries: ZipEntry[];
     try {
-      entries = await zipEntries(await sourceOf(url));
+      entries = await zipEntries(zipAt(await kept.find(url, { room: { bytes: MOST } })));
     } catch (error) {
       throw new ModelError(`The archive ${placeOf(url)} could not be read: ${messageOf(error)}.`, { cause: error });
     }
@@ -74,6 +73,6 @@ export const zipFormat: ModelFormat = {
     }
     const inside = new URL(url);
     inside.pathname += `/${model.name.split("/").map(encodeURIComponent).join("/")}`;
-    return await readLayersModel(tf, inside, filesOf(url, entries), options);
+    return await readLayersModel(tf, inside, filesOf(url, entries, kept), options);
   },
 };
