@@ -144,13 +144,24 @@ export function disposeNetwork(network: LayersModel): void {
   for (const weight of weights) if (!weight.isDisposed) weight.dispose();
 }
 
+/** Fewer numbers are left to the garbage collector. */
+const MANY = 2 ** 14;
+
 /**
- * A tensor of numbers that no one else holds. The wasm backend keeps a copy of its own: theirs is freed at once, where the
+ * A tensor of numbers that no one else holds. Where the backend has a copy of its own, theirs are freed at once; the
  * garbage collector would let several hundred MB gather.
  */
 export function uploaded(tf: TF, values: Float32Array<ArrayBuffer>, shape: number[]): Tensor {
-  const tensor = tf.tensor(values, shape);
-  if (tf.getBackend() === "wasm") values.buffer.transfer(0);
+  const { isUsingGpuDevice } = tf.backend() as { isUsingGpuDevice?: boolean };
+  const isNative = tf.getBackend() === "tensorflow" && !isUsingGpuDevice;
+  if (values.length < MANY || !isNative && tf.getBackend() !== "wasm") return tf.tensor(values, shape);
+  // Native TensorFlow computes on the numbers themselves where their address suits it; joined parts are its own.
+  const tensor = isNative
+    ? tf.tidy(() =>
+      tf.concat([values.subarray(0, 1), values.subarray(1)].map((part) => tf.tensor1d(part))).reshape(shape)
+    )
+    : tf.tensor(values, shape);
+  values.buffer.transfer(0);
   return tensor;
 }
 
