@@ -132,7 +132,7 @@ export interface SeenByCells {
 export type UnitKind = "edge" | "colour" | "texture" | "part" | "object" | "unnamed";
 
 /** A unit's name with the numbers that it was given by. */
-export interface UnitName {
+export interface NamedUnit {
   /** What it looks for, as far as a rule fits. */
   readonly kind: UnitKind;
   /** As `"edge −45°"`, `"colour green"`, `"part of frog"`; `"unnamed"` where no rule fits. */

@@ -11,7 +11,7 @@
  */
 
 import { percent } from "../format.ts";
-import type { UnitKind, UnitName } from "../data/records.ts";
+import type { NamedUnit, UnitKind } from "../data/records.ts";
 import { chromaOf, commonDirection, hueName, type Oriented, type PatchLook, turn } from "./patch_look.ts";
 
 /** The thresholds of the rules. */
@@ -147,7 +147,7 @@ function directionName(angle: number): string {
 }
 
 /** Names a unit by the rules: of those that fit, the one of the highest step. */
-export function nameUnit({ looks, labels, seen, filter }: UnitEvidence, layer: LayerEvidence): UnitName {
+export function nameUnit({ looks, labels, seen, filter }: UnitEvidence, layer: LayerEvidence): NamedUnit {
   const limit = THRESHOLDS;
   const { coherence: direction, angle } = commonDirection(looks);
   const chromas = looks.map(({ color }) => chromaOf(color));

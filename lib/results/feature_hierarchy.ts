@@ -1,0 +1,304 @@
+/**
+ * The walk through the layers of a network: of each layer some units, what comes back from them beside the patches that
+ * excite them most, and their names by measured rules.
+ *
+ * @module
+ */
+
+import type { NdArray, NdArrayLike } from "../array.ts";
+import type { SkippedImage } from "../data/dataset.ts";
+import type { NamedUnit, UnitKind } from "../data/records.ts";
+import type { Block, Chart, Sheet, SheetTile } from "../figure/blocks.ts";
+import { Figure } from "../figure/figure.ts";
+import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
+import { brief, fixed, percent } from "../format.ts";
+import { arrayOf, flag, readOptions, whole } from "../options.ts";
+import { largestOf } from "./panels.ts";
+import { patchTile } from "./patch_tiles.ts";
+import { Result } from "./result.ts";
+import { skippedNote } from "./skipped.ts";
+
+/** One unit in words and numbers. */
+export interface HierarchyRow extends NamedUnit {
+  /** The layer's name. */
+  readonly layer: string;
+  /** The channel. */
+  readonly unit: number;
+  /** The largest activation among all images. */
+  readonly activation: number;
+  /** How many of the images that excite it most were looked at. */
+  readonly patches: number;
+}
+
+/** A patch that excites a unit, and what comes back to it. */
+export interface HierarchyPatch {
+  /** The layer's name. */
+  readonly layer: string;
+  /** The channel. */
+  readonly unit: number;
+  /** From 1, the strongest. */
+  readonly rank: number;
+  /** The image's id. */
+  readonly imageId: string;
+  /** The image's label, where it has one. */
+  readonly label?: string;
+  /** The unit's activation at the cell. */
+  readonly activation: number;
+  /** Where in the layer's map. */
+  readonly cell: readonly number[];
+  /** What the unit sees there, `[y0, x0, y1, x1]`, half open, in pixels of the image as the model sees it. */
+  readonly box: readonly number[];
+  /** What comes back to the box (DeconvNet), `[y1 − y0, x1 − x0, c]`, RGB, in units of the network's input. */
+  readonly response: NdArray;
+}
+
+/** One layer in numbers. */
+export interface HierarchyLayer {
+  /** The layer's name. */
+  readonly layer: string;
+  /** How many units it has. */
+  readonly units: number;
+  /** The share of the image that a unit sees, on average over the patches. */
+  readonly seen: number;
+  /** The share of its units of each kind. */
+  readonly kinds: Readonly<Record<UnitKind, number>>;
+  /** The share that would have a name if the layer's patches were dealt out to its units at random. */
+  readonly byChance: number;
+  /** The mean purity of its units' patches: the share of the most frequent label; null without labels. */
+  readonly purity: number | null;
+}
+
+/** How a hierarchy is drawn. */
+export class HierarchyFigureOptions {
+  /**
+   * Which layers are drawn.
+   * @default all
+   */
+  @arrayOf("layers' names")
+  layers?: readonly string[];
+  /**
+   * How many units of each layer are drawn, of those that have pictures.
+   * @default all of them
+   */
+  @whole(1)
+  units?: number;
+  /**
+   * Whether the rules stand below, and the chart of kinds over depth.
+   * @default true
+   */
+  @flag()
+  rules = true;
+}
+
+/** What a hierarchy is made of. */
+export interface HierarchyParts {
+  readonly rows: readonly HierarchyRow[];
+  readonly layers: readonly HierarchyLayer[];
+  readonly patches: readonly HierarchyPatch[];
+  readonly rules: readonly { readonly kind: UnitKind; readonly rule: string }[];
+  readonly images: number;
+  readonly skipped: readonly SkippedImage[];
+}
+
+const KINDS: readonly UnitKind[] = ["edge", "colour", "texture", "part", "object", "unnamed"];
+const PLURALS: Record<UnitKind, string> = {
+  edge: "edges",
+  colour: "colours",
+  texture: "textures",
+  part: "parts",
+  object: "objects",
+  unnamed: "unnamed",
+};
+
+/** About how large a patch is drawn, in pixels of the page. */
+const SIZE = 48;
+
+/** What each layer's units look for; in a cell, the walk through the layers. */
+export class FeatureHierarchy extends Result<HierarchyRow> {
+  /** One row a unit, layer after layer. */
+  declare readonly rows: readonly HierarchyRow[];
+  /** One entry a layer, in the order asked for. */
+  declare readonly layers: readonly HierarchyLayer[];
+  /** The patches of the units that are drawn, with what comes back to them. */
+  declare readonly patches: readonly HierarchyPatch[];
+  /** The rules that names are given by, with their thresholds. */
+  declare readonly rules: readonly { readonly kind: UnitKind; readonly rule: string }[];
+  /** How many images were looked at. */
+  declare readonly images: number;
+  /** The images that could not be read. */
+  declare readonly skipped: readonly SkippedImage[];
+  readonly #names: { model: string; dataset: string };
+  readonly #pictures: ReadonlyMap<string, NdArray>;
+
+  /** @internal */
+  constructor(
+    parts: HierarchyParts,
+    pictures: ReadonlyMap<string, NdArray>,
+    names: { model: string; dataset: string },
+  ) {
+    super();
+    Object.assign(this, parts);
+    this.#pictures = pictures;
+    this.#names = names;
+  }
+
+  /** An image that has one of the `patches`, as the model sees it, `[h, w, c]`, 0…255; undefined for others. */
+  picture(imageId: string): NdArray | undefined {
+    return this.#pictures.get(imageId);
+  }
+
+  /** The units of a kind, as `of("edge")`; of one layer with `{ layer }`. */
+  of(kind: UnitKind, { layer }: { layer?: string } = {}): HierarchyRow[] {
+    return this.rows.filter((row) => row.kind === kind && (layer === undefined || row.layer === layer));
+  }
+
+  /**
+   * Draws the walk: layer by layer some units, each with what comes back from it (grey) beside its patches.
+   *
+   * @throws {RangeError} if a layer is none of the result's
+   */
+  override figure(options: Partial<HierarchyFigureOptions> = {}): Figure {
+    const { layers: asked, units = Infinity, rules } = readOptions("figure", HierarchyFigureOptions, options);
+    const names = this.layers.map(({ layer }) => layer);
+    const unknown = asked?.find((name) => !names.includes(name));
+    if (unknown !== undefined) {
+      throw new RangeError(`The hierarchy has no layer ${JSON.stringify(unknown)}; it has ${names.join(", ")}.`);
+    }
+    const drawn = this.layers.filter(({ layer }) => asked?.includes(layer) ?? true);
+    const { model, dataset } = this.#names;
+    const named = drawn.map((layer) => this.#layerText(layer));
+    const made = new Map<string, Pixels>();
+    const pixelsOfImage = (id: string) => {
+      if (!made.has(id)) made.set(id, pixelsOf(this.#pictures.get(id)!));
+      return made.get(id)!;
+    };
+    return new Figure({
+      title:
+        `${model} · what the units of ${drawn.length === 1 ? drawn[0].layer : `${drawn.length} layers`} look for in ` +
+        `${this.images} images of ${dataset}`,
+      caption: [
+        "Left of each pair, on grey: what comes back from the unit to the pixels (DeconvNet), each on its own scale, " +
+        "mid-grey is 0. Right: the patches that excite it most, from the strongest on. Hatched: beyond the image's border.",
+        skippedNote(this.skipped),
+      ].filter(Boolean).join(" "),
+      blocks: [
+        ...drawn.map((layer) => this.#layer(layer, units, pixelsOfImage)),
+        ...rules ? [this.#kinds(drawn), this.#rules()] : [],
+      ],
+      lines: named,
+    });
+  }
+
+  #layerText({ layer, units, kinds, byChance }: HierarchyLayer): string {
+    const counts = KINDS.filter((kind) => kinds[kind] > 0)
+      .map((kind) => `${Math.round(kinds[kind] * units)} ${PLURALS[kind]}`);
+    return `${layer}: ${units} units, ${counts.join(", ")}; by chance ${percent(byChance, 0)} would have a name`;
+  }
+
+  #layer(layer: HierarchyLayer, most: number, pixelsOfImage: (id: string) => Pixels): Sheet {
+    const own = this.patches.filter((patch) => patch.layer === layer.layer);
+    const units = [...Map.groupBy(own, ({ unit }) => unit)].slice(0, most);
+    const field = [0, 1].map((axis) => Math.max(...own.map(({ box }) => box[axis + 2] - box[axis]))) as [
+      number,
+      number,
+    ];
+    const [, ...counted] = this.#layerText(layer).split(": ");
+    const tiles = units.map(([unit, patches]): SheetTile => {
+      const row = this.rows.find((row) => row.layer === layer.layer && row.unit === unit)!;
+      const drawn = patchTile(
+        patches.map((patch) => ({
+          image: pixelsOfImage(patch.imageId),
+          box: patch.box,
+          projection: pixelsOf(aroundGrey(patch.response)),
+          value: brief(patch.activation),
+          words: `channel ${unit} of ${layer.layer}\n${patchWords(patch)}`,
+        })),
+        { field, size: SIZE, columns: Math.ceil(Math.sqrt(patches.length)) },
+      );
+      const lines = [`${unit} · ${row.name}`, measured(row)];
+      return {
+        ...drawn,
+        lines,
+        words: lines.join("  "),
+        alt:
+          `What comes back from channel ${unit} of ${layer.layer}, beside the ${patches.length} patches that excite it ` +
+          `most: ${row.name}`,
+      };
+    });
+    return {
+      kind: "sheet",
+      heading: `${layer.layer} · sees ${layer.seen >= 0.995 ? "the whole image" : `${field.join("×")} pixels`}`,
+      note: counted.join(": "),
+      tiles,
+      side: Math.max(...tiles.map(({ pixels }) => pixels.width)),
+    };
+  }
+
+  #kinds(layers: readonly HierarchyLayer[]): Chart {
+    const x = layers.map((_, i) => i);
+    return {
+      kind: "chart",
+      heading: "Kinds of units from layer to layer",
+      series: [
+        ...KINDS.filter((kind) => layers.some(({ kinds }) => kinds[kind] > 0) && kind !== "unnamed").map((kind) => ({
+          label: PLURALS[kind],
+          x,
+          y: layers.map(({ kinds }) => kinds[kind]),
+        })),
+        { label: "any name, by chance", x, y: layers.map(({ byChance }) => byChance), dashed: true, ink: true },
+      ],
+      x: { title: "layer", whole: true },
+      y: { title: "share of the layer's units", min: 0, max: 1 },
+      names: layers.map(({ layer }) => layer),
+      width: 760,
+      alt: `The shares of edges, colours, textures, parts and objects among the units of ${layers.length} layers`,
+    };
+  }
+
+  #rules(): Block {
+    return {
+      kind: "table",
+      heading: "The rules",
+      note: "By chance: how many would have a name if a layer's patches were dealt out to its units at random.",
+      columns: [{ title: "name" }, { title: "rule" }],
+      rows: this.rules.map(({ kind, rule }) => [kind, rule]),
+    };
+  }
+}
+
+/** A signed picture about mid-grey, on its own scale; of other than colours and grey the mean of its bands. */
+export function aroundGrey({ data, shape: [height, width, channels] }: NdArrayLike): NdArrayLike {
+  const shown = channels === 1 || channels === 3 ? channels : 1;
+  const values = new Float32Array(height * width * shown);
+  for (let i = 0; i < data.length; i++) values[shown === channels ? i : Math.floor(i / channels)] += data[i];
+  const largest = largestOf(values) || 1;
+  return { data: values.map((value) => 127.5 + 127.5 * value / largest), shape: [height, width, shown] };
+}
+
+/** What the hover says of a patch. */
+const patchWords = ({ rank, imageId, label, activation, cell }: HierarchyPatch): string =>
+  [
+    `${rank}. ${label ?? imageId}`,
+    `activation ${brief(activation)}`,
+    ...label ? [imageId] : [],
+    `cell ${cell.join(", ")}`,
+  ]
+    .join("\n");
+
+/** The numbers behind a name. */
+function measured(
+  { kind, direction, angle, filterAngle, chroma, hue, purity, label, also, likeness }: HierarchyRow,
+): string {
+  const lines = `lines at ${Math.round(angle)}°, direction ${fixed(direction, 2)}` +
+    (filterAngle === null ? "" : `, its filter at ${Math.round(filterAngle)}°`);
+  const purities = purity === null ? "" : `${percent(purity, 0)} ${label}`;
+  const text: Record<UnitKind, string> = {
+    edge: lines,
+    colour: `chroma ${fixed(chroma, 2)}, of one hue ${fixed(hue, 2)}`,
+    texture: direction >= 0.5 ? lines : `likeness ${fixed(likeness, 2)}`,
+    part: purities,
+    object: purities,
+    unnamed: [`direction ${fixed(direction, 2)}`, `hue ${fixed(hue, 2)}`, purities].filter(Boolean).join(", "),
+  };
+  return [text[kind], also && `also ${also}`].filter(Boolean).join("; ");
+}
