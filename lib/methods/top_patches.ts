@@ -15,9 +15,10 @@ import { InputReader } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, oneOf, readOptions, rule, text, WalkOptions, whole } from "../options.ts";
 import { withProgress } from "../results/progress.ts";
-import { type PatchRow, TopPatches } from "../results/top_patches.ts";
-import { CellPlaces, type LayerUnits, listsFor, scanTop, type TopQuestion } from "../scan/top_patches.ts";
+import { TopPatches } from "../results/top_patches.ts";
+import { type LayerUnits, listsFor, scanTop, type TopQuestion } from "../scan/top_patches.ts";
 import { layersAsked } from "./shared/layers.ts";
+import { patchRows } from "./shared/patch_rows.ts";
 import { pictureReader } from "./shared/pictures.ts";
 
 /** Directions in a layer's space of channels by their names, each one number a channel. */
@@ -160,27 +161,7 @@ export async function topPatches(
     onProgress,
     reader,
   );
-  const places = new CellPlaces(model);
-  const sources = new Map<string, { id: string; index: number }>();
-  const rows: PatchRow[] = [];
-  let list = 0;
-  for (const { layer, units } of layers) {
-    for (const unit of units) {
-      lists.entries(list++).forEach(({ activation, image, cell }, i) => {
-        const { id, label, index, shape } = image;
-        sources.set(id, { id, index });
-        rows.push({
-          layer,
-          unit,
-          rank: i + 1,
-          imageId: id,
-          ...label !== undefined && { label },
-          activation,
-          ...places.of(layer, cell, shape),
-        });
-      });
-    }
-  }
+  const { rows, sources } = patchRows(model, question, lists);
   const patches = new TopPatches(rows, {
     model: model.name,
     dataset: dataset.name,

@@ -1,0 +1,40 @@
+/**
+ * Rows of what a walk has found: of each unit its patches, with what they see of their images.
+ *
+ * @module
+ */
+
+import type { Model } from "../../model/model.ts";
+import type { PatchImage, PatchRow } from "../../results/top_patches.ts";
+import type { TopLists } from "../../scan/top_lists.ts";
+import { CellPlaces, type TopQuestion } from "../../scan/top_patches.ts";
+
+/** What lists hold, as rows, and the images that they name. */
+export function patchRows(
+  model: Model,
+  { layers }: Pick<TopQuestion, "layers">,
+  lists: TopLists,
+): { rows: PatchRow[]; sources: Map<string, PatchImage> } {
+  const places = new CellPlaces(model);
+  const sources = new Map<string, PatchImage>();
+  const rows: PatchRow[] = [];
+  let list = 0;
+  for (const { layer, units } of layers) {
+    for (const unit of units) {
+      lists.entries(list++).forEach(({ activation, image, cell }, i) => {
+        const { id, label, index, shape } = image;
+        sources.set(id, { id, index });
+        rows.push({
+          layer,
+          unit,
+          rank: i + 1,
+          imageId: id,
+          ...label !== undefined && { label },
+          activation,
+          ...places.of(layer, cell, shape),
+        });
+      });
+    }
+  }
+  return { rows, sources };
+}
