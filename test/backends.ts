@@ -8,3 +8,6 @@ export async function testedBackends(): Promise<BackendName[]> {
   const { rows } = await doctor();
   return rows.filter(({ name, available }) => available && (ALL || name !== "webgpu")).map(({ name }) => name);
 }
+
+/** Whether the backend under test takes seconds for one pass of ResNet-50: fewer photos go through it then. */
+export const SLOW = ["cpu", "webgpu"].includes(Deno.env.get("CONVLENS_BACKEND") ?? "");
