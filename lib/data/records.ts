@@ -164,3 +164,29 @@ export interface NamedUnit {
   /** The probability that some label is as frequent among as many images drawn at random; null without labels. */
   readonly chance: number | null;
 }
+
+/** One patch: a cell of a unit, and what it sees of an image. */
+export interface PatchRow {
+  /** The layer's name. */
+  layer: string;
+  /** A channel's number, or a direction's name. */
+  unit: number | string;
+  /** Its place in the unit's list, from 1 on. */
+  rank: number;
+  /** The image's id in the data set. */
+  imageId: string;
+  /** What the image shows, where that is known. */
+  label?: string;
+  /** The unit's activation at the cell; of a direction its dot product with the activations of all channels there. */
+  activation: number;
+  /** With `rank: "relevance"`: the activation times the gradient of the class score to it. */
+  relevance?: number;
+  /** `[y, x]`; `[t]` along a signal, `[z, y, x]` in a volume; `[]` of a vector's number. */
+  cell: readonly number[];
+  /**
+   * What the cell sees, `[y0, x0, y1, x1]`, `y1` and `x1` not counted in: in pixels of the image as the model sees it,
+   * clipped at its border. `[t0, t1]` of a signal, `[z0, y0, x0, z1, y1, x1]` of a volume; of a vector's number the whole
+   * image.
+   */
+  box: readonly number[];
+}

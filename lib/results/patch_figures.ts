@@ -5,25 +5,13 @@
  */
 
 import type { NdArrayLike } from "../array.ts";
+import type { PatchRow } from "../data/records.ts";
 import { unknownName } from "../errors.ts";
 import type { Block, Sheet, SheetTile, Table } from "../figure/blocks.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { brief } from "../format.ts";
 import { arrayOf, flag, text, whole as wholeNumber } from "../options.ts";
 import { patchTile, type TileLook } from "./patch_tiles.ts";
-
-/** A patch: a row of the table. */
-export interface PatchRow {
-  layer: string;
-  unit: number | string;
-  rank: number;
-  imageId: string;
-  label?: string;
-  activation: number;
-  relevance?: number;
-  cell: readonly number[];
-  box: readonly number[];
-}
 
 /** What patches are drawn from. */
 export interface PatchSource {
@@ -115,6 +103,10 @@ export function chosenUnits(
     return { layer, units: own ?? all.slice(0, unitsDrawn(shown.length)), of: all.length };
   });
 }
+
+/** The rows of the units that are drawn unless others are asked for. */
+export const defaultRows = (source: Pick<PatchSource, "rows" | "layers">): PatchRow[] =>
+  chosenUnits(source, {}).flatMap(({ units }) => units.flatMap(({ rows }) => rows));
 
 /** A place as Python writes it. */
 const placeText = (numbers: readonly number[]) => `[${numbers.join(", ")}]`;

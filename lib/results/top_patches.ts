@@ -6,36 +6,15 @@
 
 import { NdArray, type NdArrayLike } from "../array.ts";
 import type { SkippedImage } from "../data/dataset.ts";
+import type { PatchRow } from "../data/records.ts";
 import { unknownName } from "../errors.ts";
 import { Figure } from "../figure/figure.ts";
+import { readOptions } from "../options.ts";
+import { defaultRows, patchBlocks, PatchesFigureOptions } from "./patch_figures.ts";
 import { Result } from "./result.ts";
 import { skippedNote } from "./skipped.ts";
 
-/** One patch: a cell of a unit, and what it sees of an image. */
-export interface PatchRow {
-  /** The layer's name. */
-  layer: string;
-  /** A channel's number, or a direction's name. */
-  unit: number | string;
-  /** Its place in the unit's list, from 1 on. */
-  rank: number;
-  /** The image's id in the data set. */
-  imageId: string;
-  /** What the image shows, where that is known. */
-  label?: string;
-  /** The unit's activation at the cell; of a direction its dot product with the activations of all channels there. */
-  activation: number;
-  /** With `rank: "relevance"`: the activation times the gradient of the class score to it. */
-  relevance?: number;
-  /** `[y, x]`; `[t]` along a signal, `[z, y, x]` in a volume; `[]` of a vector's number. */
-  cell: readonly number[];
-  /**
-   * What the cell sees, `[y0, x0, y1, x1]`, `y1` and `x1` not counted in: in pixels of the image as the model sees it,
-   * clipped at its border. `[t0, t1]` of a signal, `[z0, y0, x0, z1, y1, x1]` of a volume; of a vector's number the whole
-   * image.
-   */
-  box: readonly number[];
-}
+export type { PatchRow };
 
 /** An image that a patch comes from. */
 export interface PatchImage {
@@ -166,6 +145,9 @@ export class TopPatches extends Result<PatchRow> {
     const wanted = this.rows.filter((row) =>
       (layer === undefined || row.layer === layer) && (units === undefined || units.includes(row.unit))
     );
+    // Those that are drawn by default first.
+    const first = new Set(defaultRows(this));
+    wanted.sort((a, b) => Number(first.has(b)) - Number(first.has(a)));
     await this.loadRows(wanted, layer === undefined && units === undefined ? MOST_BYTES : Infinity);
     return this;
   }
@@ -194,19 +176,35 @@ export class TopPatches extends Result<PatchRow> {
     return { rows, layers, top, cells, images, skipped };
   }
 
-  /** The patches of some units. */
-  override figure(): Figure {
+  /**
+   * Of each unit its patches in a small grid, the strongest first; under the pointer the whole image with a white box.
+   *
+   * @throws {RangeError} if a layer or unit has no patches, or its pictures have not been read: {@linkcode load} reads them
+   *
+   * @example
+   * ```ts
+   * import { cifar10, loadModel, topPatches } from "@convlens/convlens";
+   * const images = await cifar10({ split: "test", limit: 300 });
+   * const patches = await topPatches(await loadModel("cifar-convnet"), images, { layers: ["conv1", "conv4"] });
+   * await patches.figure({ layer: "conv4", units: [0, 3, 200], whole: true }).save(`${await Deno.makeTempDir()}/conv4.png`);
+   * ```
+   */
+  override figure(options: Partial<PatchesFigureOptions> = {}): Figure {
+    const asked = readOptions("figure", PatchesFigureOptions, options);
     const { model, dataset } = this.#parts;
+    const { blocks, caption, layers } = patchBlocks(this, asked);
+    const images = `${this.images} image${this.images === 1 ? "" : "s"}`;
+    const kept = this.cells === "strongest" ? ", one of each image" : "";
+    const by = this.rank === "relevance" ? " by relevance (activation × gradient of the class score)" : "";
     return new Figure({
-      title: `${model} · ${this.layers.join(", ")} · strongest patches of ${dataset}`,
-      caption: skippedNote(this.skipped),
-      blocks: [{
-        kind: "table",
-        columns: ["layer", "unit", "rank", "image", "activation", "box"].map((title) => ({ title })),
-        rows: this.rows.slice(0, 90).map(({ layer, unit, rank, imageId, activation, box }) =>
-          [layer, unit, rank, imageId, activation.toPrecision(3), box.join(" ")].map(String)
-        ),
-      }],
+      title: `${model} · ${layers.length > 3 ? `${layers.length} layers` : layers.join(", ")} · top ${this.top} ` +
+        `patches of ${images} of ${dataset}`,
+      caption: [
+        `Of each unit the ${this.top} strongest patches${by}${kept}, row by row, the strongest first.`,
+        caption,
+        skippedNote(this.skipped),
+      ].filter(Boolean).join(" "),
+      blocks,
     });
   }
 }

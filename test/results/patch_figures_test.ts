@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
+import type { PatchRow } from "../../lib/data/records.ts";
 import { ndarray } from "../../lib/array.ts";
 import type { Sheet } from "../../lib/figure/blocks.ts";
 import { Figure } from "../../lib/figure/figure.ts";
 import type { Pixels } from "../../lib/figure/mosaic.ts";
 import { encodeWholes, shrink } from "../../lib/figure/sprites.ts";
-import { patchBlocks, type PatchRow, unitsDrawn } from "../../lib/results/patch_figures.ts";
+import { patchBlocks, unitsDrawn } from "../../lib/results/patch_figures.ts";
 import { patchTile } from "../../lib/results/patch_tiles.ts";
 
 /** An image whose red is the row and whose green the column. */

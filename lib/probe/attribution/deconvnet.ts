@@ -23,16 +23,16 @@
  */
 
 import type { layers, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArray, ndarray, placeOf, sizeOf } from "../../array.ts";
+import { type NdArray, ndarray, placeOf } from "../../array.ts";
 import type { InputArray } from "../../data/given.ts";
 import { IDLE, withoutActivation } from "../../model/ending.ts";
 import { callUse, traceAnySize, type Use, waysTo } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
-import { asMemoryError } from "../../runtime/core/memory.ts";
+import { asMemoryError, memoryLeft } from "../../runtime/core/memory.ts";
 import { pack } from "../batches.ts";
 import { inputGradient } from "../gradient.ts";
-import type { Cell, UnitTarget } from "../target.ts";
+import type { Cell, DirectionTarget, UnitTarget } from "../target.ts";
 
 /** What happened to the signal in one step of its way back. */
 export type DeconvKind = "unpool" | "rectify" | "filter" | "spread" | "scale";
@@ -75,6 +75,14 @@ export interface DeconvolveOptions {
   /** Called after each layer of the way back with the number of layers done. */
   onProgress?: (done: number, total: number) => void;
 }
+
+/**
+ * Where the way back starts: at a channel, or at all channels with the numbers of a direction; at a cell, or without one
+ * where the map is strongest.
+ */
+export type DeconvStart =
+  & Pick<UnitTarget, "layer" | "cell">
+  & (Pick<UnitTarget, "channel"> | Pick<DirectionTarget, "direction">);
 
 /** What each type of layer does to the signal, its activation function apart. */
 const RULES: Readonly<Record<string, DeconvKind | "hand on">> = {
@@ -205,12 +213,34 @@ function runThere(
   return steps;
 }
 
+/** What a cell of a map has of a channel, or along a direction. */
+function valueAt(map: ArrayLike<number>, start: DeconvStart, cell: number, channels: number): number {
+  if ("channel" in start) return map[cell * channels + start.channel];
+  let value = 0;
+  for (let c = 0; c < channels; c++) value += start.direction[c] * map[cell * channels + c];
+  return value;
+}
+
 /** Where a map is strongest: the first of equal cells, in row-major order. */
-function strongestCell(map: ArrayLike<number>, channel: number, shape: readonly number[]): number[] {
+function strongestCell(map: ArrayLike<number>, start: DeconvStart, shape: readonly number[]): number[] {
   const channels = shape.at(-1)!;
-  let best = channel;
-  for (let i = channel; i < map.length; i += channels) if (map[i] > map[best]) best = i;
-  return placeOf(Math.floor(best / channels), shape.slice(0, -1));
+  let best = 0;
+  for (let cell = 1; cell < map.length / channels; cell++) {
+    if (valueAt(map, start, cell, channels) > valueAt(map, start, best, channels)) best = cell;
+  }
+  return placeOf(best, shape.slice(0, -1));
+}
+
+/** The signal that an input starts with: 1 at its channel, or its direction, at its cell. */
+function startingSignal(map: ArrayLike<number>, start: DeconvStart, shape: readonly number[]) {
+  const sides = shape.slice(0, -1);
+  const channels = shape.at(-1)!;
+  const cell = sides.length > 0 ? start.cell ?? strongestCell(map, start, shape) : undefined;
+  const place = (cell ?? []).reduce((at, one, axis) => at * sides[axis] + one, 0);
+  const signal = new Float32Array(map.length);
+  if ("channel" in start) signal[place * channels + start.channel] = 1;
+  else signal.set(start.direction, place * channels);
+  return { cell, signal, activation: valueAt(map, start, place, channels) };
 }
 
 /** What a layer without its activation function hands back to its inputs. */
@@ -231,52 +261,97 @@ function handBack(tf: TF, { layer, use, inputs }: Step, signal: Tensor): Tensor[
   });
 }
 
+/** The first batch holds one input, which says how many fit into so many bytes and into what memory is left. */
+const BYTES = 4;
+const ROOM = 600e6;
+const SHARE = 0.3;
+
 /**
- * Sends one unit of a network back to the pixels through its deconvolutional network.
+ * Sends units of one layer of a network back to the pixels through its deconvolutional network, each for an input of its
+ * own, several at a time.
+ *
+ * @param samples inputs of one shape, as `model.input` returned them, each with where to start
+ * @param receive takes what came back for each sample, in their order
+ * @throws {TypeError} if a layer on the way has no rule; the message names it
+ * @throws {MemoryError} if the backend runs out of memory
+ */
+export async function eachDeconvolution(
+  model: Model,
+  samples: readonly { readonly input: InputArray; readonly unit: DeconvStart }[],
+  receive: (index: number, found: Deconvolution) => void,
+  { batchSize = 8, ...options }: DeconvolveOptions & { batchSize?: number } = {},
+): Promise<void> {
+  const tf = await ensureBackend();
+  let size = 1;
+  for (let start = 0; start < samples.length;) {
+    const { found, bytes } = await deconvolveBatch(model, samples.slice(start, start + size), options);
+    found.forEach((one, i) => receive(start + i, one));
+    if (start === 0) {
+      const room = Math.min(ROOM, SHARE * (memoryLeft(tf) ?? Infinity));
+      size = Math.max(1, Math.min(batchSize, Math.floor(room / Math.max(1, bytes))));
+    }
+    start += found.length;
+  }
+}
+
+/**
+ * Sends one unit of a network back to the pixels, as {@linkcode eachDeconvolution}.
  *
  * @param model the model; nothing on it changes
  * @param input what `model.input` returned, `[h, w, c]`
- * @param unit a layer, a channel and perhaps a cell; without one the strongest cell of the map is taken
- * @throws {TypeError} if a layer on the way has no rule; the message names it
- * @throws {MemoryError} if the backend runs out of memory
  */
 export async function deconvolve(
   model: Model,
   input: InputArray,
-  unit: Pick<UnitTarget, "layer" | "channel" | "cell">,
-  { path = false, signal: abort, onProgress }: DeconvolveOptions = {},
+  unit: DeconvStart,
+  options: DeconvolveOptions = {},
 ): Promise<Deconvolution> {
+  const { found: [one] } = await deconvolveBatch(model, [{ input, unit }], options);
+  return one;
+}
+
+/** As {@linkcode eachDeconvolution}, all at once; `bytes` is what the tensors of the way there take. */
+async function deconvolveBatch(
+  model: Model,
+  samples: readonly { readonly input: InputArray; readonly unit: DeconvStart }[],
+  { path = false, signal: abort, onProgress }: DeconvolveOptions,
+): Promise<{ found: Deconvolution[]; bytes: number }> {
   const tf = await ensureBackend();
   const { network } = model;
   abort?.throwIfAborted();
   const kept = new Set<Tensor>();
   const keep = (tensors: Tensor[]) => tensors.forEach((tensor) => kept.add(tensor));
-  const plain = async (tensor: Tensor): Promise<NdArray> => {
+  const drop = (tensors: Iterable<Tensor | undefined>) => {
+    for (const tensor of tensors) if (tensor && kept.delete(tensor)) tensor.dispose();
+  };
+  const plain = async (tensor: Tensor): Promise<NdArray[]> => {
     const data = await tensor.data() as Float32Array;
-    return ndarray(data, tensor.shape.slice(1));
+    const each = data.length / samples.length;
+    return samples.map((_, i) => ndarray(data.slice(i * each, (i + 1) * each), tensor.shape.slice(1)));
   };
   try {
-    const { use: start } = model.entry(unit.layer);
+    const { use: start } = model.entry(samples[0].unit.layer);
     const ways = waysTo([start]);
     const graph = traceAnySize(network);
     const uses = graph.uses.filter((use) => ways.has(use));
-    const { x, others } = pack(tf, [input]);
+    const { x, others } = pack(tf, samples.map(({ input }) => input));
     const image: Value = { tensor: x };
     const given = graph.inputs.map((use, i) => [use, others?.[i] ? { tensor: others[i] } : image] as const);
     keep(given.map(([, { tensor }]) => tensor));
     const there = runThere(tf, uses, start, new Map(given), (tensor) => keep([tensor]));
+    const bytes = BYTES * kept.values().reduce((sum, { size }) => sum + size, 0);
     const top = there.at(-1)?.output ?? image;
 
     const maps = await plain(top.tensor);
-    const { channel } = unit;
-    const cell = maps.shape.length > 1 ? unit.cell ?? strongestCell(maps.data, channel, maps.shape) : undefined;
-    const place = [...cell ?? [], channel].reduce((at, one, axis) => at * maps.shape[axis] + one, 0);
-    const one = new Float32Array(sizeOf(maps.shape));
-    one[place] = 1;
-    top.signal = tf.tensor(one, top.tensor.shape);
+    const starts = samples.map(({ unit }, i) => startingSignal(maps[i].data, unit, maps[i].shape));
+    const first = new Float32Array(top.tensor.size);
+    starts.forEach(({ signal }, i) => first.set(signal, i * signal.length));
+    top.signal = tf.tensor(first, top.tensor.shape);
     keep([top.signal]);
 
-    const steps: DeconvStep[] = [];
+    const steps = samples.map((): DeconvStep[] => []);
+    const remember = async (layer: string, kind: DeconvKind, signal: Tensor) =>
+      (await plain(signal)).forEach((values, i) => steps[i].push({ layer, kind, values }));
     const unchanged: string[] = [];
     for (const [i, step] of there.toReversed().entries()) {
       abort?.throwIfAborted();
@@ -287,21 +362,35 @@ export async function deconvolve(
       if (RECTIFIES.has(activationOf(layer))) {
         signal = tf.relu(signal);
         keep([signal]);
-        if (path) steps.push({ layer: name, kind: "rectify", values: await plain(signal) });
+        if (path) await remember(name, "rectify", signal);
       }
       const isFunction = FUNCTIONS.has(layer.getClassName());
       const parts = tf.tidy(() => isFunction ? [tf.clone(signal)] : handBack(tf, step, signal));
       keep(parts);
       const rule = RULES[layer.getClassName()] ?? "hand on";
-      if (path && rule !== "hand on") steps.push({ layer: name, kind: rule, values: await plain(parts[0]) });
+      if (path && rule !== "hand on") await remember(name, rule, parts[0]);
       inputs.forEach((value, k) => {
-        value.signal = value.signal ? tf.add(value.signal, parts[k]) : parts[k];
+        const sofar = value.signal;
+        value.signal = sofar ? tf.add(sofar, parts[k]) : parts[k];
         keep([value.signal]);
+        if (sofar) drop([sofar, parts[k]]);
       });
+      // What is behind a layer is not needed again; some layers give on what they are given.
+      drop([signal, output.signal]);
+      if (!inputs.some(({ tensor }) => tensor === output.tensor)) drop([output.tensor]);
       onProgress?.(i + 1, there.length);
     }
-    const values = image.signal ? await plain(image.signal) : ndarray(new Float32Array(input.data.length), input.shape);
-    return { values, activation: maps.data[place], ...cell && { cell }, steps, unchanged };
+    const values = image.signal
+      ? await plain(image.signal)
+      : samples.map(({ input: { data, shape } }) => ndarray(new Float32Array(data.length), shape));
+    const found = starts.map(({ activation, cell }, i) => ({
+      values: values[i],
+      activation,
+      ...cell && { cell },
+      steps: steps[i],
+      unchanged,
+    }));
+    return { found, bytes };
   } catch (error) {
     throw asMemoryError(tf, error) ?? error;
   } finally {
