@@ -19,7 +19,7 @@ import type { CodesFile } from "../results/codes.ts";
 import type { Collection } from "../results/result.ts";
 import { chosen, inFile, inMemory } from "./shared/activations_of_images.ts";
 import { type ImagesLike, readerOf } from "./shared/images.ts";
-import { layersAsked } from "./shared/layers.ts";
+import { layersAsked, walkOf } from "./shared/layers.ts";
 
 /** What `activations` can be asked for. */
 export class ActivationsOptions extends WalkOptions {
@@ -52,23 +52,6 @@ export class ActivationsOptions extends WalkOptions {
    * @default 16
    */
   override batchSize = 16;
-}
-
-/** Layers that only make pixels or maps ready for the next one. */
-const PREPARES = /^(InputLayer|ZeroPadding\dD|Cropping\dD|Random\w+|Rescaling|Normalization|Resizing|CenterCrop)$/;
-
-/** Beyond this number of convolutions and poolings a walk stops only at the end of each stage. */
-const LONGEST_WALK = 16;
-
-/** The layers that a walk through the network stops at. */
-function walk(model: Model): string[] {
-  const stops = model.leaves.filter(({ kind, outputShape }) => outputShape.length > 1 && /Conv|Pooling/.test(kind));
-  if (stops.length <= LONGEST_WALK) return stops.map(({ name }) => name);
-  // The last layer of each resolution; padding and the like make resolutions of their own.
-  const made = model.leaves.filter(({ kind, outputShape }) =>
-    outputShape.length === stops[0].outputShape.length && !PREPARES.test(kind)
-  );
-  return made.filter((layer, i) => made[i + 1]?.outputShape[0] !== layer.outputShape[0]).map(({ name }) => name);
 }
 
 /** As below, of several images in a file. */
@@ -126,7 +109,7 @@ export async function activations(
   const given = readOptions("activations", ActivationsOptions, options);
   const reader = readerOf("activations", model, images, given);
   await checkReady("activations", model);
-  const names = layersAsked("activations", model, given, () => walk(model));
+  const names = layersAsked("activations", model, given, () => walkOf(model));
   if (names.length === 0) throw new RangeError(`${model.name} has no convolution or pooling.`);
   const { channels, file, signal } = given;
   for (const name of names) {

@@ -8,7 +8,7 @@
 import { placeOf, sizeOf } from "../array.ts";
 import type { NdArrayLike } from "../array.ts";
 import type { SkippedImage } from "../data/dataset.ts";
-import type { InputReader } from "../model/inputs.ts";
+import type { ImageView, InputReader } from "../model/inputs.ts";
 import type { Model } from "../model/model.ts";
 import { seenByCells } from "../model/receptive_field.ts";
 import { forwardEach } from "./forward_all.ts";
@@ -47,6 +47,8 @@ export interface TopRun {
   workers?: number;
   signal?: AbortSignal;
   onProgress?: (done: number, total: number) => void;
+  /** Called with each image when it is read, in their order. */
+  onRead?: (image: ImageView) => void;
   /** Called after each batch, before the next one is taken in. */
   onPart?: (part: TopPart) => void | Promise<void>;
 }
@@ -65,11 +67,13 @@ export async function scanTop(
   reader: InputReader,
   question: TopQuestion,
   lists: TopLists,
-  { onPart, ...run }: TopRun = {},
+  { onPart, onRead, ...run }: TopRun = {},
 ): Promise<void> {
   const waiting: ListedImage[] = [];
   let walked = 0;
-  const inputs = reader.inputs(({ id, label, index, view }) => {
+  const inputs = reader.inputs((image) => {
+    const { id, label, index, view } = image;
+    onRead?.(image);
     waiting.push({ id, ...label !== undefined && { label }, index, shape: view.shape });
   });
   await forwardEach(model, inputs, question.layers.map(({ layer }) => layer), async (outputs) => {

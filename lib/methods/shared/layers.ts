@@ -35,3 +35,25 @@ export function layersAsked(
   names.forEach((name) => model.layer(name));
   return names;
 }
+
+/** Layers that only make pixels or maps ready for the next one. */
+const PREPARES = /^(InputLayer|ZeroPadding\dD|Cropping\dD|Random\w+|Rescaling|Normalization|Resizing|CenterCrop)$/;
+
+/** Beyond this number of convolutions and poolings a walk stops only at the end of each stage. */
+const LONGEST_WALK = 16;
+
+/**
+ * The layers that a walk through the network stops at: convolutions and poolings; of many the last layer of each resolution.
+ *
+ * @param stop which kinds of layers it stops at
+ * @param longest how many of them are not too many
+ */
+export function walkOf(model: Model, stop = /Conv|Pooling/, longest = LONGEST_WALK): string[] {
+  const stops = model.leaves.filter(({ kind, outputShape }) => outputShape.length > 1 && stop.test(kind));
+  if (stops.length <= longest) return stops.map(({ name }) => name);
+  // Padding and the like make resolutions of their own.
+  const made = model.leaves.filter(({ kind, outputShape }) =>
+    outputShape.length === stops[0].outputShape.length && !PREPARES.test(kind)
+  );
+  return made.filter((layer, i) => made[i + 1]?.outputShape[0] !== layer.outputShape[0]).map(({ name }) => name);
+}
