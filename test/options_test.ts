@@ -45,6 +45,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   compare: [[]],
   dataset: [[{ image: "dog.jpg" }]],
   deadFilters: [model, dataset],
+  directions: [model, dataset],
   deconvnet: [model, image],
   embeddingGrid: [points, points],
   evaluate: [model, dataset],

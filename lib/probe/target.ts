@@ -343,7 +343,7 @@ export function directionTarget(
 }
 
 /** The channels of a layer whose activations a target is made of. */
-function channelsOf(model: Model, layer: string): number {
+export function channelsOf(model: Model, layer: string): number {
   const { outputShape } = model.layer(layer);
   if (outputShape.length < 1 || outputShape.length > 4) {
     throw new TypeError(

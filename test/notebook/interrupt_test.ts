@@ -188,6 +188,7 @@ const WORK: Record<string, string> = {
   report: "await cl.report(model, cat, [cl.saliency, cl.gradCam])",
   filters: "await cl.filters(model, { layer: deep })",
   deadFilters: "await cl.deadFilters(model, some)",
+  directions: `await cl.directions(model, some, { layer: deep, kind: "principal" })`,
   checkInputs: "await cl.checkInputs(model, some)",
   strideDiagnosis: "await cl.strideDiagnosis([model], some)",
   linearProbes: "await cl.linearProbes(model, some)",

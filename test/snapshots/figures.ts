@@ -16,6 +16,7 @@ import { trainingFigure } from "../../lib/results/live_training.ts";
 import { progressHtml, progressText } from "../../lib/notebook/progress.ts";
 import { activations } from "../../lib/methods/activations.ts";
 import { DeadFilters } from "../../lib/results/dead_filters.ts";
+import { Directions } from "../../lib/results/directions.ts";
 import { deconvnet } from "../../lib/methods/deconvnet.ts";
 import { evaluate } from "../../lib/methods/evaluate.ts";
 import { faithfulness } from "../../lib/methods/faithfulness.ts";
@@ -368,6 +369,29 @@ export function deadFiltersOfTwoLayers(): Figure {
     model: "sample-net",
     dataset: "made-up images",
     hardly: 0.01,
+  }).figure();
+}
+
+export function directionsOfClasses(): Figure {
+  const names = ["cat", "dog", "ship"];
+  const weights = (k: number) => {
+    const raw = Float32Array.from({ length: 24 }, (_, c) => Math.sin(c * (k + 2)) ** 3);
+    const length = Math.sqrt(raw.reduce((sum, value) => sum + value * value, 0));
+    return raw.map((value) => value / length);
+  };
+  const vectors = Object.fromEntries(names.map((name, k) => [name, weights(k)]));
+  const rows = names.map((name, k) => ({
+    name,
+    kind: "classes" as const,
+    channel: 5 * k,
+    weight: vectors[name][5 * k],
+    spread: 9.5 + k,
+    share: null,
+    images: 20 + k,
+  }));
+  return new Directions({ layer: "conv4", kind: "classes", vectors, rows }, [], {
+    model: "sample-net",
+    dataset: "made-up images",
   }).figure();
 }
 
