@@ -226,7 +226,8 @@ export type { Preprocess, PreprocessMode, PreprocessWanted } from "./lib/model/p
 export type { ModelView, NetworkInput } from "./lib/model/view.ts";
 export type { AxisField, ReceptiveField } from "./lib/data/records.ts";
 export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/model/architectures/zfnet.ts";
-export { type Directions, topPatches, type TopPatchesOptions } from "./lib/methods/top_patches.ts";
+export type { NamedDirections } from "./lib/methods/shared/layer_units.ts";
+export { topPatches, type TopPatchesOptions } from "./lib/methods/top_patches.ts";
 export type { PatchQuery, PatchRow, TopPatches } from "./lib/results/top_patches.ts";
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Comparable, type MapMethod, type MethodOptions } from "./lib/probe/attribution/sanity.ts";

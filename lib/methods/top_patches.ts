@@ -8,21 +8,18 @@
  */
 
 import { kindOf } from "../errors.ts";
-import { ndarray, type NdArrayLike } from "../array.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { shapeList } from "../model/graph.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, oneOf, readOptions, rule, text, WalkOptions, whole } from "../options.ts";
+import { Directions } from "../results/directions.ts";
 import { withProgress } from "../results/progress.ts";
 import { TopPatches } from "../results/top_patches.ts";
-import { type LayerUnits, listsFor, scanTop, type TopQuestion } from "../scan/top_patches.ts";
+import { listsFor, scanTop, type TopQuestion } from "../scan/top_patches.ts";
 import { layersAsked } from "./shared/layers.ts";
+import { layerUnits, type NamedDirections } from "./shared/layer_units.ts";
 import { patchRows } from "./shared/patch_rows.ts";
 import { pictureReader } from "./shared/pictures.ts";
-
-/** Directions in a layer's space of channels by their names, each one number a channel. */
-export type Directions = Readonly<Record<string, NdArrayLike | readonly number[] | Float32Array>>;
 
 /** The options of `topPatches`. */
 export class TopPatchesOptions extends WalkOptions {
@@ -43,14 +40,18 @@ export class TopPatchesOptions extends WalkOptions {
   channels?: readonly number[];
   /**
    * Directions in the space of one layer's channels instead of its channels, by their names, as `{ mine: [0.5, …] }`: a
-   * direction's activation is its dot product with the activations of all channels at a cell.
+   * direction's activation is its dot product with the activations of all channels at a cell. What `directions(…)` returns
+   * will do, with its layer.
    * @default none
    */
   @rule((name, value) => {
-    if (kindOf(value) === "an object") return;
-    throw new TypeError(`${name} are given by their names, as { mine: [0.5, …] }: received ${kindOf(value)}.`);
+    if (value instanceof Directions || kindOf(value) === "an object") return;
+    throw new TypeError(
+      `${name} are given by their names, as { mine: [0.5, …] }, or as directions(…) returns them: received ` +
+        `${kindOf(value)}.`,
+    );
   })
-  directions?: Directions;
+  directions?: NamedDirections | Directions;
   /**
    * How many patches of each unit.
    * @default 9
@@ -74,43 +75,6 @@ export class TopPatchesOptions extends WalkOptions {
 /** The layers where none is named. */
 const convolutions = (model: Model): string[] =>
   model.leaves.filter(({ kind, outputShape }) => outputShape.length > 1 && /Conv/.test(kind)).map(({ name }) => name);
-
-/** The units of a layer that are asked for. */
-function unitsOf(model: Model, layer: string, channels?: readonly number[], directions?: Directions): LayerUnits {
-  const { outputShape } = model.layer(layer);
-  const named = JSON.stringify(layer);
-  if (outputShape.length < 1 || outputShape.length > 4) {
-    throw new TypeError(
-      `Layer ${named} puts out [${shapeList(outputShape)}]; wanted maps [h, w, c] ([length, c] along a line, ` +
-        `[d, h, w, c] in a volume) or a vector [n].`,
-    );
-  }
-  const count = outputShape.at(-1)!;
-  if (directions) {
-    const names = Object.keys(directions);
-    if (names.length === 0) throw new RangeError("directions is empty; wanted at least one.");
-    const data = new Float32Array(names.length * count);
-    names.forEach((name, i) => {
-      const given = directions[name];
-      const numbers = Array.isArray(given) || given instanceof Float32Array ? given : (given as NdArrayLike)?.data;
-      if (numbers?.length !== count || !numbers.every(Number.isFinite)) {
-        throw new RangeError(
-          `The direction ${JSON.stringify(name)} must be ${count} finite numbers, one for each channel of ${named}: ` +
-            `received ${numbers ? `${numbers.length} numbers` : kindOf(given)}.`,
-        );
-      }
-      data.set(numbers, i * count);
-    });
-    return { layer, units: names, directions: ndarray(data, [names.length, count]) };
-  }
-  if (channels?.length === 0) throw new RangeError("channels is empty; wanted at least one channel.");
-  const unknown = channels?.find((channel) => !Number.isInteger(channel) || channel < 0 || channel >= count);
-  if (unknown !== undefined) {
-    throw new RangeError(`Layer ${named} has channels 0 to ${count - 1}: received ${unknown}.`);
-  }
-  const units = channels ? [...new Set(channels)].sort((a, b) => a - b) : Array.from({ length: count }, (_, i) => i);
-  return { layer, units };
-}
 
 /**
  * Runs a data set through a model once and keeps for each unit of some layers the patches that excite it most: what it
@@ -142,16 +106,23 @@ export async function topPatches(
   options: Partial<TopPatchesOptions> = {},
 ): Promise<TopPatches> {
   checkModel("topPatches", model);
-  const { channels, directions, top, cells, ...run } = readOptions("topPatches", TopPatchesOptions, options);
+  const { channels, directions: given, top, cells, ...run } = readOptions("topPatches", TopPatchesOptions, options);
   const { batchSize, signal, onProgress } = run;
   const reader = new InputReader("topPatches", model, dataset, run);
   await checkReady("topPatches", model);
+  const directions = given instanceof Directions ? given.vectors : given;
+  if (given instanceof Directions && run.layers === undefined) run.layer ??= given.layer;
   const names = layersAsked("topPatches", model, run, () => convolutions(model));
   if (names.length === 0) throw new RangeError(`${model.name} has no convolution: name a layer.`);
   if (directions && (channels || names.length > 1)) {
     throw new TypeError("directions are those of one layer: give layer, and neither channels nor further layers.");
   }
-  const layers = names.map((layer) => unitsOf(model, layer, channels, directions));
+  if (given instanceof Directions && given.layer !== names[0]) {
+    throw new RangeError(
+      `The directions are those of layer ${JSON.stringify(given.layer)}: received ${JSON.stringify(names[0])}.`,
+    );
+  }
+  const layers = names.map((layer) => layerUnits(model, layer, channels, directions));
   const question: TopQuestion = { layers, top, cells };
   const lists = listsFor(question);
   await withProgress(

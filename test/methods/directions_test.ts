@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { dataset, type ImageDataset } from "../../lib/data/dataset.ts";
 import { directions } from "../../lib/methods/directions.ts";
+import { topPatches } from "../../lib/methods/top_patches.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
@@ -120,6 +121,24 @@ describe("a net with random filters", () => {
     expect(found.rows.reduce((sum, row) => sum + row.share!, 0)).toBeCloseTo(1, 4);
   });
 
+  test("topPatches takes them as they are, with their layer, and as vectors by names", async () => {
+    const asked = await directions(model, images, { layer: "conv", kind: "classes" });
+    const found = await topPatches(model, images, { directions: asked, top: 2 });
+    expect(found.layers).toEqual(["conv"]);
+    expect(found.units("conv")).toEqual(["cat", "cow", "dog"]);
+    const strongest = Math.max(...vectors.map(({ values }) => dot(values, asked.vectors.dog)));
+    expect(found.of({ unit: "dog", rank: 1 } as object)[0].activation).toBeCloseTo(strongest, 4);
+    const own = await topPatches(model, images, {
+      layer: "conv",
+      directions: { mine: [...asked.vectors.dog] },
+      top: 2,
+    });
+    expect(own.rows).toEqual(found.of({ unit: "dog" }).map((row) => ({ ...row, unit: "mine" })));
+    expect(await messageOf(topPatches(model, images, { directions: asked, layer: "dense" }))).toMatch(
+      /those of layer "conv": received "dense"/,
+    );
+  });
+
   test("says what is wrong", async () => {
     const ask = (options: object, data: unknown = images) =>
       messageOf(directions(model, data as ImageDataset, options as never));
@@ -128,7 +147,7 @@ describe("a net with random filters", () => {
     expect(await ask({ layer: "conv", kind: "units", count: 5 })).toMatch(
       /4 channels, and no more units: received the count 5/,
     );
-    expect(await ask({ layer: "conv", kind: "principal" }, undefined)).toMatch(/directions wants a data set/);
+    expect(await ask({ layer: "conv", kind: "principal" }, null)).toMatch(/directions wants a data set/);
     expect(await ask({ layer: "conv", classes: ["dog"] })).toMatch(/go with kind: "classes"/);
     expect(await ask({ layer: "conv", kind: "classes", against: "dgo" })).toMatch(/no label "dgo".*"dog"/);
     expect(await ask({ layer: "conv", kind: "classes" }, images.filter(({ label }) => label === "dog"))).toMatch(
