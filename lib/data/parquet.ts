@@ -257,16 +257,6 @@ export class ParquetFile {
     return all;
   }
 
-  /** A column of numbers; those that are missing are NaN. */
-  numbers(column: string): Promise<number[]> {
-    return Array.fromAsync(this.values(column), (value) => value === null ? NaN : Number(value));
-  }
-
-  /** A column of lists of numbers, of any lengths. */
-  lists(column: string): Promise<number[][]> {
-    return Array.fromAsync(this.values(column), (value) => Array.from(value as Iterable<number>, Number));
-  }
-
   /**
    * A column of byte strings of one length, one behind the other.
    *

@@ -15,7 +15,9 @@
  */
 
 import { join } from "node:path";
-import { type FoundPatch, type PatchesAbout, readPatches, writePatches } from "../data/patches_file.ts";
+import type { SkippedImage } from "../data/dataset.ts";
+import type { ParquetColumn } from "../data/parquet.ts";
+import { readRows, writeRows } from "../data/rows_file.ts";
 import { messageOf } from "../errors.ts";
 import { replaceWhole, writeChunks } from "../files.ts";
 import { differenceText } from "../probe/training/identity.ts";
@@ -24,6 +26,69 @@ import { differenceText } from "../probe/training/identity.ts";
 export class ScanFolderError extends Error {
   /** `"ScanFolderError"` */
   override name = "ScanFolderError";
+}
+
+/** A patch that is among a unit's strongest, with its image's place in the data set. */
+export interface FoundPatch {
+  readonly layer: string;
+  readonly unit: number | string;
+  readonly rank: number;
+  readonly imageId: string;
+  readonly label?: string;
+  readonly activation: number;
+  readonly relevance?: number;
+  readonly cell: readonly number[];
+  readonly box: readonly number[];
+  readonly index: number;
+}
+
+/** What of it stands in files: `unit` is text where it is a direction's name. */
+const patchColumns = ([row]: readonly FoundPatch[]) =>
+  ([
+    { name: "layer", kind: "text" },
+    { name: "unit", kind: typeof row?.unit === "string" ? "text" : "whole" },
+    { name: "rank", kind: "whole" },
+    { name: "imageId", kind: "text" },
+    { name: "label", kind: "text" },
+    { name: "activation", kind: "number" },
+    ...(row?.relevance === undefined ? [] : [{ name: "relevance", kind: "number" } as const]),
+    { name: "cell", kind: "wholes" },
+    { name: "box", kind: "wholes" },
+    { name: "index", kind: "whole" },
+  ] satisfies ParquetColumn[]) as (ParquetColumn & { name: keyof FoundPatch })[];
+
+/** A cell that came into a list. */
+export interface ListedCell {
+  readonly list: number;
+  readonly value: number;
+  readonly activation: number;
+  readonly id: string;
+  readonly label?: string;
+  readonly index: number;
+  /** The image's, as the network reads it; numbers with commas. */
+  readonly shape: string;
+  readonly cell: number;
+}
+
+const CELL_COLUMNS = [
+  { name: "list", kind: "whole" },
+  { name: "value", kind: "number" },
+  { name: "activation", kind: "number" },
+  { name: "id", kind: "text" },
+  { name: "label", kind: "text" },
+  { name: "index", kind: "whole" },
+  { name: "shape", kind: "text" },
+  { name: "cell", kind: "whole" },
+] as const;
+
+/** Which images what is kept comes from. */
+export interface Walked {
+  /** How many images were looked at, those that could not be read among them. */
+  readonly images: number;
+  /** Those that could not be read. */
+  readonly skipped: readonly SkippedImage[];
+  /** The id of the last image; none when all were looked at. */
+  readonly last?: string;
 }
 
 const MANIFEST = "manifest.json";
@@ -44,43 +109,35 @@ interface Part {
   readonly to: number;
 }
 
-/** What came of a batch. */
-export interface BatchFound {
-  /** The place in the data set behind the batch's last image. */
-  readonly to: number;
-  /** The id of its last image. */
-  readonly last: string;
-  /** Images before `to` that could not be read, since the last batch. */
-  readonly skipped: PatchesAbout["skipped"];
-  /** The patches that came into the lists. */
-  readonly rows: readonly FoundPatch[];
-}
-
 /** A folder that this process has for itself, until it is disposed of. */
 export class ScanFolder implements Disposable {
-  /** What was found before: the lists, or patches of which they are made; undefined at a fresh start. */
-  readonly found: readonly FoundPatch[];
-  /** Of which images that is; how far the scan is. */
-  #about: PatchesAbout;
-  /** Whether all images were looked at. */
-  readonly isOver: boolean;
   readonly #path: string;
   readonly #lock: Deno.FsFile;
   #parts: Part[];
+  #walked: Walked;
+  /** What came into the lists before this process began, oldest first; empty at a fresh start. */
+  readonly cells: readonly ListedCell[];
+  /** The patches, where all images were looked at. */
+  readonly patches?: readonly FoundPatch[];
   /** Rows in the files of progress behind the first. */
   #rows = 0;
 
   private constructor(
     path: string,
     lock: Deno.FsFile,
-    { rows, about, parts, isOver }: { rows: FoundPatch[]; about: PatchesAbout; parts: Part[]; isOver: boolean },
+    { walked, parts = [], cells = [], patches }: {
+      walked: Walked;
+      parts?: Part[];
+      cells?: ListedCell[];
+      patches?: FoundPatch[];
+    },
   ) {
     this.#path = path;
     this.#lock = lock;
-    this.found = rows;
-    this.#about = about;
+    this.#walked = walked;
     this.#parts = parts;
-    this.isOver = isOver;
+    this.cells = cells;
+    this.patches = patches;
   }
 
   /**
@@ -94,84 +151,77 @@ export class ScanFolder implements Disposable {
     const lock = await takeLock(path);
     try {
       await checkQuestion(path, question);
-      const over = await readPatches(join(path, RESULT)).catch((error) => {
-        throw new ScanFolderError(`${messageOf(error)} Remove the file to scan anew.`, { cause: error });
-      });
-      if (over) {
-        await removeParts(path, await partsIn(path));
-        return new ScanFolder(path, lock, { ...over, parts: [], isOver: true });
-      }
-      const { parts, rows, about } = await readProgress(path);
-      return new ScanFolder(path, lock, { parts, rows, about, isOver: false });
+      const over = await readResult(path);
+      if (!over) return new ScanFolder(path, lock, await readProgress(path));
+      await removeParts(path, await partsIn(path));
+      return new ScanFolder(path, lock, { patches: over.rows, walked: over.about });
     } catch (error) {
       release(lock);
       throw error;
     }
   }
 
-  /** How many images were looked at, those that could not be read among them. */
-  get images(): number {
-    return this.#about.images;
-  }
-
-  /** The images that could not be read. */
-  get skipped(): PatchesAbout["skipped"] {
-    return this.#about.skipped;
-  }
-
-  /** The id of the last image that was looked at. */
-  get last(): string | undefined {
-    return this.#about.last;
+  /** Which images what is kept comes from. */
+  get walked(): Walked {
+    return this.#walked;
   }
 
   /**
    * Keeps what came of a batch.
    *
-   * @param lists gives the lists as they are now
+   * @param walked all images so far
+   * @param cells what came into the lists
+   * @param lists gives all that stands in the lists now
    * @throws {ScanFolderError} if that cannot be written; what was kept before still is
    */
-  async add({ to, last, skipped, rows }: BatchFound, lists: () => readonly FoundPatch[]): Promise<void> {
-    const from = this.images;
+  async add(walked: Walked, cells: readonly ListedCell[], lists: () => readonly ListedCell[]): Promise<void> {
+    const [from, to] = [this.#walked.images, walked.images];
     const name = progressName(from, to);
     // Not waited for until it is on the disk: after a power cut the last batches are computed anew.
-    await this.#write(name, rows, { images: to, skipped, last }, false);
-    this.#about = { images: to, skipped: [...this.skipped, ...skipped], last };
+    await this.#write(name, CELL_COLUMNS, cells, walked, false);
+    this.#walked = walked;
     this.#parts.push({ name, from, to });
-    this.#rows += rows.length;
+    this.#rows += cells.length;
     if (this.#parts.length >= MOST_PARTS) await this.#compact(lists());
   }
 
   /** Makes one file of all progress. */
-  async #compact(rows: readonly FoundPatch[]): Promise<void> {
-    // At the beginning most of what is found is soon replaced: a few large files cost less than writing all lists anew.
-    if (this.#rows < rows.length && this.#parts.length < 8 * MOST_PARTS) return;
-    const whole = { name: progressName(0, this.images), from: 0, to: this.images };
-    await this.#write(whole.name, rows, this.#about, true);
+  async #compact(cells: readonly ListedCell[]): Promise<void> {
+    // Lists that have hardly changed are not written anew each time.
+    if (this.#rows < cells.length && this.#parts.length < 8 * MOST_PARTS) return;
+    const to = this.#walked.images;
+    const whole = { name: progressName(0, to), from: 0, to };
+    await this.#write(whole.name, CELL_COLUMNS, cells, this.#walked, true);
     await removeParts(this.#path, this.#parts.filter(({ name }) => name !== whole.name));
     this.#parts = [whole];
     this.#rows = 0;
   }
 
   /**
-   * Keeps the lists of all images in the place of the progress.
+   * Keeps the patches when all images were looked at, in the place of the progress.
    *
    * @throws {ScanFolderError} if they cannot be written; the progress stays then
    */
-  async finish(rows: readonly FoundPatch[], about: Pick<PatchesAbout, "images" | "skipped">): Promise<void> {
-    const { images, skipped } = about;
-    await this.#write(RESULT, rows, { images, skipped: [...this.skipped, ...skipped] }, true);
+  async finish(patches: readonly FoundPatch[], { images, skipped }: Walked): Promise<void> {
+    await this.#write(RESULT, patchColumns(patches), patches, { images, skipped }, true);
     await removeParts(this.#path, await partsIn(this.#path));
   }
 
-  async #write(name: string, rows: readonly FoundPatch[], about: PatchesAbout, safe: boolean): Promise<void> {
+  async #write<Row extends object>(
+    name: string,
+    columns: readonly (ParquetColumn & { readonly name: keyof Row })[],
+    rows: readonly Row[],
+    about: Walked,
+    safe: boolean,
+  ): Promise<void> {
     try {
-      await writePatches(join(this.#path, name), rows, about, safe);
+      await writeRows(join(this.#path, name), columns, rows, about, safe);
     } catch (error) {
       throw new ScanFolderError(
         `The folder ${JSON.stringify(this.#path)} cannot be written: ${
           messageOf(error)
         }. What was found in the first ` +
-          `${this.images} images is kept there: make room and call again with this folder, and the scan goes on.`,
+          `${this.#walked.images} images is kept there: make room and call again with this folder, and the scan goes on.`,
         { cause: error },
       );
     }
@@ -281,23 +331,34 @@ async function removeParts(path: string, parts: readonly Part[]): Promise<void> 
   for (const { name } of parts) await Deno.remove(join(path, name));
 }
 
+/**
+ * The patches of a folder whose scan is over; null if it is not.
+ *
+ * @throws {ScanFolderError} if the file is damaged
+ */
+export async function readResult(path: string): Promise<{ rows: FoundPatch[]; about: Walked } | null> {
+  return await readRows<FoundPatch, Walked>(join(path, RESULT)).catch((error) => {
+    throw new ScanFolderError(`${messageOf(error)} Remove the file to scan anew.`, { cause: error });
+  });
+}
+
 /** Reads the progress. What does not belong to it any more, or was damaged by a power cut, is removed. */
-async function readProgress(path: string): Promise<{ rows: FoundPatch[]; about: PatchesAbout; parts: Part[] }> {
+async function readProgress(path: string): Promise<{ cells: ListedCell[]; walked: Walked; parts: Part[] }> {
   const all = await partsIn(path);
   const parts: Part[] = [];
-  const rows: FoundPatch[] = [];
-  let about: PatchesAbout = { images: 0, skipped: [] };
+  const cells: ListedCell[] = [];
+  let walked: Walked = { images: 0, skipped: [] };
   for (const part of all) {
-    if (part.from !== about.images) continue;
-    const read = await readPatches(join(path, part.name)).catch((error) => {
+    if (part.from !== walked.images) continue;
+    const read = await readRows<ListedCell, Walked>(join(path, part.name)).catch((error) => {
       if (error instanceof RangeError) return null;
       throw error;
     });
     if (!read) continue;
     parts.push(part);
-    for (const row of read.rows) rows.push(row);
-    about = { ...read.about, skipped: [...about.skipped, ...read.about.skipped] };
+    for (const cell of read.rows) cells.push(cell);
+    walked = read.about;
   }
   await removeParts(path, all.filter((part) => !parts.includes(part)));
-  return { rows, about, parts };
+  return { cells, walked, parts };
 }

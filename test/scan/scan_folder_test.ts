@@ -1,7 +1,14 @@
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { byCodeUnit } from "../../lib/data/dataset.ts";
-import { type FoundPatch, readPatches, writePatches } from "../../lib/data/patches_file.ts";
-import { ScanFolder, ScanFolderError } from "../../lib/scan/scan_folder.ts";
+import { readRows, writeRows } from "../../lib/data/rows_file.ts";
+import {
+  type FoundPatch,
+  type ListedCell,
+  readResult,
+  ScanFolder,
+  ScanFolderError,
+  type Walked,
+} from "../../lib/scan/scan_folder.ts";
 import { long } from "../long.ts";
 import { uniforms } from "../nets.ts";
 
@@ -16,54 +23,67 @@ const idOf = (place: number) => `${place % 7}/bïld 🐕 ${place}`;
 /** Images that cannot be read; the last among them. */
 const BAD = new Set([0, 31, 32, IMAGES - 1]);
 
-/** Each image's patch in each of four lists. */
-const patchesOf = (place: number): FoundPatch[] =>
-  ["a", "b"].flatMap((layer, i) =>
-    [0, 1].map((unit): FoundPatch => ({
-      layer,
-      unit,
-      rank: 1,
-      imageId: idOf(place),
-      ...(place % 3 > 0 && { label: `class ${place % 3}` }),
-      activation: Math.fround(Math.sin(place * (1 + i) + unit)),
-      cell: [place % 5, i],
-      box: [0, 1, 2, place],
-    }))
-  );
+/** An image's cell in each of four lists. */
+const cellsOf = (place: number): ListedCell[] =>
+  [0, 1, 2, 3].map((list) => ({
+    list,
+    value: Math.fround(Math.sin(place * (1 + list >> 1) + list)),
+    activation: place / 3,
+    id: idOf(place),
+    ...(place % 3 > 0 && { label: `class ${place % 3}` }),
+    index: place,
+    shape: "8,8,3",
+    cell: place % 5,
+  }));
 
 /** The best two of each list. */
-function best(rows: readonly FoundPatch[]): FoundPatch[] {
-  const lists = Map.groupBy(rows, ({ layer, unit }) => `${layer} ${unit}`);
-  return [...lists.keys()].sort().flatMap((key) =>
-    lists.get(key)!.sort((a, b) => b.activation - a.activation || byCodeUnit(a.imageId, b.imageId)).slice(0, 2)
-      .map((row, i) => ({ ...row, rank: i + 1 }))
+function best(cells: readonly ListedCell[]): ListedCell[] {
+  const lists = Map.groupBy(cells, ({ list }) => list);
+  return [...lists.keys()].sort().flatMap((list) =>
+    lists.get(list)!.sort((a, b) => b.value - a.value || byCodeUnit(a.id, b.id)).slice(0, 2)
   );
 }
 
+const patchesOf = (cells: readonly ListedCell[]): FoundPatch[] =>
+  cells.map(({ list, value, id, label, index, cell }, i) => ({
+    layer: "ab"[list >> 1],
+    unit: list % 2,
+    rank: 1 + i % 2,
+    imageId: id,
+    ...(label !== undefined && { label }),
+    activation: value,
+    cell: cell === 0 ? [] : [cell, 7],
+    box: [0, 1, 2, cell],
+    index,
+  }));
+
 /** What a scan of the images does with a folder; it is cut off after so many batches. */
-async function scan(path: string, { batch = 4, stopAfter = Infinity, each = () => {} } = {}): Promise<FoundPatch[]> {
+async function scan(path: string, { batch = 4, stopAfter = Infinity, each = () => {} } = {}): Promise<void> {
   using kept = await ScanFolder.open(path, QUESTION);
-  if (kept.isOver) return [...kept.found];
-  let rows = best(kept.found);
-  let skipped: { id: string; reason: string }[] = [];
+  if (kept.patches) return;
+  let lists = best(kept.cells);
+  const skipped = [...kept.walked.skipped];
   let waiting: number[] = [];
   let batches = 0;
-  for (let place = kept.images; place < IMAGES; place++) {
+  for (let place = kept.walked.images; place < IMAGES; place++) {
     if (BAD.has(place)) skipped.push({ id: idOf(place), reason: "it is torn" });
     else waiting.push(place);
     if (waiting.length < batch) continue;
-    if (batches++ === stopAfter) return rows;
+    if (batches++ === stopAfter) return;
     each();
-    const found = waiting.flatMap(patchesOf);
-    const all = best([...rows, ...found]);
-    const entered = found.filter((row) => all.some((one) => one.imageId === row.imageId && one.unit === row.unit));
-    rows = all;
-    await kept.add({ to: place + 1, last: idOf(place), skipped, rows: entered }, () => rows);
-    [waiting, skipped] = [[], []];
+    const found = waiting.flatMap(cellsOf);
+    lists = best([...lists, ...found]);
+    const entered = found.filter((cell) => lists.includes(cell));
+    await kept.add({ images: place + 1, last: idOf(place), skipped: [...skipped] }, entered, () => lists);
+    waiting = [];
   }
-  rows = best([...rows, ...waiting.flatMap(patchesOf)]);
-  await kept.finish(rows, { images: IMAGES, skipped });
-  return rows;
+  await kept.finish(patchesOf(best([...lists, ...waiting.flatMap(cellsOf)])), { images: IMAGES, skipped });
+}
+
+/** How far a folder is, and what is in it. */
+async function lookInto(path: string): Promise<Walked & { cells: readonly ListedCell[] }> {
+  using kept = await ScanFolder.open(path, QUESTION);
+  return { ...kept.walked, cells: kept.cells };
 }
 
 /** All files of a folder with their bytes. */
@@ -74,17 +94,20 @@ async function bytesIn(path: string): Promise<Record<string, string>> {
 }
 
 const whole = fresh();
-const wanted = best(Array.from({ length: IMAGES }, (_, i) => i).filter((i) => !BAD.has(i)).flatMap(patchesOf));
+const upTo = (count: number) => Array.from({ length: count }, (_, i) => i).filter((i) => !BAD.has(i)).flatMap(cellsOf);
+const wanted = patchesOf(best(upTo(IMAGES)));
 await scan(whole);
 
 describe("A scan's folder", () => {
-  test("holds the lists at the end, as Parquet, and the images that could not be read", async () => {
-    const { rows, about } = (await readPatches(`${whole}/top_patches.parquet`))!;
+  test("holds the patches at the end, as Parquet, and the images that could not be read", async () => {
+    const { rows, about } = (await readResult(whole))!;
     expect(rows).toEqual(wanted);
     expect(about.images).toBe(IMAGES);
     expect(about.skipped.map(({ id }) => id)).toEqual([...BAD].map(idOf));
     expect(Object.keys(await bytesIn(whole))).toEqual(["lock", "manifest.json", "top_patches.parquet"]);
-    expect(await scan(whole, { each: () => expect.unreachable() })).toEqual(wanted);
+    await scan(whole, { each: () => expect.unreachable() });
+    using kept = await ScanFolder.open(whole, QUESTION);
+    expect(kept.patches).toEqual(wanted);
   });
 
   test("is taken up where it was left, with batches of any size, and ends with the same bytes", async () => {
@@ -92,13 +115,10 @@ describe("A scan's folder", () => {
     const bytes = await bytesIn(whole);
     for (let repeat = 0; repeat < long(5, 1); repeat++) {
       const path = fresh();
-      let last = 0;
-      while (!(await readPatches(`${path}/top_patches.parquet`))) {
-        {
-          using kept = await ScanFolder.open(path, QUESTION);
-          expect(kept.images).toBeGreaterThanOrEqual(last);
-          last = kept.images;
-        }
+      for (let last = 0; !(await readResult(path));) {
+        const { images } = await lookInto(path);
+        expect(images).toBeGreaterThanOrEqual(last);
+        last = images;
         await scan(path, { batch: 3 + Math.floor(7 * random()), stopAfter: Math.floor(20 * random()) });
       }
       expect(await bytesIn(path)).toEqual(bytes);
@@ -110,12 +130,9 @@ describe("A scan's folder", () => {
     await scan(path, { batch: 1, stopAfter: 80 });
     const names = Object.keys(await bytesIn(path)).filter((name) => name.startsWith("progress"));
     expect(names.length).toBeLessThan(64);
-    using kept = await ScanFolder.open(path, QUESTION);
-    const { images, last, skipped } = kept;
+    const { images, last, skipped, cells } = await lookInto(path);
     expect({ images, last, skipped: skipped.length }).toEqual({ images: 83, last: idOf(82), skipped: 3 });
-    expect(best(kept.found)).toEqual(
-      best(Array.from({ length: 83 }, (_, i) => i).filter((i) => !BAD.has(i)).flatMap(patchesOf)),
-    );
+    expect(best(cells)).toEqual(best(upTo(83)));
   });
 
   test("of which files were torn by a power cut is taken up before these", async () => {
@@ -125,11 +142,8 @@ describe("A scan's folder", () => {
     const torn = await Deno.readFile(`${path}/${names[5]}`);
     await Deno.writeFile(`${path}/${names[5]}`, torn.subarray(0, torn.length - 9));
     await Deno.writeTextFile(`${path}/${names[6]}.other.1.partial`, "half");
-    {
-      using kept = await ScanFolder.open(path, QUESTION);
-      expect(kept.images).toBe(21);
-    }
-    expect(await scan(path)).toEqual(wanted);
+    expect((await lookInto(path)).images).toBe(21);
+    await scan(path);
     expect(await bytesIn(path)).toEqual(await bytesIn(whole));
   });
 
@@ -185,9 +199,9 @@ describe("A scan's folder", () => {
           expect(error.message).toMatch(/cannot be written: No space left on device/);
         }
         room = Infinity;
-        using kept = await ScanFolder.open(path, QUESTION);
-        if (error && reached.length > 0) expect(error.message).toContain(`in the first ${kept.images} images is kept`);
-        reached.push(kept.images);
+        const { images } = await lookInto(path);
+        if (error && reached.length > 0) expect(error.message).toContain(`in the first ${images} images is kept`);
+        reached.push(images);
       }
       expect(reached.length).toBeGreaterThan(2);
       expect(reached).toEqual([...new Set(reached)].sort((a, b) => a - b));
@@ -198,20 +212,13 @@ describe("A scan's folder", () => {
   });
 });
 
-describe("A file of patches", () => {
-  test("holds directions by their names, and relevance", async () => {
-    const path = fresh();
-    const rows = patchesOf(3).map((row) => ({ ...row, unit: `to ${row.unit}`, relevance: -row.activation }));
-    await writePatches(path, rows, { images: 1, skipped: [] });
-    expect((await readPatches(path))!.rows).toEqual(rows);
-  });
-
+describe("A file of rows", () => {
   test("may be empty; there may be none; another file is refused", async () => {
     const path = fresh();
-    expect(await readPatches(path)).toBeNull();
-    await writePatches(path, [], { images: 0, skipped: [] });
-    expect(await readPatches(path)).toEqual({ rows: [], about: { images: 0, skipped: [] } });
+    expect(await readRows(path)).toBeNull();
+    await writeRows(path, [{ name: "layer", kind: "text" }], [] as FoundPatch[], { images: 0 });
+    expect(await readRows(path)).toEqual({ rows: [], about: { images: 0 } });
     await Deno.writeTextFile(path, "no Parquet");
-    await expect(readPatches(path)).rejects.toThrow(/cannot be read as a Parquet file/);
+    await expect(readRows(path)).rejects.toThrow(/cannot be read as a Parquet file/);
   });
 });
