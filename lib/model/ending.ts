@@ -85,6 +85,8 @@ export function endingOf(use: Use): Ending {
     scores: (_tf, read) => read(use),
   });
   if (inputs.length === 0) return plain("unknown");
+  const { ending } = layer as { ending?: string };
+  if (ending) return plain(ending, SOFT.test(ending) ? shape.length - 1 : undefined);
   if (ACTIVATED.test(kind) || kind === "Softmax") {
     const activation = String(kind === "Softmax" ? "softmax" : layer.getConfig()["activation"] ?? "linear");
     if (kind === "Activation" && activation === "linear") return endingOf(inputs[0]);

@@ -13,6 +13,7 @@
 import type { layers, LayersModel, SymbolicTensor, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { messageOf, unknownName } from "../errors.ts";
 import type { TF } from "../runtime/backend.ts";
+import { operatorsOf, otherNamesOf } from "./formats/build.ts";
 
 /** The lengths of a tensor's axes, the batch's among them; null where one may have any length. */
 export type Shape = readonly (number | null)[];
@@ -189,6 +190,8 @@ class Opening {
       if (listed.has(layer)) this.#enter(layer, inside, { nth, uses: calls.length, isModel }).use = use;
       return [use];
     }
+    const operators = operatorsOf(layer);
+    if (operators) return operators.map((part, i) => this.#operator(part, inside, inputs, outputTensors[i]));
     const entry = this.#enter(layer, inside, { nth, uses: calls.length, isModel });
     if (isModel) {
       const within = { prefix: `${entry.name}/`, isOwn: false, steps: inside.steps + Number(part !== null) };
@@ -199,6 +202,13 @@ class Opening {
     const outputs = this.#make(layer, entry.name, inputs, node, inside);
     [entry.use] = outputs;
     return outputs;
+  }
+
+  /** One operator of a layer that is the rest of a graph (`formats/graph_rest.ts`). */
+  #operator(part: layers.Layer, inside: Inside, inputs: readonly Opened[], output: SymbolicTensor): Opened {
+    const entry = this.#enter(part, inside, { nth: 1, uses: 1, isModel: false });
+    [entry.use] = this.#make(part, entry.name, inputs, { outputTensors: [output] }, inside);
+    return entry.use;
   }
 
   /** What a TimeDistributed computes at each step. */
@@ -216,7 +226,7 @@ class Opening {
     layer: layers.Layer,
     name: string,
     inputs: readonly Opened[],
-    { outputTensors }: Node,
+    { outputTensors }: Pick<Node, "outputTensors">,
     { isOwn, steps }: Inside,
   ): Opened[] {
     return outputTensors.map(({ shape: declared }, index) => {
@@ -392,7 +402,7 @@ export function traceAnySize(network: LayersModel): NetworkGraph {
  */
 export function entryOf(network: LayersModel, name: string, owner = "the network"): Entry {
   const { entries, entry } = traceAnySize(network);
-  const found = entry(name);
+  const found = entry(name) ?? entry(otherNamesOf(network).get(name) ?? name);
   if (found) return found;
   const names = entries.map((entry) => entry.name);
   // Inside of a nested model the same name is nearest.

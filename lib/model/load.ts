@@ -14,7 +14,7 @@ import { ensureBackend, type TF } from "../runtime/backend.ts";
 import { arrayOf, readOptions, rule, text } from "../options.ts";
 import { copyWeights } from "./by_order.ts";
 import { checkReplacements, type LayerReplacements } from "./formats/custom.ts";
-import { disposeNetwork } from "./formats/build.ts";
+import { disposeNetwork, quoted } from "./formats/build.ts";
 import { ModelError, type ModelFormat, otherFormat, type ReadModelOptions } from "./formats/format.ts";
 import { kerasFormat, networkOf, readWeights } from "./formats/keras.ts";
 import { freezeNetworks } from "./formats/named_weights.ts";
@@ -109,7 +109,10 @@ const INCLUDED: Record<string, URL> = {
  *
  * A Keras file (`.keras`, `.h5`) is read as it is. An ONNX file (`.onnx`), as `torch.onnx.export(model.eval(), …)` writes
  * it, is rebuilt as layers: what is `[n, c, h, w]` there is `[n, h, w, c]` here, and outputs of images likewise.
- * A graph model of TensorFlow.js is rebuilt as layers, too; its layers have the names that its nodes' scopes have.
+ * A graph model of TensorFlow.js is rebuilt as layers, too; its layers have the names that its nodes' scopes have, and are
+ * found by their nodes' names as well. Operators that no layers are for, and what is behind them, TensorFlow.js runs as
+ * they are: they stand in the table as `operator TopKV2`, can be looked at by their nodes' names, and have gradients where
+ * TensorFlow.js has some.
  *
  * @param source a name of the catalogue; a path or address of the `model.json` of a
  *   TensorFlow.js layers or graph model, or the path of its folder; a path or address of a `.zip` of that folder, of a Keras file or
@@ -263,11 +266,25 @@ async function make(tf: TF, network: LayersModel, options: () => Promise<ModelOp
   try {
     const model = new Model(network, await options());
     await checkWeights(tf, network, model.name);
+    sayWhatIsLeft(model);
     await warnOnce(model);
     return model;
   } catch (error) {
     disposeNetwork(network);
     throw error;
+  }
+}
+
+/** Says of a graph model which operators are no layers. */
+function sayWhatIsLeft({ name, network }: Model): void {
+  for (const layer of network.layers) {
+    const { operators, unknown } = layer as { operators?: readonly unknown[]; unknown?: readonly string[] };
+    if (!operators || !unknown) continue;
+    console.log(
+      `convlens: ${name}: no layers can be made of the operators ${quoted(unknown)}. TensorFlow.js runs these and ` +
+        `what follows: ${operators.length} of the layers, called as in the file. They can be looked at as others are; ` +
+        "gradients pass them only where TensorFlow.js has some.",
+    );
   }
 }
 

@@ -9,6 +9,7 @@ import type { layers, LayersModel, SymbolicTensor } from "npm:@tensorflow/tfjs@4
 import { sizeOf, softmax } from "../array.ts";
 import { kindOf, unknownName } from "../errors.ts";
 import { arrayOf, checkArray, oneOf, readOptions, rule } from "../options.ts";
+import { operatorsOf } from "./formats/build.ts";
 import { graphOf, traceAnySize, waysTo } from "./graph.ts";
 import { endingOf, type HeadOptions, SOFT } from "./ending.ts";
 
@@ -106,7 +107,9 @@ function readWanted(network: LayersModel, wanted: OutputWanted): OutputOptions {
 
 /** The network's own layer that makes an output: a Sequential of one model hands on that model's own tensor. */
 function layerOf({ layers }: LayersModel, tensor: SymbolicTensor): layers.Layer {
-  const { sourceLayer } = tensor;
+  const { sourceLayer, outputTensorIndex = 0 } = tensor;
+  const operator = operatorsOf(sourceLayer)?.[outputTensorIndex];
+  if (operator) return operator;
   if (layers.includes(sourceLayer)) return sourceLayer;
   return layers.findLast((layer) => graphOf(layer)?.outputs.some(({ id }) => id === tensor.id)) ?? sourceLayer;
 }

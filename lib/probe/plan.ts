@@ -28,6 +28,8 @@ export interface Step {
   fold?: { convolution: layers.Layer; norm: layers.Layer };
   /** Of a convolution: the same on maps that bring their padding with them. */
   unpadded?: Step["run"];
+  /** Of an operator that has to be waited for: what computes it where that can be done. */
+  later?: (inputs: Tensor[]) => Promise<Tensor>;
 }
 
 /** A convolution's weights with the batch normalisation behind it in them. */
@@ -184,6 +186,7 @@ export function makePlan(
       output: output.id,
       spent: [],
       run: (tf, values) => callUse(tf, use, values),
+      later: (layer as { later?: Step["later"] }).later,
       ...["Conv2D", "DepthwiseConv2D"].includes(layer.getClassName()) && !grouped(layer) && use.steps === 0 &&
         { unpadded: unpaddedConvolution(layer) },
     });
@@ -425,7 +428,7 @@ export async function execute(
       for (const [id, tensor] of fedTo(plan, make())) live.set(id, tensor);
       for (const step of plan.steps) {
         const inputs = step.inputs.map((id) => live.get(id)!);
-        live.set(step.output, tf.tidy(() => step.run(tf, inputs, folded)));
+        live.set(step.output, await step.later?.(inputs) ?? tf.tidy(() => step.run(tf, inputs, folded)));
         for (const id of step.spent) {
           // A layer may hand its input on (dropout does); it lives as long as anyone holds it.
           const tensor = live.get(id)!;

@@ -6,7 +6,7 @@
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, sizeOf } from "../array.ts";
-import { buildNetwork } from "../model/formats/build.ts";
+import { buildNetwork, noteNames } from "../model/formats/build.ts";
 import type { Batch } from "../probe/batches.ts";
 import { type PassOptions, runBatches } from "../probe/forward.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
@@ -24,6 +24,8 @@ export interface NetworkDescription {
   /** Where each weight lies in `values`. */
   weights: Weight[];
   values: SharedArrayBuffer;
+  /** Other names of its layers. */
+  names: ReadonlyMap<string, string>;
 }
 
 /** A weight in shared memory. */
@@ -45,7 +47,7 @@ const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
  *
  * @throws if TensorFlow.js cannot build it from its description, or two of its weights share a name
  */
-function rebuild(tf: TF, { config, sequential, weights, values }: NetworkDescription): LayersModel {
+function rebuild(tf: TF, { config, sequential, weights, values, names }: NetworkDescription): LayersModel {
   const network = buildNetwork(tf, { className: sequential ? "Sequential" : "Model", config });
   tf.setBackend("wasm");
   const places = new Map(weights.map((weight) => [weight.name, weight]));
@@ -58,6 +60,7 @@ function rebuild(tf: TF, { config, sequential, weights, values }: NetworkDescrip
     weight.write(value);
     value.dispose();
   }
+  noteNames(network, names);
   return network;
 }
 

@@ -6,6 +6,7 @@
 
 import type { LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../array.ts";
+import { otherNamesOf } from "../model/formats/build.ts";
 import { waysTo } from "../model/graph.ts";
 import { type LayerWanted, useOf } from "../probe/forward.ts";
 import type { TF } from "../runtime/backend.ts";
@@ -60,5 +61,5 @@ export function describe(tf: TF, network: LayersModel): NetworkDescription | nul
   });
   const values = new SharedArrayBuffer(bytes);
   tensors.forEach((tensor, i) => new Uint8Array(values, weights[i].at).set(bytesInWasm(tf, tensor)));
-  return { config, sequential: network.getClassName() === "Sequential", weights, values };
+  return { config, sequential: network.getClassName() === "Sequential", weights, values, names: otherNamesOf(network) };
 }

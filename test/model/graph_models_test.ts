@@ -7,7 +7,10 @@ import { join } from "node:path";
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
 import { afterAll, describe, expect, test } from "vitest";
 import { activations } from "../../lib/methods/activations.ts";
+import { occlusion } from "../../lib/methods/occlusion.ts";
+import { saliency } from "../../lib/methods/saliency.ts";
 import { loadModel } from "../../lib/model/load.ts";
+import { forward } from "../../lib/probe/forward.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { long, longTest } from "../long.ts";
 import { uniforms } from "../nets.ts";
@@ -26,10 +29,11 @@ interface Case {
 type Json = any;
 
 const { entries, cases } = await readArchive<Case>("graph_models.zip");
+const rest = await readArchive<Omit<Case, "gradients"> & { gradients: Packed[] | null }>("graph_rest.zip");
 const folder = Deno.makeTempDirSync({ prefix: "convlens-graph-" });
 afterAll(() => Deno.remove(folder, { recursive: true }));
 
-const contentOf = (name: string) => entries.get(name)!.read();
+const contentOf = (name: string) => (entries.get(name) ?? rest.entries.get(name))!.read();
 const jsonOf = async (name: string): Promise<Json> =>
   JSON.parse(new TextDecoder().decode(await contentOf(`${name}/model.json`)));
 
@@ -83,6 +87,82 @@ describe("graph models", () => {
   longTest("a line of maps of one row is one-dimensional", async () => {
     const model = await loadModel(await written("signal"));
     expect(model.layers.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["Conv1D", "MaxPooling1D"]));
+    model.dispose();
+  });
+});
+
+describe("graph models with operators that no layers are read for", () => {
+  const load = async (name: string) => await loadModel(await written(name), { preprocess: "none" });
+  const imagesOf = ({ inputs: [[count, ...shape]] }: (typeof rest.cases)[number]) => {
+    const all = wave([count, ...shape], 1);
+    const size = all.length / count;
+    return Array.from({ length: count }, (_, i) => ({ data: all.slice(i * size, (i + 1) * size), shape }));
+  };
+
+  test.each(rest.cases.map((c) => [c.name, c] as const))("%s: outputs as TensorFlow's", async (_, c) => {
+    const before = tf.memory().numTensors;
+    const model = await load(c.name);
+    for (const [i, wanted] of c.outputs.entries()) {
+      // The boxes that are left are the first image's.
+      const inputs = imagesOf(c).slice(0, c.name === "boxes" && i === 0 ? 1 : 2).map((image) => model.input(image));
+      const [{ data, shape }] = await forward(model, inputs, [i]);
+      const y = tf.tensor(data, shape.slice(Number(shape[0] === 1)));
+      expect.soft(distance(y, wanted), `output ${i}`).toBeLessThan(1e-4);
+      y.dispose();
+    }
+    const [image] = imagesOf(c);
+    await (c.gradients ? saliency(model, image) : expect(saliency(model, image)).rejects.toThrow(
+      /no gradient to "Identity".*that TensorFlow.js cannot differentiate, "(TopKV2|NonMaxSuppressionV3|Enter)".*as "/,
+    ));
+    const occluded = await occlusion(model, image, { size: 5, stride: 5, baseline: "zero" });
+    expect(new Set(occluded.rows.map(({ score }) => score)).size).toBeGreaterThan(1);
+    model.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test("gradients go through operators that TensorFlow.js differentiates, as in TensorFlow", async () => {
+    const c = rest.cases.find(({ gradients }) => gradients)!;
+    const model = await load(c.name);
+    const slope = tf.tidy(() => {
+      const [x] = c.inputs.map((shape) => tf.tensor(wave(shape, 1), shape));
+      const score = (x: Tensor) => {
+        const y = model.network.apply(x) as Tensor;
+        return tf.sum(tf.mul(y, tf.tensor(wave([1, ...y.shape.slice(1)], 51), [1, ...y.shape.slice(1)]))) as Scalar;
+      };
+      return tf.grad(score)(x);
+    });
+    expect(distance(slope, c.gradients![0])).toBeLessThan(1e-4);
+    slope.dispose();
+    model.dispose();
+  });
+
+  test("nodes have their own names, those that are layers too", async () => {
+    const c = rest.cases.find(({ name }) => name === "ranked")!;
+    const model = await load(c.name);
+    const [image] = imagesOf(c);
+    const kinds = new Map(model.layers.map(({ name, kind }) => [name, kind]));
+    expect(kinds.get("functional_1/best_1/TopKV2")).toBe("operator TopKV2");
+    expect(kinds.get("second_1")).toBe("Conv2D");
+    expect(model.layer("functional_1/second_1/Relu").name).toBe("second_1.Relu");
+    const [byNode, byName] = await Promise.all(
+      ["functional_1/second_1/Relu", "second_1.Relu"].map((layer) => activations(model, image, { layer })),
+    );
+    expect(byNode.layers[0].maps.data).toEqual(byName.layers[0].maps.data);
+    // Which classes are best, and how probable they are.
+    const layers = ["functional_1/best_1/TopKV2", "functional_1/best_1/TopKV2_1", "classes_1.Softmax"];
+    const [best, which, all] = await forward(model, [model.input(image)], layers);
+    expect([...best.data]).toEqual([...which.data].map((index) => all.data[index]));
+    expect([...best.data]).toEqual([...all.data].sort((a, b) => b - a).slice(0, 3));
+    // Before them everything works.
+    const unit = await saliency(model, image, { target: { layer: "functional_1/second_1/Relu", channel: 1 } });
+    expect(unit.values.data.some((value) => value !== 0)).toBe(true);
+    await expect(model.save(join(folder, "saved"))).rejects.toThrow(/no layers \("operator TopKV2".*Copy the files/);
+    model.dispose();
+  });
+
+  test("what a loop ends in is known: classes are classes", async () => {
+    const model = await load("loop");
+    expect(model.output).toMatchObject({ kind: "classes", activation: "softmax", name: "Identity" });
     model.dispose();
   });
 });

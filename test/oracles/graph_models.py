@@ -257,4 +257,5 @@ def main():
     print(f"wrote {path.name}: {path.stat().st_size} bytes, {len(cases)} networks")
 
 
-main()
+if __name__ == "__main__":
+    main()

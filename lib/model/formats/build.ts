@@ -111,7 +111,7 @@ export function buildNetwork(
       }
       // Until it is built, a Sequential does not know which uses of a layer are its own.
       if (!network.built) network.build(network.inputs[0].shape);
-      ours.add(network);
+      ownNetwork(network);
       if (channelsFirst) [network, ...network.layers].forEach((part) => channelsCameFirst.add(part));
       return network;
     });
@@ -134,8 +134,28 @@ const channelsCameFirst = new WeakSet<object>();
 /** Whether a network, or a layer, had its channels first in its file. */
 export const hadChannelsFirst = (part: object): boolean => channelsCameFirst.has(part);
 
+/** The operators that a layer is made of where it is the rest of a graph (`graph_rest.ts`), one for each output. */
+export const operatorsOf = (layer: layers.Layer): readonly layers.Layer[] | undefined =>
+  (layer as { operators?: readonly layers.Layer[] }).operators;
+
+/** Other names of layers, as the nodes of a graph have them. */
+const otherNames = new WeakMap<LayersModel, ReadonlyMap<string, string>>();
+
+/** Other names of a network's layers; a layer's own name comes first. */
+export const otherNamesOf = (network: LayersModel): ReadonlyMap<string, string> => otherNames.get(network) ?? new Map();
+
+/** Says under which other names layers are found. */
+export const noteNames = (network: LayersModel, names: ReadonlyMap<string, string>): void =>
+  void otherNames.set(network, names);
+
 /** Networks that were built here, and whose weights are no one else's. */
 const ours = new WeakSet<LayersModel>();
+
+/** Says that a network's weights are no one else's. */
+export function ownNetwork(network: LayersModel): LayersModel {
+  ours.add(network);
+  return network;
+}
 
 /** Frees a network. TensorFlow.js alone would leave the weights of a layer that is used twice. */
 export function disposeNetwork(network: LayersModel): void {

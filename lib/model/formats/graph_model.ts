@@ -8,12 +8,16 @@
  */
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
+import { Interrupted } from "../../interrupt.ts";
 import type { TF } from "../../runtime/backend.ts";
+import { disposeNetwork } from "./build.ts";
 import { isObject, type Json, ModelError } from "./format.ts";
 import { computeGraph, isKnownOperator, MAIN } from "./graph_operators.ts";
 import { lengthsOf, TensorFlowNode } from "./graph_node.ts";
+import { type DataType, nodeNamed, type RawNode, typeNamed, withRest } from "./graph_rest.ts";
 import type { Constant, GraphFile } from "./onnx_file.ts";
-import { networkOfGraph } from "./rebuild.ts";
+import type { Rebuilding, Value } from "./onnx_graph.ts";
+import { beginningOf, buildRebuilt, type Dialect, networkOfGraph } from "./rebuild.ts";
 import { arrayAt, refuse, textAt } from "./topology.ts";
 
 /** The tensor that an input names: without the number of a first output; undefined for what only has to happen before. */
@@ -49,9 +53,10 @@ function labelsOf(nodes: readonly { name: string; op: string }[]): (name: string
   };
 }
 
-/** The nodes in an order in which each comes behind those that it reads. */
+/** The nodes in an order in which each comes behind those that it reads, but for loops of TensorFlow. */
 function sorted(nodes: readonly TensorFlowNode[]): TensorFlowNode[] {
-  const makers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const before = nodes.filter(({ op }) => op !== "NextIteration");
+  const makers = new Map(before.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   const left = new Map<TensorFlowNode, number>();
   const readers = new Map<TensorFlowNode, TensorFlowNode[]>();
   for (const node of nodes) {
@@ -138,19 +143,139 @@ function fileOf(json: Json, stored: GraphFile["stored"]): GraphFile<TensorFlowNo
   };
 }
 
+/** How graph models write their operators. */
+const DIALECT: Dialect<TensorFlowNode> = {
+  version: "a graph model of TensorFlow.js",
+  isKnown: ({ op }) => isKnownOperator(op),
+  folds: () => true,
+  orderOf: (_, __, shape) => shape.map((_, axis) => axis),
+  compute: computeGraph,
+  flattens: false,
+};
+
 /**
- * Rebuilds a graph model as layers.
+ * Builds the network of a graph model: as layers, and from the first operators on that have none with those as
+ * TensorFlow.js runs them.
  *
  * @param json the content of its `model.json`
  * @param stored what reads each of its constants
- * @throws {ModelError} if it is damaged, or operators cannot be rebuilt
+ * @throws {ModelError} if it is damaged, or has operators that TensorFlow.js cannot run either
  */
-export const networkOfGraphModel = (tf: TF, json: Json, stored: Map<string, () => Constant>): LayersModel =>
-  networkOfGraph(tf, fileOf(json, stored), {
-    version: "a graph model of TensorFlow.js",
-    isKnown: ({ op }) => isKnownOperator(op),
-    folds: () => true,
-    orderOf: (_, __, shape) => shape.map((_, axis) => axis),
-    compute: computeGraph,
-    flattens: false,
-  });
+export async function networkOfGraphModel(
+  tf: TF,
+  json: Json,
+  stored: Map<string, () => Constant>,
+): Promise<LayersModel> {
+  const file = fileOf(json, stored);
+  try {
+    return networkOfGraph(tf, file, DIALECT);
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    return await partlyRebuilt(tf, json, file).catch((other) => {
+      throw other instanceof Interrupted ? other : error;
+    });
+  }
+}
+
+/** The nodes that loops and branches are made of, whose values come and go. */
+function passing(nodes: readonly RawNode[]): Set<string> {
+  const readers = Map.groupBy(
+    nodes.flatMap((node) => node.input.map((from) => ({ node, from: nodeNamed(from) }))),
+    ({ from }) => from,
+  );
+  const found = new Set<string>();
+  const follow = (starts: readonly RawNode[], end: string) => {
+    const open = [...starts];
+    for (let node = open.pop(); node; node = open.pop()) {
+      if (found.has(node.name) || node.op === end) continue;
+      found.add(node.name);
+      open.push(...(readers.get(node.name) ?? []).map(({ node }) => node));
+    }
+  };
+  follow(nodes.filter(({ op }) => op === "Enter"), "Exit");
+  follow(nodes.filter(({ op, name }) => op === "Switch" && !found.has(name)), "Merge");
+  return found;
+}
+
+/** The type of the numbers that a node puts out. */
+function typeOf({ op, attr }: RawNode): DataType {
+  const at = (name: string) => (attr[name] as Json | undefined)?.type;
+  if (/^(Not)?Equal$|^(Less|Greater)(Equal)?$|^Logical|^Is(Nan|Inf|Finite)$/.test(op)) return "bool";
+  if (/^Arg(Max|Min)$|^(Shape|Size|Rank)$/.test(op)) return "int32";
+  return typeNamed(at("DstT") ?? at("dtype") ?? at("T"));
+}
+
+/** What the operators that have no layers read of those that have. */
+function boundaryOf(graph: Rebuilding, left: readonly TensorFlowNode[], raw: ReadonlyMap<string, RawNode>) {
+  const nodes = new Set<RawNode>();
+  const fed = new Set<string>();
+  const open = left.map(({ name }) => raw.get(name)!);
+  for (let node = open.pop(); node; node = open.pop()) {
+    if (nodes.has(node)) continue;
+    nodes.add(node);
+    for (const input of node.input) {
+      const name = input.replace(/:0$/, "");
+      if (graph.isValue(name)) fed.add(name);
+      // Constants are computed anew.
+      else if (!name.startsWith("^") && raw.has(nodeNamed(name))) open.push(raw.get(nodeNamed(name))!);
+    }
+  }
+  return { nodes: [...raw.values()].filter((node) => nodes.has(node)), fed: [...fed] };
+}
+
+/** The network of a graph that can be rebuilt in part. */
+async function partlyRebuilt(tf: TF, json: Json, file: GraphFile<TensorFlowNode>): Promise<LayersModel> {
+  const topology = json.modelTopology as { node: RawNode[]; library?: unknown };
+  const raw = new Map(
+    topology.node.map((node) => [node.name, { ...node, input: node.input ?? [], attr: node.attr ?? {} }]),
+  );
+  const nodeOf = new Map(file.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const refused = new Set<TensorFlowNode>();
+  for (;;) {
+    const { graph, inputs, left } = beginningOf(file, DIALECT, refused);
+    const { nodes, fed } = boundaryOf(graph, left, raw);
+    const isLeft = new Set(left.map(({ name }) => name));
+    const own = file.outputs.filter((name) => !isLeft.has(nodeNamed(name)));
+    const before = refused.size;
+    const ends = [...fed, ...own].flatMap((name): Value[] => {
+      const found = graph.find(name);
+      if (!found || !("layer" in found)) throw new ModelError(`its output ${JSON.stringify(name)} is a constant`);
+      try {
+        // What stands for several nodes is no tensor of the graph.
+        if (!found.spread && !found.repeated) return [graph.plain(found)];
+      } catch (error) {
+        if (!(error instanceof ModelError)) throw error;
+      }
+      refused.add(nodeOf.get(name)!);
+      return [];
+    });
+    if (refused.size > before) continue;
+    // Several tensors may be what one layer puts out.
+    const makers = [...new Set(ends.map(({ layer }) => layer))];
+    const places = new Map([...fed, ...own].map((name, i) => [name, makers.indexOf(ends[i].layer)]));
+    const front = buildRebuilt(
+      tf,
+      graph,
+      graph.described(inputs, makers.map((layer) => ends.find((end) => end.layer === layer)!)),
+    );
+    try {
+      const hidden = passing(nodes);
+      const firsts = left.filter((node) =>
+        !isKnownOperator(node.op) || node.inputs.every((name) => !isLeft.has(nodeNamed(name)))
+      );
+      return await withRest(tf, front, {
+        nodes,
+        fed: fed.map((name) => ({ name, dtype: typeOf(raw.get(nodeNamed(name))!), at: places.get(name)! })),
+        taps: nodes.filter(({ name }) => isLeft.has(name) && !hidden.has(name)),
+        outputs: file.outputs,
+        library: topology.library,
+        stored: file.stored,
+        unknown: [...new Set(firsts.map(({ op }) => op))].sort(),
+        before: front.layers.findLast((layer) => layer.getClassName() !== "InputLayer")?.name,
+      }, file.outputs.map((name) => own.includes(name) ? places.get(name)! : name));
+    } catch (error) {
+      disposeNetwork(front);
+      throw error;
+    }
+  }
+}

@@ -81,6 +81,8 @@ export class Rebuilding {
   size = 0;
   /** The nodes that are done already, together with others. */
   readonly done = new Set<GraphNode>();
+  /** By the names of nodes, the layers that put out what they do. */
+  readonly nodes = new Map<string, string>();
   readonly #known = new Map<string, Value | Constant>();
   readonly #names = new Set<string>();
   readonly #readers = new Map<string, GraphNode[]>();
@@ -117,6 +119,13 @@ export class Rebuilding {
   }
   set(name: string, value: Value | Constant): void {
     this.#known.set(name, value);
+  }
+
+  /** Notes which layer puts out what a node does, with axes as layers have them. */
+  note({ name, outputs: [output] }: GraphNode): void {
+    const value = this.#known.get(output);
+    if (!name || !value || "data" in value || value.flat || value.rows || value.spread || value.repeated) return;
+    if (equal(value.order, this.usual(value.shape.length))) this.nodes.set(name, value.layer);
   }
 
   /** A value of the graph, or a constant; undefined for an input that is left out. */
@@ -422,6 +431,11 @@ export class Rebuilding {
         outputs.findIndex((y) => y.layer === x.layer) < i;
       return isTaken ? this.pointwise("Activation", { activation: "linear" }, x) : x;
     });
+    return this.described(inputs, ends);
+  }
+
+  /** As {@linkcode network}, with what layers put out as it is. */
+  described(inputs: readonly Value[], ends: readonly Value[]): NetworkConfig {
     const used = ({ layer }: Value) => [layer, 0, 0];
     const config = {
       name: legalName(this.file.name || "graph"),

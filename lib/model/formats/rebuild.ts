@@ -6,7 +6,7 @@
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
 import type { TF } from "../../runtime/backend.ts";
-import { buildNetwork, disposeNetwork, quoted } from "./build.ts";
+import { buildNetwork, disposeNetwork, type NetworkConfig, noteNames, quoted } from "./build.ts";
 import { ModelError } from "./format.ts";
 import type { Constant, GraphFile, GraphNode } from "./onnx_file.ts";
 import { Rebuilding, type Value, type WeightOf } from "./onnx_graph.ts";
@@ -101,13 +101,17 @@ function inputsOf<Node extends GraphNode>(
 /** How errors call a node. */
 const titleOf = ({ name, outputs, op }: GraphNode) => `the node ${JSON.stringify(name || outputs[0] || "")} (${op})`;
 
-/** Describes the network that a graph is, layer by layer. */
-function rebuilt<Node extends GraphNode>(file: GraphFile<Node>, dialect: Dialect<Node>) {
-  const nodes = neededNodes(file, dialect);
-  checkOperators(nodes, dialect);
-  if (nodes.length === 0) throw new ModelError("none of its nodes makes an output");
-  const graph = new Rebuilding(file, nodes);
-  const inputs = inputsOf(graph, nodes, file, dialect);
+/**
+ * Rebuilds nodes, one behind the other.
+ *
+ * @param refuse is given a node that cannot be rebuilt, and why
+ */
+function rebuildNodes<Node extends GraphNode>(
+  graph: Rebuilding,
+  nodes: readonly Node[],
+  dialect: Dialect<Node>,
+  refuse: (node: Node, error: ModelError) => void,
+): void {
   for (const node of nodes) {
     graph.begin(node);
     try {
@@ -115,20 +119,81 @@ function rebuilt<Node extends GraphNode>(file: GraphFile<Node>, dialect: Dialect
         ? [graph.find(node.inputs.find((name) => graph.isValue(name)))!]
         : dialect.compute(graph, node);
       node.outputs.forEach((name, i) => made[i] && name && graph.set(name, made[i]));
+      graph.note(node);
     } catch (error) {
       if (!(error instanceof ModelError || error instanceof TypeError || error instanceof RangeError)) throw error;
       const reason = error instanceof ModelError
         ? error.message
         : "its inputs or options are not what the operator wants";
-      throw new ModelError(`${titleOf(node)}: ${reason} (${dialect.version})`, { cause: error });
+      refuse(node, new ModelError(`${titleOf(node)}: ${reason} (${dialect.version})`, { cause: error }));
     }
   }
+}
+
+/** Describes the network that a graph is, layer by layer. */
+function rebuilt<Node extends GraphNode>(file: GraphFile<Node>, dialect: Dialect<Node>) {
+  const nodes = neededNodes(file, dialect);
+  checkOperators(nodes, dialect);
+  if (nodes.length === 0) throw new ModelError("none of its nodes makes an output");
+  const graph = new Rebuilding(file, nodes);
+  const inputs = inputsOf(graph, nodes, file, dialect);
+  rebuildNodes(graph, nodes, dialect, (_, error) => {
+    throw error;
+  });
   const outputs = file.outputs.map((name) => {
     const found = graph.find(name);
     if (!found || !("layer" in found)) throw new ModelError(`its output ${JSON.stringify(name)} is a constant`);
     return found;
   });
-  return { config: graph.network(inputs, outputs, dialect.flattens), weights: graph.weights, size: graph.size };
+  return { config: graph.network(inputs, outputs, dialect.flattens), graph };
+}
+
+/** What of a graph can be rebuilt: up to nodes that cannot, and what is behind those. */
+export interface Beginning<Node extends GraphNode> {
+  graph: Rebuilding;
+  inputs: Value[];
+  /** The nodes that are left, in the file's order. */
+  left: Node[];
+}
+
+/**
+ * Rebuilds a graph up to what cannot be rebuilt.
+ *
+ * @param refused nodes that are not to be rebuilt either
+ */
+export function beginningOf<Node extends GraphNode>(
+  file: GraphFile<Node>,
+  dialect: Dialect<Node>,
+  refused: ReadonlySet<Node>,
+): Beginning<Node> {
+  const nodes = neededNodes(file, dialect);
+  const graph = new Rebuilding(file, nodes);
+  const inputs = inputsOf(graph, nodes, file, dialect);
+  const left: Node[] = [];
+  const unmade = new Set<string>();
+  const leave = (node: Node) => {
+    left.push(node);
+    for (const name of node.outputs) unmade.add(name);
+  };
+  for (const node of nodes) {
+    const isLeft = refused.has(node) || !dialect.isKnown(node) || node.inputs.some((name) => unmade.has(name));
+    if (isLeft) leave(node);
+    else rebuildNodes(graph, [node], dialect, leave);
+  }
+  return { graph, inputs, left };
+}
+
+/** Builds the network that some layers are, with its weights. */
+export function buildRebuilt(tf: TF, graph: Rebuilding, config: NetworkConfig): LayersModel {
+  const network = buildNetwork(tf, config, graph.size);
+  try {
+    fill(tf, network, graph.weights);
+    noteNames(network, graph.nodes);
+    return network;
+  } catch (error) {
+    disposeNetwork(network);
+    throw error;
+  }
 }
 
 /** Gives the layers their weights. */
@@ -159,13 +224,6 @@ export function networkOfGraph<Node extends GraphNode>(
   file: GraphFile<Node>,
   dialect: Dialect<Node>,
 ): LayersModel {
-  const { config, weights, size } = rebuilt(file, dialect);
-  const network = buildNetwork(tf, config, size);
-  try {
-    fill(tf, network, weights);
-    return network;
-  } catch (error) {
-    disposeNetwork(network);
-    throw error;
-  }
+  const { config, graph } = rebuilt(file, dialect);
+  return buildRebuilt(tf, graph, config);
 }

@@ -14,7 +14,7 @@ import { Interrupted, interruptible } from "../../interrupt.ts";
 import { partialOf, pathOf, releasePartial, replaceWhole, writeChunks } from "../../files.ts";
 import type { TF } from "../../runtime/core/types.ts";
 import { zipEntries, type ZipInput, zipOnDisk, zipped } from "../../zip.ts";
-import { buildNetwork, disposeNetwork, isStock } from "./build.ts";
+import { buildNetwork, disposeNetwork, isStock, operatorsOf, quoted } from "./build.ts";
 import type { LayerReplacements } from "./custom.ts";
 import { isObject, ModelError } from "./format.ts";
 import { innerLayers, namedWeights } from "./named_weights.ts";
@@ -97,6 +97,13 @@ const functionsIn = (network: LayersModel): LayerReplacements =>
  * @throws {ModelError} if it is not: names the layer
  */
 function topologyOf(tf: TF, network: LayersModel): unknown {
+  const rest = network.layers.flatMap((layer) => operatorsOf(layer) ?? []).map((part) => part.getClassName());
+  if (rest.length) {
+    throw new ModelError(
+      `it has operators of a graph that are no layers (${quoted([...new Set(rest)])}). Copy the files that it was ` +
+        "loaded from",
+    );
+  }
   const topology = JSON.parse(JSON.stringify(network.toJSON(undefined, false)));
   keepOptions(tf, network, topology);
   const again = buildNetwork(tf, readTopology(tf, topology, functionsIn(network)));

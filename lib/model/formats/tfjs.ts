@@ -364,7 +364,11 @@ export async function readLayersModel(
   if (!isObject(metadata)) explained(url, () => refuse("userDefinedMetadata", metadata, "an object"));
   if (json.format === "graph-model" || "node" in (json.modelTopology as Json)) {
     const stored = await constantsOf(tf, groups, url, files);
-    const network = explained(url, () => networkOfGraphModel(tf, json, stored));
+    const network = await networkOfGraphModel(tf, json, stored).catch((error) =>
+      explained(url, () => {
+        throw error;
+      })
+    );
     network.setUserDefinedMetadata(metadata as object);
     return network;
   }

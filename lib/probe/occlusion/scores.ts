@@ -77,7 +77,7 @@ export async function scorePositions(
     }
   };
   // Only what a square of an image can reach is computed anew.
-  const isImage = run.input.shape.length === 3;
+  const isImage = run.input.shape.length === 3 && !plan.steps.some(({ later }) => later);
   return await (isImage
     ? runChanges(tf, plan, { ...run, boxes: run.boxes as readonly Box[] }, take)
     : runWhole(tf, plan, run, take));

@@ -26,3 +26,14 @@ export function withTape<T>(tf: TF, differentiate: () => T): T {
     throw asMemoryError(tf, error) ?? error;
   }
 }
+
+/** As {@linkcode withTape}, on the way back of another gradient, whose tape is kept. */
+export function withOwnTape<T>(tf: TF, differentiate: () => T): T {
+  const { state } = tf.engine() as unknown as Recorder;
+  const { activeTape } = state;
+  try {
+    return withTape(tf, differentiate);
+  } finally {
+    state.activeTape = activeTape;
+  }
+}
