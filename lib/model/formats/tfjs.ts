@@ -154,7 +154,7 @@ async function readJson(url: URL, files: ModelFiles): Promise<Record<string, unk
 
 /** @throws {MemoryError} if the backend does not have room for the weights */
 function checkRoom(tf: TF, specs: readonly Spec[], where: string): void {
-  // The bytes of the files, and the tensors that are made of them.
+  // The tensors, and as much again for what their bytes and copies take.
   const bytes = specs.reduce((sum, spec) => sum + spec.bytes + 4 * sizeOf(spec.shape), 0);
   const left = memoryLeft(tf);
   if (left !== undefined && bytes > left) {
@@ -267,14 +267,31 @@ async function fill(
 
 /** Some bytes of places that follow one another. */
 function bytesIn(places: readonly Place[], from: number, length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
+  let bytes: Uint8Array<ArrayBuffer> | undefined;
   let start = 0;
   for (const place of places) {
     const [first, end] = [Math.max(from, start), Math.min(from + length, start + place.size)];
-    if (first < end) bytes.set(bytesAt(place, first - start, end - first), first - from);
+    if (first < end) {
+      const part = bytesAt(place, first - start, end - first);
+      if (part.length === length) return part;
+      bytes ??= new Uint8Array(length);
+      bytes.set(part, first - from);
+      part.buffer.transfer(0);
+    }
     start += place.size;
   }
-  return bytes;
+  return bytes ?? new Uint8Array();
+}
+
+/** The values of a weight, of which nothing else holds the bytes. */
+function valuesOf(tf: TF, spec: Spec, bytes: Uint8Array<ArrayBuffer>) {
+  if (spec.dtype === "float32" && !spec.quantization) return new Float32Array(bytes.buffer);
+  return visiting(tf, "cpu", () => {
+    const { [spec.name]: tensor } = tf.io.decodeWeights(bytes.buffer, [spec]);
+    const data = tensor.dataSync();
+    tensor.dispose();
+    return data;
+  });
 }
 
 /** What reads each of the constants that the groups hold. */
@@ -288,13 +305,7 @@ async function constantsOf(tf: TF, groups: readonly Group[], url: URL, files: Mo
     for (const spec of group.specs) {
       const from = at;
       at += spec.bytes;
-      const read = () =>
-        visiting(tf, "cpu", () => {
-          const { [spec.name]: tensor } = tf.io.decodeWeights(bytesIn(places, from, spec.bytes).buffer, [spec]);
-          const data = tensor.dataSync();
-          tensor.dispose();
-          return data;
-        });
+      const read = () => valuesOf(tf, spec, bytesIn(places, from, spec.bytes));
       const { shape: dims, dtype } = spec;
       stored.set(spec.name, () => {
         if (dtype !== "float32") return { dims, data: Float64Array.from(read()), whole: true };
