@@ -8,17 +8,15 @@
  */
 
 import { kindOf } from "../errors.ts";
-import type { Dataset } from "../data/dataset.ts";
-import { InputReader } from "../model/inputs.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, oneOf, readOptions, rule, text, WalkOptions, whole } from "../options.ts";
 import { Directions } from "../results/directions.ts";
-import { withProgress } from "../results/progress.ts";
 import { TopPatches } from "../results/top_patches.ts";
-import { listsFor, scanTop, type TopQuestion } from "../scan/top_patches.ts";
+import type { TopQuestion } from "../scan/top_patches.ts";
 import { layersAsked } from "./shared/layers.ts";
 import { layerUnits, type NamedDirections } from "./shared/layer_units.ts";
-import { patchRows } from "./shared/patch_rows.ts";
+import { scanPatches } from "./shared/patch_scan.ts";
 import { pictureReader } from "./shared/pictures.ts";
 
 /** The options of `topPatches`. */
@@ -66,6 +64,14 @@ export class TopPatchesOptions extends WalkOptions {
   @oneOf("strongest", "all")
   cells: "strongest" | "all" = "strongest";
   /**
+   * A folder to keep what is found in, batch by batch, so that a scan that was killed goes on where it was when the same
+   * is asked again: at most one batch is computed twice. At the end it holds `top_patches.parquet`, a row a patch, which
+   * pandas, Polars and DuckDB read, and the same call reads it instead of scanning. One process at a time writes to it.
+   * @default none: what is found is kept in memory
+   */
+  @text()
+  folder?: string;
+  /**
    * How many images run at once, at most.
    * @default 16
    */
@@ -107,8 +113,7 @@ export async function topPatches(
 ): Promise<TopPatches> {
   checkModel("topPatches", model);
   const { channels, directions: given, top, cells, ...run } = readOptions("topPatches", TopPatchesOptions, options);
-  const { batchSize, signal, onProgress } = run;
-  const reader = new InputReader("topPatches", model, dataset, run);
+  checkDataset("topPatches", dataset);
   await checkReady("topPatches", model);
   const directions = given instanceof Directions ? given.vectors : given;
   if (given instanceof Directions && run.layers === undefined) run.layer ??= given.layer;
@@ -124,23 +129,18 @@ export async function topPatches(
   }
   const layers = names.map((layer) => layerUnits(model, layer, channels, directions));
   const question: TopQuestion = { layers, top, cells };
-  const lists = listsFor(question);
-  await withProgress(
-    `Patches of ${model.name} · ${names.length > 3 ? `${names.length} layers` : names.join(", ")}`,
-    reader.size,
-    (update) => scanTop(model, reader, question, lists, { batchSize, signal, onProgress: update }),
-    onProgress,
-    reader,
-  );
-  const { rows, sources } = patchRows(model, question, lists);
+  const { rows, sources, images, skipped } = await scanPatches("topPatches", model, dataset, question, {
+    ...run,
+    title: `Patches of ${model.name} · ${names.length > 3 ? `${names.length} layers` : names.join(", ")}`,
+  });
   const patches = new TopPatches(rows, {
     model: model.name,
     dataset: dataset.name,
     top,
     cells,
     rank: "activation",
-    images: reader.size - reader.skipped.length,
-    skipped: reader.skipped,
+    images,
+    skipped,
     dimensions: model.dimensions,
     layers: names,
     sources,

@@ -36,7 +36,9 @@ export interface TopQuestion {
 export interface TopPart {
   /** How many images have been walked in all, those among them that could not be read. */
   readonly walked: number;
-  /** The images that could not be read so far. */
+  /** The id of the last of these. */
+  readonly last: string;
+  /** The images before it that could not be read. */
   readonly skipped: readonly SkippedImage[];
   /** What was put into the lists, by the number of the list. */
   readonly added: readonly { readonly list: number; readonly entry: TopEntry }[];
@@ -69,23 +71,26 @@ export async function scanTop(
   lists: TopLists,
   { onPart, onRead, ...run }: TopRun = {},
 ): Promise<void> {
-  const waiting: ListedImage[] = [];
-  let walked = 0;
+  const waiting: { image: ListedImage; skipped: number }[] = [];
   const inputs = reader.inputs((image) => {
     const { id, label, index, view } = image;
     onRead?.(image);
-    waiting.push({ id, ...label !== undefined && { label }, index, shape: view.shape });
+    waiting.push({
+      image: { id, ...label !== undefined && { label }, index, shape: view.shape },
+      skipped: reader.skipped.length,
+    });
   });
   await forwardEach(model, inputs, question.layers.map(({ layer }) => layer), async (outputs) => {
-    const images = waiting.splice(0, outputs[0].shape[0]);
-    walked = images.at(-1)!.index + 1;
+    const batch = waiting.splice(0, outputs[0].shape[0]);
+    const images = batch.map(({ image }) => image);
     const added: TopPart["added"][number][] = [];
     let first = 0;
     question.layers.forEach((asked, i) => {
       added.push(...lists.addAll(candidatesOf(outputs[i], asked, question.cells, lists, first), images));
       first += asked.units.length;
     });
-    await onPart?.({ walked, skipped: reader.skipped, added });
+    const { image: { index, id: last }, skipped } = batch.at(-1)!;
+    await onPart?.({ walked: index + 1, last, skipped: reader.skipped.slice(0, skipped), added });
   }, run);
 }
 

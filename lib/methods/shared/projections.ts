@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ndarray, type NdArray, type NdArrayLike } from "../../array.ts";
+import { type NdArray, ndarray, type NdArrayLike } from "../../array.ts";
 import type { InputArray } from "../../data/given.ts";
 import type { Model } from "../../model/model.ts";
 import { deconvolve } from "../../probe/attribution/deconvnet.ts";
