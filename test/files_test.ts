@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import { readCodes } from "../lib/data/codes_file.ts";
 import { loadImage } from "../lib/data/image.ts";
 import { loadModel } from "../lib/model/load.ts";
 import { readCheckpoint } from "../lib/probe/training/checkpoint.ts";
-import { FileError, fileNamedBy, placeOf, readFile } from "../lib/files.ts";
+import { bytesAt, FileError, fileNamedBy, PlacedFiles, placeOf, readFile } from "../lib/files.ts";
 
 /** Names that lead elsewhere, or are none, with what the error says of them. */
 const ELSEWHERE: [name: unknown, fault: RegExp][] = [
@@ -191,6 +192,36 @@ describe("reading from the web", () => {
     expect(new TextDecoder().decode(await read("w.bin"))).toBe("here");
     expect(asked.at(-1)).toMatch(/\/m\/w\.bin\?token=1$/);
     expect(new TextDecoder().decode(await read("moved.bin"))).toBe("here");
+  });
+
+  test("a file that is read in parts is kept on disk as long as it is wanted", async () => {
+    let path: string;
+    {
+      await using files = new PlacedFiles();
+      const place = await files.find(fileNamedBy(owner, "w.bin"), { room: { bytes: 4 }, owner });
+      path = place.path;
+      expect(new TextDecoder().decode(bytesAt(place, 1, 2))).toBe("er");
+      expect(() => bytesAt(place, 3, 2)).toThrow("has become shorter");
+      // What is still being fetched is given up.
+      const silent = files.find(fileNamedBy(owner, "silent.bin"), { room: { bytes: 4 }, owner });
+      silent.catch(() => {});
+      await expect(files.find(fileNamedBy(owner, "w.bin"), { room: { bytes: 3 }, owner })).rejects.toThrow("at most 3");
+    }
+    await expect(Deno.stat(dirname(path))).rejects.toThrow(Deno.errors.NotFound);
+  });
+
+  test("no room for it is said, with what to do", async () => {
+    const before = Deno.env.get("TMPDIR");
+    Deno.env.set("TMPDIR", "/dev/null");
+    try {
+      await using files = new PlacedFiles();
+      await expect(files.find(fileNamedBy(owner, "w.bin"), { room: { bytes: 4 }, owner })).rejects.toThrow(
+        /could not be kept in the folder for temporary files: .*; free some space there, or name another .*TMPDIR/,
+      );
+    } finally {
+      if (before === undefined) Deno.env.delete("TMPDIR");
+      else Deno.env.set("TMPDIR", before);
+    }
   });
 
   test.each([

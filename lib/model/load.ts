@@ -107,6 +107,9 @@ const INCLUDED: Record<string, URL> = {
  * HDF5 file) or of TensorFlow.js. Its weights are read from its own folder or below, of the
  * web from the same host and with the same query; no more bytes are read than its manifest says.
  *
+ * No more of a file is in memory than one weight at a time: its peak is at most twice the weights' size, from 100 MB on.
+ * Files of the web are kept in the folder for temporary files (environment variable `TMPDIR`) while they are read.
+ *
  * A Keras file (`.keras`, `.h5`) is read as it is. An ONNX file (`.onnx`), as `torch.onnx.export(model.eval(), …)` writes
  * it, is rebuilt as layers: what is `[n, c, h, w]` there is `[n, h, w, c]` here, and outputs of images likewise.
  * A graph model of TensorFlow.js is rebuilt as layers, too; its layers have the names that its nodes' scopes have, and are

@@ -7,6 +7,7 @@
 import { File as Hdf5, type Group, ready } from "npm:h5wasm@0.10.3";
 import { writeChunks } from "../../lib/files.ts";
 import { zipped } from "../../lib/zip.ts";
+import { field, number } from "./protobuf.ts";
 
 /** How many layers there are, and how many units each has; there are no biases. */
 interface Size {
@@ -83,21 +84,6 @@ async function writeKeras(path: string, size: Size): Promise<void> {
     ]),
   );
 }
-
-/** A number, and a field of bytes, as protocol buffers have them. */
-const number = (value: number): number[] =>
-  value < 128 ? [value] : [value % 128 + 128, ...number(Math.floor(value / 128))];
-const field = (id: number, ...parts: (string | Uint8Array | number[])[]): Uint8Array => {
-  const all = parts.map((part) => typeof part === "string" ? new TextEncoder().encode(part) : new Uint8Array(part));
-  const length = all.reduce((sum, part) => sum + part.length, 0);
-  const made = new Uint8Array([...number(8 * id + 2), ...number(length)].length + length);
-  let at = 0;
-  for (const part of [Uint8Array.from([...number(8 * id + 2), ...number(length)]), ...all]) {
-    made.set(part, at);
-    at += part.length;
-  }
-  return made;
-};
 
 /** `.onnx` with a MatMul a layer. */
 async function writeOnnx(path: string, size: Size): Promise<void> {

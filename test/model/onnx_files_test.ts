@@ -10,6 +10,7 @@ import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { long } from "../long.ts";
 import { distance, type Packed, readArchive, wave } from "../packed.ts";
 import { uniforms } from "../nets.ts";
+import { field, number } from "./protobuf.ts";
 
 const tf = await ensureBackend();
 
@@ -83,6 +84,54 @@ describe("what else an ONNX file has", () => {
       const path = join(folder, `sequential.${kind}.onnx`);
       await Deno.writeFile(path, await contentOf(`sequential.${kind}.onnx`));
       expect.soft(await computed(path), kind).toBeLessThan(most);
+    }
+  });
+
+  test("long lists of numbers, wherever they stand; what is cut short in them is refused", async () => {
+    const units = 200;
+    const values = Float32Array.from({ length: units ** 2 }, uniforms(3));
+    const bytes = new Uint8Array(values.buffer);
+    const dims = [8, ...number(units), 8, ...number(units)];
+    const tensor = (name: string, ...numbers: Uint8Array[]) => [dims, [8 * 2, 1], field(8, name), ...numbers];
+    const outside = ["location", "long.bin", "offset", "8"];
+    await Deno.writeFile(join(folder, "long.bin"), Uint8Array.from([...Array(8).fill(1), ...bytes]));
+    const kernels = [
+      field(5, ...tensor("w0", field(9, bytes))),
+      field(5, ...tensor("w1", field(4, bytes))),
+      field(5, ...tensor("w2"), ...[0, 2].map((i) => field(13, field(1, outside[i]), field(2, outside[i + 1]))), [
+        112,
+        1,
+      ]),
+    ];
+    const node = (op: string, output: string, inputs: string[], ...more: Uint8Array[]) =>
+      field(1, ...inputs.map((name) => field(1, name)), field(2, output), field(4, op), ...more);
+    const constant = field(5, field(1, "value"), field(5, ...tensor("", field(9, bytes))));
+    const shape = field(2, field(1, [8, 1]), field(1, [8, ...number(units)]));
+    const value = (name: string) => [field(1, name), field(2, field(1, [8, 1], shape))];
+    const graph = field(
+      7,
+      node("Constant", "w3", [], constant),
+      // Of a long constant a new one is computed.
+      node("Neg", "w4", ["w0"]),
+      ...[0, 1, 2, 3, 4].map((i) => node("MatMul", `y${i}`, [i ? `y${i - 1}` : "x", `w${i}`])),
+      ...kernels,
+      field(11, ...value("x")),
+      field(12, ...value("y4")),
+    );
+    const path = join(folder, "long.onnx");
+    const file = Uint8Array.from([8, 8, ...graph, ...field(8, [16, 17])]);
+    await Deno.writeFile(path, file);
+    const { network } = await loadModel(path);
+    const read = network.weights.map((weight) => weight.read().dataSync());
+    expect(read.length).toBe(5);
+    for (const kernel of read.slice(0, 4)) expect(kernel).toEqual(values);
+    expect(read[4]).toEqual(values.map((value) => -value));
+    network.dispose();
+    for (const part of [0.1, 0.3, 0.5, 0.9]) {
+      await Deno.writeFile(path, file.subarray(0, part * file.length));
+      await expect(loadModel(path)).rejects.toThrow(
+        /no ONNX file, or a damaged one \(.* is longer than what holds it\)/,
+      );
     }
   });
 
