@@ -13,8 +13,8 @@
  *   {@linkcode predict}, {@linkcode checkInputs}
  * - images: {@linkcode photo}, {@linkcode loadImage}, {@linkcode imageFolder}, {@linkcode imageManifest}, {@linkcode dataset}, {@linkcode cifar10},
  *   {@linkcode mnist}, {@linkcode fashionMnist}
- * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode filters}, {@linkcode deadFilters},
- *   {@linkcode strideDiagnosis}, {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
+ * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode plate}, {@linkcode filters},
+ *   {@linkcode deadFilters}, {@linkcode strideDiagnosis}, {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
  * - directions in a layer: {@linkcode directions}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
@@ -229,6 +229,10 @@ export { smallZfnet, type SmallZfnetOptions, zfnet, zfnetRecipe } from "./lib/mo
 export type { NamedDirections } from "./lib/methods/shared/layer_units.ts";
 export { topPatches, type TopPatchesOptions } from "./lib/methods/top_patches.ts";
 export type { PatchQuery, PatchRow, TopPatches } from "./lib/results/top_patches.ts";
+export type { PatchesFigureOptions, UnitName, UnitsFigureOptions } from "./lib/results/patch_figures.ts";
+export { plate, type PlateOptions } from "./lib/methods/plate.ts";
+export type { Projection } from "./lib/methods/shared/projections.ts";
+export type { Plate, PlateFigureOptions, PlateLayout } from "./lib/results/plate.ts";
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Comparable, type MapMethod, type MethodOptions } from "./lib/probe/attribution/sanity.ts";
 export { type OnBadImage, type RunOptions, type WalkOptions } from "./lib/options.ts";

@@ -17,6 +17,7 @@ import { readOptimizer } from "../lib/probe/training/optimizer.ts";
 import { startSchedule } from "../lib/probe/training/schedule.ts";
 import { runTraining } from "../lib/probe/training/train.ts";
 import { resolveTarget } from "../lib/probe/target.ts";
+import { TopPatches } from "../lib/results/top_patches.ts";
 import * as mod from "../mod.ts";
 
 // Whoever starts a backend before it has looked at its arguments fails with another error.
@@ -33,6 +34,7 @@ const dataset = {
     throw new Error("The data set was read.");
   },
 };
+const patches = Object.create(TopPatches.prototype) as TopPatches;
 
 /** Of each function what stands before its options. */
 const BEFORE: Record<string, readonly unknown[]> = {
@@ -69,6 +71,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   occlusion: [model, image],
   pca: [points],
   photo: ["dog"],
+  plate: [model, patches],
   predict: [model, image],
   receptiveFieldFigure: [model, image],
   report: [model, image, [mod.saliency]],

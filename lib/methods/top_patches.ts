@@ -15,7 +15,7 @@ import { Directions } from "../results/directions.ts";
 import { TopPatches } from "../results/top_patches.ts";
 import type { TopQuestion } from "../scan/top_patches.ts";
 import { layersAsked } from "./shared/layers.ts";
-import { layerUnits, type NamedDirections } from "./shared/layer_units.ts";
+import { layerUnits, type NamedDirections, vectorsOf } from "./shared/layer_units.ts";
 import { scanPatches } from "./shared/patch_scan.ts";
 import { pictureReader } from "./shared/pictures.ts";
 
@@ -145,6 +145,7 @@ export async function topPatches(
     layers: names,
     sources,
     read: pictureReader(model, dataset),
+    ...layers[0].directions && { directions: vectorsOf(layers[0]) },
   });
   return await patches.load();
 }

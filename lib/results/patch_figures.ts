@@ -24,8 +24,8 @@ export interface PatchSource {
 /** A unit: a channel's number or a direction's name. */
 export type UnitName = number | string;
 
-/** Which patches are drawn, and how. */
-export class PatchesFigureOptions {
+/** Which units are drawn, and how large. */
+export class UnitsFigureOptions {
   /**
    * The layer whose units are drawn.
    * @default all that were asked for
@@ -34,22 +34,26 @@ export class PatchesFigureOptions {
   layer?: string;
   /**
    * The units that are drawn: channels' numbers, or directions' names.
-   * @default the first 24 of a layer; of many layers fewer of each
+   * @default the first 24 of a layer, of many layers fewer of each; of a plate all
    */
   @arrayOf("channels' numbers or directions' names")
   units?: readonly UnitName[];
-  /**
-   * Whether whole images are drawn, each with a white box around its patch, as Girshick et al. (2014) do.
-   * @default false
-   */
-  @flag()
-  whole = false;
   /**
    * How large each patch (or whole image) is drawn, about, in pixels of the page: it is enlarged by a whole factor.
    * @default about 60, or 96 where a unit sees more than 32 pixels and for whole images
    */
   @wholeNumber(8)
   size?: number;
+}
+
+/** Which patches are drawn, and how. */
+export class PatchesFigureOptions extends UnitsFigureOptions {
+  /**
+   * Whether whole images are drawn, each with a white box around its patch, as Girshick et al. (2014) do.
+   * @default false
+   */
+  @flag()
+  whole = false;
 }
 
 /** Where scripts do not run all units are seen; of many layers so many together. */
@@ -78,11 +82,13 @@ export function unitsOf(rows: readonly PatchRow[], layer: string): UnitPatches[]
 /**
  * The units that are drawn, layer by layer, and how many each layer has.
  *
+ * @param most how many of each layer unless some are named; @default as many as a page has room for
  * @throws {RangeError} if a layer or a unit has no patches
  */
 export function chosenUnits(
   { rows, layers }: Pick<PatchSource, "rows" | "layers">,
   { layer, units }: { layer?: string; units?: readonly UnitName[] },
+  most?: number,
 ): { layer: string; units: UnitPatches[]; of: number }[] {
   if (layer !== undefined && !layers.includes(layer)) throw unknownName("layer", layer, layers, "these patches");
   if (units?.length === 0) throw new RangeError("units names the units to draw, one at least: received none.");
@@ -100,7 +106,7 @@ export function chosenUnits(
         `the patches of ${JSON.stringify(layer)}`,
       );
     });
-    return { layer, units: own ?? all.slice(0, unitsDrawn(shown.length)), of: all.length };
+    return { layer, units: own ?? all.slice(0, most ?? unitsDrawn(shown.length)), of: all.length };
   });
 }
 
@@ -263,6 +269,9 @@ export function anyClipped(units: readonly UnitPatches[], all: readonly UnitPatc
   return units.some(({ rows }) => rows.some(({ box: [y0, x0, y1, x1] }) => y1 - y0 < height || x1 - x0 < width));
 }
 
+/** What a figure says of them. */
+export const CLIPPED = "Hatched: what a receptive field has beyond the image's border, as far as there is room for it.";
+
 /** What a figure says of units that never answer. */
 export function silentNote(units: readonly UnitPatches[]): string {
   const silent = units.filter(isSilent).length;
@@ -299,6 +308,19 @@ export function patchTable(units: readonly UnitPatches[]): Table {
   };
 }
 
+/** What stands above the units of a layer: its name where there are several, and how many units are left out. */
+export const layerWords = (
+  { layer, units, of }: ReturnType<typeof chosenUnits>[number],
+  layers: number,
+): { heading?: string; note?: string } => ({
+  ...layers > 1 && { heading: layer },
+  ...units.length < of && {
+    note: `${units.length} of ${of} units; figure({ layer: ${JSON.stringify(layer)}, units: [${
+      typeof units[0].unit === "number" ? "…" : '"…"'
+    }] }) draws others.`,
+  },
+});
+
 /** The patches of some layers as blocks of a figure, and what the caption says of them. */
 export function patchBlocks(
   source: PatchSource,
@@ -307,14 +329,11 @@ export function patchBlocks(
   const chosen = chosenUnits(source, { layer, units });
   const pictures = new Pictures(source);
   const isFlat = chosen.every(({ units }) => units.every(({ rows }) => rows.every(({ box }) => box.length === 4)));
-  const blocks = chosen.map(({ layer, units, of }): Block => ({
-    ...isFlat ? patchSheet(units, pictures, { whole, size }, unitsOf(source.rows, layer)) : patchTable(units),
-    ...chosen.length > 1 && { heading: layer },
-    ...units.length < of && {
-      note: `${units.length} of ${of} units; figure({ layer: ${JSON.stringify(layer)}, units: [${
-        typeof units[0].unit === "number" ? "…" : '"…"'
-      }] }) draws others.`,
-    },
+  const blocks = chosen.map((own): Block => ({
+    ...isFlat
+      ? patchSheet(own.units, pictures, { whole, size }, unitsOf(source.rows, own.layer))
+      : patchTable(own.units),
+    ...layerWords(own, chosen.length),
   }));
   const drawn = chosen.flatMap(({ units }) => units);
   const parts = isFlat
@@ -323,9 +342,7 @@ export function patchBlocks(
         ? "Whole images as the model sees them, a white box around what the unit's cell sees, its activation in the corner."
         : "Each patch is what the cell of that activation sees, cut exactly to its receptive field; the activation stands " +
           "below it. Under the pointer: the whole image, the patch in a white box.",
-      !whole && chosen.some(({ layer, units }) => anyClipped(units, unitsOf(source.rows, layer)))
-        ? "Hatched: what a receptive field has beyond the image's border."
-        : "",
+      !whole && chosen.some(({ layer, units }) => anyClipped(units, unitsOf(source.rows, layer))) ? CLIPPED : "",
       silentNote(drawn),
     ]
     : ["Patches of signals and volumes are no pictures; the boxes say where they are."];

@@ -6,6 +6,7 @@
 
 import { NdArray, type NdArrayLike } from "../array.ts";
 import type { SkippedImage } from "../data/dataset.ts";
+import type { InputArray } from "../data/given.ts";
 import type { PatchRow } from "../data/records.ts";
 import { unknownName } from "../errors.ts";
 import { Figure } from "../figure/figure.ts";
@@ -23,10 +24,10 @@ export interface PatchImage {
   readonly index: number;
 }
 
-/** Reads images again, as the model sees them, and hands each over. */
+/** Reads images again, and hands each over: its picture, and all that the model was given for it. */
 export type PictureReader = (
   images: readonly PatchImage[],
-  receive: (id: string, picture: NdArrayLike) => void,
+  receive: (id: string, picture: NdArrayLike, view: InputArray) => void,
 ) => Promise<void>;
 
 /** What {@linkcode TopPatches} is made of. */
@@ -44,13 +45,19 @@ export interface TopPatchesParts {
   /** The images that patches come from, by their ids. */
   readonly sources: ReadonlyMap<string, PatchImage>;
   readonly read: PictureReader;
+  /** The directions that stand for units, by their names. */
+  readonly directions?: ReadonlyMap<string, Float32Array>;
 }
 
 /** Which patches are asked for; all that is left out matches all. */
 export interface PatchQuery {
+  /** A layer's name. */
   readonly layer?: string;
+  /** A channel's number, or a direction's name. */
   readonly unit?: number | string;
+  /** What the image shows. */
   readonly label?: string;
+  /** The image's id in the data set. */
   readonly imageId?: string;
 }
 
@@ -168,6 +175,19 @@ export class TopPatches extends Result<PatchRow> {
         each = Math.max(each, kept.data.byteLength);
       });
     }
+  }
+
+  /** @internal The numbers of a direction that stands for a unit. */
+  direction(unit: number | string): Float32Array | undefined {
+    return this.#parts.directions?.get(String(unit));
+  }
+
+  /** @internal Reads the images of rows again, as the model was given them. */
+  async readViews(rows: readonly PatchRow[]): Promise<Map<string, InputArray>> {
+    const views = new Map<string, InputArray>();
+    const images = [...new Set(rows.map(({ imageId }) => imageId))].map((id) => this.#parts.sources.get(id)!);
+    await this.#parts.read(images, (id, _, view) => void views.set(id, view));
+    return views;
   }
 
   /** @internal */

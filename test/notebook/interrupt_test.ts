@@ -129,6 +129,7 @@ const model = await cl.loadModel("cifar-convnet");
 const cat = await cl.photo("cat");
 const some = await cl.cifar10({ split: "test", limit: 200 });
 const codes = await cl.codes(model, some, { thumbnail: 8 });
+const patches = await cl.topPatches(model, some, { layer: "conv1" });
 const map = await cl.tsne(codes, { iterations: 50, perplexity: 10 });
 const found = await cl.saliency(model, cat);
 const deep = "conv4";
@@ -187,6 +188,7 @@ const WORK: Record<string, string> = {
   sanityCheck: "await cl.sanityCheck(model, cat, cl.saliency)",
   report: "await cl.report(model, cat, [cl.saliency, cl.gradCam])",
   filters: "await cl.filters(model, { layer: deep })",
+  plate: "await cl.plate(model, patches)",
   deadFilters: "await cl.deadFilters(model, some)",
   directions: `await cl.directions(model, some, { layer: deep, kind: "principal" })`,
   checkInputs: "await cl.checkInputs(model, some)",

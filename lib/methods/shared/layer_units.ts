@@ -51,3 +51,12 @@ export function layerUnits(
   const units = channels ? [...new Set(channels)].sort((a, b) => a - b) : Array.from({ length: count }, (_, i) => i);
   return { layer, units };
 }
+
+/** The directions that stand for units, by their names. */
+export function vectorsOf({ units, directions }: LayerUnits): ReadonlyMap<string, Float32Array> {
+  const count = directions?.shape[1] ?? 0;
+  return new Map(units.map((name, i) => [
+    String(name),
+    Float32Array.from(directions?.data.subarray(i * count, (i + 1) * count) ?? []),
+  ]));
+}

@@ -13,5 +13,5 @@ import type { PictureReader } from "../../results/top_patches.ts";
 export const pictureReader = (model: Model, dataset: Dataset): PictureReader => async (images, receive) => {
   const wanted = new Set(images.map(({ index }) => index));
   const reader = new InputReader("topPatches", model, dataset, { places: [...wanted].sort((a, b) => a - b) });
-  for await (const { id, view } of reader) receive(id, model.shown(view));
+  for await (const { id, view } of reader) receive(id, model.shown(view), view);
 };

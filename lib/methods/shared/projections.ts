@@ -7,11 +7,11 @@
 import { type NdArray, ndarray, type NdArrayLike } from "../../array.ts";
 import type { InputArray } from "../../data/given.ts";
 import type { Model } from "../../model/model.ts";
-import { deconvolve } from "../../probe/attribution/deconvnet.ts";
-import { mapGradients } from "../../probe/attribution/gradients.ts";
+import { eachDeconvolution } from "../../probe/attribution/deconvnet.ts";
+import { eachGradient } from "../../probe/attribution/gradients.ts";
 import { largestMagnitude, toPixels } from "../../probe/attribution/pixels.ts";
 import { requireRelus } from "../../probe/attribution/rectifiers.ts";
-import { resolveUnit } from "../../probe/target.ts";
+import { directionTarget, resolveUnit } from "../../probe/target.ts";
 
 /** How a unit is brought back to the pixels. */
 export type Projection = "deconvnet" | "guidedBackprop" | "gradient";
@@ -26,8 +26,11 @@ export const PROJECTIONS: Readonly<Record<Projection, string>> = {
 /** A cell of a unit, and what it sees of an image. */
 export interface ProjectedPatch {
   readonly layer: string;
-  readonly unit: number;
+  /** The unit's channel, or the numbers of a direction. */
+  readonly unit: number | Float32Array;
+  /** `[y, x]`; `[]` of a vector's number. */
   readonly cell: readonly number[];
+  /** What the cell sees, `[y0, x0, y1, x1]`. */
   readonly box: readonly number[];
 }
 
@@ -43,31 +46,72 @@ export function cutOut({ data, shape: [, width, channels = 1] }: NdArrayLike, bo
   return ndarray(part, [rows, columns, channels]);
 }
 
+/** How patches are projected. */
+interface ProjectOptions {
+  /** @default "deconvnet" */
+  method?: Projection;
+  batchSize?: number;
+  signal?: AbortSignal;
+}
+
+/** How many of the first have the key of the first. */
+function alike<Item>(items: readonly Item[], keyOf: (item: Item) => string): number {
+  const end = items.findIndex((item) => keyOf(item) !== keyOf(items[0]));
+  return end < 0 ? items.length : end;
+}
+
 /**
- * Projects one cell of a unit back to the pixels, and cuts what comes back to the cell's box.
+ * Projects cells of units back to the pixels, several at a time, and cuts what comes back to each cell's box.
  *
- * @param input the image as the network reads it
- * @returns `[y1 − y0, x1 − x0, c]`, colours in RGB order, in units of the network's input
+ * @param patches each with its image as the network reads it; those of one layer run together
+ * @param receive takes of each patch, in their order, `[y1 − y0, x1 − x0, c]`, colours in RGB order, in units of the
+ *   network's input; and the unit's activation
  * @throws {TypeError} if a layer on the way has no rule; the message names it
  */
+export async function projectPatches(
+  model: Model,
+  patches: readonly (ProjectedPatch & { readonly input: InputArray })[],
+  { method = "deconvnet", ...run }: ProjectOptions,
+  receive: (index: number, projection: NdArray, activation: number) => void,
+): Promise<void> {
+  const targets = patches.map(({ layer, unit, cell, input }) => {
+    const place = cell.length > 0 ? { cell } : {};
+    return typeof unit === "number"
+      ? resolveUnit(model, { layer, channel: unit, ...place }, input.shape)
+      : directionTarget(layer, unit, place.cell);
+  });
+  const samples = patches.map(({ input }, i) => ({ input, target: targets[i], unit: targets[i] }));
+  const give = (index: number, values: ArrayLike<number>, activation: number) => {
+    const { input, box } = patches[index];
+    receive(index, cutOut(toPixels(model, values, input.shape, largestMagnitude).values, box), activation);
+  };
+  if (method === "deconvnet") {
+    for (let start = 0; start < samples.length;) {
+      const own = samples.slice(start);
+      const some = own.slice(0, alike(own, ({ unit: { layer }, input: { shape } }) => `${layer} ${shape}`));
+      const from = start;
+      await eachDeconvolution(model, some, (i, { values, activation }) => give(from + i, values.data, activation), run);
+      start += some.length;
+    }
+    return;
+  }
+  const relu = method === "guidedBackprop" ? "guided" : "plain";
+  if (relu === "guided") {
+    const firsts = new Map(targets.map((target) => [target.layer, target])).values();
+    for (const target of firsts) requireRelus(model, target, "Guided backpropagation");
+  }
+  await eachGradient(model, samples.length, (i) => samples[i], give, { ...run, relu });
+}
+
+/** Projects one cell of a unit, as {@linkcode projectPatches}. */
 export async function projectPatch(
   model: Model,
   input: InputArray,
-  { layer, unit, cell, box }: ProjectedPatch,
+  patch: ProjectedPatch,
   method: Projection = "deconvnet",
   signal?: AbortSignal,
 ): Promise<NdArray> {
-  const target = resolveUnit(model, { layer, channel: unit, ...cell.length > 0 && { cell } }, input.shape);
-  const pixels = (values: ArrayLike<number>) => {
-    const { values: found } = toPixels(model, values, input.shape, largestMagnitude);
-    return cutOut(found, box);
-  };
-  if (method === "deconvnet") {
-    const { values } = await deconvolve(model, input, target, { signal });
-    return pixels(values.data);
-  }
-  if (method === "guidedBackprop") requireRelus(model, target, "Guided backpropagation");
-  const relu = method === "guidedBackprop" ? "guided" : "plain";
-  const [found] = await mapGradients(model, [{ input, target }], { signal, relu }, (gradient) => pixels(gradient));
+  let found!: NdArray;
+  await projectPatches(model, [{ ...patch, input }], { method, signal }, (_, projection) => found = projection);
   return found;
 }
