@@ -15,6 +15,9 @@
  *   {@linkcode mnist}, {@linkcode fashionMnist}
  * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode plate}, {@linkcode filters},
  *   {@linkcode deadFilters}, {@linkcode strideDiagnosis}, {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
+ * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode featureHierarchy},
+ *   {@linkcode filters}, {@linkcode deadFilters},
+ *   {@linkcode strideDiagnosis}, {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
  * - directions in a layer: {@linkcode directions}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
@@ -233,6 +236,15 @@ export type { PatchesFigureOptions, UnitName, UnitsFigureOptions } from "./lib/r
 export { plate, type PlateOptions } from "./lib/methods/plate.ts";
 export type { Projection } from "./lib/methods/shared/projections.ts";
 export type { Plate, PlateFigureOptions, PlateLayout } from "./lib/results/plate.ts";
+export { featureHierarchy, type FeatureHierarchyOptions } from "./lib/methods/feature_hierarchy.ts";
+export type {
+  FeatureHierarchy,
+  HierarchyFigureOptions,
+  HierarchyLayer,
+  HierarchyPatch,
+  HierarchyRow,
+} from "./lib/results/feature_hierarchy.ts";
+export type { NamedUnit, UnitKind } from "./lib/data/records.ts";
 export { CheckpointError } from "./lib/probe/training/checkpoint.ts";
 export { type Comparable, type MapMethod, type MethodOptions } from "./lib/probe/attribution/sanity.ts";
 export { type OnBadImage, type RunOptions, type WalkOptions } from "./lib/options.ts";

@@ -53,6 +53,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   evaluate: [model, dataset],
   faithfulness: [model, image, { map: points }],
   fashionMnist: [],
+  featureHierarchy: [model, dataset],
   filters: [model],
   googlenet: [],
   gradCam: [model, image],

@@ -131,6 +131,9 @@ export interface SeenByCells {
 /** What a unit looks for, in one word. */
 export type UnitKind = "edge" | "colour" | "texture" | "part" | "object" | "unnamed";
 
+/** All kinds, from the simplest on. */
+export const UNIT_KINDS: readonly UnitKind[] = ["edge", "colour", "texture", "part", "object", "unnamed"];
+
 /** A unit's name with the numbers that it was given by. */
 export interface NamedUnit {
   /** What it looks for, as far as a rule fits. */
@@ -161,7 +164,10 @@ export interface NamedUnit {
   readonly label: string | null;
   /** Its share of the patches; null without labels. */
   readonly purity: number | null;
-  /** The probability that some label is as frequent among as many images drawn at random; null without labels. */
+  /**
+   * The probability that it is as frequent among as many images drawn at random, times the number of labels; null without
+   * labels.
+   */
   readonly chance: number | null;
 }
 

@@ -155,7 +155,8 @@ export class InputReader implements AsyncIterable<ImageView> {
         `The data set ${named} says that it holds ${this.#dataset.size} images, and gave ${walked}.`,
       );
     }
-    if (unusual.length) {
+    // Of images that are read again it has been said.
+    if (unusual.length && !this.#options.places) {
       const [{ id, remark }] = unusual;
       const which = unusual.length === 1 ? "one image" : `${unusual.length} of ${walked} images`;
       console.log(`convlens: ${which} of ${named} may not hold what was meant, as ${JSON.stringify(id)}. ${remark}`);

@@ -134,8 +134,8 @@ function commonLabel(labels: readonly (string | undefined)[], shares: ReadonlyMa
   const [best] = [...counts].sort(([a, m], [b, n]) => n - m || shareOf(a) - shareOf(b) || (a < b ? -1 : 1));
   if (!best) return { label: null, purity: null, chance: null };
   const [label, count] = best;
-  // Any of the labels might have been the one.
-  const chance = [...shares.values()].reduce((sum, share) => sum + binomialTail(count, labels.length, share), 0);
+  // Any of the labels might have been the one (Bonferroni).
+  const chance = shares.size * binomialTail(count, labels.length, shareOf(label));
   return { label, purity: count / labels.length, chance: Math.min(1, chance) };
 }
 

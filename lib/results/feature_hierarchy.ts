@@ -7,13 +7,13 @@
 
 import type { NdArray, NdArrayLike } from "../array.ts";
 import type { SkippedImage } from "../data/dataset.ts";
-import type { NamedUnit, UnitKind } from "../data/records.ts";
+import { type NamedUnit, UNIT_KINDS, type UnitKind } from "../data/records.ts";
 import type { Block, Chart, Sheet, SheetTile } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { brief, fixed, percent } from "../format.ts";
 import { arrayOf, flag, readOptions, whole } from "../options.ts";
-import { largestOf } from "./panels.ts";
+import { percentileOfMagnitudes } from "./attribution.ts";
 import { patchTile } from "./patch_tiles.ts";
 import { Result } from "./result.ts";
 import { skippedNote } from "./skipped.ts";
@@ -100,7 +100,6 @@ export interface HierarchyParts {
   readonly skipped: readonly SkippedImage[];
 }
 
-const KINDS: readonly UnitKind[] = ["edge", "colour", "texture", "part", "object", "unnamed"];
 const PLURALS: Record<UnitKind, string> = {
   edge: "edges",
   colour: "colours",
@@ -110,8 +109,10 @@ const PLURALS: Record<UnitKind, string> = {
   unnamed: "unnamed",
 };
 
-/** About how large a patch is drawn, in pixels of the page. */
-const SIZE = 48;
+/** About how large a patch is drawn, in pixels of the page: those of fields of more pixels than `field` larger. */
+const SIZE = { small: 48, large: 64, field: 24 };
+/** What comes back is clipped at this percentile of its magnitudes, or single pixels would leave the rest grey. */
+const CLIP = 99;
 
 /** What each layer's units look for; in a cell, the walk through the layers. */
 export class FeatureHierarchy extends Result<HierarchyRow> {
@@ -178,19 +179,27 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
         `${this.images} images of ${dataset}`,
       caption: [
         "Left of each pair, on grey: what comes back from the unit to the pixels (DeconvNet), each on its own scale, " +
-        "mid-grey is 0. Right: the patches that excite it most, from the strongest on. Hatched: beyond the image's border.",
+        `mid-grey is 0, what is beyond the ${CLIP}th percentile clipped. Right: the patches that excite it ` +
+        "most, from the strongest on. Hatched: beyond the image's border.",
         skippedNote(this.skipped),
       ].filter(Boolean).join(" "),
       blocks: [
         ...drawn.map((layer) => this.#layer(layer, units, pixelsOfImage)),
-        ...rules ? [this.#kinds(drawn), this.#rules()] : [],
+        ...rules
+          ? [
+            {
+              kind: "row",
+              blocks: [...drawn.length > 1 ? [this.#kinds(drawn)] : [], this.#rules()],
+            } satisfies Block,
+          ]
+          : [],
       ],
       lines: named,
     });
   }
 
   #layerText({ layer, units, kinds, byChance }: HierarchyLayer): string {
-    const counts = KINDS.filter((kind) => kinds[kind] > 0)
+    const counts = UNIT_KINDS.filter((kind) => kinds[kind] > 0)
       .map((kind) => `${Math.round(kinds[kind] * units)} ${PLURALS[kind]}`);
     return `${layer}: ${units} units, ${counts.join(", ")}; by chance ${percent(byChance, 0)} would have a name`;
   }
@@ -213,7 +222,11 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
           value: brief(patch.activation),
           words: `channel ${unit} of ${layer.layer}\n${patchWords(patch)}`,
         })),
-        { field, size: SIZE, columns: Math.ceil(Math.sqrt(patches.length)) },
+        {
+          field,
+          size: Math.max(...field) > SIZE.field ? SIZE.large : SIZE.small,
+          columns: Math.ceil(Math.sqrt(patches.length)),
+        },
       );
       const lines = [`${unit} · ${row.name}`, measured(row)];
       return {
@@ -240,7 +253,9 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
       kind: "chart",
       heading: "Kinds of units from layer to layer",
       series: [
-        ...KINDS.filter((kind) => layers.some(({ kinds }) => kinds[kind] > 0) && kind !== "unnamed").map((kind) => ({
+        ...UNIT_KINDS.filter((kind) => layers.some(({ kinds }) => kinds[kind] > 0) && kind !== "unnamed").map((
+          kind,
+        ) => ({
           label: PLURALS[kind],
           x,
           y: layers.map(({ kinds }) => kinds[kind]),
@@ -250,7 +265,8 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
       x: { title: "layer", whole: true },
       y: { title: "share of the layer's units", min: 0, max: 1 },
       names: layers.map(({ layer }) => layer),
-      width: 760,
+      width: 560,
+      height: 330,
       alt: `The shares of edges, colours, textures, parts and objects among the units of ${layers.length} layers`,
     };
   }
@@ -266,12 +282,12 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
   }
 }
 
-/** A signed picture about mid-grey, on its own scale; of other than colours and grey the mean of its bands. */
+/** A signed picture about mid-grey, on its own scale, at which the largest are clipped; of other than colours and grey the mean of its bands. */
 export function aroundGrey({ data, shape: [height, width, channels] }: NdArrayLike): NdArrayLike {
   const shown = channels === 1 || channels === 3 ? channels : 1;
   const values = new Float32Array(height * width * shown);
   for (let i = 0; i < data.length; i++) values[shown === channels ? i : Math.floor(i / channels)] += data[i];
-  const largest = largestOf(values) || 1;
+  const largest = percentileOfMagnitudes(values, CLIP) || 1;
   return { data: values.map((value) => 127.5 + 127.5 * value / largest), shape: [height, width, shown] };
 }
 
@@ -289,8 +305,9 @@ const patchWords = ({ rank, imageId, label, activation, cell }: HierarchyPatch):
 function measured(
   { kind, direction, angle, filterAngle, chroma, hue, purity, label, also, likeness }: HierarchyRow,
 ): string {
-  const lines = `lines at ${Math.round(angle)}°, direction ${fixed(direction, 2)}` +
-    (filterAngle === null ? "" : `, its filter at ${Math.round(filterAngle)}°`);
+  const degrees = (value: number) => `${fixed(value, 0)}°`;
+  const lines = `lines at ${degrees(angle)}, direction ${fixed(direction, 2)}` +
+    (filterAngle === null ? "" : `, its filter at ${degrees(filterAngle)}`);
   const purities = purity === null ? "" : `${percent(purity, 0)} ${label}`;
   const text: Record<UnitKind, string> = {
     edge: lines,

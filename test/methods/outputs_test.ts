@@ -18,6 +18,7 @@ import {
   embeddingGrid,
   evaluate,
   faithfulness,
+  featureHierarchy,
   filters,
   gradCam,
   guidedBackprop,
@@ -284,6 +285,7 @@ const methods: Record<string, Ask> = {
   activations: (model) => activations(model, image, { layer: "conv" }),
   filters: (model) => filters(model, { layer: "conv" }),
   deadFilters: (model, data) => deadFilters(model, data),
+  featureHierarchy: (model, data) => featureHierarchy(model, data, { units: 2 }),
   directions: (model, data) => directions(model, data, { layer: "conv", kind: "principal", count: 2 }),
   checkInputs: (model, data) => checkInputs(model, data, { images: 2 }),
   codes: (model, data) => codes(model, data),
@@ -337,7 +339,7 @@ const NEVER = /\bNaN\b|undefined|\[object|−?Infinity|is not a function|is not 
 
 /** What is said of numbers never; the classes of a data set are another thing. */
 const PROBABLE = /\bclass(es)?\b|(?<!no )probabilit|likel/i;
-const ABOUT_DATA = /^(linearProbes|codes|neighbors|pca|embeddingGrid)/;
+const ABOUT_DATA = /^(linearProbes|codes|neighbors|pca|embeddingGrid|featureHierarchy)/;
 
 /** Which methods refuse which outputs, and how. */
 function refusalOf(method: string, name: string, kind: string): RegExp | null {

@@ -190,6 +190,7 @@ const WORK: Record<string, string> = {
   filters: "await cl.filters(model, { layer: deep })",
   plate: "await cl.plate(model, patches)",
   deadFilters: "await cl.deadFilters(model, some)",
+  featureHierarchy: "await cl.featureHierarchy(model, some)",
   directions: `await cl.directions(model, some, { layer: deep, kind: "principal" })`,
   checkInputs: "await cl.checkInputs(model, some)",
   strideDiagnosis: "await cl.strideDiagnosis([model], some)",
