@@ -6,6 +6,7 @@
 
 import { messageOf } from "../errors.ts";
 import { pathOf, replaceWhole } from "../files.ts";
+import { byCodeUnit } from "./dataset.ts";
 
 /** The names of files that lists of images are read from. */
 export const TABLE_NAME = /\.(csv|tsv|parquet)$/i;
@@ -100,4 +101,54 @@ async function firstText(path: string): Promise<string> {
   using file = await Deno.open(path);
   const bytes = new Uint8Array(1 << 16);
   return new TextDecoder().decode(bytes.subarray(0, await file.read(bytes) ?? 0));
+}
+
+/** A Parquet file of ranked rows: `layer`, `unit`, `rank`, `imageId`, `cell`, `index`, and the number that they are ranked by. */
+export interface RankedFile {
+  readonly path: string;
+  /** What is added to its column `index`. */
+  readonly offset: number;
+}
+
+/**
+ * Merges lists: of the rows of all files the first of each list, ranked anew. Larger numbers stand first, equal ones by the
+ * image's id, code unit by code unit, then by the cell's place.
+ *
+ * @param list the number of the list that a row belongs to; lists come in the order of their numbers
+ * @param by the column that rows are ranked by
+ * @param top how many rows a list has at most
+ */
+export async function mergeRanked(
+  files: readonly RankedFile[],
+  { list, by, top }: { list: (layer: string, unit: string | number) => number; by: string; top: number },
+): Promise<Record<string, unknown>[]> {
+  const pl = await polars();
+  let merged: DataFrame | undefined;
+  // One by one, so that no more than two are in memory.
+  for (const { path, offset } of files) {
+    const next = pl.readParquet(path).withColumns(pl.col("index").add(offset).cast(pl.Int32).alias("index"));
+    const all: DataFrame = merged ? pl.concat([merged, next]) : next;
+    const [layers, units, ids] = ["layer", "unit", "imageId"].map((name) => all.getColumn(name).toArray() as string[]);
+    // Polars compares text by its bytes, which is another order than that of code units.
+    const places = new Map([...new Set(ids)].sort(byCodeUnit).map((id, place) => [id, place]));
+    merged = all
+      .withColumns(
+        pl.Series("list", layers.map((layer, i) => list(layer, units[i])), pl.Int32),
+        pl.Series("image", ids.map((id) => places.get(id)!), pl.Int32),
+        // −0 and 0 are equal.
+        pl.col(by).add(0).alias("value"),
+        ...[0, 1, 2].map((axis) => pl.col("cell").lst.get(axis).alias(`axis ${axis}`)),
+      )
+      .sort({
+        by: ["list", "value", "image", "axis 0", "axis 1", "axis 2"],
+        descending: [false, true, false, false, false, false],
+      })
+      .withColumns(pl.intRange(1, all.height + 1).alias("row"))
+      .withColumns(pl.col("row").sub(pl.col("row").min().over("list")).add(1).cast(pl.Int32).alias("rank"))
+      .filter(pl.col("rank").ltEq(top))
+      .select(...all.columns);
+  }
+  return merged!.toRecords().map((row) =>
+    Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null))
+  );
 }

@@ -72,6 +72,12 @@ export class TopPatchesOptions extends WalkOptions {
   @text()
   folder?: string;
   /**
+   * Over how many threads the images are spread at most, on the WASM backend; no result depends on it.
+   * @default as many as there are cores and memory has room for
+   */
+  @whole(1)
+  workers?: number;
+  /**
    * How many images run at once, at most.
    * @default 16
    */

@@ -24,7 +24,7 @@ async function weightsSum({ network }: Model): Promise<string> {
 }
 
 /** What is known of a data set before it is read. */
-function imagesOf(dataset: Dataset): Record<string, unknown> {
+export function imagesOf(dataset: Dataset): Record<string, unknown> {
   const rows = dataset instanceof ImageDataset ? dataset.known : undefined;
   // Of images of which nothing is known before, ids are compared while they are walked.
   if (!rows) return { count: dataset.size, "data set": dataset.name };

@@ -233,6 +233,29 @@ export class ScanFolder implements Disposable {
   }
 }
 
+/** How far a scan is, seen from outside: finished, running, stopped on the way, or not begun. */
+export async function stateOf(
+  path: string,
+): Promise<{ state: "finished" | "running" | "stopped" | "waiting"; images: number }> {
+  const names = await Array.fromAsync(Deno.readDir(path), ({ name }) => name).catch(() => [] as string[]);
+  if (names.includes(RESULT)) return { state: "finished", images: (await readResult(path))!.about.images };
+  const images = Math.max(0, ...names.map((name) => Number(PROGRESS.exec(name)?.[2] ?? 0)));
+  if (names.includes(LOCK)) {
+    using lock = await Deno.open(join(path, LOCK), { read: true });
+    if (!(await lock.tryLock(false))) return { state: "running", images };
+  }
+  return { state: names.includes(MANIFEST) ? "stopped" : "waiting", images };
+}
+
+/** Whether this process gets the lock; a look from outside holds it for a moment. */
+async function takes(lock: Deno.FsFile): Promise<boolean> {
+  for (let tries = 0; tries < 10; tries++) {
+    if (await lock.tryLock(true)) return true;
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  return false;
+}
+
 /** Takes a folder for this process; the folder is made if there is none. */
 async function takeLock(path: string): Promise<Deno.FsFile> {
   const named = `The folder ${JSON.stringify(path)}`;
@@ -248,7 +271,7 @@ async function takeLock(path: string): Promise<Deno.FsFile> {
     }
     lock = await Deno.open(join(path, LOCK), { read: true, write: true, create: true });
     try {
-      isOurs = await lock.tryLock(true);
+      isOurs = await takes(lock);
     } catch (error) {
       lock.close();
       throw error;
