@@ -48,7 +48,7 @@ const ARROWS: Record<string, string[]> = {
   scan: ["codec", "runtime", "workers", "data", "model", "probe"],
   results: ["codec", "embed", "figure", "data"],
   methods: ["codec", "runtime", "embed", "data", "model", "probe", "scan", "results"],
-  tools: ["runtime", "notebook", "figure", "page"],
+  tools: ["runtime", "notebook", "figure", "page", "data", "model", "probe", "scan", "methods"],
   mod: ["codec", "runtime", "embed", "figure", "data", "model", "probe", "results", "methods"],
 };
 

@@ -8,7 +8,7 @@
  */
 
 import { join } from "node:path";
-import { type Dataset, ImageDataset } from "../../data/dataset.ts";
+import type { Dataset, ImageDataset } from "../../data/dataset.ts";
 import { cifar10 } from "../../data/cifar10.ts";
 import { fashionMnist } from "../../data/fashion_mnist.ts";
 import { imageFolder } from "../../data/image_folder.ts";
@@ -164,21 +164,20 @@ export async function mergeShards(folder: string, asked: Asked): Promise<void> {
   const { shards } = asked;
   const folders = Array.from({ length: shards }, (_, i) => shardFolder(folder, i + 1, asked));
   const read = (place: string) => Deno.readTextFile(join(place, "manifest.json")).then(JSON.parse);
-  const { images: _, ...question } = await read(folders[0]);
+  const first = await read(folders[0]);
   const skipped = [];
   const files = [];
   let offset = 0;
   for (const [i, place] of folders.entries()) {
-    const { images: _, ...other } = await read(place);
-    const differing = differenceText(question, other);
+    const differing = differenceText(first, { ...await read(place), images: first.images });
     if (differing) throw new Error(`Shard ${i + 1} was scanned otherwise than shard 1: they differ in ${differing}.`);
     const { about } = (await readResult(place))!;
     files.push({ path: join(place, "top_patches.parquet"), offset });
     skipped.push(...about.skipped);
     offset += about.images;
   }
-  const images = imagesOf(await readDataset(asked));
-  using kept = await ScanFolder.open(folder, { ...question, images });
+  const question = { ...first, images: imagesOf(await readDataset(asked)) };
+  using kept = await ScanFolder.open(folder, question);
   if (kept.patches) return;
   const { list, by } = listsOf(question);
   const rows = await mergeRanked(files, { list, by, top: question.top });
