@@ -13,11 +13,9 @@
  *   {@linkcode predict}, {@linkcode checkInputs}
  * - images: {@linkcode photo}, {@linkcode loadImage}, {@linkcode imageFolder}, {@linkcode imageManifest}, {@linkcode dataset}, {@linkcode cifar10},
  *   {@linkcode mnist}, {@linkcode fashionMnist}
- * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode plate}, {@linkcode filters},
- *   {@linkcode deadFilters}, {@linkcode strideDiagnosis}, {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
- * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode featureHierarchy},
- *   {@linkcode filters}, {@linkcode deadFilters},
- *   {@linkcode strideDiagnosis}, {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
+ * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode plate},
+ *   {@linkcode featureHierarchy}, {@linkcode filters}, {@linkcode deadFilters}, {@linkcode strideDiagnosis},
+ *   {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
  * - directions in a layer: {@linkcode directions}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},

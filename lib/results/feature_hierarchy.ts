@@ -5,16 +5,16 @@
  * @module
  */
 
-import type { NdArray, NdArrayLike } from "../array.ts";
+import type { NdArray } from "../array.ts";
 import type { SkippedImage } from "../data/dataset.ts";
 import { type NamedUnit, UNIT_KINDS, type UnitKind } from "../data/records.ts";
 import type { Block, Chart, Sheet, SheetTile } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { brief, fixed, percent } from "../format.ts";
-import { arrayOf, flag, readOptions, whole } from "../options.ts";
-import { percentileOfMagnitudes } from "./attribution.ts";
+import { arrayOf, flag, oneOf, readOptions, whole } from "../options.ts";
 import { patchTile } from "./patch_tiles.ts";
+import { paintProjection, type PlateLayout } from "./plate.ts";
 import { Result } from "./result.ts";
 import { skippedNote } from "./skipped.ts";
 
@@ -83,6 +83,12 @@ export class HierarchyFigureOptions {
   @whole(1)
   units?: number;
   /**
+   * Whether what comes back is shown in grey, as lessons print it, or in colour, as in the paper.
+   * @default "grey"
+   */
+  @oneOf("grey", "colors")
+  layout: PlateLayout = "grey";
+  /**
    * Whether the rules stand below, and the chart of kinds over depth.
    * @default true
    */
@@ -111,9 +117,6 @@ const PLURALS: Record<UnitKind, string> = {
 
 /** About how large a patch is drawn, in pixels of the page: those of fields of more pixels than `field` larger. */
 const SIZE = { small: 48, large: 64, field: 24 };
-/** What comes back is clipped at this percentile of its magnitudes, or single pixels would leave the rest grey. */
-const CLIP = 99;
-
 /** What each layer's units look for; in a cell, the walk through the layers. */
 export class FeatureHierarchy extends Result<HierarchyRow> {
   /** One row a unit, layer after layer. */
@@ -159,7 +162,7 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
    * @throws {RangeError} if a layer is none of the result's
    */
   override figure(options: Partial<HierarchyFigureOptions> = {}): Figure {
-    const { layers: asked, units = Infinity, rules } = readOptions("figure", HierarchyFigureOptions, options);
+    const { layers: asked, units = Infinity, layout, rules } = readOptions("figure", HierarchyFigureOptions, options);
     const names = this.layers.map(({ layer }) => layer);
     const unknown = asked?.find((name) => !names.includes(name));
     if (unknown !== undefined) {
@@ -178,13 +181,14 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
         `${model} · what the units of ${drawn.length === 1 ? drawn[0].layer : `${drawn.length} layers`} look for in ` +
         `${this.images} images of ${dataset}`,
       caption: [
-        "Left of each pair, on grey: what comes back from the unit to the pixels (DeconvNet), each on its own scale, " +
-        `mid-grey is 0, what is beyond the ${CLIP}th percentile clipped. Right: the patches that excite it ` +
-        "most, from the strongest on. Hatched: beyond the image's border.",
+        `Left of each pair: what comes back from the unit to the pixels (DeconvNet), ${
+          layout === "grey" ? "in grey" : "in colour"
+        }, each with a contrast of its own; mid-grey is 0. Right: the patches that excite it most, from the strongest on. ` +
+        `Hatched: beyond the image's border.`,
         skippedNote(this.skipped),
       ].filter(Boolean).join(" "),
       blocks: [
-        ...drawn.map((layer) => this.#layer(layer, units, pixelsOfImage)),
+        ...drawn.map((layer) => this.#layer(layer, units, layout, pixelsOfImage)),
         ...rules
           ? [
             {
@@ -204,7 +208,7 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
     return `${layer}: ${units} units, ${counts.join(", ")}; by chance ${percent(byChance, 0)} would have a name`;
   }
 
-  #layer(layer: HierarchyLayer, most: number, pixelsOfImage: (id: string) => Pixels): Sheet {
+  #layer(layer: HierarchyLayer, most: number, layout: PlateLayout, pixelsOfImage: (id: string) => Pixels): Sheet {
     const own = this.patches.filter((patch) => patch.layer === layer.layer);
     const units = [...Map.groupBy(own, ({ unit }) => unit)].slice(0, most);
     const field = [0, 1].map((axis) => Math.max(...own.map(({ box }) => box[axis + 2] - box[axis]))) as [
@@ -218,7 +222,7 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
         patches.map((patch) => ({
           image: pixelsOfImage(patch.imageId),
           box: patch.box,
-          projection: pixelsOf(aroundGrey(patch.response)),
+          projection: paintProjection(patch.response, layout),
           value: brief(patch.activation),
           words: `channel ${unit} of ${layer.layer}\n${patchWords(patch)}`,
         })),
@@ -280,15 +284,6 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
       rows: this.rules.map(({ kind, rule }) => [kind, rule]),
     };
   }
-}
-
-/** A signed picture about mid-grey, on its own scale, at which the largest are clipped; of other than colours and grey the mean of its bands. */
-export function aroundGrey({ data, shape: [height, width, channels] }: NdArrayLike): NdArrayLike {
-  const shown = channels === 1 || channels === 3 ? channels : 1;
-  const values = new Float32Array(height * width * shown);
-  for (let i = 0; i < data.length; i++) values[shown === channels ? i : Math.floor(i / channels)] += data[i];
-  const largest = percentileOfMagnitudes(values, CLIP) || 1;
-  return { data: values.map((value) => 127.5 + 127.5 * value / largest), shape: [height, width, shown] };
 }
 
 /** What the hover says of a patch. */
