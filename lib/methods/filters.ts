@@ -8,7 +8,7 @@
  */
 
 import { type NdArrayLike, sizeOf } from "../array.ts";
-import { headOf } from "../model/ending.ts";
+import { labelsOfUnits } from "./shared/layers.ts";
 import type { Entry } from "../model/graph.ts";
 import { checkModel, checkReady, type LayerInfo, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, text } from "../options.ts";
@@ -150,8 +150,7 @@ export async function filters(
   const kernels = kept.map((channel) => filterOf(all, channel));
   const data = new Float32Array(all.data.length / total * kept.length);
   kernels.forEach((kernel, k) => kernel.data.forEach((value, i) => data[i * kept.length + k] = value));
-  const isLast = headOf(model.network, model.output.head).ends.some(({ name }) => name === layer);
-  const labels = isLast && model.labels?.length === total ? model.labels : null;
+  const labels = labelsOfUnits(model, layer, total);
   const threshold = all.shape.length === 4 ? noiseThreshold(all.shape) : null;
   const rows = kernels.map((kernel, k): FilterRow => {
     const diagnosis = diagnoseFilter(kernel);

@@ -11,10 +11,11 @@ import { kindOf } from "../errors.ts";
 import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, oneOf, readOptions, rule, text, WalkOptions, whole } from "../options.ts";
+import { channelsOf } from "../probe/target.ts";
 import { Directions } from "../results/directions.ts";
 import { TopPatches } from "../results/top_patches.ts";
 import type { TopQuestion } from "../scan/top_patches.ts";
-import { layersAsked } from "./shared/layers.ts";
+import { labelsOfUnits, layersAsked } from "./shared/layers.ts";
 import { layerUnits, type NamedDirections, vectorsOf } from "./shared/layer_units.ts";
 import { scanPatches } from "./shared/patch_scan.ts";
 import { pictureReader } from "./shared/pictures.ts";
@@ -151,6 +152,10 @@ export async function topPatches(
     layers: names,
     sources,
     read: pictureReader(model, dataset),
+    labels: new Map(layers.flatMap(({ layer, directions }) => {
+      const labels = directions ? null : labelsOfUnits(model, layer, channelsOf(model, layer));
+      return labels ? [[layer, labels] as const] : [];
+    })),
     ...layers[0].directions && { directions: vectorsOf(layers[0]) },
   });
   return await patches.load();

@@ -13,6 +13,7 @@ import { Tip } from "./tip.ts";
 /** Enlarged parts and wholes are about so wide, in pixels of the page. */
 const ENLARGED = 150;
 const WHOLE = 190;
+const WIDEST = 540;
 
 /** The spot at a place of a picture, in its own pixels. */
 export function spotAt(spots: readonly SpotData[], [x, y]: readonly [number, number]): SpotData | undefined {
@@ -53,7 +54,7 @@ function markBox(canvas: HTMLCanvasElement, [y0, x0, y1, x1]: readonly number[])
 
 /** The pictures under the pointer of all sheets of a page. */
 export class Spots {
-  readonly #tip = new Tip("convlens-spot");
+  readonly #tip = new Tip("convlens-spot", WIDEST);
   readonly #of = new WeakMap<Element, readonly SpotData[]>();
   readonly #wholes = new WeakMap<Element, HTMLImageElement[]>();
   #shown: SpotData | undefined;
@@ -88,7 +89,7 @@ export class Spots {
 
   #draw(image: HTMLImageElement, spot: SpotData): void {
     this.#shown = spot;
-    const pictures = [spot.box, ...spot.pair ? [spot.pair] : []].map((box) => canvasOf(image, box, ENLARGED));
+    const pictures = [...spot.pair ? [spot.pair] : [], spot.box].map((box) => canvasOf(image, box, ENLARGED));
     const whole = spot.whole && this.#wholesOf(image)[spot.whole[0]];
     if (spot.whole && whole?.complete) {
       const { naturalWidth, naturalHeight } = whole;

@@ -11,12 +11,13 @@ import { element } from "./dom.ts";
 export class Tip {
   readonly #box: HTMLElement;
 
-  constructor(className: string) {
+  constructor(className: string, widest = 340) {
     this.#box = element(
       "div",
       "position:fixed;pointer-events:none;display:none;z-index:99999;padding:4px 8px;border:1px solid #888;" +
         "border-radius:4px;background:#111;color:#fff;font:12px/1.4 system-ui,sans-serif;white-space:pre-wrap;" +
-        "width:max-content;max-width:min(340px,calc(100vw - 8px));box-sizing:border-box;overflow-wrap:anywhere;" +
+        `width:max-content;max-width:min(${widest}px,calc(100vw - 8px));` +
+        "box-sizing:border-box;overflow-wrap:anywhere;" +
         "font-variant-numeric:tabular-nums;box-shadow:0 1px 4px rgba(0,0,0,.5)",
       { class: className },
     );

@@ -19,6 +19,8 @@ export interface PatchSource {
   readonly layers: readonly string[];
   /** The image as the model sees it, `[h, w, c]`, 0…255; undefined where it was not kept. */
   picture(imageId: string): NdArrayLike | undefined;
+  /** What a unit is called, where it has a name. */
+  labelOf?(layer: string, unit: UnitName): string | undefined;
 }
 
 /** A unit: a channel's number or a direction's name. */
@@ -221,24 +223,25 @@ export function patchSheet(
     values,
   };
   const tiles = units.map((unit): SheetTile => {
-    const { rows } = unit;
+    const { layer, rows } = unit;
+    const name = [unitText(unit.unit), pictures.source.labelOf?.(layer, unit.unit) ?? []].flat().join(" · ");
     const drawn = patchTile(
       rows.map((row) => ({
         image: pictures.of(row),
         box: row.box,
         projection: projection?.(row),
         value: brief(valueOf(row)),
-        words: `${unitText(unit.unit)} of ${unit.layer}\n${patchWords(row)}`,
+        words: `${name} of ${layer}\n${patchWords(row)}`,
       })),
       { ...look, columns: Math.ceil(Math.sqrt(rows.length)) },
     );
-    const lines = [unitText(unit.unit), ...values ? [] : [rangeText(rows)], labelText(rows)];
-    const words = [unitText(unit.unit), rangeText(rows), isSilent(unit) ? "never answers" : labelText(rows)];
+    const lines = [name, ...values ? [] : [rangeText(rows)], labelText(rows)];
+    const words = [name, rangeText(rows), isSilent(unit) ? "never answers" : labelText(rows)];
     return {
       ...drawn,
       lines: lines.filter(Boolean),
       words: words.filter(Boolean).join("  "),
-      alt: `The top ${rows.length} ${whole ? "images" : "patches"} of ${unitText(unit.unit)} of ${unit.layer}: ${
+      alt: `The top ${rows.length} ${whole ? "images" : "patches"} of ${name} of ${layer}: ${
         rows.map(({ imageId, label }) => label ?? imageId).join(", ")
       }`,
       outlined: isSilent(unit),

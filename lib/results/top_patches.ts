@@ -45,6 +45,8 @@ export interface TopPatchesParts {
   /** The images that patches come from, by their ids. */
   readonly sources: ReadonlyMap<string, PatchImage>;
   readonly read: PictureReader;
+  /** What the units of some layers are called, by the layers' names: the classes of the last one. */
+  readonly labels?: ReadonlyMap<string, readonly string[]>;
   /** The directions that stand for units, by their names. */
   readonly directions?: ReadonlyMap<string, Float32Array>;
 }
@@ -175,6 +177,11 @@ export class TopPatches extends Result<PatchRow> {
         each = Math.max(each, kept.data.byteLength);
       });
     }
+  }
+
+  /** @internal What a unit is called, where it has a name: the label of its class. */
+  labelOf(layer: string, unit: number | string): string | undefined {
+    return typeof unit === "number" ? this.#parts.labels?.get(layer)?.[unit] : undefined;
   }
 
   /** @internal The numbers of a direction that stands for a unit. */

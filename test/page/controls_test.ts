@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Block, Picture, Slides } from "../../lib/figure/blocks.ts";
+import type { Block, Picture, SheetTile, Slides } from "../../lib/figure/blocks.ts";
 import { Figure } from "../../lib/figure/figure.ts";
 import { notebookPage } from "../../lib/tools/notebook_page.ts";
 import { chromiumIsReady, openBrowser } from "../browser/browser.ts";
@@ -81,7 +81,9 @@ describe.skipIf(!ready)("sliders in Chromium", () => {
   const seen = () =>
     page.evaluate(() =>
       [...document.querySelectorAll("img")]
-        .filter((image) => image.alt && getComputedStyle(image).visibility === "visible" && image.width > 0)
+        .filter((image) =>
+          image.alt && getComputedStyle(image).visibility === "visible" && image.getClientRects().length > 0
+        )
         .map(({ alt }) => alt)
     );
   /** Sets a slider as a hand does. */
@@ -120,6 +122,49 @@ describe.skipIf(!ready)("sliders in Chromium", () => {
     expect(await page.title()).toBe("");
     await page.getByRole("button", { name: "as given" }).first().click();
     expect(await seen()).toEqual([...given, ...given]);
+  });
+
+  test("of a contact sheet: a search hides tiles; under the pointer there is a part, enlarged, and its whole", async () => {
+    const whole = { data: new Uint8Array(40 * 40 * 3).fill(120), width: 40, height: 40 };
+    const tiles = [30, 90, 200].map((value, i): SheetTile => ({
+      ...shade(value, `tile ${value}`) as Picture,
+      lines: [`channel ${i + 7}`],
+      words: "all of it",
+      spots: [{
+        box: [0, 0, 10, 20],
+        pair: [10, 0, 10, 20],
+        words: `spot ${i} ${EVIL}`,
+        whole: { of: whole, box: [0.25, 0.5, 0.75, 1] },
+      }],
+    }));
+    await open([{ kind: "sheet", side: 20, tiles, filter: "channel" }], [{ kind: "sheet", side: 20, tiles }]);
+    const all = ["tile 30", "tile 90", "tile 200"];
+    await page.getByRole("searchbox").fill("8-");
+    expect(await seen()).toEqual(["tile 90", "tile 200", ...all]);
+    expect(await page.getByText("2 of 3").count()).toBe(1);
+    await page.getByRole("searchbox").fill("");
+    expect(await seen()).toEqual([...all, ...all]);
+    const tip = page.locator(".convlens-spot");
+    const tile = page.locator('img[alt="tile 90"]').first();
+    expect(await page.locator("[title='all of it']").count()).toBe(0);
+    await tile.hover({ position: { x: 3, y: 3 } });
+    // The whole joins when it is unpacked, at the next move.
+    await expect.poll(async () => {
+      await tile.hover({ position: { x: 4 + Math.random() * 3, y: 4 } });
+      return tip.locator("canvas").count();
+    }).toBe(3);
+    expect(await tip.textContent()).toBe(`spot 1 ${EVIL}`);
+    const sizes = await tip.locator("canvas").evaluateAll((all) => all.map((one) => (one as HTMLCanvasElement).width));
+    expect(sizes).toEqual([70, 70, 160]);
+    // The white box on the whole, and what is in it.
+    const colors = await tip.locator("canvas").last().evaluate((canvas) => {
+      const context = (canvas as HTMLCanvasElement).getContext("2d")!;
+      return [[80, 80], [100, 80], [40, 80]].map(([x, y]) => context.getImageData(x, y, 1, 1).data[0]);
+    });
+    expect(colors).toEqual([255, 120, 120]);
+    await page.mouse.move(790, 690);
+    expect(await tip.isVisible()).toBe(false);
+    expect(await page.title()).toBe("");
   });
 
   test("obey keys and buttons", async () => {

@@ -23,7 +23,9 @@ import { faithfulness } from "../../lib/methods/faithfulness.ts";
 import { filters } from "../../lib/methods/filters.ts";
 import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
 import { occlusion } from "../../lib/methods/occlusion.ts";
+import { plate } from "../../lib/methods/plate.ts";
 import { predict } from "../../lib/methods/predict.ts";
+import { topPatches, type TopPatchesOptions } from "../../lib/methods/top_patches.ts";
 import { receptiveFieldFigure } from "../../lib/methods/receptive_field_figure.ts";
 import { sanityCheck } from "../../lib/methods/sanity_check.ts";
 import { report } from "../../lib/methods/report.ts";
@@ -591,6 +593,31 @@ async function labelledLights() {
 
 export async function dataSet(): Promise<Figure> {
   return await (await labelledLights()).figure();
+}
+
+/** The patches of a few units; patches are at the border, a unit is dead. */
+const patchesOfLights = async (options: Partial<TopPatchesOptions> = {}) =>
+  await topPatches(await waves(), (await labelledLights()).take(9), {
+    layer: "conv1",
+    channels: [0, 8, 11],
+    ...options,
+  });
+
+export async function patchesOfUnits(): Promise<Figure> {
+  return (await patchesOfLights()).figure();
+}
+
+export async function patchesOnWholeImages(): Promise<Figure> {
+  return (await patchesOfLights({ top: 4 })).figure({ units: [0, 8], whole: true });
+}
+
+export async function plateOfUnits(): Promise<Figure> {
+  return (await plate(await waves(), await patchesOfLights({ top: 4 }), { channels: [0, 8] })).figure();
+}
+
+export async function plateInGrey(): Promise<Figure> {
+  const found = await patchesOfLights({ top: 4, layer: "pool1", channels: [5] });
+  return (await plate(await waves(), found, { method: "guidedBackprop", layout: "grey" })).figure();
 }
 
 export async function predictionsOfMany(): Promise<Figure> {

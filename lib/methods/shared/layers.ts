@@ -4,6 +4,7 @@
  * @module
  */
 
+import { headOf } from "../../model/ending.ts";
 import type { Model } from "../../model/model.ts";
 
 /**
@@ -34,6 +35,12 @@ export function layersAsked(
   const names = layer !== undefined ? [layer] : [...new Set(layers ?? fallback())];
   names.forEach((name) => model.layer(name));
   return names;
+}
+
+/** What the units of a layer are called: the labels of the model's last one; null of others. */
+export function labelsOfUnits(model: Model, layer: string, units: number): readonly string[] | null {
+  const isLast = headOf(model.network, model.output.head).ends.some(({ name }) => name === layer);
+  return isLast && model.labels?.length === units ? model.labels : null;
 }
 
 /** Layers that only make pixels or maps ready for the next one. */
