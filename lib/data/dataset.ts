@@ -432,6 +432,10 @@ export class DatasetOptions {
 /**
  * A data set of your own.
  *
+ * A network of several inputs finds what its other inputs read in columns of their names: of
+ * `{ image: "road.png", angle: 0.3 }` its input `"angle"` reads 0.3. Or `image` is a record itself,
+ * `{ image: { image: "road.png", angle: 0.3 } }`.
+ *
  * @param items `{ image, id?, label?, …columns }`: an array or other iterable, or an asynchronous iterable that knows
  *   its `size` and may be walked more than once, for images that are made while they are read
  * @throws {TypeError} if they are no items, or one has no image
@@ -447,8 +451,8 @@ export class DatasetOptions {
  * console.log(pets.size);
  * ```
  */
-export function dataset(
-  items: Iterable<ItemLike> | (AsyncIterable<ItemLike> & { readonly size: number }),
+export function dataset<Item extends ItemLike>(
+  items: Iterable<Item> | (AsyncIterable<Item> & { readonly size: number }),
   options: Partial<DatasetOptions> = {},
 ): ImageDataset {
   const given = readOptions("dataset", DatasetOptions, options);

@@ -170,12 +170,12 @@ export class InputReader implements AsyncIterable<ImageView> {
   }
 
   /** Reads an image as the model sees it; one of a file that is as it was need not be decoded again. */
-  async #read({ read, file }: UnreadItem): Promise<ReadImage> {
+  async #read({ known, read, file }: UnreadItem): Promise<ReadImage> {
     let bytes = 0;
     const make = async () => {
       const source = await read();
       bytes = bytesOfGiven(source);
-      return { name: nameOfGiven(source), view: await this.#model.view(source) };
+      return { name: nameOfGiven(source), view: await this.#model.view(source, known) };
     };
     const { viewing } = this.#model;
     if (!file || viewing === null) return { ...await make(), bytes };

@@ -31,6 +31,7 @@ import {
   partsFor,
   viewOfArray,
   viewOfPicture,
+  withColumns,
 } from "./view.ts";
 import { checkWeights } from "./weights.ts";
 
@@ -350,13 +351,15 @@ export class Model extends Shown {
    * into each other; an array of any other number of channels must have as many as the network reads.
    *
    * @param image for a network of several inputs a record by their names, as `{ image: "road.png", angle: 0.3 }`
+   * @param columns what else goes to inputs of these names, where `image` is the picture alone: an item of a data set
    * @returns `[h, w, c]`; of other inputs `[length, c]` or `[depth, h, w, c]`
    * @throws {TypeError} if it is not what the network reads: says what it found and what it wants
    * @throws {RangeError} if it is too small for a layer of the network: says what would do
    */
-  async view(image: ImageLike): Promise<ModelView> {
-    const parts = partsFor(this.name, this.inputs, await toGiven(image));
+  async view(image: ImageLike, columns: object = {}): Promise<ModelView> {
     const { inputs } = this;
+    const given = await withColumns(inputs, mainInput(this.network), await toGiven(image), columns);
+    const parts = partsFor(this.name, inputs, given);
     if (this.inputShape.length < 2) throw this.#noImage();
     const others = inputs.length > 1
       ? inputs.map((input, i) => i === this.#at ? null : this.#numbers(i, this.#partView(input, parts[i], i)))

@@ -5,8 +5,8 @@
  */
 
 import { NdArray, ndarray, type NdArrayLike, sizeOf } from "../array.ts";
-import { type Given, type GivenInputs, type GivenPart, isInputRecord } from "../data/given.ts";
-import { Image } from "../data/image.ts";
+import { type Given, type GivenInputs, type GivenPart, isInputRecord, toGiven } from "../data/given.ts";
+import { Image, type InputRecord } from "../data/image.ts";
 import { unknownName } from "../errors.ts";
 import { resize } from "../resize/resize.ts";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
@@ -63,7 +63,7 @@ export function partsFor(model: string, inputs: readonly NetworkInput[], given: 
     if (inputs.length === 1) return [given as GivenPart];
     throw new TypeError(
       `The model ${quoted} takes ${inputs.length} inputs, ${inputsText(inputs)}: received one thing only. Give each ` +
-        `by its name, as ${recordText(inputs)}.`,
+        `by its name, as ${recordText(inputs)}; items of a data set may have them as columns.`,
     );
   }
   const parts = given as GivenInputs;
@@ -78,6 +78,20 @@ export function partsFor(model: string, inputs: readonly NetworkInput[], given: 
   throw new TypeError(
     `The model ${quoted} takes ${inputsText(inputs)}: ${wrong.join(", and ")}. Give ${recordText(inputs)}.`,
   );
+}
+
+/** What is given to one input, with what the columns of its item hold for the others by their names. */
+export async function withColumns(
+  inputs: readonly NetworkInput[],
+  main: number,
+  given: Given,
+  columns: object,
+): Promise<Given> {
+  if (isInputRecord(given)) return given;
+  const others = inputs.map(({ name }) => name).filter((name, i) => i !== main && Object.hasOwn(columns, name));
+  if (others.length === 0) return given;
+  const values = Object.fromEntries(others.map((name) => [name, (columns as InputRecord)[name]]));
+  return { [inputs[main].name]: given as GivenPart, ...await toGiven(values) as GivenInputs };
 }
 
 /** Weights of red, green and blue in grey (ITU-R BT.601). */

@@ -136,3 +136,18 @@ describe.each(Object.entries(cases))("%s", (name, [, a, b]) => {
     for (const { index, probability } of rows) expect(probability).toBeCloseTo(own[index], 5);
   });
 });
+
+test("columns of a data set go to the inputs of their names", async () => {
+  const model = models.get("two inputs")!;
+  const [, given] = cases["two inputs"];
+  const { image, angle } = given as unknown as { image: NdArray; angle: number[] };
+  const [asRecord, asColumns] = await Promise.all(
+    [{ image: given }, { image, angle }].map(async (item) => (await predict(model, dataset([item])))[0].rows),
+  );
+  expect(asColumns).toEqual(asRecord);
+  expect((await predict(model, dataset([{ image, angle: [-0.5, 1] }])))[0].rows).not.toEqual(asRecord);
+  await expect(predict(model, dataset([{ image }]))).rejects.toThrow(
+    /received one thing only\. Give each .*; items of a data set may have them as columns/,
+  );
+  await expect(predict(model, dataset([{ image, angle: null }]))).rejects.toThrow(/"angle" is given null/);
+});
