@@ -142,6 +142,11 @@ function ofOperation(use: Use, which: number, config: Config): Links | null {
       return reshaped(shape, use.shape);
     case "concat":
       return concatenated(use, which, axes([rank - 1])[0]);
+    case "split":
+    case "unstack": {
+      const axis = from(Number((config["args"] as unknown[])[2] ?? named["axis"] ?? 0), rank);
+      return name === "split" ? straight(rank, [axis]) : reduction(rank, [axis], false);
+    }
     case "get_item":
       return picked([second("key", "sliceSpec", "slice_spec")].flat(), rank);
     case "pad": {

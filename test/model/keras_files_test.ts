@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
 import { afterAll, describe, expect, test } from "vitest";
+import { networkOf } from "../../lib/model/formats/keras.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { long, longTest } from "../long.ts";
@@ -154,5 +155,80 @@ describe("weights alone, and layers of others", () => {
         if (error || ending === "keras" || i % 2) expect(error?.name, `${ending} ${i}: ${error}`).toBe("ModelError");
       }
     }
+  });
+});
+
+describe("operations of several outputs", () => {
+  const input = {
+    class_name: "InputLayer",
+    name: "x",
+    config: { name: "x", batch_input_shape: [null, 3, 3, 6] },
+    inbound_nodes: [],
+  };
+  const tensor = (layer: string, output: number) => ({
+    class_name: "__keras_tensor__",
+    config: { keras_history: [layer, 0, output] },
+  });
+  const model = (version: string, layers: object[]) => ({
+    class_name: "Functional",
+    keras_version: version,
+    config: { name: "net", layers: [input, ...layers], input_layers: [["x", 0, 0]], output_layers: [["out", 0, 0]] },
+  });
+  /** The first output minus the last, by Keras 3 and by Keras 2. */
+  const by3 = (class_name: string, config: object, last: number) =>
+    model("3.5.0", [
+      {
+        module: "keras.src.ops.numpy",
+        class_name,
+        name: "cut",
+        config: { name: "cut", ...config },
+        inbound_nodes: [{ args: [tensor("x", 0)], kwargs: {} }],
+      },
+      {
+        module: "keras.layers",
+        class_name: "Subtract",
+        name: "out",
+        config: { name: "out" },
+        inbound_nodes: [{ args: [[tensor("cut", 0), tensor("cut", last)]], kwargs: {} }],
+      },
+    ]);
+  const by2 = (written: string, named: object, last: number) =>
+    model("2.15.0", [
+      {
+        class_name: "TFOpLambda",
+        name: "cut",
+        config: { name: "cut", function: written },
+        inbound_nodes: [["x", 0, 0, named]],
+      },
+      {
+        class_name: "Subtract",
+        name: "out",
+        config: { name: "out" },
+        inbound_nodes: [[["cut", 0, 0, {}], ["cut", 0, last, {}]]],
+      },
+    ]);
+
+  /** Of channels, or of rows; which of them each output begins with, and how many it has. */
+  test.each([
+    ["a count", by3("Split", { indices_or_sections: 3, axis: -1 }, 2), 4, 2],
+    ["places", by3("Split", { indices_or_sections: [1, 5], axis: 3 }, 2), 5, 1],
+    ["sizes", by2("split", { num_or_size_splits: [2, -1, 2], axis: -1 }, 2), 4, 2],
+    ["rows", by3("Unstack", { axis: 1 }, 2), null, 6],
+  ])("by %s", (_, topology, from, count) => {
+    const network = networkOf(tf, topology);
+    const values = wave([1, 3, 3, 6], 1);
+    const given = tf.tensor(values, [1, 3, 3, 6]);
+    const out = network.predict(given) as Tensor;
+    // Along rows the last one begins after two of 3 × 6 numbers.
+    const last = (i: number) => from === null ? i + 36 : Math.floor(i / count) * 6 + from + i % count;
+    const first = (i: number) => from === null ? i : Math.floor(i / count) * 6 + i % count;
+    const expected = Array.from({ length: out.size }, (_, i) => values[first(i)] - values[last(i)]);
+    expect(out.shape).toEqual(from === null ? [1, 3, 6] : [1, 3, 3, count]);
+    expect([...out.dataSync()]).toEqual([...Float32Array.from(expected)]);
+    const gradient = tf.grad((x: Tensor) => tf.sum(network.apply(x) as Tensor))(given).dataSync();
+    const counts = new Float32Array(values.length);
+    expected.forEach((_, i) => (counts[first(i)]++, counts[last(i)]--));
+    expect(gradient).toEqual(counts);
+    network.dispose();
   });
 });

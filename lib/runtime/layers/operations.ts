@@ -22,7 +22,8 @@ interface Given {
   named: Record<string, any>;
 }
 
-type Operation = (tf: TF, given: Given) => Tensor;
+type OneTensor = (tf: TF, given: Given) => Tensor;
+type Operation = (tf: TF, given: Given) => Tensor | Tensor[];
 
 const asList = <Value>(value: Value | Value[]) => Array.isArray(value) ? value : [value];
 
@@ -39,12 +40,12 @@ const tensorAt = (tf: TF, given: Given, place: number, ...names: string[]) => {
   return (value instanceof tf.Tensor ? value : tf.tensor(value as number)) as Tensor;
 };
 
-const unary = (name: string): Operation => (tf, given) => {
+const unary = (name: string): OneTensor => (tf, given) => {
   const x = tensorAt(tf, given, 0, "x", "features", "input", "logits", "a");
   return (tf as unknown as Record<string, (x: Tensor) => Tensor>)[name](x);
 };
 
-const binary = (name: string): Operation => (tf, given) => {
+const binary = (name: string): OneTensor => (tf, given) => {
   const [x, y] = [tensorAt(tf, given, 0, "x", "x1", "a", "value"), tensorAt(tf, given, 1, "y", "x2", "b", "bias")];
   return (tf as unknown as Record<string, (x: Tensor, y: Tensor) => Tensor>)[name](x, y);
 };
@@ -128,6 +129,23 @@ function item(tf: TF, x: Tensor, parts: Part[]): Tensor {
 const partOf = (tf: TF, x: Tensor, axis: number, from: number, length: number) =>
   tf.slice(x, x.shape.map((_, i) => i === axis ? from : 0), x.shape.map((all, i) => i === axis ? length : all));
 
+/** Where an axis is cut: `keras.ops` names the cells before which, TensorFlow the lengths; both may name a count. */
+function cutsOf({ args, named }: Given, length: number): number[] {
+  const given = args[1] ?? named.indices_or_sections ?? named.num_or_size_splits;
+  if (typeof given === "number") return Array.from({ length: given - 1 }, (_, i) => (i + 1) * length / given);
+  const list = given as number[];
+  if (named.num_or_size_splits === undefined) return list;
+  const known = list.reduce((sum, size) => sum + Math.max(0, size), 0);
+  let end = 0;
+  return list.slice(0, -1).map((size) => end += size < 0 ? length - known : size);
+}
+
+/** The axis that is named, counted from the front. */
+const axisOf = (given: Given, place: number, rank: number) => {
+  const axis = (axesOf(given, place) as number | undefined) ?? 0;
+  return axis < 0 ? axis + rank : axis;
+};
+
 /** Pads an axis with cells of its own. TensorFlow.js has a mirrorPad, whose gradient leaves the mirrored cells out. */
 function ownPad(tf: TF, x: Tensor, axis: number, [before, behind]: [number, number], mode: string): Tensor {
   const length = x.shape[axis];
@@ -206,7 +224,7 @@ const OPERATIONS: Record<string, Operation> = {
   multiply: binary("mul"),
   divide: binary("div"),
   // It changes in steps, so its gradient is 0.
-  floor_divide: (tf, given) => tf.floor(OPERATIONS.divide(tf, given)),
+  floor_divide: (tf, given) => tf.floor(binary("div")(tf, given)),
   mod: binary("mod"),
   power: binary("pow"),
   equal: comparison("equal"),
@@ -273,6 +291,20 @@ const OPERATIONS: Record<string, Operation> = {
     const parts = asList(at(given, 0, "values", "x") as Tensor | Tensor[]);
     const axis = (axesOf(given) as number | undefined) ?? 0;
     return tf.stack(parts, axis < 0 ? axis + parts[0].rank + 1 : axis);
+  },
+  split: (tf, given) => {
+    const x = tensorAt(tf, given, 0, "value", "x");
+    const axis = axisOf(given, 2, x.rank);
+    const cuts = cutsOf(given, x.shape[axis]);
+    return [...cuts, x.shape[axis]].map((end, i) => {
+      const from = cuts[i - 1] ?? 0;
+      return partOf(tf, x, axis, from, end - from);
+    });
+  },
+  unstack: (tf, given) => {
+    const x = tensorAt(tf, given, 0, "value", "x");
+    const axis = axisOf(given, 2, x.rank);
+    return Array.from({ length: x.shape[axis] }, (_, i) => tf.squeeze(partOf(tf, x, axis, i, 1), [axis]));
   },
   // By joining: tf.tile has no gradient in five dimensions.
   tile: (tf, given) =>
@@ -432,7 +464,7 @@ export function registerOperations(tf: TF): void {
     override computeOutputShape(shape: Shape | Shape[]): Shape | Shape[] {
       return this.given.shape as Shape | undefined ?? super.computeOutputShape(shape);
     }
-    override run(inputs: Tensor[]): Tensor {
+    override run(inputs: Tensor[]): Tensor | Tensor[] {
       const { operation, args, named } = this.given as { operation: string; args: unknown[]; named: Config };
       return OPERATIONS[operationName(operation)!](tf, {
         args: args.map((value) => filled(value, inputs)),
