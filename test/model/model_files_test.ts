@@ -406,7 +406,7 @@ describe("a model that cannot be asked", () => {
     const wanting = Object.entries(await said(model)).filter(([, message]) =>
       String(message).includes(
         'The model "two" takes 2 inputs, "photo" (4×4×3) and "facts" (4): received one thing only. Give each by its name, ' +
-          "as { photo: image, facts: [0.5, …] }.",
+          "as { photo: image, facts: [0.5, …] }; items of a data set may have them as columns.",
       )
     ).map(([name]) => name);
     // The others miss a layer, or images, before.

@@ -19,20 +19,27 @@ const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as num
 export const isUse = (value: unknown): value is Use =>
   Array.isArray(value) && typeof value[0] === "string" && isCount(value[1]) && isCount(value[2]);
 
+/** The function that an operation's layer calls, as the file names it; of other layers their class. */
+export const functionOf = ({ class_name: type, config }: Json): string =>
+  /OpLambda$/.test(String(type)) && isObject(config) && typeof config.function === "string"
+    ? config.function
+    : String(type);
+
 /**
- * Whether a layer is an operation.
+ * Whether a layer is an operation that is known here.
  *
  * @param isLayer whether there is a class of layers of its name
  */
 export function isOperation(layer: Json, isLayer: (type: string) => boolean): boolean {
   const { class_name: type, module, config, inbound_nodes: nodes } = layer;
+  if (operationName(functionOf(layer)) === undefined) return false;
   if (type === "TFOpLambda" || type === "SlicingOpLambda") return true;
   if (typeof module === "string") return /^keras\.(src\.)?ops(\.|$)/.test(module);
   // In HDF5 files Keras 3 does not say where a class is from; a layer is called with one argument.
   const call = Array.isArray(nodes) && isObject(nodes[0]) ? nodes[0] : {};
   const { args } = call;
   if (!Array.isArray(args)) return false;
-  if (!isLayer(String(type))) return operationName(String(type)) !== undefined;
+  if (!isLayer(String(type))) return true;
   return args.length > 1 || MERGES[String(type).toLowerCase()] !== undefined && !Array.isArray(args[0]) ||
     isObject(config) && "newshape" in config;
 }
@@ -130,14 +137,12 @@ function rescaling(
  *
  * @param layer as the file describes it
  * @param field where, for errors
- * @throws {ModelError} if the operation is not known, or is called otherwise than once
+ * @throws {ModelError} if the operation is called otherwise than once
  */
 export function operationLayer(layer: Json, field: string): OperationLayer {
-  const { class_name: type, config, inbound_nodes: nodes } = layer;
+  const { config, inbound_nodes: nodes } = layer;
   const { name, function: written, trainable: _, dtype: __, ...options } = isObject(config) ? config : {} as Json;
-  const called = String(written ?? type);
-  const operation = operationName(called);
-  if (!operation) throw new ModelError(`${field}: the operation ${called} is not known here`);
+  const operation = operationName(functionOf(layer))!;
   if (!Array.isArray(nodes) || nodes.length !== 1) {
     throw new ModelError(`${field}: the operation ${JSON.stringify(name)} is called more than once, or never`);
   }

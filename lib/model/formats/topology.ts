@@ -8,7 +8,7 @@ import { kindOf, messageOf } from "../../errors.ts";
 import type { TF } from "../../runtime/core/types.ts";
 import { knownClasses, legalName, makeLayer, type NetworkConfig, stockNames } from "./build.ts";
 import { isObject, type Json, ModelError } from "./format.ts";
-import { isOperation, isUse, operationLayer, type Use } from "./operations.ts";
+import { functionOf, isOperation, isUse, operationLayer, type Use } from "./operations.ts";
 import { CustomLayers, type LayerReplacements } from "./custom.ts";
 
 /** @throws {ModelError} says which field is not what it should be */
@@ -188,7 +188,9 @@ class Translation {
     const config = isObject(value.config) ? { ...value.config, ...more } : value.config;
     // A function does not come with the file that names it.
     const known = Object.hasOwn(this.#classes, type) && type !== "UserFunction";
-    if (!known) this.unknown.set(String(isObject(config) && config.name || type), type);
+    if (!known) {
+      this.unknown.set(String(isObject(config) && config.name || type), functionOf({ class_name: type, config }));
+    }
     const at = `${field}.config`;
     // Of a layer that TensorFlow.js does not have, model.save writes the options as they are.
     const inner = value.exact === true && isObject(config)
