@@ -169,7 +169,8 @@ export class PlacedFiles implements AsyncDisposable {
     this.#end.abort();
     await Promise.allSettled(this.#kept);
     const folder = await this.#folder?.catch(() => undefined);
-    if (folder !== undefined) await Deno.remove(folder, { recursive: true });
+    // Windows keeps what a Worker that is just ending has open.
+    if (folder !== undefined) await Deno.remove(folder, { recursive: true }).catch(() => {});
   }
 }
 

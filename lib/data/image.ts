@@ -236,7 +236,8 @@ export class LoadOptions {
  * Loads a JPEG, PNG or WebP image, or a GIF, TIFF or AVIF of one picture.
  *
  * @param source a path (relative to the working directory: in a notebook, its folder), a `file:`, `http:` or `https:`
- * address, or the encoded bytes. See {@linkcode decodeBytes} for how pixels are made of them.
+ * address, or the encoded bytes. Their orientation is applied, a colour profile converted to sRGB, transparent parts are
+ * laid on white. Values of 16 bits come down to 8: numbers of more precision are given to a model as an array `[h, w, c]`.
  * @throws {ImageError} if there is no such file, the address does not answer with an image, or it cannot be decoded
  * @throws {TypeError} if the source is none of these
  */

@@ -68,7 +68,10 @@ export const zipFormat: ModelFormat = {
         `The archive ${placeOf(url)} holds ${
           contentOf(entries)
         }; wanted one model.json of a TensorFlow.js layers model ` +
-          `with its weights, as model.save("net.zip") writes it.`,
+          `with its weights, as model.save("net.zip") writes it.` +
+          (entries.some((entry) => isOwn(entry) && /\.(keras|h5|hdf5|onnx)$/i.test(entry.name))
+            ? " Unpack it, and load the file of the network itself."
+            : ""),
       );
     }
     const inside = new URL(url);
