@@ -22,6 +22,9 @@ export type Inputs =
   | StreamedInputs
   | (Iterable<InputArray> & { readonly size: number });
 
+/** How many inputs there are at most. */
+export const sizeOfAll = (inputs: Inputs): number => "length" in inputs ? inputs.length : inputs.size;
+
 /** Some arrays of one shape, one behind the other. */
 interface Packed {
   data: Float32Array<ArrayBuffer>;
@@ -46,11 +49,18 @@ function packedOf(arrays: readonly NdArrayLike[]): Packed {
 export const othersOf = (inputs: readonly InputArray[]): Batch["others"] =>
   inputs[0].others?.map((other, i) => other && packedOf(inputs.map(({ others }) => others![i]!)));
 
-/** A batch as tensors. */
-export const fed = (tf: TF, { data, shape, others }: Batch): Fed => ({
-  x: tf.tensor(data, shape),
-  ...others && { others: others.map((other) => other && tf.tensor(other.data, other.shape)) },
+/** A batch as tensors. @param rows with how many, filled up with zeros; @default as many as it has */
+export const fed = (tf: TF, { others, ...batch }: Batch, rows?: number): Fed => ({
+  x: tensorOf(tf, batch, rows),
+  ...others && { others: others.map((other) => other && tensorOf(tf, other, rows)) },
 });
+
+function tensorOf(tf: TF, { data, shape: [count, ...shape] }: Packed, rows = count): Tensor {
+  if (rows === count) return tf.tensor(data, [count, ...shape]);
+  const filled = new Float32Array(data.length / count * rows);
+  filled.set(data);
+  return tf.tensor(filled, [rows, ...shape]);
+}
 
 /** Inputs of one shape as tensors, `[n, …shape]`. */
 export const pack = (tf: TF, inputs: readonly InputArray[]): Fed =>
@@ -86,7 +96,7 @@ export function checkInputs(
   for (const [name, value] of Object.entries(counts)) {
     checkWhole(name, value, 1);
   }
-  const size = "length" in inputs ? inputs.length : inputs.size;
+  const size = sizeOfAll(inputs);
   if (size === 0) throw new RangeError("There is no input to run through the model; wanted at least one.");
   if ("length" in inputs) inputs.forEach((input) => checkShape(input, shapesText(inputs[0])));
   return size;
@@ -106,12 +116,14 @@ function checkShape(input: InputArray, wanted: string): void {
  *
  * @param size how many inputs there are
  * @param cut gives the largest size of the next batch from the number of inputs that are left
+ * @param options.anyShape whether inputs may differ in shape: a batch ends where the next has another; @default false
  * @throws {RangeError} if the inputs differ in shape, or their number, with those that are missing, is not `size`
  */
 export async function* batchesOf(
   inputs: Inputs,
   size: number,
   cut: (left: number) => number,
+  { anyShape = false } = {},
 ): AsyncGenerator<PlacedBatch, undefined> {
   let wanted: string | undefined;
   let index = 0;
@@ -125,6 +137,10 @@ export async function* batchesOf(
     return batch;
   };
   for await (const input of inputs) {
+    if (anyShape && wanted !== undefined && shapesText(input) !== wanted) {
+      if (waiting.length > 0) yield cutOff();
+      wanted = undefined;
+    }
     wanted ??= shapesText(input);
     checkShape(input, wanted);
     if (start + waiting.length === size) throw new RangeError(`The inputs said that they are ${size}: there are more.`);

@@ -14,6 +14,7 @@ import { bytesText } from "../format.ts";
 import { type Batch, batchesOf, checkInputs, fed, Gathered, reading } from "./batches.ts";
 import { checkMemory, explainMemory } from "./memory.ts";
 import { execute, makePlan, type Plan, type Pooling } from "./plan.ts";
+import { type Candidates, joined, strongestIn, type StrongestWanted } from "./strongest.ts";
 
 /** How a forward pass runs. */
 export interface ForwardOptions {
@@ -49,16 +50,17 @@ export const useOf = (network: LayersModel, wanted: LayerWanted): Use => {
   return entryOf(network, typeof wanted === "string" ? wanted : wanted.layer).use;
 };
 
-/** The plan to some layers, made once. */
-export function planTo(network: LayersModel, layers: readonly LayerWanted[], fold: boolean): Plan {
+/** The plan to some layers, made once. @param passing whether outputs are looked at as soon as they are there */
+export function planTo(network: LayersModel, layers: readonly LayerWanted[], fold: boolean, passing = false): Plan {
   const known = plans.get(network) ?? new Map<string, Plan>();
   plans.set(network, known);
-  const key = JSON.stringify([fold, ...layers]);
+  const key = JSON.stringify([fold, passing, ...layers]);
   const plan = known.get(key) ??
     makePlan(network, layers.map((layer) => useOf(network, layer)), {
       fold,
       sums: true,
       pools: layers.map((wanted) => typeof wanted === "object" ? wanted.pool : undefined),
+      passing,
     });
   known.set(key, plan);
   return plan;
@@ -89,7 +91,7 @@ export async function forward(
   const gathered = new Gathered(size);
   const batches = batchesOf(inputs, size, () => batchSize);
   await runHere(tf, model, pass, reading(batches, signal), (outputs, { start, shape: [count] }) => {
-    gathered.add(outputs, start);
+    gathered.add(outputs as NdArrayLike[], start);
     onProgress?.(start + count, size);
   }, signal);
   return gathered.arrays;
@@ -101,39 +103,55 @@ export interface PassOptions {
   layers: readonly LayerWanted[];
   /** Whether batch normalisations are folded. */
   fold: boolean;
+  /** What is looked for in the outputs, instead of taking them whole. */
+  strongest?: StrongestWanted;
 }
+
+/** What a pass makes of a batch: the outputs, one array a layer, or what it finds in them. */
+export type Made = NdArrayLike[] | Candidates;
 
 /**
  * Runs batches one after the other in this thread. Between the steps other work of the thread runs.
  *
  * @param read gives the next batch, null after the last
- * @param receive takes the outputs of each batch, one array a layer; the next batch is read afterwards
+ * @param receive takes what each batch makes; the next batch is read afterwards
  * @param signal stops between two steps of a batch
  */
 export async function runBatches<Some extends Batch>(
   tf: TF,
   network: LayersModel,
-  { layers, fold }: PassOptions,
+  { layers, fold, strongest }: PassOptions,
   read: () => Promise<Some | null>,
-  receive: (outputs: NdArrayLike[], batch: Some) => void | Promise<void>,
+  receive: (made: Made, batch: Some) => void | Promise<void>,
   signal?: AbortSignal,
 ): Promise<void> {
-  const plan = planTo(network, layers, fold);
+  const plan = planTo(network, layers, fold, strongest !== undefined);
   let batch = await read();
   function* batches() {
     while (batch) {
       const now = batch;
-      yield () => fed(tf, now);
+      yield () => fed(tf, now, strongest?.rows);
     }
   }
-  await execute(tf, plan, batches(), async (outputs) => {
-    const arrays = await Promise.all(outputs.map(async (output) => {
-      const data = await output.data();
-      return { data: data instanceof Float32Array ? data : Float32Array.from(data), shape: output.shape };
-    }));
-    await receive(arrays, batch!);
-    batch = await read();
-  }, signal);
+  let found: Candidates[] = [];
+  await execute(
+    tf,
+    plan,
+    batches(),
+    async (outputs) => {
+      const made = strongest ? joined(found) : await Promise.all(outputs.map(async (output) => {
+        const data = await output.data();
+        return { data: data instanceof Float32Array ? data : Float32Array.from(data), shape: output.shape };
+      }));
+      found = [];
+      await receive(made, batch!);
+      batch = await read();
+    },
+    signal,
+    strongest && (async (tap, output) => {
+      found.push(await strongestIn(tf, output, strongest, tap, batch!.shape[0]));
+    }),
+  );
 }
 
 /**
@@ -146,7 +164,7 @@ export async function runHere<Some extends Batch>(
   model: Model,
   pass: PassOptions,
   read: () => Promise<Some | null>,
-  receive: (outputs: NdArrayLike[], batch: Some) => void | Promise<void>,
+  receive: (made: Made, batch: Some) => void | Promise<void>,
   signal?: AbortSignal,
 ): Promise<void> {
   let last: Some | null = null;

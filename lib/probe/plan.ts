@@ -115,11 +115,17 @@ export function weight(layer: layers.Layer, name: string): Tensor | null {
  *   input; @default false
  * @param options.pools what is taken over all cells of each output, so that the maps themselves need not last; @default
  *   nothing
+ * @param options.passing whether outputs are looked at as soon as they are there, so that none need last; @default false
  */
 export function makePlan(
   network: LayersModel,
   outputs: readonly Use[],
-  { fold, sums = false, pools = [] }: { fold: boolean; sums?: boolean; pools?: readonly (Pooling | undefined)[] },
+  { fold, sums = false, pools = [], passing = false }: {
+    fold: boolean;
+    sums?: boolean;
+    pools?: readonly (Pooling | undefined)[];
+    passing?: boolean;
+  },
 ): Plan {
   // All that the taps need, in the order in which it can be computed, and who reads it.
   const needed: Use[] = [];
@@ -211,7 +217,8 @@ export function makePlan(
   const last = new Map<number, Step>();
   for (const step of steps) for (const id of step.inputs) last.set(id, step);
   const inputs = traceAnySize(network).inputs.map(({ id }) => id);
-  for (const [id, step] of last) if (!taps.includes(id) && !inputs.includes(id)) step.spent.push(id);
+  const kept = new Set([...inputs, ...passing ? [] : taps]);
+  for (const [id, step] of last) if (!kept.has(id)) step.spent.push(id);
   return { steps, inputs, taps, floats };
 }
 
@@ -236,8 +243,8 @@ export const fedTo = (plan: Plan, { x, others }: Fed): Map<number, Tensor> =>
 /** What is taken over all cells of a feature map. */
 export type Pooling = "mean" | "max";
 
-/** `[n, …cells, c]` to `[n, c]`. As a window as large as the map, which no backend has to transpose first. */
-function poolCells(tf: TF, maps: Tensor, pooling: Pooling): Tensor {
+/** `[n, …cells, c]` to `[n, c]`, to be called in a tidy. As a window as large as the map, which no backend has to transpose first. */
+export function poolCells(tf: TF, maps: Tensor, pooling: Pooling): Tensor {
   const [count, rows, ...rest] = maps.shape;
   const channels = rest.pop()!;
   const columns = sizeOf(rest);
@@ -412,6 +419,7 @@ export function along(
  * @param batches makes the tensors of each batch in turn; they are disposed here
  * @param receive takes the outputs of the taps of each batch; they are disposed afterwards
  * @param signal stops between two steps of a batch
+ * @param look is given each tap's output as soon as it is there, for a plan whose outputs pass; `receive` gets none then
  */
 export async function execute(
   tf: TF,
@@ -419,16 +427,22 @@ export async function execute(
   batches: Iterable<() => Fed>,
   receive: (outputs: readonly Tensor[]) => Promise<void>,
   signal?: AbortSignal,
+  look?: (tap: number, output: Tensor) => Promise<void>,
 ): Promise<void> {
   const folded = new Map<Step, Folded>();
   const live = new Map<number, Tensor>();
+  const lookAt = async (id: number) => {
+    for (const [tap, of] of plan.taps.entries()) if (look && of === id) await look(tap, live.get(id)!);
+  };
   try {
     foldAll(tf, plan, folded);
     for (const make of batches) {
       for (const [id, tensor] of fedTo(plan, make())) live.set(id, tensor);
+      for (const id of plan.inputs) await lookAt(id);
       for (const step of plan.steps) {
         const inputs = step.inputs.map((id) => live.get(id)!);
         live.set(step.output, await step.later?.(inputs) ?? tf.tidy(() => step.run(tf, inputs, folded)));
+        await lookAt(step.output);
         for (const id of step.spent) {
           // A layer may hand its input on (dropout does); it lives as long as anyone holds it.
           const tensor = live.get(id)!;
@@ -438,7 +452,7 @@ export async function execute(
         await letOthersRun();
         signal?.throwIfAborted();
       }
-      await receive(plan.taps.map((id) => live.get(id)!));
+      await receive(look ? [] : plan.taps.map((id) => live.get(id)!));
       tf.dispose([...new Set(live.values())]);
       live.clear();
     }

@@ -24,8 +24,11 @@ import {
   missingOf,
   type PlacedBatch,
   reading,
+  sizeOfAll,
 } from "../probe/batches.ts";
-import { FOLD_FROM, type LayerWanted, type PassOptions, planTo, runHere } from "../probe/forward.ts";
+import { FOLD_FROM, type LayerWanted, type Made, type PassOptions, planTo, runHere } from "../probe/forward.ts";
+import { checkWhole } from "../options.ts";
+import { type Candidates, rowsFor, type StrongestWanted } from "../probe/strongest.ts";
 import { checkMemory } from "../probe/memory.ts";
 import { ensureBackend, type TF } from "../runtime/backend.ts";
 import type { PoolWorker } from "../workers/pool.ts";
@@ -51,7 +54,7 @@ export interface ForwardAllOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-type Receive = (outputs: NdArrayLike[], start: number) => void | Promise<void>;
+type Receive<Some> = (made: Some, start: number, count: number) => void | Promise<void>;
 
 /** Fewer multiplications, less than about a second of one core, are over before Workers have started. */
 const WORTH_WORKERS = 3e10;
@@ -94,7 +97,7 @@ export async function forwardAll(
   layers: readonly LayerWanted[],
   options: ForwardAllOptions = {},
 ): Promise<NdArrayLike[]> {
-  const gathered = new Gathered("length" in inputs ? inputs.length : inputs.size);
+  const gathered = new Gathered(sizeOfAll(inputs));
   await forwardEach(model, inputs, layers, (outputs, start) => gathered.add(outputs, start), options);
   return gathered.arrays;
 }
@@ -110,35 +113,67 @@ export async function forwardEach(
   model: Model,
   inputs: Inputs,
   layers: readonly LayerWanted[],
-  receive: Receive,
-  { batchSize = 16, workers, signal, onProgress }: ForwardAllOptions = {},
+  receive: Receive<NdArrayLike[]>,
+  options: ForwardAllOptions = {},
 ): Promise<void> {
+  const size = sizeOfAll(inputs);
+  await walk(model, inputs, { layers, fold: size >= FOLD_FROM }, receive as Receive<Made>, options);
+}
+
+/**
+ * As {@linkcode forwardEach}, but hands over what is found in the outputs: the cells where units are strongest. The outputs
+ * are looked at where they are computed, each as soon as it is there. Inputs may differ in shape.
+ */
+export async function strongestEach(
+  model: Model,
+  inputs: Inputs,
+  layers: readonly string[],
+  strongest: StrongestWanted,
+  receive: Receive<Candidates>,
+  options: ForwardAllOptions = {},
+): Promise<void> {
+  const { batchSize = 16 } = options;
+  checkWhole("batchSize", batchSize, 1);
+  const rows = rowsFor(await ensureBackend(), batchSize, model.inputShape.includes(null));
+  // Folded whatever the number of inputs: no result depends on how they are cut.
+  const pass: PassOptions = { layers, fold: true, strongest: { ...strongest, rows } };
+  await walk(model, inputs, pass, receive as Receive<Made>, { ...options, batchSize: rows ?? batchSize });
+}
+
+async function walk(
+  model: Model,
+  inputs: Inputs,
+  pass: PassOptions,
+  receive: Receive<Made>,
+  { batchSize = 16, workers, signal, onProgress }: ForwardAllOptions,
+): Promise<void> {
+  const { layers, fold, strongest } = pass;
   const size = checkInputs(model, inputs, layers, { batchSize, workers: workers ?? 1 });
   signal?.throwIfAborted();
 
   const tf = await ensureBackend();
   const { network } = model;
-  const pass: PassOptions = { layers, fold: size >= FOLD_FROM };
   // What is handed over batch by batch need not fit together.
   checkMemory(tf, {
     model: model.name,
-    plan: planTo(network, layers, pass.fold),
+    plan: planTo(network, layers, fold, strongest !== undefined),
     count: Math.min(size, batchSize),
     batchSize,
   });
   const threads = threadsFor(tf, network, layers, size, workers);
   const largest = Math.min(batchSize, Math.ceil(WORTH_BATCH / multiplications(network, layers)));
   const cut = (left: number) => threads === 1 ? batchSize : Math.min(largest, Math.ceil(left / (1.5 * threads)));
-  const batches = batchesOf(inputs, size, cut);
-  const hand: Receive = async (outputs, start) => {
-    await receive(outputs, start);
-    onProgress?.(start + outputs[0].shape[0] + missingOf(inputs), size);
+  const batches = batchesOf(inputs, size, cut, { anyShape: strongest !== undefined });
+  const hand: Receive<Made> = async (made, start, count) => {
+    await receive(made, start, count);
+    onProgress?.(start + count + missingOf(inputs), size);
   };
   try {
     if (threads > 1) {
       await spread(tf, model, pass, { batches, threads, size, largest, receive: hand, signal });
     } else {
-      await runHere(tf, model, pass, reading(batches, signal), (outputs, { start }) => hand(outputs, start), signal);
+      const receiveHere = (made: Made, { start, shape: [count] }: PlacedBatch) => hand(made, start, count);
+      await runHere(tf, model, pass, reading(batches, signal), receiveHere, signal);
     }
   } finally {
     // Not awaited: whoever gives the inputs may still be busy with the next one.
@@ -169,7 +204,7 @@ interface Spread {
   size: number;
   /** The most inputs in one batch. */
   largest: number;
-  receive: Receive;
+  receive: Receive<Made>;
   signal?: AbortSignal;
 }
 
@@ -197,13 +232,12 @@ async function spread(
     await pool.race(received[index - 2 * threads]?.promise ?? Promise.resolve());
     return batch;
   };
-  const hand = async (outputs: NdArrayLike[], { index, start }: PlacedBatch) => {
+  const hand = async (made: Made, { index, start, shape: [count] }: PlacedBatch) => {
     await received[index - 1]?.promise;
-    if (!over) await receive(outputs, start);
+    if (!over) await receive(made, start, count);
     received[index].resolve();
   };
-  const give = (outputs: NdArrayLike[], batch: PlacedBatch) =>
-    void hand(outputs, batch).catch((error) => pool.fail(error));
+  const give = (made: Made, batch: PlacedBatch) => void hand(made, batch).catch((error) => pool.fail(error));
 
   /** What the Workers do once they have built the network. */
   const loops: Promise<void>[] = [];
@@ -211,9 +245,9 @@ async function spread(
     while (left > last) {
       const batch = await take();
       if (!batch) return;
-      const { start, data, shape } = batch;
+      const { start, data, shape, others } = batch;
       const about = `on inputs ${start} to ${start + shape[0] - 1} of ${size}`;
-      const argument = { batch: { data, shape }, pass };
+      const argument = { batch: { data, shape, others }, pass };
       give(await worker.call(RUN_BATCH, argument, { transfer: [data.buffer], about }), batch);
     }
   };

@@ -5,10 +5,10 @@
  */
 
 import type { LayersModel } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArrayLike, sizeOf } from "../array.ts";
+import { sizeOf } from "../array.ts";
 import { buildNetwork, noteNames } from "../model/formats/build.ts";
 import type { Batch } from "../probe/batches.ts";
-import { type PassOptions, runBatches } from "../probe/forward.ts";
+import { type Made, type PassOptions, runBatches } from "../probe/forward.ts";
 import type { Work } from "../probe/occlusion/incremental.ts";
 import type { PositionScores, PositionsJob } from "../probe/occlusion/scores.ts";
 import type { TF } from "../runtime/core/types.ts";
@@ -82,7 +82,7 @@ export async function build(description: NetworkDescription): Promise<boolean> {
 
 /** A batch that waits for its turn, and whoever waits for its outputs. */
 interface Waiting extends Batch {
-  run: PromiseWithResolvers<NdArrayLike[]>;
+  run: PromiseWithResolvers<Made>;
 }
 
 /** The batches that are asked for and not begun, and what begins the next one. */
@@ -97,15 +97,16 @@ async function next(): Promise<Waiting> {
 }
 
 /** Runs a batch through the network of this Worker. All batches compute the same pass. */
-export async function runBatch({ batch, pass }: { batch: Batch; pass: PassOptions }): Promise<Moved<NdArrayLike[]>> {
+export async function runBatch({ batch, pass }: { batch: Batch; pass: PassOptions }): Promise<Moved<Made>> {
   const { tf, network } = built;
-  const run = Promise.withResolvers<NdArrayLike[]>();
+  const run = Promise.withResolvers<Made>();
   inbox.push({ ...batch, run });
   wake();
   // One run for all of them, so that what is prepared for the first batch serves the others.
-  running ??= runBatches(tf, network, pass, next, (outputs, { run }) => run.resolve(outputs));
-  const outputs = await Promise.race([run.promise, running.then(() => run.promise)]);
-  return new Moved(outputs, outputs.map(({ data }) => data.buffer as ArrayBuffer));
+  running ??= runBatches(tf, network, pass, next, (made, { run }) => run.resolve(made));
+  const made = await Promise.race([run.promise, running.then(() => run.promise)]);
+  const arrays = Array.isArray(made) ? made.map(({ data }) => data) : Object.values(made);
+  return new Moved(made, arrays.map(({ buffer }) => buffer as ArrayBuffer));
 }
 
 /** Scores an occluded image with the network of this Worker. */

@@ -8,6 +8,7 @@
  */
 
 import { byCodeUnit } from "../data/dataset.ts";
+import type { Candidates } from "../probe/strongest.ts";
 
 /** An image that stands in a list. */
 export interface ListedImage {
@@ -31,18 +32,6 @@ export interface TopEntry {
   readonly cell: number;
 }
 
-/** Some cells for lists, column by column. */
-export interface Candidates {
-  /** The list of each. */
-  lists: Int32Array;
-  values: Float32Array;
-  /** Absent where the values are the activations. */
-  activations?: Float32Array;
-  /** The image of each, by its place in the batch. */
-  images: Int32Array;
-  cells: Int32Array;
-}
-
 /** Some lists of at most `top` entries each. */
 export class TopLists {
   readonly #values: Float32Array;
@@ -51,6 +40,8 @@ export class TopLists {
   readonly #images: ListedImage[];
   /** How many entries each list has. */
   readonly #counts: Int32Array;
+  /** The least value that may enter each list, −Infinity while there is room: in memory that Workers may share. */
+  readonly floors: Float32Array;
 
   /**
    * @param count how many lists
@@ -62,11 +53,7 @@ export class TopLists {
     this.#cells = new Int32Array(count * top);
     this.#images = new Array(count * top);
     this.#counts = new Int32Array(count);
-  }
-
-  /** The least value that may enter a list; −Infinity while there is room. */
-  floor(list: number): number {
-    return this.#counts[list] < this.top ? -Infinity : this.#values[(list + 1) * this.top - 1];
+    this.floors = new Float32Array(new SharedArrayBuffer(4 * count)).fill(-Infinity);
   }
 
   /** Whether a cell would stand before an entry. */
@@ -84,7 +71,7 @@ export class TopLists {
   add(list: number, { value, activation, image, cell }: TopEntry): boolean {
     // Numbers as the lists hold them, so that what is compared is what is kept; no number is in no list.
     value = Math.fround(value);
-    if (Number.isNaN(value) || value < this.floor(list)) return false;
+    if (Number.isNaN(value) || value < this.floors[list]) return false;
     const first = list * this.top;
     let end = first + this.#counts[list];
     let at = first;
@@ -106,6 +93,7 @@ export class TopLists {
     this.#activations[at] = activation;
     this.#cells[at] = cell;
     this.#images[at] = image;
+    if (this.#counts[list] === this.top) this.floors[list] = this.#values[first + this.top - 1];
     return true;
   }
 

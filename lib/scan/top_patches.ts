@@ -5,14 +5,14 @@
  * @module
  */
 
-import { placeOf, sizeOf } from "../array.ts";
-import type { NdArrayLike } from "../array.ts";
+import { type NdArrayLike, placeOf } from "../array.ts";
 import type { SkippedImage } from "../data/dataset.ts";
 import type { ImageView, InputReader } from "../model/inputs.ts";
 import type { Model } from "../model/model.ts";
 import { seenByCells } from "../model/receptive_field.ts";
-import { forwardEach } from "./forward_all.ts";
-import { type Candidates, type ListedImage, type TopEntry, TopLists } from "./top_lists.ts";
+import type { UnitsWanted } from "../probe/strongest.ts";
+import { strongestEach } from "./forward_all.ts";
+import { type ListedImage, type TopEntry, TopLists } from "./top_lists.ts";
 
 /** The units of a layer that are looked at. */
 export interface LayerUnits {
@@ -80,56 +80,21 @@ export async function scanTop(
       skipped: reader.skipped.length,
     });
   });
-  await forwardEach(model, inputs, question.layers.map(({ layer }) => layer), async (outputs) => {
-    const batch = waiting.splice(0, outputs[0].shape[0]);
-    const images = batch.map(({ image }) => image);
-    const added: TopPart["added"][number][] = [];
-    let first = 0;
-    question.layers.forEach((asked, i) => {
-      added.push(...lists.addAll(candidatesOf(outputs[i], asked, question.cells, lists, first), images));
-      first += asked.units.length;
-    });
+  const { layers, cells, top } = question;
+  let first = 0;
+  const units = layers.map(({ units, directions }): UnitsWanted => {
+    const own = { first, ...directions ? { directions } : { channels: units as number[] } };
+    first += units.length;
+    return own;
+  });
+  const names = layers.map(({ layer }) => layer);
+  const wanted = { units, cells, top, floors: lists.floors };
+  await strongestEach(model, inputs, names, wanted, async (found, _, count) => {
+    const batch = waiting.splice(0, count);
+    const added = lists.addAll(found, batch.map(({ image }) => image));
     const { image: { index, id: last }, skipped } = batch.at(-1)!;
     await onPart?.({ walked: index + 1, last, skipped: reader.skipped.slice(0, skipped), added });
   }, run);
-}
-
-/** The cells of a batch that may enter lists. */
-function candidatesOf(
-  output: NdArrayLike,
-  { units, directions }: LayerUnits,
-  wanted: "strongest" | "all",
-  lists: TopLists,
-  first: number,
-): Candidates {
-  const [images] = output.shape;
-  const channels = output.shape.at(-1)!;
-  const cells = sizeOf(output.shape.slice(1, -1));
-  const found: [list: number, value: number, image: number, cell: number][] = [];
-  const at = (start: number, unit: number) => {
-    if (!directions) return output.data[start + (units[unit] as number)];
-    let sum = 0;
-    for (let i = 0; i < channels; i++) sum += output.data[start + i] * directions.data[unit * channels + i];
-    return Math.fround(sum);
-  };
-  for (let image = 0; image < images; image++) {
-    for (let unit = 0; unit < units.length; unit++) {
-      const floor = lists.floor(first + unit);
-      let [most, place] = [-Infinity, 0];
-      for (let cell = 0; cell < cells; cell++) {
-        const value = at((image * cells + cell) * channels, unit);
-        if (wanted === "all" && value >= floor) found.push([first + unit, value, image, cell]);
-        if (value > most) [most, place] = [value, cell];
-      }
-      if (wanted === "strongest" && most >= floor) found.push([first + unit, most, image, place]);
-    }
-  }
-  return {
-    lists: Int32Array.from(found, ([list]) => list),
-    values: Float32Array.from(found, ([, value]) => value),
-    images: Int32Array.from(found, ([, , image]) => image),
-    cells: Int32Array.from(found, ([, , , cell]) => cell),
-  };
 }
 
 /** Where cells of layers lie in images: their places in the maps, and the boxes they see. */

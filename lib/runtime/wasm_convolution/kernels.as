@@ -445,3 +445,22 @@ function put(sum: v128, extra: v128, out: usize, side: usize, o: usize, low: v12
   if (side) sum = f32x4.add(sum, v128.load(side + o));
   v128.store(out + o, f32x4.max(sum, low));
 }
+
+/**
+ * The largest value of each channel of each image: `x` [batch, cells, channels] to `out` [batch, channels]. `channels` is a
+ * multiple of 4.
+ */
+export function largest(x: usize, batch: i32, cells: i32, channels: i32, out: usize): void {
+  const row = <usize>channels << 2;
+  for (let image = 0; image < batch; image++) {
+    // Row after row, as they lie in memory; the maxima stay in the cache.
+    for (let f: usize = 0; f < row; f += 16) v128.store(out + f, f32x4.splat(-Infinity));
+    for (let cell = 0; cell < cells; cell++) {
+      for (let f: usize = 0; f < row; f += 16) {
+        v128.store(out + f, f32x4.pmax(v128.load(out + f), v128.load(x + f)));
+      }
+      x += row;
+    }
+    out += row;
+  }
+}

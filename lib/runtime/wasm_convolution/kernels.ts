@@ -1,5 +1,5 @@
 /**
- * Convolutions of the wasm backend, about twice as fast as tfjs's own.
+ * Convolutions of the wasm backend, about twice as fast as tfjs's own; and the maximum of whole maps.
  *
  * The kernels (`kernels.as`, compiled by `deno task kernels`) are a WASM module of their own that works on the memory of tfjs's,
  * so nothing is copied. They multiply and add in one instruction (relaxed SIMD), compute 3×3 windows by Winograd's
@@ -22,6 +22,7 @@ interface Kernels {
   winogradFilters(filter: number, channels: number, filters: number, panels: number): void;
   // deno-fmt-ignore
   winograd(x: number, batch: number, h: number, w: number, channels: number, filters: number, top: number, left: number, oh: number, ow: number, panels: number, bias: number, side: number, rectify: boolean, zeros: number, table: number, tiles: number, inputs: number, products: number, out: number): void;
+  largest(x: number, batch: number, cells: number, channels: number, out: number): void;
 }
 
 /** The part of tfjs's wasm backend that reaches its memory. */
@@ -104,6 +105,10 @@ export async function useFastConvolutions(tf: TF): Promise<() => Promise<void>> 
     if (plain && suits(inputs, info)) return compute(kernels, backend, packed, inputs, info, activation === "relu");
     return isWrong(info) ? apart(tf, call) : stock(call);
   });
+  replace("MaxPool", (stock) => (call) => {
+    const x = call.inputs.x as TensorInfo;
+    return isWhole(x, call.attrs!) ? largest(kernels, backend, x) : stock(call);
+  });
   tf.registerKernel({
     kernelName: CONVOLUTION,
     backendName: "wasm",
@@ -126,6 +131,27 @@ export async function useFastConvolutions(tf: TF): Promise<() => Promise<void>> 
     kernels = await instantiate();
     packed.connect();
   };
+}
+
+/** Whether a pooling takes each map as a whole. */
+function isWhole(
+  { shape: [, height, width, channels], dtype }: TensorInfo,
+  { filterSize, pad }: NamedAttrMap,
+): boolean {
+  const [rows, columns] = [filterSize].flat(1) as number[];
+  return pad === "valid" && rows === height && (columns ?? rows) === width && height * width > 0 &&
+    channels % 4 === 0 && dtype === "float32";
+}
+
+/** The largest value of each map, `[n, 1, 1, c]`. */
+function largest(kernels: Kernels, backend: WasmBackend, x: TensorInfo): TensorInfo {
+  const [batch, height, width, channels] = x.shape;
+  const out = backend.makeOutput([batch, 1, 1, channels], "float32");
+  const at = ({ dataId }: TensorInfo) => backend.dataIdMap.get(dataId).memoryOffset;
+  // A tensor may move into this memory only now, as its address is asked for.
+  const [from, to] = [at(x), at(out)];
+  kernels.largest(from, batch, height * width, channels, to);
+  return out;
 }
 
 /** How many taps a row of the window has, and how many floats each of them reads. */

@@ -1,0 +1,170 @@
+/** Lists of the strongest cells against a full sort of all activations, however the images are cut and ordered. */
+
+import type { LayersModel } from "@tensorflow/tfjs";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { placeOf, sizeOf } from "../../lib/array.ts";
+import { type Dataset, dataset, type ImageDataset } from "../../lib/data/dataset.ts";
+import { InputReader } from "../../lib/model/inputs.ts";
+import { loadModel } from "../../lib/model/load.ts";
+import type { Model } from "../../lib/model/model.ts";
+import { topPatches, type TopPatchesOptions } from "../../lib/methods/top_patches.ts";
+import type { PatchRow } from "../../lib/results/top_patches.ts";
+import { forwardAll } from "../../lib/scan/forward_all.ts";
+import type { TopLists } from "../../lib/scan/top_lists.ts";
+import { listsFor, scanTop, type TopQuestion, type TopRun } from "../../lib/scan/top_patches.ts";
+import { ensureBackend } from "../../lib/runtime/backend.ts";
+import { uniforms } from "../nets.ts";
+
+const tf = await ensureBackend();
+/** Whether what an image gives does not depend on how many others run with it. */
+const RUNS_ALIKE = ["wasm", "cpu"].includes(tf.getBackend());
+
+/** Numbers of channels that suit the fast kernels and others, normalisation to fold, maps and vectors. */
+function net(side: number | null = 12): LayersModel {
+  const input = tf.input({ shape: [side, side, 3], name: "image" });
+  const random = uniforms(3);
+  const conv = (name: string, filters: number) =>
+    tf.layers.conv2d({ name, filters, kernelSize: 3, padding: "same", useBias: false });
+  let x = conv("conv1", 5).apply(input);
+  x = tf.layers.batchNormalization({ name: "norm" }).apply(x);
+  x = tf.layers.reLU({ name: "relu" }).apply(x);
+  x = tf.layers.maxPooling2d({ name: "pool", poolSize: 2 }).apply(x);
+  x = tf.layers.conv2d({ name: "conv2", filters: 8, kernelSize: 3, activation: "relu" }).apply(x);
+  x = tf.layers.globalAveragePooling2d({ name: "mean" }).apply(x);
+  x = tf.layers.dense({ name: "out", units: 3, activation: "softmax" }).apply(x);
+  const network = tf.model({ inputs: input, outputs: x as never, name: "net" });
+  for (const weight of network.weights) {
+    const values = Float32Array.from({ length: sizeOf(weight.shape as number[]) }, () => random() - 0.4);
+    const shift = weight.originalName.includes("variance") ? 1 : 0;
+    weight.write(
+      tf.tensor(values.map((value) => Math.abs(value) * shift + (1 - shift) * value), weight.shape as never),
+    );
+  }
+  return network;
+}
+
+/** Images of noise, some of them alike: their cells tie. */
+function noise(count: number, side = 12): ImageDataset {
+  const random = uniforms(9);
+  const kinds = Array.from(
+    { length: Math.ceil(count * 0.7) },
+    () => Float32Array.from({ length: side * side * 3 }, () => Math.floor(random() * 256)),
+  );
+  return dataset(
+    Array.from({ length: count }, (_, i) => ({
+      id: `n${(i * 7) % count}`,
+      label: ["a", "b"][i % 2],
+      image: { data: kinds[i % kinds.length], shape: [side, side, 3] },
+    })),
+    { name: "noise" },
+  );
+}
+
+let model: Model;
+const opened: Model[] = [];
+beforeAll(async () => {
+  model = await loadModel(net(), { preprocess: "unit", output: "classes" });
+  opened.push(model);
+});
+afterAll(() => opened.forEach((each) => each.dispose()));
+
+type Short = [layer: string, unit: number | string, rank: number, id: string, activation: number, cell: string];
+const short = (rows: readonly PatchRow[]): Short[] =>
+  rows.map(({ layer, unit, rank, imageId, activation, cell }) => [layer, unit, rank, imageId, activation, `${cell}`]);
+
+/** All cells of all images, sorted. @param valueOf gives a unit's value at a cell from the channels there */
+async function sorted(
+  model: Model,
+  data: Dataset,
+  layers: readonly string[],
+  { top = 9, cells = "strongest", channels, directions }: Partial<TopPatchesOptions>,
+): Promise<Short[]> {
+  const ids: string[] = [];
+  const all = new InputReader("a test", model, data).inputs(({ id }) => ids.push(id));
+  // All in batches of 16.
+  const outputs = await forwardAll(model, all, layers);
+  return layers.flatMap((layer, l) => {
+    const { data, shape: [count, ...map] } = outputs[l];
+    const size = map.at(-1)!;
+    const area = sizeOf(map) / size;
+    const names = directions ? Object.keys(directions) : channels ?? Array.from({ length: size }, (_, i) => i);
+    return names.flatMap((unit) => {
+      const found = Array.from({ length: count }, (_, image) => {
+        const each = Array.from({ length: area }, (_, cell) => {
+          const start = (image * area + cell) * size;
+          const value = typeof unit === "number"
+            ? data[start + unit]
+            : (directions![unit] as number[]).reduce((sum, weight, i) => sum + weight * data[start + i], 0);
+          return { id: ids[image], value, cell };
+        }).sort((a, b) => b.value - a.value || a.cell - b.cell);
+        return cells === "all" ? each : each.slice(0, 1);
+      }).flat();
+      found.sort((a, b) => b.value - a.value || (a.id < b.id ? -1 : a.id > b.id ? 1 : a.cell - b.cell));
+      return found.slice(0, top).map(({ id, value, cell }, i): Short => [
+        layer,
+        unit,
+        i + 1,
+        id,
+        value,
+        `${placeOf(cell, map.slice(0, -1))}`,
+      ]);
+    });
+  });
+}
+
+const LAYERS = ["conv2", "conv1", "relu", "mean", "out"];
+
+const ASKED: Partial<TopPatchesOptions>[] = [
+  {},
+  { cells: "all", top: 20 },
+  { channels: [0, 2], top: 3 },
+  { top: 60 },
+];
+
+test.each(ASKED)("equal to a full sort, to the bit, in any order and batches: %o", async (asked) => {
+  const images = noise(48);
+  const wanted = await sorted(model, images, LAYERS, asked);
+  // On native TensorFlow fewer rows are other algorithms.
+  const few = RUNS_ALIKE ? 7 : 16;
+  const runs = [[images, 16], [images.shuffle(1), 40], [images.shuffle(2), few]] as const;
+  for (const [data, batchSize] of runs) {
+    const found = await topPatches(model, data, { layers: LAYERS, ...asked, batchSize });
+    expect(short(found.rows)).toEqual(wanted);
+  }
+});
+
+/** Lists as plain numbers. */
+const plain = (lists: TopLists) =>
+  Array.from(
+    { length: lists.count },
+    (_, list) => lists.entries(list).map(({ value, activation, image, cell }) => [value, activation, image.id, cell]),
+  );
+
+test("equal over Workers and over shards of any size", async () => {
+  const images = noise(48);
+  for (const cells of ["strongest", "all"] as const) {
+    const question: TopQuestion = {
+      layers: [5, 8].map((count, i) => ({ layer: ["conv1", "conv2"][i], units: [...Array(count).keys()] })),
+      top: 9,
+      cells,
+    };
+    const scan = async (places: number[], run: TopRun) => {
+      const lists = listsFor(question);
+      const reader = new InputReader("a test", model, images, { places });
+      const walked: number[] = [];
+      await scanTop(model, reader, question, lists, { ...run, onPart: (part) => void walked.push(part.walked) });
+      expect(walked.at(-1)).toBe(places.at(-1)! + 1);
+      return lists;
+    };
+    const all = [...Array(48).keys()];
+    const whole = plain(await scan(all, {}));
+    expect(plain(await scan(all, { workers: 3 }))).toEqual(whole);
+    for (const shards of [2, 5]) {
+      const merged = listsFor(question);
+      for (let shard = shards - 1; shard >= 0; shard--) {
+        merged.merge(await scan(all.filter((place) => place % shards === shard), {}));
+      }
+      expect(plain(merged)).toEqual(whole);
+    }
+  }
+});
