@@ -72,12 +72,12 @@ type Short = [layer: string, unit: number | string, rank: number, id: string, ac
 const short = (rows: readonly PatchRow[]): Short[] =>
   rows.map(({ layer, unit, rank, imageId, activation, cell }) => [layer, unit, rank, imageId, activation, `${cell}`]);
 
-/** All cells of all images, sorted. @param valueOf gives a unit's value at a cell from the channels there */
+/** All cells of all images, sorted. */
 async function sorted(
   model: Model,
   data: Dataset,
   layers: readonly string[],
-  { top = 9, cells = "strongest", channels, directions }: Partial<TopPatchesOptions>,
+  { top = 9, cells = "strongest", channels }: Partial<TopPatchesOptions>,
 ): Promise<Short[]> {
   const ids: string[] = [];
   const all = new InputReader("a test", model, data).inputs(({ id }) => ids.push(id));
@@ -87,14 +87,11 @@ async function sorted(
     const { data, shape: [count, ...map] } = outputs[l];
     const size = map.at(-1)!;
     const area = sizeOf(map) / size;
-    const names = directions ? Object.keys(directions) : channels ?? Array.from({ length: size }, (_, i) => i);
+    const names = channels ?? Array.from({ length: size }, (_, i) => i);
     return names.flatMap((unit) => {
       const found = Array.from({ length: count }, (_, image) => {
         const each = Array.from({ length: area }, (_, cell) => {
-          const start = (image * area + cell) * size;
-          const value = typeof unit === "number"
-            ? data[start + unit]
-            : (directions![unit] as number[]).reduce((sum, weight, i) => sum + weight * data[start + i], 0);
+          const value = data[(image * area + cell) * size + unit];
           return { id: ids[image], value, cell };
         }).sort((a, b) => b.value - a.value || a.cell - b.cell);
         return cells === "all" ? each : each.slice(0, 1);
