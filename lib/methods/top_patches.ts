@@ -152,6 +152,11 @@ export async function topPatches(
     layers: names,
     sources,
     read: pictureReader(model, dataset),
+    fields: new Map(names.flatMap((layer) => {
+      const field = model.layer(layer).receptiveField;
+      const axes = field && (field.axes ?? Array.from({ length: model.dimensions }, () => field));
+      return axes ? [[layer, axes.map(({ exact, size }) => exact ? size : 0)] as const] : [];
+    })),
     labels: new Map(layers.flatMap(({ layer, directions }) => {
       const labels = directions ? null : labelsOfUnits(model, layer, channelsOf(model, layer));
       return labels ? [[layer, labels] as const] : [];

@@ -19,6 +19,8 @@ export interface PatchSource {
   readonly layers: readonly string[];
   /** The image as the model sees it, `[h, w, c]`, 0…255; undefined where it was not kept. */
   picture(imageId: string): NdArrayLike | undefined;
+  /** How many pixels a cell of a layer sees along each side; 0 where that is not the same for all. */
+  fieldOf?(layer: string): readonly number[] | undefined;
   /** What a unit is called, where it has a name. */
   labelOf?(layer: string, unit: UnitName): string | undefined;
 }
@@ -161,7 +163,7 @@ export class Pictures {
   constructor(readonly source: PatchSource) {}
 
   /** @throws {RangeError} if the image was not kept */
-  of({ imageId, layer, unit }: PatchRow): Pixels {
+  readonly of = ({ imageId, layer, unit }: PatchRow): Pixels => {
     const known = this.#made.get(imageId);
     if (known) return known;
     const picture = this.source.picture(imageId);
@@ -174,7 +176,7 @@ export class Pictures {
     const made = pixelsOf(picture);
     this.#made.set(imageId, made);
     return made;
-  }
+  };
 }
 
 /** How the patches of a layer are drawn, beside what {@linkcode TileLook} says. */
@@ -186,9 +188,14 @@ export interface SheetLook {
   projection?: (row: PatchRow) => Pixels | undefined;
 }
 
-/** How large a receptive field of the layer is at most, `[height, width]`, as far as it lies in the image. */
-function fieldOf(units: readonly UnitPatches[]): [number, number] {
-  const field: [number, number] = [1, 1];
+/**
+ * How large a receptive field of the layer is, `[height, width]`, as far as an image has room for it: as the network has
+ * it, and where that is not known as large as the largest of the patches.
+ */
+function fieldOf(units: readonly UnitPatches[], { source, of }: Pictures, drawn: PatchRow): [number, number] {
+  const [high, wide] = source.fieldOf?.(drawn.layer) ?? [];
+  const { height, width } = of(drawn);
+  const field: [number, number] = [Math.min(high || 1, height), Math.min(wide || 1, width)];
   for (const { rows } of units) {
     for (const { box: [y0, x0, y1, x1] } of rows) {
       field[0] = Math.max(field[0], y1 - y0);
@@ -215,7 +222,7 @@ export function patchSheet(
   { whole = false, size, values = true, projection }: SheetLook,
   all: readonly UnitPatches[] = units,
 ): Sheet {
-  const field = fieldOf(all);
+  const field = fieldOf(all, pictures, units[0].rows[0]);
   const look: Omit<TileLook, "columns"> = {
     field,
     size: size ?? defaultSize(whole ? Infinity : Math.max(...field), projection !== undefined),
@@ -267,8 +274,12 @@ export function patchSheet(
 }
 
 /** Whether any of the patches that are drawn is clipped at the border of its image. */
-export function anyClipped(units: readonly UnitPatches[], all: readonly UnitPatches[] = units): boolean {
-  const [height, width] = fieldOf(all);
+export function anyClipped(
+  units: readonly UnitPatches[],
+  pictures: Pictures,
+  all: readonly UnitPatches[] = units,
+): boolean {
+  const [height, width] = fieldOf(all, pictures, units[0].rows[0]);
   return units.some(({ rows }) => rows.some(({ box: [y0, x0, y1, x1] }) => y1 - y0 < height || x1 - x0 < width));
 }
 
@@ -311,6 +322,10 @@ export function patchTable(units: readonly UnitPatches[]): Table {
   };
 }
 
+/** How many images, and of which data set, as far as that has a name of its own. */
+export const ofImages = (count: number, dataset: string): string =>
+  `${count} image${count === 1 ? "" : "s"}${dataset === "images" ? "" : ` of ${dataset}`}`;
+
 /** What stands above the units of a layer: its name where there are several, and how many units are left out. */
 export const layerWords = (
   { layer, units, of }: ReturnType<typeof chosenUnits>[number],
@@ -345,7 +360,9 @@ export function patchBlocks(
         ? "Whole images as the model sees them, a white box around what the unit's cell sees, its activation in the corner."
         : "Each patch is what the cell of that activation sees, cut exactly to its receptive field; the activation stands " +
           "below it. Under the pointer: the whole image, the patch in a white box.",
-      !whole && chosen.some(({ layer, units }) => anyClipped(units, unitsOf(source.rows, layer))) ? CLIPPED : "",
+      !whole && chosen.some(({ layer, units }) => anyClipped(units, pictures, unitsOf(source.rows, layer)))
+        ? CLIPPED
+        : "",
       silentNote(drawn),
     ]
     : ["Patches of signals and volumes are no pictures; the boxes say where they are."];

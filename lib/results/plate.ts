@@ -16,6 +16,7 @@ import {
   chosenUnits,
   CLIPPED,
   layerWords,
+  ofImages,
   patchSheet,
   Pictures,
   silentNote,
@@ -131,11 +132,11 @@ export class Plate extends Result<PatchRow> {
       ...layerWords(own, chosen.length),
     }));
     const drawn = chosen.flatMap(({ units }) => units);
-    const clipped = chosen.some(({ layer, units }) => anyClipped(units, unitsOf(patches.rows, layer)));
+    const clipped = chosen.some(({ layer, units }) => anyClipped(units, pictures, unitsOf(patches.rows, layer)));
     const layers = chosen.map(({ layer }) => layer);
     return new Figure({
       title: `${model} · ${layers.length > 3 ? `${layers.length} layers` : layers.join(", ")} · top ${patches.top} ` +
-        `patches of ${patches.images} images of ${dataset}, and their projections`,
+        `patches of ${ofImages(patches.images, dataset)}, and their projections`,
       caption: [
         `Of each unit, right: its ${patches.top} strongest patches, row by row, cut to what the cell sees; left: what ` +
         `came back to the same pixels by ${METHODS[this.method]}, ${layout === "grey" ? "in grey" : "in colour"}. ` +

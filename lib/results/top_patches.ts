@@ -11,7 +11,7 @@ import type { PatchRow } from "../data/records.ts";
 import { unknownName } from "../errors.ts";
 import { Figure } from "../figure/figure.ts";
 import { readOptions } from "../options.ts";
-import { defaultRows, patchBlocks, PatchesFigureOptions } from "./patch_figures.ts";
+import { defaultRows, ofImages, patchBlocks, PatchesFigureOptions } from "./patch_figures.ts";
 import { Result } from "./result.ts";
 import { skippedNote } from "./skipped.ts";
 
@@ -45,6 +45,8 @@ export interface TopPatchesParts {
   /** The images that patches come from, by their ids. */
   readonly sources: ReadonlyMap<string, PatchImage>;
   readonly read: PictureReader;
+  /** How many pixels a cell of a layer sees along each side of an image, where that is exact; 0 where it is not known. */
+  readonly fields?: ReadonlyMap<string, readonly number[]>;
   /** What the units of some layers are called, by the layers' names: the classes of the last one. */
   readonly labels?: ReadonlyMap<string, readonly string[]>;
   /** The directions that stand for units, by their names. */
@@ -179,6 +181,11 @@ export class TopPatches extends Result<PatchRow> {
     }
   }
 
+  /** @internal How many pixels a cell of a layer sees along each side; 0 where that is not the same for all. */
+  fieldOf(layer: string): readonly number[] | undefined {
+    return this.#parts.fields?.get(layer);
+  }
+
   /** @internal What a unit is called, where it has a name: the label of its class. */
   labelOf(layer: string, unit: number | string): string | undefined {
     return typeof unit === "number" ? this.#parts.labels?.get(layer)?.[unit] : undefined;
@@ -220,12 +227,11 @@ export class TopPatches extends Result<PatchRow> {
     const asked = readOptions("figure", PatchesFigureOptions, options);
     const { model, dataset } = this.#parts;
     const { blocks, caption, layers } = patchBlocks(this, asked);
-    const images = `${this.images} image${this.images === 1 ? "" : "s"}`;
     const kept = this.cells === "strongest" ? ", one of each image" : "";
     const by = this.rank === "relevance" ? " by relevance (activation × gradient of the class score)" : "";
     return new Figure({
       title: `${model} · ${layers.length > 3 ? `${layers.length} layers` : layers.join(", ")} · top ${this.top} ` +
-        `patches of ${images} of ${dataset}`,
+        `patches of ${ofImages(this.images, dataset)}`,
       caption: [
         `Of each unit the ${this.top} strongest patches${by}${kept}, row by row, the strongest first.`,
         caption,

@@ -139,6 +139,17 @@ describe("the figure of top patches", () => {
     );
   });
 
+  test("shows what is beyond the border where all patches are clipped alike: the network says how large a field is", () => {
+    const some = source(["conv"], 2, [0, 0, 3, 2]);
+    const drawn = (fieldOf?: () => number[]) => patchBlocks({ ...some, fieldOf }, {});
+    const sizeOf = ({ blocks: [block] }: ReturnType<typeof drawn>) => (block as Sheet).tiles[0].spots![0].box.slice(2);
+    expect(sizeOf(drawn())).toEqual([38, 57]);
+    expect(sizeOf(drawn(() => [3, 3]))).toEqual([57, 57]);
+    expect(drawn(() => [3, 3]).caption).toContain("Hatched");
+    // As far as an image of 4×4 has room for it; where the network does not know, the patches do.
+    expect(sizeOf(drawn(() => [0, 100]))).toEqual([56, 42]);
+  });
+
   test("of signals is a table, and says so", () => {
     const { blocks: [block], caption } = patchBlocks(source(["conv"], 2, [3, 9]), {});
     expect(block.kind).toBe("table");
