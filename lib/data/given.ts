@@ -56,6 +56,7 @@ async function readPart(name: string, value: InputRecord[string]): Promise<Given
  */
 export async function toGiven(input: ImageLike): Promise<Given> {
   if (input instanceof Image || input instanceof NdArray) return input;
+  if (input instanceof Float32Array) return ndarray(input, [input.length]);
   if (isNdArray(input)) return ndarray(input.data, input.shape);
   if (!isInputRecord(input)) return await toImage(input);
   const read = Object.entries(input).map(async ([name, value]) => [name, await readPart(name, value)] as const);

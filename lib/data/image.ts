@@ -22,8 +22,8 @@ import { decodedImages, stampOf } from "./image_cache.ts";
 /** What an encoded image can be read from. */
 export type ImageSource = string | URL | Uint8Array | ArrayBuffer | Blob;
 
-/** What may stand wherever an image is asked for. */
-export type ImageLike = Image | NdArrayLike | ImageSource | InputRecord;
+/** What may stand wherever an image is asked for; for a network that reads vectors their numbers, as a Float32Array. */
+export type ImageLike = Image | NdArrayLike | ImageSource | InputRecord | Float32Array;
 
 /**
  * What a network of several inputs is asked about, by the names of its inputs, as `{ image: "road.png", angle: 0.3 }`: images
@@ -279,7 +279,10 @@ export async function toImage(input: ImageLike): Promise<Image> {
   if (isSource(input)) return await loadImage(input);
   throw new TypeError(
     `An image is what loadImage or photo gives, an array { data: Float32Array, shape: [height, width, 3 or 1] }, a path, an ` +
-      `address or the bytes of a file: received ${kindOf(input)}.`,
+      `address or the bytes of a file: received ${kindOf(input)}.` +
+      (typeof input === "number"
+        ? " The numbers that a network reads as one vector are a Float32Array.of(0.5, …)."
+        : ""),
   );
 }
 

@@ -33,9 +33,17 @@ export function portraitOf(input: NdArrayLike, side: number): NdArrayLike {
     const start = Math.floor(shape[0] / 2) * each;
     return drawable({ data: data.slice(start, start + each).map(shade), shape: shape.slice(1) }) as NdArrayLike;
   }
-  const [length, channels] = shape;
+  const [length, channels = 0] = shape;
   const lines = new Float32Array(side * side);
   const row = (value: number) => Math.round((side - 1) * (1 - shade(value) / 255));
+  if (channels === 0) {
+    // Bars of a vector, from 0 on.
+    const zero = row(Math.min(high, Math.max(low, 0)));
+    for (let x = 0; x < side; x++) {
+      const end = row(data[Math.floor(x * length / side)]);
+      for (let y = Math.min(zero, end); y <= Math.max(zero, end); y++) lines[y * side + x] = 255;
+    }
+  }
   for (let channel = 0; channel < channels; channel++) {
     for (let x = 0; x < side; x++) {
       // From the cell before it, so that the line has no gaps.

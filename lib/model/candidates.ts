@@ -16,7 +16,7 @@ export interface Candidate {
   readonly how: Preprocess;
 }
 
-const wordsOf = (how: Preprocess, channels = 3) => describePreprocess(how, channels).split(";")[0];
+const wordsOf = (how: Preprocess, channels = 3) => describePreprocess(how, [null, null, channels]).split(";")[0];
 
 const MODES: readonly PreprocessMode[] = ["caffe", "torch", "tf", "unit", "none"];
 

@@ -40,7 +40,7 @@ export class LoadModelOptions {
   /**
    * How the network wants its pixels: a mode's name, or what differs from pixels of 0…255 as they are (or from `mode`).
    * @default what the catalogue or the file knows; `"none"` for other networks that scale their pixels themselves, by a
-   *   Rescaling or Normalization layer that is made for pixels of 0…255; `"unit"` (pixels over 255) for all others
+   *   Rescaling or Normalization layer that is made for pixels of 0…255, and for those that read vectors; `"unit"` (pixels over 255) for all others
    */
   preprocess?: PreprocessMode | PreprocessWanted;
   /**
@@ -261,7 +261,9 @@ async function pixelsFor(
   known?: Preprocess,
 ): Promise<Pick<ModelOptions, "preprocess" | "scaledBy">> {
   const own = await ownScaling(network);
-  return { preprocess: known ?? preprocessing(own?.wants ?? "unit"), scaledBy: own?.layer ?? null };
+  // Numbers that are no pixels are as they are.
+  const isVector = network.inputs.every(({ shape }) => shape.length === 2);
+  return { preprocess: known ?? preprocessing(isVector ? "none" : own?.wants ?? "unit"), scaledBy: own?.layer ?? null };
 }
 
 /** Makes the model, or frees the network when something does not fit. */

@@ -360,7 +360,6 @@ export class Model extends Shown {
     const { inputs } = this;
     const given = await withColumns(inputs, mainInput(this.network), await toGiven(image), columns);
     const parts = partsFor(this.name, inputs, given);
-    if (this.inputShape.length < 2) throw this.#noImage();
     const others = inputs.length > 1
       ? inputs.map((input, i) => i === this.#at ? null : this.#numbers(i, this.#partView(input, parts[i], i)))
       : undefined;
@@ -400,19 +399,6 @@ export class Model extends Shown {
   /** What the network reads at an input. */
   #numbers(place: number, view: NdArrayLike): NdArrayLike {
     return { data: preprocess(view, this.#preprocessOf(place)), shape: view.shape };
-  }
-
-  #noImage(): TypeError {
-    const [{ name }] = this.inputs;
-    const length = this.inputShape.at(-1) ?? "n";
-    return new TypeError(
-      `The model ${JSON.stringify(this.name)} reads vectors of shape [${shapeText(this.inputShape)}], at its input ` +
-        `${
-          JSON.stringify(name)
-        }: there is no picture to explain. If they are the pixels of images, put a layer before it that ` +
-        `flattens them, tf.sequential({ layers: [tf.layers.flatten({ inputShape: [height, width, channels] }), network] }), ` +
-        `with height · width · channels = ${length}.`,
-    );
   }
 
   /** A network that is given pixels as they are may have been trained on any; so may one of other channels. */
@@ -491,12 +477,15 @@ export class Model extends Shown {
     const others = inputs.filter((_, i) => i !== this.#at).map((other) =>
       `${JSON.stringify(other.name)} (${shapeText(other.shape)})`
     );
-    const caption = `${input} ${shapeText(inputShape)}: ${describePreprocess(this.preprocess, inputShape.at(-1))}. ` +
+    const caption = `${input}${inputShape.length > 1 ? ` ${shapeText(inputShape)}` : ""}: ` +
+      `${describePreprocess(this.preprocess, inputShape)}. ` +
       (this.#scaledBy ? `The network scales them itself, by its layer ${JSON.stringify(this.#scaledBy)}. ` : "") +
       (others.length ? `It is given ${others.join(" and ")} besides. ` : "") +
       `Output: ${this.output.text}${this.labels ? "" : ", no labels"}. ` +
       (this.training.length ? `Trained for ${trainingText(this.training)}. ` : "") +
-      `Receptive field: side of the square of pixels that one cell sees, and its step from cell to cell.`;
+      (inputShape.length > 1
+        ? "Receptive field: side of the square of pixels that one cell sees, and its step from cell to cell."
+        : "");
     const replaced = leaves.filter(({ name, use }) => use === 1 && isReplaced(this.entry(name).layer))
       .map(({ name }) => name);
     const otherwise = replaced.length

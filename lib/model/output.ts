@@ -180,11 +180,16 @@ function gridOf(network: LayersModel, shape: readonly (number | null)[]): { cell
 
 /**
  * Whether maps are numbers whatever activation makes them: they were compiled so, or they are as large and have as many
- * colours as the image, as those of an autoencoder.
+ * colours as the image, as those of an autoencoder, or those of a decoder.
  */
 function isPicture(network: LayersModel, cells: readonly (number | null)[], count: number, loss: string): boolean {
   if (/mean|squared|absolute|\b(mse|mae)\b|huber|logCosh/i.test(loss)) return true;
-  return !loss && count === 3 && [...cells, count].join() === network.inputs[0].shape.slice(1).join();
+  if (loss) return false;
+  // What is made of numbers alone, by as many channels as a picture has, is one.
+  if (network.inputs.every(({ shape }) => shape.length === 2)) {
+    return cells.length === 2 && (count === 1 || count === 3);
+  }
+  return count === 3 && [...cells, count].join() === network.inputs[0].shape.slice(1).join();
 }
 
 /** What a model puts out, and what its numbers are. */

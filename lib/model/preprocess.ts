@@ -165,11 +165,17 @@ async function wantedBy(layer: layers.Layer): Promise<OwnScaling["wants"] | null
 const numbers = (values: readonly number[]): string =>
   values.length === 1 ? String(values[0]) : `[${values.join(", ")}]`;
 
-/** A preprocessing in a few words, for a model's caption; of images of so many channels, else of other numbers. */
+/** A preprocessing in a few words, for a model's caption. */
 export function describePreprocess(
   { mode, order, mean, deviation, fit }: Preprocess,
-  channels?: number | null,
+  inputShape: readonly (number | null)[],
 ): string {
+  if (inputShape.length === 1) {
+    return mode === "none"
+      ? `${inputShape[0]} numbers as they are`
+      : `minus ${numbers(mean)}, over ${numbers(deviation)}`;
+  }
+  const channels = inputShape.at(-1);
   const colours = channels === 3 ? order.toUpperCase() : channels === 1 ? "grey" : `${channels ?? "all"} channels`;
   const known: Record<string, string> = {
     caffe: "minus the ImageNet means",

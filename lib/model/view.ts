@@ -183,7 +183,13 @@ export function viewOfArray(model: string, { name, shape }: NetworkInput, part: 
   throw new TypeError(
     `The input ${JSON.stringify(name)} of ${JSON.stringify(model)} reads ${KINDS[shape.length] ?? "arrays"} of shape ` +
       `[${shapeList(shape)}]: received ${what}. Give { data: Float32Array, shape: [${shapeList(shape)}] }` +
-      `${shape.length === 1 ? " or the numbers, as [0.5, …]" : ""}.`,
+      (shape.length > 1
+        ? "."
+        : part instanceof Image
+        ? ". If they are the pixels of images, put a layer before it that flattens them, tf.sequential({ layers: " +
+          "[tf.layers.flatten({ inputShape: [height, width, channels] }), network] }), with height · width · channels = " +
+          `${shape[0] ?? "n"}.`
+        : ` or { ${JSON.stringify(name)}: [0.5, …] }.`),
   );
 }
 

@@ -283,7 +283,7 @@ export class Attribution extends Savable {
     const { largest } = this.scale(options);
     const alt = `${this.method} of ${this.model} for ${this.target.text}, laid over ${this.name}`;
     if (this.#isSignal) {
-      return signalBlock(this.image, { heading: "behind the signal", alt, shade: shadeOf(this.map, largest) });
+      return signalBlock(this.image, { heading: `behind the ${this.#noun}`, alt, shade: shadeOf(this.map, largest) });
     }
     const slices = this.#slices;
     const above = this.#veil(this.#painted(largest, options.palette), largest);
@@ -370,7 +370,7 @@ export class Attribution extends Savable {
       : `Unsigned: black is 0, ${palette === "grey" ? "white" : "the brightest colour"} ${brief(largest)}, ${clipped}.`;
     const delta = this.convergenceDelta === undefined ? "" : `Convergence delta ${brief(this.convergenceDelta)}.`;
     const stripes = this.#isSignal
-      ? `Behind the signal the same as stripes: the stronger, the greater${
+      ? `Behind the ${this.#noun} the same as stripes: the stronger, the greater${
         this.signed ? "; orange is positive, blue negative" : ""
       }.`
       : "";
@@ -406,6 +406,11 @@ export class Attribution extends Savable {
 
   get #isSignal(): boolean {
     return this.map.shape.length === 1;
+  }
+
+  /** What a map of one axis is behind. */
+  get #noun(): string {
+    return this.image.shape.length === 1 ? "numbers" : "signal";
   }
 
   get #isPicture(): boolean {

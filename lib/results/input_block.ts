@@ -12,7 +12,7 @@ import { signalBlock } from "./signals.ts";
 import { flatImage, numbered, slicesText, type SlicesView, slicesView } from "./volumes.ts";
 
 /**
- * @param input `[h, w, c]`, `[length, c]` or `[d, h, w, c]`
+ * @param input `[h, w, c]`, `[length, c]`, `[d, h, w, c]` or `[n]`
  * @param shown a smaller image is enlarged by a whole factor, up to so many pixels
  * @param width of the lines of a signal
  * @param slices which slices of a volume are seen @default evenly spaced ones
@@ -28,7 +28,7 @@ export function inputBlock(
   },
 ): Picture | Chart {
   const input: NdArrayLike = { data: Float32Array.from(data), shape };
-  if (shape.length === 2) return signalBlock(input, { ...words, width });
+  if (shape.length <= 2) return signalBlock(input, { ...words, width });
   if (shape.length === 3) return { kind: "picture", ...words, pixels: pixelsOf(input, enlargement(shape, shown)) };
   const view = slices ?? slicesView(shape.slice(0, 3));
   const pixels = numbered(view, pixelsOf(flatImage(view, input), view.factor));

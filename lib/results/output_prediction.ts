@@ -141,7 +141,9 @@ function planeOf({ data, shape }: NdArrayLike, grid: readonly number[], channel 
 /** How much a plane is enlarged to be about as large as the photo that is shown beside it. */
 function factorOf({ shape: [rows, columns] }: NdArrayLike, photo: NdArrayLike): [number, number] {
   if (rows === 1) return [24, Math.max(1, Math.floor(480 / columns))];
-  const shown = enlargement(photo.shape, SHOWN) * Math.max(photo.shape[0], photo.shape[1]);
+  const shown = photo.shape.length < 3
+    ? SHOWN
+    : enlargement(photo.shape, SHOWN) * Math.max(photo.shape[0], photo.shape[1]);
   const factor = enlargement([rows, columns], shown);
   return [factor, factor];
 }
@@ -150,7 +152,7 @@ function factorOf({ shape: [rows, columns] }: NdArrayLike, photo: NdArrayLike): 
 function answersOver(map: NdArrayLike, photo: NdArrayLike, order: readonly number[], alt: string): Blend | Picture {
   const plane = planeOf(map, map.shape);
   const colors = { data: classColors(Float32Array.from(plane.data), order), shape: [...plane.shape, 3] };
-  if (map.shape.length !== 2) {
+  if (map.shape.length !== 2 || photo.shape.length !== 3) {
     return { kind: "picture", pixels: pixelsOf(colors, factorOf(plane, photo)), values: plane, alt };
   }
   const factor = enlargement(photo.shape, SHOWN);
@@ -183,7 +185,10 @@ function barOf({ low, high, palette }: ReturnType<typeof scaleOf>, unit = ""): P
 /** One channel of a map with its colour bar under it. */
 function channelPicture({ each, values }: OutputPrediction, row: PredictRow, photo: NdArrayLike): Block {
   const plane = planeOf(values!, values!.shape.slice(0, -1), row.index);
-  const scale = scaleOf(each, plane);
+  const made = scaleOf(each, plane);
+  // What is made of a vector is a picture itself.
+  const isPicture = photo.shape.length === 1 && made.palette === "inferno" && each === "numbers";
+  const scale = isPicture ? { ...made, palette: "grey" as const } : made;
   const picture: Picture = {
     kind: "picture",
     heading: row.label,
@@ -210,11 +215,13 @@ function colourPicture(values: NdArrayLike): Picture {
   };
 }
 
+const sizeText = ({ shape: [height, width] }: NdArrayLike): string =>
+  width === undefined ? `${height} numbers` : `${height}×${width} pixels`;
+
 /** The blocks of a map, beside a picture of the photo where that is not seen elsewhere. */
 function mapBlocks(part: OutputPrediction, photo: NdArrayLike, picture: Picture | Chart | null, name: string): Block[] {
   const { each, rows, values, map, count } = part;
-  const [height, width] = photo.shape;
-  const seen = picture ? [{ ...picture, heading: "as the model saw it", note: `${height}×${width} pixels` }] : [];
+  const seen = picture ? [{ ...picture, heading: "as the model saw it", note: sizeText(photo) }] : [];
   if (map) {
     const { order, legend } = mapColors([part]);
     const over = answersOver(map, photo, order, `What is predicted at each place of ${name}`);

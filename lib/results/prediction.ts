@@ -146,7 +146,10 @@ export class Prediction extends Result<PredictRow> {
       (seen.length === 3
         ? `The photo is what the model saw: ${rows}×${columns} pixels` +
           `${height < rows || width < columns ? `, here ${height}×${width}` : ""}.`
-        : `The ${seen.length === 2 ? "signal" : "volume"} is what the model saw: ${seen.join("×")} numbers.`) +
+        : `The ${["numbers are", "signal is", "", "volume is"][seen.length - 1]} what the model saw: ${
+          seen.join("×")
+        } ` +
+          "numbers.") +
       (remark && ` ${remark}`);
     const { kind, each, rows: [best] } = this.#shown;
     const alt = kind === "map" || each === "numbers"

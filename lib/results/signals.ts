@@ -13,6 +13,8 @@ import { mapsPicture, stretched } from "./panels.ts";
 const SHOWN = { width: 790, height: 220 };
 /** More channels are drawn as strips, not as lines. */
 const MOST_LINES = 6;
+/** The numbers of a longer vector are drawn as a line. */
+const MOST_BARS = 200;
 /** Of a longer signal the smallest and the largest value of each piece are drawn. */
 const MOST_POINTS = 1_440;
 
@@ -43,7 +45,7 @@ export function shadeOf({ data }: NdArrayLike, largest: number): Shade {
 }
 
 /**
- * A signal `[length, c]`: a line a channel; of more than six channels a strip each.
+ * A signal `[length, c]`: a line a channel; of more than six channels a strip each. A vector `[n]`: bars.
  *
  * @param shade what lies behind the lines
  */
@@ -57,18 +59,20 @@ export function signalBlock(
     width?: number;
   },
 ): Chart | Picture {
-  const [length, channels] = signal.shape;
+  const [length, channels = 1] = signal.shape;
+  const isVector = signal.shape.length === 1;
   if (channels > MOST_LINES) return stripsOf(signal, { ...words, alt });
   const series = Array.from({ length: channels }, (_, channel): Series => ({
     label: channels === 1 ? "value" : `channel ${channel}`,
-    ...pointsOf(channelOf(signal, channel).data),
+    ...pointsOf(isVector ? Float32Array.from(signal.data) : channelOf(signal, channel).data),
+    ...isVector && length <= MOST_BARS && { as: "bars" },
     ...shade && channels === 1 && { ink: true },
   }));
   return {
     kind: "chart",
     ...words,
     series,
-    x: { title: "cell", min: -0.5, max: length - 0.5 },
+    x: { title: isVector ? "place" : "cell", min: -0.5, max: length - 0.5, ...length <= 20 && { whole: true } },
     y: { title: "value" },
     ...SHOWN,
     width,

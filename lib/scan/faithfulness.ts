@@ -28,7 +28,7 @@ interface CurvesOptions {
 
 /** A map of random values over the sides of `[…sides, c]`: what every map has to beat. */
 export function controlMap(shape: readonly number[], seed: number): NdArrayLike {
-  const sides = shape.slice(0, -1);
+  const sides = shape.length > 1 ? shape.slice(0, -1) : shape;
   return ndarray(Float32Array.from({ length: sizeOf(sides) }, randomStream(seed)), sides);
 }
 

@@ -402,7 +402,7 @@ describe("clear errors", () => {
     const image = ndarray(landscape().data, landscape().shape);
     const error = await occlusion(model, image).catch((error) => error);
     expect(error).toBeInstanceOf(TypeError);
-    expect(error.message).toMatch(/reads vectors of shape \[4\].+ no picture to explain/);
+    expect(error.message).toMatch(/reads numbers of shape \[4\]: received an array/);
     model.dispose();
   });
 });

@@ -100,7 +100,10 @@ export async function makeBaseline(
   baseline: Baseline,
   seed: number,
 ): Promise<MadeBaseline> {
-  const { data } = await imageOf(model, model.shown(view), baseline, seed);
+  // What is taken over the places of an image is taken over the numbers of a vector.
+  const isOver = view.shape.length === 1 && ["grey", "mean", "blurred", "noise"].includes(baseline as string);
+  const shown = isOver ? { data: view.data, shape: [...view.shape, 1] } : model.shown(view);
+  const { data } = await imageOf(model, shown, baseline, seed);
   return { name: nameOf(baseline), image: ndarray(data, view.shape) };
 }
 

@@ -291,6 +291,12 @@ export function lastMaps(model: Model, output = model.output): string {
   const isMap = isMapOf(model);
   let at = way.findLastIndex((layer) => CONVOLVES.test(layer.kind) && isMap(layer));
   if (at < 0) at = way.findLastIndex(isMap);
+  if (model.inputShape.length < 2) {
+    throw new TypeError(
+      `The model ${JSON.stringify(model.name)} reads vectors of shape [${model.inputShape}], whose numbers have no ` +
+        "neighbours that a window could cover. inputXGradient and integratedGradients say what each number counts.",
+    );
+  }
   if (at < 0) {
     throw new TypeError(
       `The model ${

@@ -32,7 +32,7 @@ export class Augment {
  * Fills in what is not asked for.
  *
  * @throws {RangeError} if the crop does not fit into the images
- * @throws {TypeError} if signals or volumes are to be changed
+ * @throws {TypeError} if signals, volumes or vectors are to be changed
  */
 export function augmentation(options: Partial<Augment>, { shape }: Pick<Samples, "shape">): Augment {
   const augment = readOptions("augment", Augment, options);
@@ -44,6 +44,7 @@ export function augmentation(options: Partial<Augment>, { shape }: Pick<Samples,
       }]. Leave augment out.`,
     );
   }
+  if (shape.length !== 3) return augment;
   const most = Math.min(height, width) - 1;
   if (augment.crop <= most) return augment;
   throw new RangeError(
