@@ -50,13 +50,14 @@ const EXACT = 48 * 48;
  *
  * @param start where it begins in `from`
  */
-export function shrink(
-  from: Uint8Array,
+export function shrink<Numbers extends Uint8Array | Float32Array>(
+  from: Numbers,
   start: number,
   side: number | readonly [height: number, width: number],
   to: number | readonly [height: number, width: number],
-  into: Uint8Array,
+  into: Numbers,
 ): void {
+  const round = into instanceof Float32Array ? (value: number) => value : Math.round;
   const [height, width] = typeof side === "number" ? [side, side] : side;
   const [rows, columns] = typeof to === "number" ? [to, to] : to;
   if (height === rows && width === columns) {
@@ -75,7 +76,7 @@ export function shrink(
           for (let c = 0; c < 3; c++) sums[c] += area * from[at + c];
         }
       }
-      for (let c = 0; c < 3; c++) into[(y * columns + x) * 3 + c] = Math.round(sums[c] / (down * across));
+      for (let c = 0; c < 3; c++) into[(y * columns + x) * 3 + c] = round(sums[c] / (down * across));
     }
   }
 }

@@ -11,7 +11,7 @@ import type { Block, Sheet, SheetTile, Table } from "../figure/blocks.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
 import { brief } from "../format.ts";
 import { arrayOf, flag, text, whole as wholeNumber } from "../options.ts";
-import { patchTile, type TileLook } from "./patch_tiles.ts";
+import { drawnAt, patchTile, type TileLook } from "./patch_tiles.ts";
 
 /** What patches are drawn from. */
 export interface PatchSource {
@@ -184,8 +184,8 @@ export interface SheetLook {
   whole?: boolean;
   size?: number;
   values?: boolean;
-  /** What came back to the pixels of a patch, RGB, as large as its box. */
-  projection?: (row: PatchRow) => Pixels | undefined;
+  /** What came back to the pixels of a patch, RGB, as large as its box, or as it is drawn: `scale` times as large. */
+  projection?: (row: PatchRow, scale: number) => Pixels | undefined;
 }
 
 /**
@@ -229,6 +229,7 @@ export function patchSheet(
     whole,
     values,
   };
+  const scale = drawnAt(field, look.size);
   const tiles = units.map((unit): SheetTile => {
     const { layer, rows } = unit;
     const name = [unitText(unit.unit), pictures.source.labelOf?.(layer, unit.unit) ?? []].flat().join(" · ");
@@ -236,7 +237,7 @@ export function patchSheet(
       rows.map((row) => ({
         image: pictures.of(row),
         box: row.box,
-        projection: projection?.(row),
+        projection: projection?.(row, scale),
         value: brief(valueOf(row)),
         words: `${name} of ${layer}\n${patchWords(row)}`,
       })),

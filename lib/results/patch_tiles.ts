@@ -16,7 +16,7 @@ export interface TilePatch {
   image: Pixels;
   /** `[y0, x0, y1, x1]` in the image's pixels, clipped at its border. */
   box: readonly number[];
-  /** What came back to the pixels of the box, RGB, as large as the box. */
+  /** What came back to the pixels of the box, RGB, as large as the box or as it is drawn. */
   projection?: Pixels;
   /** What is printed with it. */
   value: string;
@@ -210,7 +210,7 @@ export function patchTile(
         return [x, top, wide, tall];
       };
       seen = put(image, [y0, x0, y1, x1], right + left);
-      if (projection) put(projection, [0, 0, y1 - y0, x1 - x0], left);
+      if (projection) put(projection, [0, 0, projection.height, projection.width], left);
     }
     if (values) {
       texts.push(

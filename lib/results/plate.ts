@@ -9,6 +9,7 @@ import type { PatchRow } from "../data/records.ts";
 import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
+import { shrink } from "../figure/sprites.ts";
 import { oneOf, readOptions } from "../options.ts";
 import { percentileOfMagnitudes } from "./attribution.ts";
 import {
@@ -63,19 +64,31 @@ const CLIP = 99;
  * A projection as it is painted, grey for 0, with a contrast of its own.
  *
  * @param projection `[h, w, c]`
+ * @param scale how large it is drawn: below 1 it is made smaller before its contrast is set, so that this is not lost
  */
-export function paintProjection({ data, shape }: NdArrayLike, layout: PlateLayout): Pixels {
+export function paintProjection({ data, shape }: NdArrayLike, layout: PlateLayout, scale = 1): Pixels {
   const [height, width, channels] = shape;
   const colored = layout === "colors" && channels === 3;
-  const shades = colored ? Float32Array.from(data) : Float32Array.from({ length: height * width }, (_, i) => {
+  let shades = Float32Array.from({ length: height * width * 3 }, (_, i) => {
+    if (colored) return data[i];
+    const from = Math.floor(i / 3) * channels;
     let sum = 0;
-    for (let c = 0; c < channels; c++) sum += data[i * channels + c];
+    for (let c = 0; c < channels; c++) sum += data[from + c];
     return sum / channels;
   });
+  const size = [height, width].map((length) => Math.max(1, Math.round(length * Math.min(1, scale)))) as [
+    number,
+    number,
+  ];
+  if (scale < 1) {
+    const smaller = new Float32Array(size[0] * size[1] * 3);
+    shrink(shades, 0, [height, width], size, smaller);
+    shades = smaller;
+  }
   const largest = percentileOfMagnitudes(shades, CLIP);
   return pixelsOf({
     data: shades.map((value) => largest > 0 ? 127.5 + 127.5 * value / largest : 127.5),
-    shape: [height, width, colored ? 3 : 1],
+    shape: [...size, 3],
   });
 }
 
@@ -126,7 +139,7 @@ export class Plate extends Result<PatchRow> {
     const { model, dataset } = patches.about;
     const chosen = chosenUnits(this, { layer, units }, Infinity);
     const pictures = new Pictures(patches);
-    const projection = (row: PatchRow) => paintProjection(this.projection(row)!, layout);
+    const projection = (row: PatchRow, scale: number) => paintProjection(this.projection(row)!, layout, scale);
     const blocks = chosen.map((own): Block => ({
       ...patchSheet(own.units, pictures, { size, values: false, projection }, unitsOf(patches.rows, own.layer)),
       ...layerWords(own, chosen.length),

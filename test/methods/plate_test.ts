@@ -152,9 +152,14 @@ describe("a projection", () => {
   test("is painted with a contrast of its own, grey for 0, also in grey", () => {
     const at = (value: number) => Math.round(127.5 + 127.5 * value);
     expect([...paintProjection(values, "colors").data]).toEqual([0.5, -0.25, 0, -1, 0.25, 0.75].map(at));
-    expect([...paintProjection(values, "grey").data]).toEqual(
-      [1 / 3, 1 / 3, 1 / 3, 0, 0, 0].map((mean) => at(mean * 3)),
-    );
+    expect([...paintProjection(values, "grey").data]).toEqual([1, 1, 1, 0, 0, 0].map(at));
+  });
+
+  test("that is drawn smaller has its contrast set afterwards", () => {
+    const half = paintProjection(values, "colors", 0.5);
+    expect([half.width, half.height]).toEqual([1, 1]);
+    // The means are −1, 0 and 1.5, from mid-grey (127.5) to the last shade; halves are rounded to the even byte.
+    expect([...half.data]).toEqual([42, 128, 255]);
   });
 
   test("of nothing is grey", () => {
