@@ -21,8 +21,8 @@ import {
   scanShard,
   shardStates,
   stateText,
-} from "./scan/job.ts";
-import { queued, submit } from "./scan/slurm.ts";
+} from "./scan_job.ts";
+import { queued, submit } from "./scan_slurm.ts";
 
 const HELP = `deno task scan MODEL DATASET --layers NAME,NAME --folder FOLDER
   the patches that excite the units of these layers most; FOLDER holds them as top_patches.parquet, and

@@ -1,8 +1,8 @@
 /** Shards of a scan as an array job of Slurm, and a job that merges them. @module */
 
 import { join } from "node:path";
-import { replaceWhole, writeChunks } from "../../files.ts";
-import { lastLines, run } from "../run.ts";
+import { replaceWhole, writeChunks } from "../files.ts";
+import { lastLines, run } from "./run.ts";
 
 /** The jobs of a scan that were submitted last. */
 interface Submitted {

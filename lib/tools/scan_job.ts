@@ -8,21 +8,21 @@
  */
 
 import { join } from "node:path";
-import type { Dataset, ImageDataset } from "../../data/dataset.ts";
-import { cifar10 } from "../../data/cifar10.ts";
-import { fashionMnist } from "../../data/fashion_mnist.ts";
-import { imageFolder } from "../../data/image_folder.ts";
-import { imageManifest } from "../../data/image_manifest.ts";
-import { mnist } from "../../data/mnist.ts";
-import { mergeRanked } from "../../data/table.ts";
-import { messageOf } from "../../errors.ts";
-import { replaceWhole, writeChunks } from "../../files.ts";
-import { topPatches, type TopPatchesOptions } from "../../methods/top_patches.ts";
-import { loadModel } from "../../model/load.ts";
-import { differenceText } from "../../probe/training/identity.ts";
-import { useBackend } from "../../runtime/backend.ts";
-import { imagesOf } from "../../scan/question.ts";
-import { type FoundPatch, readResult, ScanFolder, stateOf } from "../../scan/scan_folder.ts";
+import type { Dataset, ImageDataset } from "../data/dataset.ts";
+import { cifar10 } from "../data/cifar10.ts";
+import { fashionMnist } from "../data/fashion_mnist.ts";
+import { imageFolder } from "../data/image_folder.ts";
+import { imageManifest } from "../data/image_manifest.ts";
+import { mnist } from "../data/mnist.ts";
+import { mergeRanked } from "../data/table.ts";
+import { messageOf } from "../errors.ts";
+import { replaceWhole, writeChunks } from "../files.ts";
+import { topPatches, type TopPatchesOptions } from "../methods/top_patches.ts";
+import { loadModel } from "../model/load.ts";
+import { differenceText } from "../probe/training/identity.ts";
+import { useBackend } from "../runtime/backend.ts";
+import { imagesOf } from "../scan/question.ts";
+import { type FoundPatch, readResult, ScanFolder, stateOf } from "../scan/scan_folder.ts";
 
 /** What is asked of a scan: no other may be asked in its folder. */
 export interface Asked {
