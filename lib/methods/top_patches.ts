@@ -13,6 +13,7 @@ import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, oneOf, readOptions, rule, text, WalkOptions, whole } from "../options.ts";
 import { channelsOf } from "../probe/target.ts";
 import { Directions } from "../results/directions.ts";
+import type { Target } from "../probe/target.ts";
 import { TopPatches } from "../results/top_patches.ts";
 import type { TopQuestion } from "../scan/top_patches.ts";
 import { labelsOfUnits, layersAsked } from "./shared/layers.ts";
@@ -64,6 +65,21 @@ export class TopPatchesOptions extends WalkOptions {
    */
   @oneOf("strongest", "all")
   cells: "strongest" | "all" = "strongest";
+  /**
+   * By what patches are ordered: `"activation"`, what excites a unit; `"relevance"`, what it is used for: its activation
+   * times the gradient of the score of `target` to it, by which the score would fall without it, to first order. Rows have
+   * `relevance` then. It takes a pass back as well, on one core.
+   * @default "activation"
+   */
+  @oneOf("activation", "relevance")
+  rank: "activation" | "relevance" = "activation";
+  /**
+   * With `rank: "relevance"` the class, or whatever a target can be, whose score is differentiated; `"predicted"` is each
+   * image's own likeliest class.
+   * @default "predicted"
+   */
+  @rule(() => {})
+  target?: Target;
   /**
    * A folder to keep what is found in, batch by batch, so that a scan that was killed goes on where it was when the same
    * is asked again: at most one batch is computed twice. At the end it holds `top_patches.parquet`, a row a patch, which
@@ -119,7 +135,11 @@ export async function topPatches(
   options: Partial<TopPatchesOptions> = {},
 ): Promise<TopPatches> {
   checkModel("topPatches", model);
-  const { channels, directions: given, top, cells, ...run } = readOptions("topPatches", TopPatchesOptions, options);
+  const { channels, directions: given, top, cells, rank, target, ...run } = readOptions(
+    "topPatches",
+    TopPatchesOptions,
+    options,
+  );
   checkDataset("topPatches", dataset);
   await checkReady("topPatches", model);
   const directions = given instanceof Directions ? given.vectors : given;
@@ -135,7 +155,10 @@ export async function topPatches(
     );
   }
   const layers = names.map((layer) => layerUnits(model, layer, channels, directions));
-  const question: TopQuestion = { layers, top, cells };
+  if (target !== undefined && rank !== "relevance") {
+    throw new TypeError('target goes with rank: "relevance": give that, or leave target out.');
+  }
+  const question: TopQuestion = { layers, top, cells, ...rank === "relevance" && { target: target ?? "predicted" } };
   const { rows, sources, images, skipped } = await scanPatches("topPatches", model, dataset, question, {
     ...run,
     title: `Patches of ${model.name} · ${names.length > 3 ? `${names.length} layers` : names.join(", ")}`,
@@ -145,7 +168,7 @@ export async function topPatches(
     dataset: dataset.name,
     top,
     cells,
-    rank: "activation",
+    rank,
     images,
     skipped,
     dimensions: model.dimensions,

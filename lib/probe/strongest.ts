@@ -142,7 +142,7 @@ async function numbersOf(tf: TF, output: Tensor, maps: readonly UnitMap[]): Prom
 }
 
 /** The values of an output's units at all cells, `[n, cells, units]`. */
-function unitsOf(tf: TF, output: Tensor, directions: NdArrayLike | undefined): Tensor {
+export function unitsOf(tf: TF, output: Tensor, directions: NdArrayLike | undefined): Tensor {
   const [count] = output.shape;
   const channels = output.shape.at(-1)!;
   const cells = sizeOf(output.shape.slice(1, -1));
@@ -165,12 +165,33 @@ function unitsOf(tf: TF, output: Tensor, directions: NdArrayLike | undefined): T
 export async function strongestIn(
   tf: TF,
   output: Tensor,
-  { units: wanted, cells: which, top, floors }: StrongestWanted,
+  wanted: StrongestWanted,
   layer: number,
   images: number,
 ): Promise<Candidates> {
-  const { channels, directions, first } = wanted[layer];
-  const values = tf.tidy(() => unitsOf(tf, output, directions));
+  const values = tf.tidy(() => unitsOf(tf, output, wanted.units[layer].directions));
+  try {
+    return await strongestOf(tf, values, wanted, layer, images);
+  } finally {
+    values.dispose();
+  }
+}
+
+/**
+ * As {@linkcode strongestIn}, of any values of the units at the cells.
+ *
+ * @param values `[n, cells, units]`
+ * @param activations of the same shape, where the values are others
+ */
+export async function strongestOf(
+  tf: TF,
+  values: Tensor,
+  { units: wanted, cells: which, top, floors }: StrongestWanted,
+  layer: number,
+  images: number,
+  activations?: Tensor,
+): Promise<Candidates> {
+  const { channels, first } = wanted[layer];
   const largest = tf.tidy(() => poolCells(tf, values, "max"));
   try {
     const [, cells, units] = values.shape;
@@ -183,13 +204,20 @@ export async function strongestIn(
         if (most[image * units + channel] >= floors[first + i]) maps.push({ image, channel, list: first + i });
       }
     }
-    if (maps.length === 0) return joined([]);
+    if (maps.length === 0) return columns(0, activations !== undefined);
     const numbers = await numbersOf(tf, values, maps);
-    return which === "all"
+    const found = which === "all"
       ? allCells(maps, numbers, cells, floors, top)
       : strongestCells(maps, numbers, cells, ({ image, channel }) => most[image * units + channel]);
+    if (!activations) return found;
+    const all = numbersInPlace(tf, activations) ?? await activations.data() as Float32Array;
+    const at = (i: number) => {
+      const unit = found.lists[i] - first;
+      return (found.images[i] * cells + found.cells[i]) * units + (channels ? channels[unit] : unit);
+    };
+    return { ...found, activations: Float32Array.from(found.lists, (_, i) => all[at(i)]) };
   } finally {
-    tf.dispose([values, largest]);
+    largest.dispose();
   }
 }
 
@@ -244,9 +272,10 @@ function allCells(
   return all;
 }
 
-const columns = (length: number): Candidates => ({
+const columns = (length: number, ranked = false): Candidates => ({
   lists: new Int32Array(length),
   values: new Float32Array(length),
+  ...ranked && { activations: new Float32Array(length) },
   images: new Int32Array(length),
   cells: new Int32Array(length),
 });

@@ -10,7 +10,9 @@ import type { SkippedImage } from "../data/dataset.ts";
 import type { ImageView, InputReader } from "../model/inputs.ts";
 import type { Model } from "../model/model.ts";
 import { seenByCells } from "../model/receptive_field.ts";
-import type { UnitsWanted } from "../probe/strongest.ts";
+import { relevantEach } from "../probe/attribution/relevance.ts";
+import type { Candidates, UnitsWanted } from "../probe/strongest.ts";
+import type { Target } from "../probe/target.ts";
 import { strongestEach } from "./forward_all.ts";
 import { type ListedImage, type TopEntry, TopLists } from "./top_lists.ts";
 
@@ -30,6 +32,8 @@ export interface TopQuestion {
   readonly top: number;
   /** Whether an image gives a unit its strongest cell only. */
   readonly cells: "strongest" | "all";
+  /** What cells must be relevant to: their activations times the gradient of its score order them. @default activations alone */
+  readonly target?: Target;
 }
 
 /** What a part of a walk has put into the lists. */
@@ -89,12 +93,15 @@ export async function scanTop(
   });
   const names = layers.map(({ layer }) => layer);
   const wanted = { units, cells, top, floors: lists.floors };
-  await strongestEach(model, inputs, names, wanted, async (found, _, count) => {
+  const receive = async (found: Candidates, count: number) => {
     const batch = waiting.splice(0, count);
     const added = lists.addAll(found, batch.map(({ image }) => image));
     const { image: { index, id: last }, skipped } = batch.at(-1)!;
     await onPart?.({ walked: index + 1, last, skipped: reader.skipped.slice(0, skipped), added });
-  }, run);
+  };
+  const { target } = question;
+  if (target !== undefined) return await relevantEach(model, inputs, names, target, wanted, receive, run);
+  await strongestEach(model, inputs, names, wanted, (found, _, count) => receive(found, count), run);
 }
 
 /** Where cells of layers lie in images: their places in the maps, and the boxes they see. */

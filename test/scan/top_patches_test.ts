@@ -165,3 +165,80 @@ test("equal over Workers and over shards of any size", async () => {
     }
   }
 });
+
+test("ranked by relevance: activation times gradient, worked out from the last layer's weights", async () => {
+  const images = noise(20);
+  const weights = await model.entry("out").layer.getWeights()[0].data();
+  const asked = { layers: ["mean", "conv2", "relu"], rank: "relevance", top: 30 } as const;
+  const patches = await topPatches(model, images, { ...asked, target: 1 });
+  expect(patches.of({ layer: "mean" })).toHaveLength(8 * 20);
+  for (const { layer, unit, activation, relevance, cell } of patches.rows) {
+    if (layer === "relu") continue;
+    // A vector's number, or one of 4 × 4 cells whose mean it is.
+    expect(cell).toHaveLength(layer === "mean" ? 0 : 2);
+    const gradient = weights[(unit as number) * 3 + 1] / (layer === "mean" ? 1 : 16);
+    expect(relevance).toBeCloseTo(activation * gradient, 4);
+  }
+  const [first, second] = patches.of({ layer: "conv2", unit: 0 });
+  expect(first.relevance).toBeGreaterThanOrEqual(second.relevance!);
+  const again = await topPatches(model, images.shuffle(4), { ...asked, target: 1 });
+  expect(again.rows).toEqual(patches.rows);
+  const predicted = await topPatches(model, images, { layer: "mean", rank: "relevance", top: 30 });
+  expect(predicted.rows).toHaveLength(8 * 20);
+  await expect(topPatches(model, images, { layer: "mean", target: 1 })).rejects.toThrow(/rank: "relevance"/);
+});
+
+test("directions: the dot product with the channels at a cell, the same in any order", async () => {
+  const images = noise(20);
+  const unit = [0, 1, 0, 0, 0, 0, 0, 0];
+  const mixed = [1, -1, 0.5, 0, 0, 2, 0, 0.25];
+  const found = await topPatches(model, images, { layer: "conv2", directions: { unit, mixed } });
+  const channel = await topPatches(model, images, { layer: "conv2", channels: [1] });
+  expect(found.of({ unit: "unit" }).map(({ unit: _, ...row }) => row))
+    .toEqual(channel.rows.map(({ unit: _, ...row }) => row));
+  const [maps] = await forwardAll(model, new InputReader("a test", model, images).inputs(), ["conv2"]);
+  const products = Array.from(
+    { length: maps.data.length / 8 },
+    (_, cell) => mixed.reduce((sum, weight, i) => sum + weight * maps.data[cell * 8 + i], 0),
+  );
+  expect(found.of({ unit: "mixed" })[0].activation).toBeCloseTo(Math.max(...products), 4);
+  const again = await topPatches(model, images.shuffle(3), { layer: "conv2", directions: { unit, mixed } });
+  expect(again.rows).toEqual(found.rows);
+});
+
+test("images of several sizes, in any order", async () => {
+  const free = await loadModel(net(null), { preprocess: "unit", output: "classes" });
+  opened.push(free);
+  const pixels = (side: number) => ({
+    data: new Float32Array(side * side * 3).map((_, i) => (i * 37) % 251),
+    shape: [side, side, 3],
+  });
+  const images = dataset([12, 9, 12, 15, 9, 12].map((side, i) => ({ id: `i${i}`, image: pixels(side) })));
+  const found = await topPatches(free, images, { layers: ["conv1", "conv2"], top: 6 });
+  expect((await topPatches(free, images.shuffle(1), { layers: ["conv1", "conv2"], top: 6 })).rows).toEqual(found.rows);
+  expect(new Set(found.of({ layer: "conv2", unit: 1 }).map(({ imageId }) => imageId)).size).toBe(6);
+  expect(found.picture("i3")!.shape).toEqual([15, 15, 3]);
+});
+
+test("leaves no tensor behind, also where reading fails", async () => {
+  const before = tf.memory().numTensors;
+  const bad = dataset([...Array(20).keys()].map((i) => ({ image: i < 18 ? new Uint8Array([1, 2]) : noisy })));
+  for (const rank of ["activation", "relevance"] as const) {
+    await topPatches(model, noise(6), { layer: "conv2", rank });
+    await topPatches(model, bad, { layer: "conv2", rank });
+    await expect(topPatches(model, bad, { layer: "conv2", rank, onBadImage: "stop" })).rejects.toThrow();
+    const stopped = topPatches(model, noise(40), {
+      layer: "conv2",
+      rank,
+      onProgress: () => {
+        throw new Error("Enough.");
+      },
+    });
+    await expect(stopped).rejects.toThrow("Enough.");
+  }
+  await expect(topPatches(model, noise(6), { layer: "out", rank: "relevance", target: { layer: "mean", channel: 0 } }))
+    .rejects.toThrow(/does not depend on layer "out"/);
+  expect(tf.memory().numTensors).toBe(before);
+});
+
+const noisy = { data: new Float32Array(432).fill(7), shape: [12, 12, 3] };

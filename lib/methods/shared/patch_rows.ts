@@ -12,7 +12,7 @@ import { CellPlaces, type TopQuestion } from "../../scan/top_patches.ts";
 /** What lists hold, as rows, and the images that they name. */
 export function patchRows(
   model: Model,
-  { layers }: Pick<TopQuestion, "layers">,
+  { layers, target }: Pick<TopQuestion, "layers" | "target">,
   lists: TopLists,
 ): { rows: PatchRow[]; sources: Map<string, PatchImage> } {
   const places = new CellPlaces(model);
@@ -21,7 +21,7 @@ export function patchRows(
   let list = 0;
   for (const { layer, units } of layers) {
     for (const unit of units) {
-      lists.entries(list++).forEach(({ activation, image, cell }, i) => {
+      lists.entries(list++).forEach(({ value, activation, image, cell }, i) => {
         const { id, label, index, shape } = image;
         sources.set(id, { id, index });
         rows.push({
@@ -31,6 +31,7 @@ export function patchRows(
           imageId: id,
           ...label !== undefined && { label },
           activation,
+          ...target !== undefined && { relevance: value },
           ...places.of(layer, cell, shape),
         });
       });
