@@ -16,7 +16,7 @@
  * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode plate},
  *   {@linkcode featureHierarchy}, {@linkcode filters}, {@linkcode deadFilters}, {@linkcode strideDiagnosis},
  *   {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
- * - directions in a layer: {@linkcode directions}
+ * - directions in a layer: {@linkcode directions}, {@linkcode compareDirections}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
  *   {@linkcode occlusion}; side by side and put to the test: {@linkcode compare}, {@linkcode faithfulness},
@@ -118,10 +118,18 @@ export { codes, type CodesOptions } from "./lib/methods/codes.ts";
 export { loadCodes, type LoadCodesOptions } from "./lib/methods/load_codes.ts";
 export type { CodeRow, Codes, CodesFile } from "./lib/results/codes.ts";
 export { compare } from "./lib/methods/compare.ts";
+export { compareDirections, type CompareDirectionsOptions } from "./lib/methods/compare_directions.ts";
 export { deadFilters, type DeadFiltersOptions } from "./lib/methods/dead_filters.ts";
 export { directions, type DirectionsOptions } from "./lib/methods/directions.ts";
 export type { DeadFilterLayer, DeadFilterRow, DeadFilters } from "./lib/results/dead_filters.ts";
 export type { DirectionKind, DirectionRow, Directions } from "./lib/results/directions.ts";
+export type {
+  AgreementMeasure,
+  AgreementRow,
+  DirectionAgreement,
+  DirectionsComparison,
+  DirectionsComparisonFigureOptions,
+} from "./lib/results/directions_comparison.ts";
 export { deconvnet, type DeconvnetOptions } from "./lib/methods/deconvnet.ts";
 export { type DeconvnetResult, type DeconvStep } from "./lib/results/deconvnet.ts";
 export { type AttributionFunction, type AttributionOptions } from "./lib/methods/shared/attribution_method.ts";

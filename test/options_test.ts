@@ -47,6 +47,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   compare: [[]],
   dataset: [[{ image: "dog.jpg" }]],
   deadFilters: [model, dataset],
+  compareDirections: [model, dataset],
   directions: [model, dataset],
   deconvnet: [model, image],
   embeddingGrid: [points, points],

@@ -37,8 +37,8 @@ export interface DirectionRow {
 export const KINDS: Readonly<Record<DirectionKind, string>> = {
   units: "single channels",
   random: "random vectors, each number drawn from a normal distribution, brought to length 1",
-  principal: "the principal components of what the channels put out at single cells",
-  classes: "the mean of a class's images, less the mean of the others, brought to length 1",
+  principal: "the directions of most variance of what the channels put out at single cells",
+  classes: "the mean of a class's images less the mean of the others, brought to length 1",
   own: "your own",
 };
 

@@ -10,6 +10,7 @@ import {
   checkInputs,
   codes,
   compare,
+  compareDirections,
   type Dataset,
   dataset,
   deadFilters,
@@ -286,6 +287,8 @@ const methods: Record<string, Ask> = {
   filters: (model) => filters(model, { layer: "conv" }),
   deadFilters: (model, data) => deadFilters(model, data),
   featureHierarchy: (model, data) => featureHierarchy(model, data, { units: 2 }),
+  compareDirections: (model, data) =>
+    compareDirections(model, data, { layer: "conv", kinds: ["units", "random"], count: 2, top: 2 }),
   directions: (model, data) => directions(model, data, { layer: "conv", kind: "principal", count: 2 }),
   checkInputs: (model, data) => checkInputs(model, data, { images: 2 }),
   codes: (model, data) => codes(model, data),

@@ -191,6 +191,7 @@ const WORK: Record<string, string> = {
   plate: "await cl.plate(model, patches)",
   deadFilters: "await cl.deadFilters(model, some)",
   featureHierarchy: "await cl.featureHierarchy(model, some)",
+  compareDirections: `await cl.compareDirections(model, some, { layer: deep })`,
   directions: `await cl.directions(model, some, { layer: deep, kind: "principal" })`,
   checkInputs: "await cl.checkInputs(model, some)",
   strideDiagnosis: "await cl.strideDiagnosis([model], some)",

@@ -30,6 +30,7 @@ import { receptiveFieldFigure } from "../../lib/methods/receptive_field_figure.t
 import { sanityCheck } from "../../lib/methods/sanity_check.ts";
 import { report } from "../../lib/methods/report.ts";
 import { codes } from "../../lib/methods/codes.ts";
+import { compareDirections } from "../../lib/methods/compare_directions.ts";
 import { compare } from "../../lib/methods/compare.ts";
 import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
@@ -626,6 +627,11 @@ export async function predictionsOfMany(): Promise<Figure> {
 
 export async function evaluationOfClasses(): Promise<Figure> {
   return (await evaluate(await waves(), await labelledLights())).figure({ errors: 6 });
+}
+
+export async function directionsCompared(): Promise<Figure> {
+  const options = { layer: "conv1", kinds: ["units", "random"] as const, count: 4, top: 4 };
+  return (await compareDirections(await waves(), await labelledLights(), options)).figure();
 }
 
 /** Scores of 80 images with two outputs, of which the first is the better one. */
