@@ -100,7 +100,7 @@ function beforeLast({ network, output, name, layers }: Model): string {
  * @example
  * ```ts
  * import { cifar10, codes, loadModel, pca, tsne } from "@convlens/convlens";
- * const images = await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 2000 }));
+ * const images = await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 500 }));
  * await tsne(pca(images, { components: 50 }));
  * ```
  *

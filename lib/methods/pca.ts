@@ -43,7 +43,7 @@ export class PcaOptions {
  * @example
  * ```ts
  * import { cifar10, codes, loadModel, pca, tsne } from "@convlens/convlens";
- * const images = await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 1000 }));
+ * const images = await codes(await loadModel("cifar-convnet"), await cifar10({ split: "test", limit: 400 }));
  * const small = pca(images, { components: 50 });
  * await tsne(small);
  * ```

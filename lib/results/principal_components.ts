@@ -76,7 +76,7 @@ export class PrincipalComponents extends Savable {
    * ```ts
    * import { cifar10, codes, loadModel, pca } from "../../mod.ts";
    * const model = await loadModel("cifar-convnet");
-   * const small = pca(await codes(model, await cifar10({ split: "train", limit: 1000 })), { components: 50 });
+   * const small = pca(await codes(model, await cifar10({ split: "train", limit: 400 })), { components: 50 });
    * const others = small.project(await codes(model, await cifar10({ split: "test", limit: 100 })));
    * console.log(others.shape);
    * ```

@@ -10,6 +10,7 @@ import { classesOf, runChanges } from "../../../lib/probe/occlusion/incremental.
 import { makePlan } from "../../../lib/probe/plan.ts";
 import { ensureBackend } from "../../../lib/runtime/backend.ts";
 import { uniforms } from "../../nets.ts";
+import { SLOW } from "../../backends.ts";
 import { long } from "../../long.ts";
 
 const tf = await ensureBackend();
@@ -166,7 +167,7 @@ function randomNet(next: () => number): { input: SymbolicTensor; output: Symboli
   return { input, output: apply(tf.layers.dense({ units: 5, activation: "softmax" }), x) };
 }
 
-const NETS = long(60, 15);
+const NETS = long(SLOW ? 20 : 60, 15);
 
 describe("what boxes change equals what the network itself puts out", () => {
   test(`on ${NETS} random nets, in fewer multiply-adds`, async () => {
