@@ -346,7 +346,7 @@ const NEVER = /\bNaN\b|undefined|\[object|−?Infinity|is not a function|is not 
 
 /** What is said of numbers never; the classes of a data set are another thing. */
 const PROBABLE = /\bclass(es)?\b|(?<!no )probabilit|likel/i;
-const ABOUT_DATA = /^(linearProbes|codes|neighbors|pca|embeddingGrid|featureHierarchy)/;
+const ABOUT_DATA = /^(linearProbes|codes|neighbors|pca|embeddingGrid|compareDirections|directions|featureHierarchy)/;
 
 /** Which methods refuse which outputs, and how. */
 function refusalOf(method: string, name: string, kind: string): RegExp | null {
