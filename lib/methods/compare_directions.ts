@@ -24,7 +24,7 @@ import { directionsIn, lookAtPatches, measureDirections, ownDirections } from ".
 import { findDirections, needsImages } from "./shared/find_directions.ts";
 import type { NamedDirections } from "./shared/layer_units.ts";
 import { layersAsked } from "./shared/layers.ts";
-import { patchRows } from "./shared/patch_rows.ts";
+import { fieldsOf, patchRows } from "./shared/patch_rows.ts";
 import { pictureReader } from "./shared/pictures.ts";
 
 const KINDS = ["units", "random", "principal", "classes"] as const;
@@ -199,6 +199,7 @@ export async function compareDirections(
     layers,
     sources,
     read,
+    fields: fieldsOf(model, layers),
   });
   const drawn = groups.flatMap(({ layer, kind }) =>
     measured.directions.filter((one) => one.layer === layer && one.kind === kind).slice(0, DRAWN)

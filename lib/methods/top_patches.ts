@@ -19,6 +19,7 @@ import type { TopQuestion } from "../scan/top_patches.ts";
 import { labelsOfUnits, layersAsked } from "./shared/layers.ts";
 import { layerUnits, type NamedDirections, vectorsOf } from "./shared/layer_units.ts";
 import { scanPatches } from "./shared/patch_scan.ts";
+import { fieldsOf } from "./shared/patch_rows.ts";
 import { pictureReader } from "./shared/pictures.ts";
 
 /** The options of `topPatches`. */
@@ -175,11 +176,7 @@ export async function topPatches(
     layers: names,
     sources,
     read: pictureReader(model, dataset),
-    fields: new Map(names.flatMap((layer) => {
-      const field = model.layer(layer).receptiveField;
-      const axes = field && (field.axes ?? Array.from({ length: model.dimensions }, () => field));
-      return axes ? [[layer, axes.map(({ exact, size }) => exact ? size : 0)] as const] : [];
-    })),
+    fields: fieldsOf(model, names),
     labels: new Map(layers.flatMap(({ layer, directions }) => {
       const labels = directions ? null : labelsOfUnits(model, layer, channelsOf(model, layer));
       return labels ? [[layer, labels] as const] : [];

@@ -39,3 +39,12 @@ export function patchRows(
   }
   return { rows, sources };
 }
+
+/** How many pixels a cell of each layer sees along each side, with what is beyond the border; 0 where that is only a bound. */
+export function fieldsOf(model: Model, layers: readonly string[]): Map<string, readonly number[]> {
+  return new Map(layers.flatMap((layer) => {
+    const field = model.layer(layer).receptiveField;
+    const axes = field && (field.axes ?? Array.from({ length: model.dimensions }, () => field));
+    return axes ? [[layer, axes.map(({ exact, size }) => exact ? size : 0)] as const] : [];
+  }));
+}
