@@ -8,7 +8,6 @@
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { messageOf } from "../errors.ts";
 import { useBackend } from "../runtime/backend.ts";
 import {
   FAILED,
@@ -165,7 +164,9 @@ async function scan(folder: string, job: Job, wait: boolean): Promise<void> {
     const options = { command: commandOf(folder), options: slurm, wait };
     const submitted = await submit(folder, numbers, options);
     console.log(
-      `Submitted ${numbers.length} shards as job ${submitted.shards}, and job ${submitted.merge}, which puts them ` +
+      `Submitted ${numbers.length} ${
+        numbers.length === 1 ? "shard" : "shards"
+      } as job ${submitted.shards}, and job ${submitted.merge}, which puts them ` +
         `together. How far they are: deno task scan --folder ${folder} --status`,
     );
     if (!wait) return;
@@ -202,6 +203,7 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  console.error(FAILED + messageOf(error));
+  // As it is, for it may list shards line by line.
+  console.error(FAILED + (error as Error).message);
   Deno.exit(1);
 }
