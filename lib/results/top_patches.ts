@@ -126,6 +126,8 @@ export class TopPatches extends Result<PatchRow> {
    * const images = await cifar10({ split: "test", limit: 300 });
    * const patches = await topPatches(await loadModel("cifar-convnet"), images, { layer: "conv2_1" });
    * console.log(patches.of({ unit: 3 }), patches.of({ label: "cat" }).length);
+   * const table = await patches.table(); // a Polars data frame: any other question
+   * console.log(table.getColumn("label").valueCounts(), table.sort("activation", true).head(5));
    * ```
    */
   of(query: PatchQuery): PatchRow[] {
