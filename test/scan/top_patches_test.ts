@@ -13,6 +13,7 @@ import { forwardAll } from "../../lib/scan/forward_all.ts";
 import type { TopLists } from "../../lib/scan/top_lists.ts";
 import { listsFor, scanTop, type TopQuestion, type TopRun } from "../../lib/scan/top_patches.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
+import { longTest } from "../long.ts";
 import { uniforms } from "../nets.ts";
 
 const tf = await ensureBackend();
@@ -242,3 +243,12 @@ test("leaves no tensor behind, also where reading fails", async () => {
 });
 
 const noisy = { data: new Float32Array(432).fill(7), shape: [12, 12, 3] };
+
+longTest("equal to a full sort of 10,000 images, in any order", async () => {
+  const images = noise(10_000);
+  const layers = ["conv1", "conv2", "mean"];
+  const wanted = await sorted(model, images, layers, {});
+  for (const data of [images, images.shuffle(5)]) {
+    expect(short((await topPatches(model, data, { layers })).rows)).toEqual(wanted);
+  }
+}, 120_000);
