@@ -355,11 +355,12 @@ export function patchBlocks(
     ...layerWords(own, chosen.length),
   }));
   const drawn = chosen.flatMap(({ units }) => units);
+  const value = source.rows.some(({ relevance }) => relevance !== undefined) ? "relevance" : "activation";
   const parts = isFlat
     ? [
       whole
-        ? "Whole images as the model sees them, a white box around what the unit's cell sees, its activation in the corner."
-        : "Each patch is what the cell of that activation sees, cut exactly to its receptive field; the activation stands " +
+        ? `Whole images as the model sees them, a white box around what the unit's cell sees, its ${value} in the corner.`
+        : `Each patch is what the cell of that ${value} sees, cut exactly to its receptive field; the ${value} stands ` +
           "below it. Under the pointer: the whole image, the patch in a white box.",
       !whole && chosen.some(({ layer, units }) => anyClipped(units, pictures, unitsOf(source.rows, layer)))
         ? CLIPPED
