@@ -32,7 +32,7 @@ describe("Keras Applications", () => {
     const folder = await Deno.makeTempDir();
     try {
       await run(folder, name);
-      const facts: { outputs: number[]; shape: number[] } = JSON.parse(
+      const facts: { outputs: number[]; shape: number[]; rounding: number } = JSON.parse(
         await Deno.readTextFile(join(folder, `${name}.json`)),
       );
       const pixels = Float32Array.from(await Deno.readFile(join(folder, `${name}.bin`)));
@@ -47,7 +47,8 @@ describe("Keras Applications", () => {
           return Math.max(most, Math.abs(probability! - facts.outputs[index]) / largest);
         }, 0);
         console.log(`${name}.${format}: off by ${error.toExponential(1)} of the largest`);
-        expect(error).toBeLessThan(1e-3);
+        // Of the deepest ones Keras's own outputs move further when the pixels are rounded once.
+        expect(error).toBeLessThan(Math.max(1e-3, 3 * facts.rounding));
       }
     } finally {
       await Deno.remove(folder, { recursive: true });

@@ -4,8 +4,9 @@
     python keras_applications.py                lists the names
 
 NAME.bin holds an image, its pixels as bytes, which the network is given as they are; NAME.json its `shape`, and `outputs`,
-what Keras makes of it. Weights are as Keras draws them, by a seed; batch normalisations store the moments of that image, scales and
-offsets are drawn, and the last layer is scaled so that its classes stand apart.
+what Keras makes of it; `rounding` is how far these go, by the largest, when each pixel is rounded once.
+Weights are as Keras draws them, by a seed; batch normalisations store the moments of that image, scales and offsets are
+drawn, and the last layer is scaled so that its classes stand apart.
 `test/model/keras_applications_test.ts` runs it.
 """
 
@@ -50,10 +51,17 @@ def make(name):
             layer.adapt_mean.assign([0.485, 0.456, 0.406])
             layer.adapt_variance.assign([0.0524, 0.0502, 0.0506])
             layer.finalize_state()
+    # Moments are those of the pass in which nothing is dropped: else deep networks put out one class alone.
+    dropping = [layer for layer in walk(network) if isinstance(layer, keras.layers.Dropout)]
+    rates = [layer.rate for layer in dropping]
     momenta = [layer.momentum for layer in norms]
+    for layer in dropping:
+        layer.rate = 0.0
     for layer in norms:
         layer.momentum = 0.0
     network(image, training=True)
+    for layer, rate in zip(dropping, rates):
+        layer.rate = rate
     for layer, momentum in zip(norms, momenta):
         layer.momentum = momentum
     spread(network, image)
@@ -78,11 +86,14 @@ def main(folder, wanted):
         network, image = make(name)
         outputs = np.asarray(network(image, training=False), np.float64)[0]
         assert np.isfinite(outputs).all()
+        nudge = np.sign(np.random.default_rng(16).normal(size=image.shape)) * 1e-7
+        moved = np.asarray(network((image * (1 + nudge)).astype(np.float32), training=False), np.float64)[0]
         network.save(folder / f"{name}.keras")
         network.save(folder / f"{name}.h5")
         image.astype(np.uint8).tofile(folder / f"{name}.bin")
         facts = {"keras": keras.__version__, "parameters": network.count_params(), "shape": list(image.shape[1:]),
-                 "outputs": [float(f"{value:.7g}") for value in outputs]}
+                 "outputs": [float(f"{value:.7g}") for value in outputs],
+                 "rounding": float(f"{np.abs(moved - outputs).max() / outputs.max():.2g}")}
         (folder / f"{name}.json").write_text(json.dumps(facts))
         keras.backend.clear_session()
         print(name, flush=True)
