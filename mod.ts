@@ -14,7 +14,7 @@
  * - images: {@linkcode photo}, {@linkcode loadImage}, {@linkcode imageFolder}, {@linkcode imageManifest}, {@linkcode dataset}, {@linkcode cifar10},
  *   {@linkcode mnist}, {@linkcode fashionMnist}
  * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode plate},
- *   {@linkcode featureHierarchy}, {@linkcode filters}, {@linkcode deadFilters}, {@linkcode strideDiagnosis},
+ *   {@linkcode featureEvolution}, {@linkcode featureHierarchy}, {@linkcode filters}, {@linkcode deadFilters}, {@linkcode strideDiagnosis},
  *   {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
  * - directions in a layer: {@linkcode directions}, {@linkcode compareDirections}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
@@ -242,7 +242,15 @@ export type { PatchesFigureOptions, UnitName, UnitsFigureOptions } from "./lib/r
 export { plate, type PlateOptions } from "./lib/methods/plate.ts";
 export type { Projection } from "./lib/methods/shared/projections.ts";
 export type { Plate, PlateFigureOptions, PlateLayout } from "./lib/results/plate.ts";
+export { featureEvolution, type FeatureEvolutionOptions } from "./lib/methods/feature_evolution.ts";
 export { featureHierarchy, type FeatureHierarchyOptions } from "./lib/methods/feature_hierarchy.ts";
+export {
+  type EvolutionFigureOptions,
+  type EvolutionRow,
+  FeatureEvolution,
+  type SettledLayer,
+  type SettlingRow,
+} from "./lib/results/feature_evolution.ts";
 export type {
   FeatureHierarchy,
   HierarchyFigureOptions,

@@ -9,7 +9,6 @@ import { Evaluation } from "../lib/results/evaluation.ts";
 import { Filters } from "../lib/results/filters.ts";
 import { Predictions } from "../lib/results/predictions.ts";
 import { NearestNeighbors } from "../lib/results/neighbors.ts";
-import { History } from "../lib/results/history.ts";
 import { Occlusion } from "../lib/results/occlusion.ts";
 import { Model } from "../lib/model/model.ts";
 import { preprocessing } from "../lib/model/preprocess.ts";
@@ -17,6 +16,7 @@ import { readOptimizer } from "../lib/probe/training/optimizer.ts";
 import { startSchedule } from "../lib/probe/training/schedule.ts";
 import { runTraining } from "../lib/probe/training/train.ts";
 import { resolveTarget } from "../lib/probe/target.ts";
+import { History } from "../lib/results/history.ts";
 import { TopPatches } from "../lib/results/top_patches.ts";
 import * as mod from "../mod.ts";
 
@@ -35,6 +35,7 @@ const dataset = {
   },
 };
 const patches = Object.create(TopPatches.prototype) as TopPatches;
+const history = Object.create(History.prototype) as History;
 
 /** Of each function what stands before its options. */
 const BEFORE: Record<string, readonly unknown[]> = {
@@ -54,6 +55,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   evaluate: [model, dataset],
   faithfulness: [model, image, { map: points }],
   fashionMnist: [],
+  featureEvolution: [history, dataset],
   featureHierarchy: [model, dataset],
   filters: [model],
   googlenet: [],

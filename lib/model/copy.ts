@@ -5,8 +5,10 @@
  */
 
 import type { io, layers, LayersModel, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import type { NdArray } from "../array.ts";
 import type { ModelDescription } from "../data/history.ts";
 import { ensureBackend } from "../runtime/backend.ts";
+import { namedWeights } from "./formats/named_weights.ts";
 import { Model, type ModelOptions } from "./model.ts";
 
 /** All layers, those of nested models too. */
@@ -72,4 +74,23 @@ export async function copyOf(model: Model): Promise<Copy> {
   // These are the weights themselves, not copies: they stay.
   copy.model.network.setWeights(model.network.getWeights());
   return copy;
+}
+
+/**
+ * Gives a model the weights of a snapshot.
+ *
+ * @param weights every weight, in the order of the network's own
+ * @throws {TypeError} if they are not those of the network
+ */
+export async function writeWeights(
+  { network, name }: Model,
+  weights: Readonly<Record<string, NdArray>>,
+): Promise<void> {
+  const tf = await ensureBackend();
+  const variables = [...namedWeights(network).values()];
+  const given = Object.values(weights);
+  const fits = variables.length === given.length &&
+    variables.every(({ shape }, i) => `${shape}` === `${given[i].shape}`);
+  if (!fits) throw new TypeError(`The weights of the snapshot are not those of ${JSON.stringify(name)}.`);
+  tf.tidy(() => variables.forEach((variable, i) => variable.assign(tf.tensor(given[i].data, [...given[i].shape]))));
 }

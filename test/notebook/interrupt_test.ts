@@ -130,6 +130,8 @@ const cat = await cl.photo("cat");
 const some = await cl.cifar10({ split: "test", limit: 200 });
 const codes = await cl.codes(model, some, { thumbnail: 8 });
 const patches = await cl.topPatches(model, some, { layer: "conv1" });
+const young = await cl.cifar10({ classes: ["cat", "dog"], limit: 64 });
+const history = await cl.train(await cl.catsVsDogsConvnet(), young, { epochs: 1, validation: 0, live: false });
 const map = await cl.tsne(codes, { iterations: 50, perplexity: 10 });
 const found = await cl.saliency(model, cat);
 const deep = "conv4";
@@ -190,6 +192,7 @@ const WORK: Record<string, string> = {
   filters: "await cl.filters(model, { layer: deep })",
   plate: "await cl.plate(model, patches)",
   deadFilters: "await cl.deadFilters(model, some)",
+  featureEvolution: "await cl.featureEvolution(history, some)",
   featureHierarchy: "await cl.featureHierarchy(model, some)",
   compareDirections: `await cl.compareDirections(model, some, { layer: deep })`,
   directions: `await cl.directions(model, some, { layer: deep, kind: "principal" })`,
