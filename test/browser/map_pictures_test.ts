@@ -84,7 +84,7 @@ describe.skipIf(!ready)("pictures on a map", () => {
     },
   );
 
-  test("leave with their class, and with what a search does not find", async () => {
+  longTest("leave with their class, and with what a search does not find", async () => {
     const page = await open(2);
     await expect.poll(() => green(page)).toBeGreaterThan(0.99 * whole);
     await page.locator(".convlens-plot .legendtoggle").first().click();

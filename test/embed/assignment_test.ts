@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { assign, assignToGrid, nearestOnGrid } from "../../lib/embed/assignment.ts";
 import { randomStream } from "../../lib/random.ts";
+import { longTest } from "../long.ts";
 
 const random = randomStream(7);
 const matrix = (rows: number, columns: number, value = random) => ({
@@ -88,7 +89,7 @@ describe("points on a grid", () => {
     }
   });
 
-  test("by windows cost little more than at best", () => {
+  longTest("by windows cost little more than at best", () => {
     for (const count of [900, 1000]) {
       const points = heaps(count);
       const best = assignToGrid(points).cost;

@@ -162,7 +162,7 @@ describe("runNotebook", () => {
     expect(leftovers()).toEqual([]);
   });
 
-  test("notices an output that comes too late", async () => {
+  longTest("notices an output that comes too late", async () => {
     // Nothing waits for these 40 MB: they are still on their way when the kernel says that it is done.
     const { failures } = await run([`console.log("x".repeat(4e7))`]);
     expect(failures).toHaveLength(1);

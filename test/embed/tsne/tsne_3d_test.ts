@@ -107,7 +107,7 @@ describe("t-SNE in three dimensions", () => {
     expect(spread).toBeCloseTo(divergence(affinities, map), 5);
   });
 
-  test("gives the same bytes each time, and others for another seed", async () => {
+  longTest("gives the same bytes each time, and others for another seed", async () => {
     const points = await someDigits(400);
     for (const repulsion of ["exact", "mesh"] as const) {
       const options = { ...space, iterations: 320, repulsion, threads: 2 };

@@ -8,6 +8,7 @@ import { tsne } from "../../../lib/methods/tsne.ts";
 import { normalStream } from "../../../lib/random.ts";
 import { embed } from "../../../lib/embed/tsne/tsne.ts";
 import { digits, maxDifference } from "../digits.ts";
+import { longTest } from "../../long.ts";
 
 function noise(count: number, dimensions: number, seed = 5): NdArrayLike {
   const normal = normalStream(seed);
@@ -38,7 +39,7 @@ describe("t-SNE", () => {
     expect(found.klDivergence).toBe(wanted.klDivergence);
   });
 
-  test("puts a heap of equal points among many others in one place", async () => {
+  longTest("puts a heap of equal points among many others in one place", async () => {
     // Enough points for cells and the mesh; every third lies on one spot.
     const points = noise(21_000, 6);
     for (let i = 0; i < 21_000; i += 3) points.data.fill(4, 6 * i, 6 * (i + 1));
