@@ -2,7 +2,7 @@
 /** Pictures on the points of a map, in a page of its own. */
 
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect } from "vitest";
 import { mapFigure } from "../../lib/figure/map/map.ts";
 import { FRAME, pictureSide } from "../../lib/page/pictures.ts";
 import { longTest } from "../long.ts";
