@@ -182,6 +182,8 @@ export async function occlusion(
   checkBaseline(baseline, model);
   const walked = await walkImages("occlusion", model, images, given);
   if (walked.size === 0) throw new RangeError("There is no image to occlude; wanted at least one.");
+  const { output, wanted } = askedOf(model, flatTerms(target)[0][1]);
+  const layer = given.layer === undefined ? lastMaps(model, output) : checkMaps(model, given.layer);
   const shorter = Math.min(...walked.known.flatMap(({ view }) => view.shape.slice(0, dimensions)));
   const sizes = [given.size ?? Math.max(1, Math.round(shorter / SHARES[dimensions - 1]))].flat() as number[];
   if (sizes.length === 0) throw new RangeError("size holds no number; wanted at least one side of a square.");
@@ -189,14 +191,12 @@ export async function occlusion(
   const counts = walked.known.flatMap(({ view: { shape } }) =>
     sizes.map((size) => positionsOf(shape.slice(0, dimensions), size, stride).length)
   );
-  const { output, wanted } = askedOf(model, flatTerms(target)[0][1]);
   const asked = !isSumWanted(target) && isOutputWanted(wanted) ? { output, wanted } : null;
   // The score of any other target takes a second walk over the places.
   const walks = asked ? 1 : 2;
   // As a rule the images of a data set have as many places as its first.
   const total = walks * counts.reduce((sum, count) => sum + count) * walked.size / walked.known.length;
   if (asked && isSaid(asked.wanted)) resolveOutput(model, asked.wanted, { output });
-  const layer = given.layer === undefined ? lastMaps(model, output) : checkMaps(model, given.layer);
   const results = await withProgress(
     `Occluding with ${model.name}`,
     total,

@@ -32,6 +32,7 @@ const HELP = `deno task scan MODEL DATASET --layers NAME,NAME --folder FOLDER
 
   --channels 0,5,7   only these channels          --top 9       patches of each unit
   --cells all        not only the strongest       --limit N     only so many images
+  --rank relevance   by what units are used for   --target dog  for which class; without it the predicted one
   --shards N         in N parts                   --backend B   wasm, tensorflow, webgpu or cpu
   --workers N        threads of each shard        --batch-size N
   --slurm            as an array job of Slurm     --sbatch="--partition=gpu --time=4:00:00", more for sbatch
@@ -46,6 +47,8 @@ const OPTIONS = {
   channels: { type: "string" },
   top: { type: "string" },
   cells: { type: "string" },
+  rank: { type: "string" },
+  target: { type: "string" },
   limit: { type: "string" },
   shards: { type: "string" },
   backend: { type: "string" },
@@ -90,6 +93,8 @@ async function jobOf([model, dataset]: string[], values: Values): Promise<Job> {
         channels: values.channels?.split(",").map(Number),
         top: whole("top", values.top),
         cells: cells as "strongest" | "all" | undefined,
+        rank: values.rank as "activation" | "relevance" | undefined,
+        target: values.target,
       },
     },
     running: {

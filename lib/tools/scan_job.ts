@@ -30,7 +30,7 @@ export interface Asked {
   readonly dataset: string;
   readonly limit?: number;
   readonly shards: number;
-  readonly options: Pick<Partial<TopPatchesOptions>, "layers" | "channels" | "top" | "cells">;
+  readonly options: Pick<Partial<TopPatchesOptions>, "layers" | "channels" | "top" | "cells" | "rank" | "target">;
 }
 
 /** How it runs: that may differ from call to call. */
@@ -186,7 +186,7 @@ export async function mergeShards(folder: string, asked: Asked): Promise<void> {
 
 /** The number of the list of each unit, and what lists are ranked by, as a manifest says. */
 function listsOf(
-  { layers, rank }: { layers: { layer: string; units: string | (string | number)[] }[]; rank?: string },
+  { layers, target }: { layers: { layer: string; units: string | (string | number)[] }[]; target?: unknown },
 ) {
   const first = new Map<string, number>();
   const named = new Map<string, Map<string | number, number>>();
@@ -198,5 +198,5 @@ function listsOf(
   }
   const list = (layer: string, unit: string | number) =>
     first.get(layer)! + (named.get(layer)?.get(unit) ?? Number(unit));
-  return { list, by: rank === "relevance" ? "relevance" : "activation" };
+  return { list, by: target === undefined ? "activation" : "relevance" };
 }

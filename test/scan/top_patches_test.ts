@@ -189,6 +189,75 @@ test("ranked by relevance: activation times gradient, worked out from the last l
   await expect(topPatches(model, images, { layer: "mean", target: 1 })).rejects.toThrow(/rank: "relevance"/);
 });
 
+test("ranked by relevance in a folder: taken up again where it was stopped, with the same result", async () => {
+  const images = noise(40);
+  const folder = await Deno.makeTempDir();
+  const asked = { layers: ["relu", "mean"], rank: "relevance", target: 1, top: 5, batchSize: 8 } as const;
+  const wanted = await topPatches(model, images, asked);
+  const stop = new AbortController();
+  const onProgress = (done: number) => done > 20 && stop.abort();
+  await expect(topPatches(model, images, { ...asked, folder, signal: stop.signal, onProgress })).rejects.toThrow();
+  await expect(topPatches(model, images, { ...asked, target: 0, folder })).rejects.toThrow(/target/);
+  const first: number[] = [];
+  const resumed = await topPatches(model, images, { ...asked, folder, onProgress: (done) => first.push(done) });
+  expect(first[0]).toBeGreaterThan(20);
+  expect(resumed.rows).toEqual(wanted.rows);
+  const asFunction = topPatches(model, images, { ...asked, target: (out) => tf.sum(out as never) as never, folder });
+  await expect(asFunction).rejects.toThrow(/cannot keep a target that is a function/);
+  await Deno.remove(folder, { recursive: true });
+});
+
+test("a patch holds all pixels that the cell answers to, and no row or column more", async () => {
+  const random = uniforms(6);
+  const input = tf.input({ shape: [23, 19, 3] });
+  const positive = () => tf.initializers.randomUniform({ minval: 0.5, maxval: 1, seed: 7 });
+  const conv = (name: string, options: object) =>
+    tf.layers.conv2d({ name, filters: 2, kernelSize: 3, kernelInitializer: positive(), ...options });
+  const strided = conv("strided", { strides: 2, padding: "same" }).apply(input);
+  const dilated = conv("dilated", { dilationRate: 2, padding: "same" }).apply(strided);
+  const wide = conv("wide", { kernelSize: [1, 5], padding: "same" }).apply(strided);
+  const joined = tf.layers.concatenate({ name: "joined" }).apply([dilated, wide] as never);
+  const pooled = tf.layers.averagePooling2d({ name: "pooled", poolSize: 3, strides: 2 }).apply(joined);
+  const padded = tf.layers.zeroPadding2d({ name: "padded", padding: [[0, 2], [1, 0]] as never }).apply(pooled);
+  const last = conv("last", {}).apply(padded);
+  const mean = tf.layers.globalAveragePooling2d({ name: "mean" }).apply(last);
+  const network = tf.model({ inputs: input, outputs: mean as never });
+  const layers = ["strided", "dilated", "wide", "pooled", "last", "mean"];
+  const taps = tf.model({ inputs: input, outputs: layers.map((name) => network.getLayer(name).output as never) });
+  const own = await loadModel(network, { preprocess: "none", output: "numbers" });
+  opened.push(own);
+  const images = dataset(
+    Array.from({ length: 12 }, (_, i) => ({
+      id: `i${i}`,
+      image: { data: new Float32Array(23 * 19 * 3).map(() => 255 * random()), shape: [23, 19, 3] },
+    })),
+  );
+  const patches = await topPatches(own, images, { layers, top: 12 });
+  const clipped = new Set<boolean>();
+  for (const { layer, unit, imageId, cell, box } of patches.rows.filter(({ unit }) => unit === 0)) {
+    const support = tf.tidy(() => {
+      const at = (x: unknown) => {
+        const output = (taps.apply(x as never) as ReturnType<typeof tf.tensor>[])[layers.indexOf(layer)];
+        return tf.slice(output, [0, ...cell, unit as number], [1, ...cell.map(() => 1), 1]).asScalar();
+      };
+      const picture = patches.picture(imageId)!;
+      const gradient = tf.grad(at)(tf.tensor(picture.data, [1, ...picture.shape]));
+      const rows = gradient.abs().sum([0, 2, 3]).dataSync();
+      const columns = gradient.abs().sum([0, 1, 3]).dataSync();
+      const ends = (sums: ArrayLike<number>) => {
+        const hit = Array.from(sums, (sum, i) => sum > 0 ? i : -1).filter((i) => i >= 0);
+        return [hit[0], hit.at(-1)! + 1];
+      };
+      const [[top, bottom], [left, right]] = [ends(rows), ends(columns)];
+      return [top, left, bottom, right];
+    });
+    expect(box, `${layer} ${cell}`).toEqual(support);
+    clipped.add(box[0] === 0 || box[1] === 0 || box[2] === 23 || box[3] === 19);
+  }
+  expect(clipped).toEqual(new Set([true, false]));
+  taps.dispose();
+});
+
 test("directions: the dot product with the channels at a cell, the same in any order", async () => {
   const images = noise(20);
   const unit = [0, 1, 0, 0, 0, 0, 0, 0];

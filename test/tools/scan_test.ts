@@ -7,7 +7,7 @@ import { writeRows } from "../../lib/data/rows_file.ts";
 import { topPatches } from "../../lib/methods/top_patches.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { useBackend } from "../../lib/runtime/backend.ts";
-import { readJob, shardStates } from "../../lib/tools/scan_job.ts";
+import { keepJob, mergeShards, readJob, scanShard, shardStates } from "../../lib/tools/scan_job.ts";
 import { ranges } from "../../lib/tools/scan_slurm.ts";
 import { png, RGB } from "../data/png.ts";
 import { longDescribe, skipFor } from "../long.ts";
@@ -138,6 +138,24 @@ longDescribe("shards of a scan", () => {
     const other = await scan([...ARGUMENTS, "--folder", here, "--shards", "4"]);
     expect(other.error).toMatch(/belongs to another scan; it differs in shards \(3 there, 4 here\)/);
   }, 120_000);
+
+  test("by relevance, are merged by it", async () => {
+    const options = { layers: ["conv", "flat"], top: 4, rank: "relevance" as const, target: 1 };
+    const asked = { model: MODEL, dataset: PHOTOS, limit: 50, shards: 3, options };
+    const here = join(folder, "relevance");
+    await keepJob(here, { asked, running: { backend: "cpu" } });
+    for (const shard of [3, 1, 2]) await scanShard(here, shard);
+    await mergeShards(here, asked);
+    const alone = join(folder, "relevance alone");
+    const images = await imageFolder(PHOTOS, { limit: 50 });
+    const { rows } = await topPatches(await loadModel(`${MODEL}/model.json`), images, { ...options, folder: alone });
+    // Otherwise ranked than by activation, or this shows nothing.
+    expect(rows.some(({ rank, activation }, i) => rank > 1 && activation > rows[i - 1].activation)).toBe(true);
+    const [merged, single] = await Promise.all(
+      [here, alone].map((place) => Deno.readFile(join(place, "top_patches.parquet"))),
+    );
+    expect(merged.toHex()).toBe(single.toHex());
+  });
 
   test("run as an array job of Slurm; one that is killed is named, and rerun alone", async () => {
     const place = await Deno.makeTempDir();

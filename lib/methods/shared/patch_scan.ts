@@ -108,7 +108,11 @@ export function fromFolder(
   return { rows: patches.map(({ index: _, ...row }) => row), sources, skipped, images: images - skipped.length };
 }
 
-/** What a folder's manifest says of a scan. */
+/**
+ * What a folder's manifest says of a scan.
+ *
+ * @throws {TypeError} if a function is asked about, which cannot be written down
+ */
 export async function manifestOf(
   model: Model,
   dataset: Dataset,
@@ -121,7 +125,13 @@ export async function manifestOf(
       units: units.every((unit, i) => unit === i) ? `all ${units.length}` : units,
       ...directions && { directions: sumOf(directions.data) },
     })),
-    ...JSON.parse(JSON.stringify(asked, (_, value) => isTypedArray(value) ? sumOf(value) : value)),
+    ...JSON.parse(JSON.stringify(asked, (_, value) => {
+      if (typeof value !== "function") return isTypedArray(value) ? sumOf(value) : value;
+      throw new TypeError(
+        "A folder cannot keep a target that is a function, and so not tell it from another one: name a class, a unit or a " +
+          "direction, or leave out folder.",
+      );
+    })),
   };
   return await questionOf(model, dataset, tf.getBackend(), plain);
 }
