@@ -49,3 +49,9 @@ export function setPixelRemark(view: NdArrayLike, remark: string): void {
 
 /** What was noted about the image that was made into a view, for captions; empty if it was nothing. */
 export const pixelRemark = (view: NdArrayLike): string => remarks.get(view) ?? "";
+
+/** How the bands of an image `[h, w, c]` are drawn, for captions; empty for grey, RGB, and what is no image. */
+export const bandsNote = (shape: readonly (number | null)[]): string =>
+  shape.length === 3 && shape[2] !== 1 && shape[2] !== 3
+    ? `Of the image's ${shape[2]} channels their mean is drawn, from its least (black) to its greatest (white).`
+    : "";

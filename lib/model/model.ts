@@ -11,7 +11,7 @@ import { type GivenPart, type InputArray, mainPart, pictureOf, toGiven } from ".
 import type { ImageLike } from "../data/image.ts";
 import type { ReceptiveField } from "../data/records.ts";
 import { type TrainingStart, type TrainingSummary, trainingText } from "../data/history.ts";
-import { oddPixels, setPixelRemark } from "../data/pixels.ts";
+import { bandsNote, oddPixels, setPixelRemark } from "../data/pixels.ts";
 import { kindOf } from "../errors.ts";
 import { Figure, Shown } from "../figure/figure.ts";
 import { ensureBackend } from "../runtime/backend.ts";
@@ -325,10 +325,7 @@ export class Model extends Shown {
   /** @internal Which of several inputs is asked about, and how bands are drawn, in sentences; empty for one grey or RGB image. */
   get inputNote(): string {
     const { inputs, inputShape } = this;
-    const channels = inputShape.at(-1);
-    const bands = inputShape.length === 3 && channels !== 1 && channels !== 3
-      ? `Of the image's ${channels} channels their mean is drawn, from its least (black) to its greatest (white).`
-      : "";
+    const bands = bandsNote(inputShape);
     if (inputs.length === 1) return bands;
     const others = inputs.filter((_, i) => i !== this.#at).map(({ name }) => JSON.stringify(name));
     const about = `It is about the input ${JSON.stringify(inputs[this.#at].name)}; ${others.join(" and ")} ${

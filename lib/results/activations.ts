@@ -4,7 +4,7 @@
  * @module
  */
 
-import { pixelRemark } from "../data/pixels.ts";
+import { bandsNote, pixelRemark } from "../data/pixels.ts";
 import { channelOf, extent, NdArray, type NdArrayLike, sizeOf } from "../array.ts";
 import type { Block } from "../figure/blocks.ts";
 import type { Palette } from "../figure/color.ts";
@@ -184,6 +184,7 @@ export class Activations extends Result<ActivationRow> {
     const signed = this.layers.some(({ extent: [min] }) => min < 0);
     const caption = [
       pixelRemark(this.image),
+      bandsNote(this.image.shape),
       scale === "channel" && this.layers.some(({ shape }) => cellsOf(shape) > 1)
         ? "Each map has its own scale; black is 0."
         : "One scale for each layer; black is 0.",

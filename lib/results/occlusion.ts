@@ -4,7 +4,7 @@
  * @module
  */
 
-import { pixelRemark } from "../data/pixels.ts";
+import { bandsNote, pixelRemark } from "../data/pixels.ts";
 import { extent, NdArray, ndarray, type NdArrayLike, placeOf, sizeOf } from "../array.ts";
 import type { OcclusionMap } from "../data/records.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
@@ -235,7 +235,8 @@ export class Occlusion extends Result<OcclusionRow> {
       `bright is more. Hovering tells the ${
         order ? `likeliest ${this.#words.nouns}` : "numbers"
       } and shows the square. ` +
-      [pixelRemark(this.image), this.#words.note].filter(Boolean).map((note) => `${note} `).join("") +
+      [pixelRemark(this.image), bandsNote(this.image.shape), this.#words.note].filter(Boolean).map((note) => `${note} `)
+        .join("") +
       this.maps.flatMap((map) =>
         this.#remark(map)
           ? [`With the square of ${map.size} pixels the ${this.#watched} is ${this.#remark(map)}. `]

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { pixelRemark } from "../data/pixels.ts";
+import { bandsNote, pixelRemark } from "../data/pixels.ts";
 import { NdArray } from "../array.ts";
 import { type DataFrame, toDataFrame } from "../data/table.ts";
 import type { Block } from "../figure/blocks.ts";
@@ -140,7 +140,7 @@ export class Prediction extends Result<PredictRow> {
     const { model, image, seen } = this.#names;
     const [rows, columns] = seen;
     const [height, width] = this.image.shape;
-    const remark = pixelRemark(this.image);
+    const remark = [pixelRemark(this.image), bandsNote(seen)].filter(Boolean).join(" ");
     const title = `${model} · ${image}: ${this.#found}`;
     const caption = `${this.outputs.map(outputCaption).join(" ")} ` +
       (seen.length === 3
