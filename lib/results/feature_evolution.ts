@@ -55,14 +55,20 @@ export interface SettlingRow {
   readonly images: number | null;
 }
 
-/** A layer has settled where its measures stay at or above these. */
+/**
+ * A layer has settled where its measures stay at or above these: `filters` as a share of the way from the first snapshot to
+ * the end, because filters that were drawn at random are near their end from the start.
+ */
 export const SETTLED = { filters: 0.9, images: 0.5 };
 
 /** When a layer has settled. */
 export interface SettledLayer {
   /** The layer's name. */
   readonly layer: string;
-  /** The first epoch kept from which on `filters` stays at or above 0.9; null for a layer without filters. */
+  /**
+   * The first epoch kept from which on `filters` has gone 0.9 of the way from its value at the first snapshot to 1; null for a
+   * layer without filters.
+   */
   readonly filters: number | null;
   /** The first epoch kept from which on `images` stays at or above 0.5; null if none excite. */
   readonly images: number | null;

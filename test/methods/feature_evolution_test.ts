@@ -12,6 +12,7 @@ import type { Model } from "../../lib/model/model.ts";
 import { filterLikeness, settledAt, sharedImages } from "../../lib/probe/settling.ts";
 import { randomStream } from "../../lib/random.ts";
 import { History } from "../../lib/results/history.ts";
+import { settledOf } from "../../lib/methods/shared/feature_growth.ts";
 import { cutOut } from "../../lib/methods/shared/projections.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 
@@ -84,6 +85,19 @@ describe("how far a layer is from its end", () => {
     expect(settledAt(rows, 0.9)).toBe(3);
     expect(settledAt([{ epoch: 0, value: null }], 0.9)).toBe(null);
   });
+});
+
+test("filters settle by how much of their way they have gone, near their end as they may start", () => {
+  const row = (epoch: number, filters: number | null, images: number | null) => ({
+    layer: "conv",
+    epoch,
+    filters,
+    images,
+  });
+  const near = [row(0, 0.95, 0.1), row(1, 0.97, 0.6), row(2, 0.996, 0.4), row(4, 1, 1)];
+  expect(settledOf(near)).toEqual([{ layer: "conv", filters: 2, images: 4 }]);
+  expect(settledOf([row(0, 1, null), row(1, 1, null)])).toEqual([{ layer: "conv", filters: 0, images: null }]);
+  expect(settledOf([row(0, null, 1), row(1, null, 1)])).toEqual([{ layer: "conv", filters: null, images: 0 }]);
 });
 
 describe("featureEvolution", () => {

@@ -74,8 +74,13 @@ export function settling(snapshots: readonly Snapshot[], found: readonly Found[]
 /** From which epoch on each layer stays near its end. */
 export function settledOf(rows: readonly SettlingRow[]): SettledLayer[] {
   return Map.groupBy(rows, ({ layer }) => layer).entries().map(([layer, own]) => {
-    const from = (measure: "filters" | "images") =>
-      settledAt(own.map((row) => ({ epoch: row.epoch, value: row[measure] })), SETTLED[measure]);
-    return { layer, filters: from("filters"), images: from("images") };
+    const from = (measure: "filters" | "images", way = (value: number) => value) =>
+      settledAt(
+        own.map(({ epoch, [measure]: value }) => ({ epoch, value: value === null ? null : way(value) })),
+        SETTLED[measure],
+      );
+    const start = own[0].filters ?? 0;
+    const gone = (value: number) => start < 1 ? (value - start) / (1 - start) : 1;
+    return { layer, filters: from("filters", gone), images: from("images") };
   }).toArray();
 }
