@@ -21,7 +21,9 @@ import { arrayOf, readOptions, text, WalkOptions, whole } from "../options.ts";
 import { type EvolutionRow, FeatureEvolution } from "../results/feature_evolution.ts";
 import { History } from "../results/history.ts";
 import { withProgress } from "../results/progress.ts";
+import type { LayerUnits } from "../scan/top_patches.ts";
 import { foundAt, settledOf, settling } from "./shared/feature_growth.ts";
+import { layerUnits } from "./shared/layer_units.ts";
 import { layersAsked, walkOf } from "./shared/layers.ts";
 import { pictureReader } from "./shared/pictures.ts";
 import { projectPatches } from "./shared/projections.ts";
@@ -79,17 +81,12 @@ function kept(history: History): { snapshots: readonly Snapshot[]; build: () => 
 }
 
 /** The channels of a layer. */
-function channelsOf(model: Model, layer: string, asked: readonly number[] = []): number[] {
+function channelsOf(model: Model, layer: string, channels?: readonly number[]): LayerUnits {
   const { outputShape } = model.layer(layer);
   if (outputShape.length !== 3) {
     throw new TypeError(`Layer ${JSON.stringify(layer)} puts out [${shapeList(outputShape)}]; wanted maps [h, w, c].`);
   }
-  const count = outputShape[2]!;
-  const unknown = asked.find((channel) => !Number.isInteger(channel) || channel < 0 || channel >= count);
-  if (unknown !== undefined) {
-    throw new RangeError(`Layer ${JSON.stringify(layer)} has channels 0 to ${count - 1}: received ${unknown}.`);
-  }
-  return Array.from({ length: count }, (_, i) => i);
+  return layerUnits(model, layer, channels);
 }
 
 /**
@@ -138,19 +135,18 @@ export async function featureEvolution(
     const stops = () => walkOf(model, /Conv/, LONGEST);
     const drawn = layersAsked(asker, model, run, stops);
     if (drawn.length === 0) throw new RangeError(`${model.name} has no convolution: name a layer.`);
-    if (channels?.length === 0) throw new RangeError("channels is empty; wanted at least one channel.");
     drawn.forEach((layer) => channelsOf(model, layer, channels));
     // The curves compare all layers, whichever are drawn.
     const followed = model.layers.map(({ name }) => name).filter((name) =>
       drawn.includes(name) || stops().includes(name)
     );
     const question = {
-      layers: followed.map((layer) => ({ layer, units: channelsOf(model, layer) })),
+      layers: followed.map((layer) => channelsOf(model, layer)),
       top,
       cells: "strongest" as const,
     };
     const reader = new InputReader(asker, model, dataset, run);
-    const read = pictureReader(model, dataset);
+    const read = pictureReader(model, dataset, signal);
     const pictures = new Map<string, NdArray>();
     const projections = new Map<EvolutionRow, NdArray>();
     const found = await withProgress(

@@ -18,10 +18,12 @@ import { lookOf, type PatchLook } from "../probe/patch_look.ts";
 import { RULES } from "../probe/unit_name.ts";
 import { FeatureHierarchy, type HierarchyPatch } from "../results/feature_hierarchy.ts";
 import { withProgress } from "../results/progress.ts";
-import type { PatchRow } from "../results/top_patches.ts";
-import { listsFor, scanTop, type TopQuestion } from "../scan/top_patches.ts";
+import type { PatchImage, PatchRow } from "../results/top_patches.ts";
+import { type LayerUnits, listsFor, scanTop, type TopQuestion } from "../scan/top_patches.ts";
+import { layerUnits } from "./shared/layer_units.ts";
 import { layersAsked, walkOf } from "./shared/layers.ts";
 import { patchRows } from "./shared/patch_rows.ts";
+import { pictureReader } from "./shared/pictures.ts";
 import { cutOut, projectPatches } from "./shared/projections.ts";
 import { drawnUnits, type Looked, nameLayer } from "./shared/unit_names.ts";
 
@@ -55,32 +57,19 @@ export class FeatureHierarchyOptions extends WalkOptions {
 /** More convolutions than this are not all walked through. */
 const LONGEST = 10;
 
-/** Reads the images of some rows again, each once. */
-async function eachImage(
-  model: Model,
-  dataset: Dataset,
-  rows: readonly PatchRow[],
-  sources: ReadonlyMap<string, { readonly index: number }>,
-  signal: AbortSignal | undefined,
-  receive: (id: string, view: ImageView["view"]) => void,
-): Promise<void> {
-  const places = new Set(rows.map(({ imageId }) => sources.get(imageId)!.index));
-  const reader = new InputReader("featureHierarchy", model, dataset, {
-    places: [...places].sort((a, b) => a - b),
-    signal,
-  });
-  for await (const { id, view } of reader) receive(id, view);
-}
+/** The images of rows, each once. */
+const imagesOf = (rows: readonly PatchRow[], sources: ReadonlyMap<string, PatchImage>): PatchImage[] =>
+  [...new Set(rows.map(({ imageId }) => imageId))].map((id) => sources.get(id)!);
 
 /** All channels of a layer. */
-function channelsOf(model: Model, layer: string): { layer: string; units: number[] } {
+function channelsOf(model: Model, layer: string): LayerUnits {
   const { outputShape } = model.layer(layer);
   if (outputShape.length !== 1 && outputShape.length !== 3) {
     throw new TypeError(
       `Layer ${JSON.stringify(layer)} puts out [${shapeList(outputShape)}]; wanted maps [h, w, c] or a vector [n].`,
     );
   }
-  return { layer, units: Array.from({ length: outputShape.at(-1)! }, (_, i) => i) };
+  return layerUnits(model, layer);
 }
 
 /** The patches that excite units, with what they look like. */
@@ -93,8 +82,7 @@ async function looked(
   const exciting = rows.filter(({ activation }) => activation > 0);
   const looks = new Map<PatchRow, PatchLook>();
   const byImage = Map.groupBy(exciting, ({ imageId }) => imageId);
-  await eachImage(model, dataset, exciting, sources, signal, (id, view) => {
-    const shown = model.shown(view);
+  await pictureReader(model, dataset, signal)(imagesOf(exciting, sources), (id, shown) => {
     for (const row of byImage.get(id) ?? []) looks.set(row, lookOf(cutOut(shown, row.box)));
   });
   return exciting.map((row) => ({ ...row, unit: row.unit as number, look: looks.get(row)! }));
@@ -105,14 +93,14 @@ async function project(
   model: Model,
   dataset: Dataset,
   rows: readonly Looked[],
-  sources: ReadonlyMap<string, { readonly index: number }>,
+  sources: ReadonlyMap<string, PatchImage>,
   { signal, batchSize }: { signal?: AbortSignal; batchSize: number },
 ): Promise<{ pictures: Map<string, NdArray>; projected: HierarchyPatch[] }> {
   const pictures = new Map<string, NdArray>();
   const views = new Map<string, InputArray>();
-  await eachImage(model, dataset, rows, sources, signal, (id, view) => {
+  await pictureReader(model, dataset, signal)(imagesOf(rows, sources), (id, shown, view) => {
     views.set(id, view);
-    pictures.set(id, NdArray.from(model.shown(view)));
+    pictures.set(id, NdArray.from(shown));
   });
   const inputs = rows.map((row) => ({ ...row, input: model.input(views.get(row.imageId)!) }));
   const projected: HierarchyPatch[] = [];

@@ -6,6 +6,7 @@
  */
 
 import type { NdArray, NdArrayLike } from "../array.ts";
+import type { PatchRow } from "../data/records.ts";
 import type { SkippedImage } from "../data/dataset.ts";
 import { unknownName } from "../errors.ts";
 import type { Block, Chart, Sheet, SheetTile } from "../figure/blocks.ts";
@@ -19,23 +20,11 @@ import { Result } from "./result.ts";
 import { skippedNote } from "./skipped.ts";
 
 /** The strongest patch of a channel at one snapshot. */
-export interface EvolutionRow {
-  /** The layer's name. */
-  readonly layer: string;
+export interface EvolutionRow extends Readonly<Omit<PatchRow, "unit" | "rank" | "relevance">> {
   /** The channel. */
   readonly channel: number;
   /** The epoch after which the weights were kept; 0 is before training. */
   readonly epoch: number;
-  /** The image that excites the channel most then. */
-  readonly imageId: string;
-  /** Its label, where it has one. */
-  readonly label?: string;
-  /** The activation at the cell. */
-  readonly activation: number;
-  /** Where in the layer's map. */
-  readonly cell: readonly number[];
-  /** What the cell sees, `[y0, x0, y1, x1]`, half open, in pixels of the image as the model sees it. */
-  readonly box: readonly number[];
   /** Whether it is of another image than at the snapshot before: then the picture jumps. */
   readonly jump: boolean;
 }

@@ -6,6 +6,7 @@
  */
 
 import type { NdArray } from "../array.ts";
+import type { PatchRow } from "../data/records.ts";
 import type { SkippedImage } from "../data/dataset.ts";
 import { type NamedUnit, UNIT_KINDS, type UnitKind } from "../data/records.ts";
 import type { Block, Chart, Sheet, SheetTile } from "../figure/blocks.ts";
@@ -31,23 +32,9 @@ export interface HierarchyRow extends NamedUnit {
 }
 
 /** A patch that excites a unit, and what comes back to it. */
-export interface HierarchyPatch {
-  /** The layer's name. */
-  readonly layer: string;
+export interface HierarchyPatch extends Readonly<Omit<PatchRow, "relevance">> {
   /** The channel. */
   readonly unit: number;
-  /** From 1, the strongest. */
-  readonly rank: number;
-  /** The image's id. */
-  readonly imageId: string;
-  /** The image's label, where it has one. */
-  readonly label?: string;
-  /** The unit's activation at the cell. */
-  readonly activation: number;
-  /** Where in the layer's map. */
-  readonly cell: readonly number[];
-  /** What the unit sees there, `[y0, x0, y1, x1]`, half open, in pixels of the image as the model sees it. */
-  readonly box: readonly number[];
   /** What comes back to the box (DeconvNet), `[y1 − y0, x1 − x0, c]`, RGB, in units of the network's input. */
   readonly response: NdArray;
 }

@@ -10,8 +10,9 @@ import type { Model } from "../../model/model.ts";
 import type { PictureReader } from "../../results/top_patches.ts";
 
 /** What reads some images of a data set again. */
-export const pictureReader = (model: Model, dataset: Dataset): PictureReader => async (images, receive) => {
-  const wanted = new Set(images.map(({ index }) => index));
-  const reader = new InputReader("topPatches", model, dataset, { places: [...wanted].sort((a, b) => a - b) });
-  for await (const { id, view } of reader) receive(id, model.shown(view), view);
-};
+export const pictureReader =
+  (model: Model, dataset: Dataset, signal?: AbortSignal): PictureReader => async (images, receive) => {
+    const wanted = new Set(images.map(({ index }) => index));
+    const reader = new InputReader("topPatches", model, dataset, { places: [...wanted].sort((a, b) => a - b), signal });
+    for await (const { id, view } of reader) receive(id, model.shown(view), view);
+  };
