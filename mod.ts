@@ -185,6 +185,7 @@ export type {
   TrainingStart,
   TrainingSummary,
 } from "./lib/data/history.ts";
+export type { AdversarialTraining } from "./lib/probe/training/adversarial.ts";
 export type { Augment } from "./lib/probe/training/augment.ts";
 export type { TrainingSpec } from "./lib/probe/training/options.ts";
 export type { AdamOptions, Optimizer, SgdOptions } from "./lib/probe/training/optimizer.ts";

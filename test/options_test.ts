@@ -193,6 +193,12 @@ describe("options within options", () => {
       'augment has no option "nonsense". The nearest: ',
     );
   });
+
+  test("adversarialTraining", async () => {
+    await expect(runTraining(model, dataset, { adversarialTraining: nonsense })).rejects.toThrow(
+      'adversarialTraining has no option "nonsense". The nearest: ',
+    );
+  });
 });
 
 describe("figure options", () => {

@@ -15,7 +15,7 @@ import { part, readSamples, sampleAt, type Samples } from "./samples.ts";
 import { TruthReader } from "../truth.ts";
 
 /** What a random stream is for, so that no two uses share one. */
-export const Randomness = { split: 0, order: 1, augment: 2, dropout: 3 } as const;
+export const Randomness = { split: 0, order: 1, augment: 2, dropout: 3, adversary: 4 } as const;
 
 /** The images of a run. */
 export interface TrainingImages {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Scalar, Tensor, Variable } from "npm:@tensorflow/tfjs@4.22.0";
+import type { Scalar, Tensor, Tensor2D, Variable } from "npm:@tensorflow/tfjs@4.22.0";
 import { NdArray } from "../../array.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type {
@@ -30,6 +30,7 @@ import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { withTape } from "../../runtime/gradients/tape.ts";
 import type { InputArray } from "../../data/given.ts";
 import type { Known } from "../truth.ts";
+import { adversarial, type AdversarialTraining, adversary } from "./adversarial.ts";
 import { type Augment, augmentation, batchOf } from "./augment.ts";
 import { CheckpointError, prepareCheckpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { evaluate, type Evaluation, observe, watchedLayers } from "./evaluate.ts";
@@ -102,7 +103,8 @@ export async function trainAsRead(
   try {
     const augment = augmentation(spec.augment ?? {}, images.training);
     checkAugment(model, output, augment, images.training);
-    const made = { tf, model, output, dataset, labels, spec, recipe, augment, probe, checkpoint };
+    const attack = spec.adversarialTraining && adversary(spec.adversarialTraining, model, images.training);
+    const made = { tf, attack, model, output, dataset, labels, spec, recipe, augment, probe, checkpoint };
     const run = new TrainingRun({ ...made, pass, weights, trained, penalties, optimizer, ...images }, watcher);
     return await run.finish();
   } finally {
@@ -148,6 +150,18 @@ interface RunParts extends RunStart {
   /** What the layers' own regularizers add to the loss. */
   penalties: readonly (() => Scalar)[];
   optimizer: RunningOptimizer;
+  /** How the images are changed against the network. @default not at all */
+  attack?: AdversarialTraining;
+}
+
+/** What a step is about, beside the images. */
+interface TrainingBatch {
+  /** What is true of the images, as {@linkcode targetsOf} gives it. */
+  targets: Float32Array;
+  /** How many they are. */
+  images: number;
+  /** Counted from 0 over the whole run. */
+  step: number;
 }
 
 /** One run, from its first epoch or from its checkpoint on. */
@@ -340,16 +354,17 @@ class TrainingRun {
    * @param step counted from 0 over the whole run
    */
   #trainBatch(images: InputArray, targets: Float32Array, step: number): StepOutcome {
-    const { tf, pass, output, trained, penalties, recipe, optimizer } = this.#parts;
+    const { tf, trained, penalties, optimizer } = this.#parts;
     const moving: Moving[] = [];
     const kept: Tensor[] = [];
     const given = this.#inputsOf(images);
+    const about = { targets, images: images.shape[0], step };
+    let attacked: Tensor[] | null = null;
     try {
+      attacked = this.#attacked(given, images, about);
       const { value, grads } = withTape(tf, () =>
         tf.variableGrads(() => {
-          const logits = pass.run(given, [recipe.seed, Randomness.dropout, step], moving);
-          const { labelSmoothing } = recipe;
-          const { loss, score } = lossAndScore(tf, output, pass.loss, logits, targets, images.shape[0], labelSmoothing);
+          const { loss, score } = this.#lossOf(attacked ?? given, about, moving, attacked !== null);
           kept.push(tf.keep(score), tf.keep(loss));
           return penalties.length ? tf.addN([loss, ...penalties.map((penalty) => penalty())]) : tf.clone(loss);
         }, trained.map(({ variable }) => variable)));
@@ -361,9 +376,46 @@ class TrainingRun {
       const [score, loss] = kept.splice(0) as Scalar[];
       return { loss, score, images: images.shape[0] };
     } finally {
-      tf.dispose(given);
+      tf.dispose([...given, ...attacked ?? []]);
       tf.dispose(moving.map(({ statistic }) => statistic));
       tf.dispose(kept);
+    }
+  }
+
+  /**
+   * Loss and score of a batch.
+   *
+   * @param attacked whether the inputs hold the images as they are and then the changed ones: the loss is of both, the score
+   *   of the former
+   */
+  #lossOf(given: readonly Tensor[], { targets, images, step }: TrainingBatch, moving: Moving[], attacked = false) {
+    const { tf, pass, output, recipe: { seed, labelSmoothing }, attack } = this.#parts;
+    const logits = pass.run(given, [seed, Randomness.dropout, step], moving);
+    const of = (logits: Tensor2D) => lossAndScore(tf, output, pass.loss, logits, targets, images, labelSmoothing);
+    if (!attacked) return of(logits);
+    const [plain, changed] = (tf.split(logits, 2) as Tensor2D[]).map(of);
+    const alpha = attack!.alpha;
+    return {
+      loss: tf.add(tf.mul(plain.loss, alpha), tf.mul(changed.loss, 1 - alpha)) as Scalar,
+      score: plain.score,
+    };
+  }
+
+  /** The inputs twice, the second time with the images changed against the network; null where none are. */
+  #attacked(given: readonly Tensor[], { others = [null] }: InputArray, batch: TrainingBatch): Tensor[] | null {
+    const { tf, model, recipe: { seed }, attack } = this.#parts;
+    if (!attack) return null;
+    const at = others.indexOf(null);
+    // What a pass means to moving averages counts once: in the step itself.
+    const passing: Moving[] = [];
+    const lossOf = (x: Tensor) => this.#lossOf(given.with(at, x), batch, passing).loss;
+    try {
+      const changed = adversarial(tf, lossOf, given[at], model, attack, [seed, Randomness.adversary, batch.step]);
+      const twice = given.map((input, i) => tf.concat([input, i === at ? changed : input]));
+      changed.dispose();
+      return twice;
+    } finally {
+      tf.dispose(passing.map(({ statistic }) => statistic));
     }
   }
 
