@@ -3,6 +3,7 @@
 import type { layers as Layers, Tensor } from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { NdArrayLike } from "../../lib/array.ts";
+import { blurred } from "../../lib/data/corrupt.ts";
 import type { Attribution } from "../../lib/results/attribution.ts";
 import { percentileOfMagnitudes } from "../../lib/results/attribution.ts";
 import { compare } from "../../lib/methods/compare.ts";
@@ -16,7 +17,7 @@ import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { contrast } from "../../lib/probe/target.ts";
 import { enlarge } from "../../lib/probe/attribution/cam.ts";
-import { type Baseline, gaussianBlur, makeBaseline } from "../../lib/probe/attribution/baseline.ts";
+import { type Baseline, makeBaseline } from "../../lib/probe/attribution/baseline.ts";
 import { quadrature, QUADRATURES } from "../../lib/probe/attribution/quadrature.ts";
 import { ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { MemoryError } from "../../lib/memory.ts";
@@ -623,12 +624,12 @@ describe("parts", () => {
     model.dispose();
     const dot = { data: new Float32Array(11 * 11 * 3), shape: [11, 11, 3] };
     dot.data[(5 * 11 + 5) * 3] = 1;
-    const blurred = gaussianBlur(dot, 1);
+    const soft = blurred(dot, 1);
     // A Gaussian cut off at three deviations, in two dimensions.
     const sum = [...Array(7).keys()].reduce((total, k) => total + Math.exp(-((k - 3) ** 2) / 2), 0);
-    expect(blurred.data[(5 * 11 + 5) * 3]).toBeCloseTo(1 / sum ** 2, 6);
-    expect(blurred.data[(4 * 11 + 6) * 3]).toBeCloseTo(Math.exp(-1) / sum ** 2, 6);
-    expect(blurred.data[(4 * 11 + 6) * 3 + 1]).toBe(0);
+    expect(soft.data[(5 * 11 + 5) * 3]).toBeCloseTo(1 / sum ** 2, 6);
+    expect(soft.data[(4 * 11 + 6) * 3]).toBeCloseTo(Math.exp(-1) / sum ** 2, 6);
+    expect(soft.data[(4 * 11 + 6) * 3 + 1]).toBe(0);
   });
 
   test("percentiles pass over zeros", () => {

@@ -22,7 +22,8 @@ import {
   train,
 } from "../../mod.ts";
 import { sizeOf } from "../../lib/array.ts";
-import { gaussianBlur, makeBaseline } from "../../lib/probe/attribution/baseline.ts";
+import { blurred } from "../../lib/data/corrupt.ts";
+import { makeBaseline } from "../../lib/probe/attribution/baseline.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { longTest } from "../long.ts";
 import fixture from "../oracles/fixtures/signals_volumes.json" with { type: "json" };
@@ -254,7 +255,7 @@ test("baselines of a signal are its own channels'", async () => {
   const noise = (await makeBaseline(model, view, "noise", 0)).image;
   expect(Math.max(...noise.data.map(Math.abs))).toBeLessThanOrEqual(1);
   const dot = new NdArray(Float32Array.from({ length: 15 }, (_, i) => Number(i === 7)), [15, 1]);
-  expect(gaussianBlur(dot, 1).sum()).toBeCloseTo(1, 6);
+  expect(blurred(dot, 1).sum()).toBeCloseTo(1, 6);
   model.dispose();
 });
 

@@ -5,7 +5,9 @@
  */
 
 import { isNdArray, NdArray, ndarray, type NdArrayLike } from "../../array.ts";
+import { blurred } from "../../data/corrupt.ts";
 import { Image } from "../../data/image.ts";
+import { channelMeans } from "../../data/warp.ts";
 import { kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
 import { zeroPixel } from "../../model/preprocess.ts";
@@ -133,12 +135,10 @@ async function imageOf(model: Model, view: NdArrayLike, baseline: Baseline, seed
       return flat(zeroPixel(model.preprocess, channels));
     }
     case "mean": {
-      const sums = new Array<number>(channels).fill(0);
-      data.forEach((value, i) => sums[i % channels] += value);
-      return flat(sums.map((sum) => sum / (data.length / channels)));
+      return flat(channelMeans(view));
     }
     case "blurred":
-      return gaussianBlur(view, BLUR * Math.max(...shape.slice(0, -1)));
+      return blurred(view, BLUR * Math.max(...shape.slice(0, -1)));
     case "noise": {
       const random = randomStream(seed);
       return ndarray(data.map((_, i) => mix(low[i % low.length], high[i % high.length], random())), shape);
@@ -159,38 +159,4 @@ function rangesOf({ data, shape }: NdArrayLike): [low: number[], high: number[]]
     high[c] = Math.max(high[c], value);
   });
   return [low, high];
-}
-
-/**
- * Blurs an image with a Gaussian that is cut off at three standard deviations. Beyond the border its last pixels repeat.
- *
- * @param image `[h, w, c]`, or with other sides before the channels
- * @param sigma the standard deviation in pixels
- */
-export function gaussianBlur({ data, shape }: NdArrayLike, sigma: number): NdArray {
-  const reach = Math.ceil(3 * sigma);
-  const weights = Float64Array.from(
-    { length: 2 * reach + 1 },
-    (_, i) => Math.exp(-((i - reach) ** 2) / (2 * sigma ** 2)),
-  );
-  const sum = weights.reduce((a, b) => a + b, 0);
-  /** One pass along an axis of `length` cells, `step` numbers apart. */
-  const pass = (from: Float32Array, length: number, step: number) => {
-    const to = new Float32Array(from.length);
-    for (let i = 0; i < from.length; i++) {
-      const at = Math.floor(i / step) % length;
-      let total = 0;
-      for (let k = -reach; k <= reach; k++) {
-        const other = Math.min(length - 1, Math.max(0, at + k));
-        total += weights[k + reach] * from[i + (other - at) * step];
-      }
-      to[i] = total / sum;
-    }
-    return to;
-  };
-  let blurred: Float32Array = data;
-  for (let axis = shape.length - 2, step = shape.at(-1)!; axis >= 0; step *= shape[axis--]) {
-    blurred = pass(blurred, shape[axis], step);
-  }
-  return ndarray(blurred, shape);
 }

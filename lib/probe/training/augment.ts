@@ -6,6 +6,7 @@
 
 import { sizeOf } from "../../array.ts";
 import type { InputArray } from "../../data/given.ts";
+import { mirrored } from "../../data/warp.ts";
 import { flag, oneOf, readOptions, whole } from "../../options.ts";
 import { randomStream } from "../../random.ts";
 import { othersOf } from "../batches.ts";
@@ -50,12 +51,6 @@ export function augmentation(options: Partial<Augment>, { shape }: Pick<Samples,
   throw new RangeError(
     `augment.crop must be a whole number of pixels from 0 to ${most}: received ${augment.crop}.`,
   );
-}
-
-/** Where a position outside of 0…length − 1 lands when it is mirrored at the border, the border itself not repeated. */
-export function mirrored(position: number, length: number): number {
-  const inside = position < 0 ? -position : position;
-  return inside < length ? inside : 2 * (length - 1) - inside;
 }
 
 /** What happens to one image. */

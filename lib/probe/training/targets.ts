@@ -6,9 +6,10 @@
  */
 
 import type { Scalar, Tensor2D } from "npm:@tensorflow/tfjs@4.22.0";
+import { mirrored } from "../../data/warp.ts";
 import type { ModelOutput } from "../../model/output.ts";
 import type { TF } from "../../runtime/backend.ts";
-import { type Augment, type Change, changeOf, mirrored } from "./augment.ts";
+import { type Augment, type Change, changeOf } from "./augment.ts";
 import type { Samples, Targets } from "./samples.ts";
 import { crossEntropy, LEAST, type Loss, rightOnes } from "./training_pass.ts";
 
