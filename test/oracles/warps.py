@@ -20,10 +20,10 @@ parser.add_argument("--check", action="store_true")
 arguments = parser.parse_args()
 
 SHAPE = (5, 6, 2)
-image = (wave(SHAPE, 5).astype(np.float64) * 127 + 128).astype(np.float32).astype(np.float64)
+image = np.round(wave(SHAPE, 5).astype(np.float64) * 127 + 128)
 centre = (np.array(SHAPE[:2]) - 1) / 2
 
-numbers = lambda values: [significant(v, 7) for v in np.asarray(values, np.float64).ravel()]
+numbers = lambda values: [significant(v, 8) for v in np.asarray(values, np.float64).ravel()]
 
 
 def warped(matrix, shift, mode: str, color):
