@@ -12,7 +12,7 @@
  * - models: {@linkcode loadModel}, {@linkcode vgg16} and other builders, {@linkcode train}, {@linkcode evaluate},
  *   {@linkcode predict}, {@linkcode checkInputs}
  * - images: {@linkcode photo}, {@linkcode loadImage}, {@linkcode imageFolder}, {@linkcode imageManifest}, {@linkcode dataset}, {@linkcode cifar10},
- *   {@linkcode mnist}, {@linkcode fashionMnist}
+ *   {@linkcode mnist}, {@linkcode fashionMnist}, {@linkcode petFaces}
  * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode plate},
  *   {@linkcode featureEvolution}, {@linkcode featureHierarchy}, {@linkcode filters}, {@linkcode deadFilters}, {@linkcode strideDiagnosis},
  *   {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
@@ -77,6 +77,7 @@ export {
 } from "./lib/data/image.ts";
 export type { InputArray } from "./lib/data/given.ts";
 export { mnist, type MnistClass } from "./lib/data/mnist.ts";
+export { type Keypoints, petFaces, type PetFacesOptions } from "./lib/data/pet_faces.ts";
 export { photo } from "./lib/data/photo.ts";
 export {
   Attribution,

@@ -74,6 +74,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   neighbors: [points],
   occlusion: [model, image],
   pca: [points],
+  petFaces: [],
   photo: ["dog"],
   plate: [model, patches],
   predict: [model, image],

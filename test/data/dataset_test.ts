@@ -10,6 +10,7 @@ import {
   unreadItems,
 } from "../../lib/data/dataset.ts";
 import { FASHION_MNIST_CLASSES, fashionMnist } from "../../lib/data/fashion_mnist.ts";
+import { type Keypoints, petFaces } from "../../lib/data/pet_faces.ts";
 import { Image } from "../../lib/data/image.ts";
 import { imageFolder } from "../../lib/data/image_folder.ts";
 import { mnist } from "../../lib/data/mnist.ts";
@@ -651,4 +652,25 @@ describe("imageFolder", () => {
     })()).rejects.toThrow(/broken\/2\.jpg" is not an image that can be read: found text/);
     expect(seen).toEqual(["1.png"]);
   });
+});
+
+describe("petFaces", () => {
+  it.each([["cifar10", 21], ["photos", 5]] as const)(
+    "%s has eyes and a nose inside each image",
+    async (from, size) => {
+      const faces = await petFaces({ from, onProgress });
+      expect(faces.size).toBe(size);
+      for await (const item of faces) {
+        const { "right eye": right, "left eye": left, nose } = (item as unknown as { keypoints: Keypoints }).keypoints;
+        const [height, width] = item.image.shape;
+        for (const [y, x] of [right, left, nose]) {
+          expect(y >= 0 && y <= height - 1 && x >= 0 && x <= width - 1, item.id).toBe(true);
+        }
+        // An animal that looks at us has its right eye on the left of the picture, and its nose below its eyes.
+        expect(right[1], item.id).toBeLessThan(left[1]);
+        expect(nose[0], item.id).toBeGreaterThan(Math.max(right[0], left[0]) - 1);
+        expect(["cat", "dog"]).toContain(item.label);
+      }
+    },
+  );
 });
