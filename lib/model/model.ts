@@ -393,6 +393,11 @@ export class Model extends Shown {
       : viewOfArray(this.name, input, part);
   }
 
+  /** @internal How the input is read that is asked about: that of images by `preprocess`, other numbers as they are. */
+  get reading(): Preprocess {
+    return this.#preprocessOf(this.#at);
+  }
+
   /** What the network reads at an input. */
   #numbers(place: number, view: NdArrayLike): NdArrayLike {
     return { data: preprocess(view, this.#preprocessOf(place)), shape: view.shape };

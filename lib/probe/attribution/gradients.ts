@@ -52,7 +52,7 @@ function* batchesOf(
 }
 
 /** An error of tfjs about gradients as a message that says what to do; others as they are. */
-function explained(error: unknown, model: Model): unknown {
+export function explained(error: unknown, model: Model): unknown {
   const message = error instanceof Error ? error.message : "";
   const missing = /gradient function not found for (\w+)/.exec(message)?.[1];
   if (missing) {
