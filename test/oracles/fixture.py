@@ -19,7 +19,8 @@ def significant(value: float, digits: int = 9) -> float:
 def write_or_check(name: str, made: dict, check: bool) -> None:
     """Write `made` to fixtures/`name`, one line for each innermost list; with `check`, compare and write nothing.
 
-    Numbers may differ by 1e-5 of their size plus 1e-7 (other processors round differently); all else must be equal.
+    Numbers may differ by 1e-5 of the largest in their list, or 1e-7 (other processors round differently, and small numbers
+    may be differences of large ones); all else must be equal.
     Exits with status 1 and the list of differences when the check fails.
     """
     path = FIXTURES / name
@@ -47,7 +48,7 @@ def _layout(value, depth: int) -> str:
     return brackets[0] + "\n" + ",\n".join(inner) + "\n" + "  " * depth + brackets[1]
 
 
-def _differences(stored, made, where: str):
+def _differences(stored, made, where: str, largest: float = 0):
     if isinstance(stored, dict) and isinstance(made, dict):
         if stored.keys() != made.keys():
             yield f"{where}: stored keys {sorted(stored)}, now {sorted(made)}"
@@ -56,11 +57,12 @@ def _differences(stored, made, where: str):
     elif isinstance(stored, list) and isinstance(made, list):
         if len(stored) != len(made):
             yield f"{where}: stored {len(stored)} items, now {len(made)}"
+        largest = max((abs(a) for a in stored if isinstance(a, (int, float))), default=0)
         for i, (a, b) in enumerate(zip(stored, made)):
-            yield from _differences(a, b, f"{where}[{i}]")
+            yield from _differences(a, b, f"{where}[{i}]", largest)
     elif isinstance(stored, float) or isinstance(made, float):
         numbers = all(isinstance(x, (int, float)) for x in (stored, made))
-        if not numbers or not math.isclose(stored, made, rel_tol=1e-5, abs_tol=1e-7):
+        if not numbers or not math.isclose(stored, made, rel_tol=1e-5, abs_tol=max(1e-7, 1e-5 * largest)):
             yield f"{where}: stored {stored}, now {made}"
     elif stored != made:
         yield f"{where}: stored {stored!r}, now {made!r}"
