@@ -1,0 +1,213 @@
+/**
+ * Images whose code at a layer is that of another image.
+ *
+ * Mahendran and Vedaldi 2015, "Understanding Deep Image Representations by Inverting Them", eq. 1 and §3.
+ *
+ * @module
+ */
+
+import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
+import { type NdArrayLike, sizeOf } from "../../array.ts";
+import type { InputArray } from "../../data/given.ts";
+import type { Model } from "../../model/model.ts";
+import { normalStream, randomStream } from "../../random.ts";
+import type { ValueAndGradient } from "../gradient.ts";
+import { annealed, type Moment, optimise, type StepRule } from "./optimise.ts";
+import { PixelGradient } from "./pixel_gradient.ts";
+import { alphaNorm, MIDDLE, totalVariation } from "./priors.ts";
+
+/** What is asked of pictures besides their code. */
+export interface PriorWeights {
+  /** The power of the norm about the middle grey. */
+  readonly alpha: number;
+  /** The power of the total variation. */
+  readonly beta: number;
+  /** The weight of the norm, beside that of the code's error, which is 1. */
+  readonly norm: number;
+  /** The weight of the total variation. */
+  readonly variation: number;
+}
+
+/** The part of a code that counts: some channels, some cells. */
+export interface SubCode {
+  /** @default all */
+  readonly channels?: readonly number[];
+  /** From the first cell to before the last, of each axis: `[y0, x0, y1, x1]`. @default all */
+  readonly region?: readonly number[];
+}
+
+/** How codes are inverted. */
+export interface InversionOptions extends SubCode {
+  readonly layer: string;
+  readonly steps: number;
+  readonly priors: PriorWeights;
+  /** The image is shifted by up to so many pixels before each step, another way each time. */
+  readonly jitter: number;
+  readonly rule: StepRule;
+  readonly momentum: number;
+  /** The longest step of a pixel, at the beginning; it is annealed to 0. */
+  readonly rate: number;
+  readonly batchSize: number;
+  /** One picture for each. */
+  readonly seeds: readonly number[];
+  /** Where all begin, instead of noise: `[h, w, c]`, 0…255. */
+  readonly start?: NdArrayLike;
+  readonly signal?: AbortSignal;
+  readonly onStep?: (moment: Moment) => void | Promise<void>;
+}
+
+/** A picture for each seed. */
+export interface Inverted {
+  /** `[h, w, c]`, 0…255. */
+  readonly images: Float32Array[];
+  /** Of each picture the normalised error of the code before each step. */
+  readonly losses: number[][];
+  /** Of each picture the normalised error at its end. */
+  readonly errors: number[];
+  readonly aborted?: unknown;
+}
+
+/** Noise of this deviation is what is begun with. */
+const NOISE = 20;
+
+/** 1 where a code counts, 0 elsewhere, `[1, …shape]`; null where all of it counts. */
+export function maskOf(shape: readonly number[], { channels, region }: SubCode): Float32Array | null {
+  if (!channels && !region) return null;
+  const count = shape.at(-1)!;
+  const sides = shape.slice(0, -1);
+  const mask = new Float32Array(sizeOf(shape));
+  const kept = new Set(channels ?? Array.from({ length: count }, (_, c) => c));
+  for (let cell = 0; cell < mask.length / count; cell++) {
+    let rest = cell;
+    let inside = true;
+    for (let axis = sides.length - 1; axis >= 0; axis--) {
+      const at = rest % sides[axis];
+      rest = Math.floor(rest / sides[axis]);
+      if (region && (at < region[axis] || at >= region[axis + sides.length])) inside = false;
+    }
+    if (inside) { for (const c of kept) mask[cell * count + c] = 1; }
+  }
+  return mask;
+}
+
+/** Shifts images by whole pixels; grey comes in. Made of operations that have a gradient. */
+function shifted(pixels: Tensor, by: readonly number[], tf: PixelGradient["tf"]): Tensor {
+  if (by.every((one) => one === 0)) return pixels;
+  const edges = by.map((one): [number, number] => one > 0 ? [one, 0] : [0, -one]);
+  const padded = tf.pad(pixels, [[0, 0], ...edges, [0, 0]], MIDDLE);
+  return tf.slice(padded, [0, ...by.map((one) => one > 0 ? 0 : -one), 0], pixels.shape);
+}
+
+/**
+ * The normalised error of codes and its gradient, made ready once for an image.
+ *
+ * @throws {RangeError} if the code is zero everywhere
+ */
+export async function codeError(
+  model: Model,
+  view: InputArray,
+  { layer, batchSize, seeds, ...sub }: Pick<InversionOptions, "layer" | "batchSize" | "seeds"> & SubCode,
+): Promise<{ gradients: PixelGradient; dispose(): void }> {
+  const kept: Tensor[] = [];
+  let code: Tensor, mask: Tensor | null = null, scale = 1;
+  const options = { batchSize: Math.min(batchSize, seeds.length), inputs: model.input(view) };
+  const gradients = await PixelGradient.of(model, {
+    layers: [layer],
+    score([output]) {
+      const { tf } = gradients;
+      const apart = tf.sub(output, code);
+      const square = tf.square(mask ? tf.mul(apart, mask) : apart);
+      return tf.mul(tf.sum(tf.reshape(square, [output.shape[0], -1]), 1), scale);
+    },
+  }, options);
+  const { tf } = gradients;
+  const dispose = () => {
+    gradients.dispose();
+    tf.dispose(kept);
+  };
+  try {
+    const pixels = tf.tensor(view.data, [1, ...view.shape]);
+    kept.push(pixels);
+    [code] = gradients.outputs(pixels);
+    kept.push(code);
+    const numbers = maskOf(code.shape.slice(1), sub);
+    if (numbers) kept.push(mask = tf.tensor(numbers, code.shape));
+    const norm = tf.tidy(() => tf.sum(tf.square(mask ? tf.mul(code, mask) : code)));
+    kept.push(norm);
+    const [size] = await norm.data();
+    if (!(size > 0)) {
+      throw new RangeError(
+        `The code of the image at ${JSON.stringify(layer)}${numbers ? ", the part that is asked for," : ""} is ` +
+          `${
+            size === 0 ? "0 everywhere" : size
+          }: there is nothing to invert. Choose another layer, other channels or cells.`,
+      );
+    }
+    scale = 1 / size;
+    return { gradients, dispose };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
+
+/** Images whose code at a layer is that of a view, one for each seed. */
+export async function invertCode(model: Model, view: InputArray, options: InversionOptions): Promise<Inverted> {
+  const { seeds, priors, jitter, rate, steps, rule, momentum, signal, start, onStep } = options;
+  const { gradients, dispose } = await codeError(model, view, options);
+  const { tf } = gradients;
+  const { shape } = view;
+  const sides = shape.slice(0, -1);
+  const each = sizeOf(shape);
+  const random = randomStream(seeds[0], 2);
+  const whole = () => jitter > 0 ? Math.floor(random() * (2 * jitter + 1)) - jitter : 0;
+  const differentiate = (pixels: Tensor): ValueAndGradient => {
+    const by = sides.map(whole);
+    const code = jitter > 0
+      ? gradients.valueAndGradient(pixels, (pixels) => shifted(pixels, by, tf))
+      : gradients.valueAndGradient(pixels);
+    try {
+      return tf.tidy(() => {
+        const parts = [code.gradient];
+        if (priors.norm > 0) parts.push(tf.mul(alphaNorm(tf, pixels, priors.alpha).gradient, priors.norm));
+        if (priors.variation > 0) {
+          parts.push(tf.mul(totalVariation(tf, pixels, priors.beta).gradient, priors.variation));
+        }
+        return { value: tf.clone(code.value), gradient: tf.addN(parts) };
+      });
+    } finally {
+      tf.dispose([code.value, code.gradient]);
+    }
+  };
+  const made: Tensor[] = [];
+  try {
+    const first = new Float32Array(each * seeds.length);
+    seeds.forEach((seed, i) => {
+      const noise = normalStream(seed, 1);
+      for (let k = 0; k < each; k++) first[i * each + k] = start ? start.data[k] : MIDDLE + NOISE * noise();
+    });
+    made.push(tf.tensor(first, [seeds.length, ...shape]));
+    const { variable, values, aborted } = await optimise(tf, made[0], differentiate, {
+      steps,
+      rule,
+      momentum,
+      rate: (step) => rate * annealed(step, steps),
+      signal,
+      onStep,
+      project: (pixels) => tf.clipByValue(pixels, 0, 255),
+    });
+    made.push(variable);
+    const scores = gradients.scores(variable);
+    made.push(scores);
+    const [all, errors] = await Promise.all([variable.data(), scores.data()]);
+    return {
+      images: seeds.map((_, i) => Float32Array.from(all.slice(i * each, (i + 1) * each))),
+      losses: seeds.map((_, i) => [...values.map((value) => value[i]), errors[i]]),
+      errors: [...errors],
+      ...aborted !== undefined && { aborted },
+    };
+  } finally {
+    tf.dispose(made);
+    dispose();
+  }
+}
