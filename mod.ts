@@ -21,6 +21,7 @@
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
  *   {@linkcode occlusion}; side by side and put to the test: {@linkcode compare}, {@linkcode faithfulness},
  *   {@linkcode sanityCheck}, {@linkcode report}
+ * - where things are: {@linkcode correspondence}
  * - codes of images: {@linkcode codes}, {@linkcode pca}, {@linkcode tsne}, {@linkcode neighbors},
  *   {@linkcode embeddingGrid}
  * - numbers and files: {@linkcode NdArray}, {@linkcode loadArray}, {@linkcode Savable.save}, {@linkcode Figure.save}
@@ -77,6 +78,8 @@ export {
 } from "./lib/data/image.ts";
 export type { InputArray } from "./lib/data/given.ts";
 export { mnist, type MnistClass } from "./lib/data/mnist.ts";
+export { correspondence, type CorrespondenceOptions } from "./lib/methods/correspondence.ts";
+export type { Correspondence, MatchRow } from "./lib/results/correspondence.ts";
 export { type Keypoints, petFaces, type PetFacesOptions } from "./lib/data/pet_faces.ts";
 export { photo } from "./lib/data/photo.ts";
 export {

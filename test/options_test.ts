@@ -46,6 +46,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   cifar10: [],
   codes: [model, dataset],
   compare: [[]],
+  correspondence: [model, image, image],
   dataset: [[{ image: "dog.jpg" }]],
   deadFilters: [model, dataset],
   compareDirections: [model, dataset],

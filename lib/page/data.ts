@@ -151,3 +151,26 @@ export interface MapData {
   /** Whether pictures stand on the points at first. @default false */
   pictures?: boolean;
 }
+
+/** How alike places of an image are to the cells of another; places and edges are in pixels of the images. */
+export interface PackedLikeness {
+  /** The rows and columns of places. */
+  ys: readonly number[];
+  xs: readonly number[];
+  /** Where the cells of the other image end. */
+  rowEdges: readonly number[];
+  columnEdges: readonly number[];
+  /** Bytes `[places, rows, columns]` as base64. */
+  likes: string;
+  /** Where each place is found. */
+  matches: readonly (readonly [y: number, x: number])[];
+}
+
+/** An image to click at, and others that answer. */
+export interface LikenessData {
+  /** The image to click at, then the others; `scale` is how large a pixel is shown. */
+  photos: readonly { name: string; height: number; width: number; scale: number; address: string }[];
+  /** Where the cross is at first. */
+  start: readonly [y: number, x: number];
+  layers: readonly { layer: string; images: readonly PackedLikeness[] }[];
+}

@@ -17,6 +17,7 @@ export const ENTRIES = {
   controls: { module: "./controls.ts", start: "startControls" },
   grid: { module: "./grid.ts", start: "startGrids" },
   map: { module: "./map.ts", start: "startMaps" },
+  likeness: { module: "./likeness.ts", start: "startLikeness" },
   stop: { module: "./stop.ts", start: "startStopButtons" },
 } as const;
 
