@@ -22,6 +22,7 @@
  *   {@linkcode occlusion}; side by side and put to the test: {@linkcode compare}, {@linkcode faithfulness},
  *   {@linkcode sanityCheck}, {@linkcode report}
  * - where things are: {@linkcode correspondence}
+ * - what fools a model: {@linkcode linearExplanation}
  * - codes of images: {@linkcode codes}, {@linkcode pca}, {@linkcode tsne}, {@linkcode neighbors},
  *   {@linkcode embeddingGrid}
  * - numbers and files: {@linkcode NdArray}, {@linkcode loadArray}, {@linkcode Savable.save}, {@linkcode Figure.save}
@@ -156,6 +157,8 @@ export { help } from "./lib/methods/help.ts";
 export type { Help, HelpEntry } from "./lib/results/help.ts";
 export { inputXGradient, type InputXGradientOptions } from "./lib/methods/input_x_gradient.ts";
 export { integratedGradients, type IntegratedGradientsOptions } from "./lib/methods/integrated_gradients.ts";
+export { linearExplanation, type LinearExplanationOptions } from "./lib/methods/linear_explanation.ts";
+export type { GrowthRow, LinearExplanation, LinearRow } from "./lib/results/linear_explanation.ts";
 export { linearProbes, type LinearProbesOptions } from "./lib/methods/linear_probes.ts";
 export type { LinearProbes, ProbeRow } from "./lib/results/linear_probes.ts";
 export { neighbors, type NeighborsOptions } from "./lib/methods/neighbors.ts";

@@ -66,6 +66,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   imageManifest: ["photos.csv"],
   inputXGradient: [model, image],
   integratedGradients: [model, image],
+  linearExplanation: [model, image],
   linearProbes: [model, dataset],
   loadArray: ["maps.npz"],
   loadImage: ["dog.jpg"],

@@ -14,6 +14,7 @@ import {
   type ImageLike,
   inputXGradient,
   integratedGradients,
+  linearExplanation,
   linearProbes,
   loadModel,
   type Model,
@@ -93,6 +94,7 @@ const methods: Record<string, (model: Model, a: Given, b: Given) => Promise<Show
   faithfulness: async (model, a) =>
     await faithfulness(model, a, await saliency(model, a), { steps: 3, baseline: "zero" }),
   sanityCheck: (model, a) => sanityCheck(model, a, saliency, { layers: ["conv2"] }),
+  linearExplanation: (model, a) => linearExplanation(model, a, { steps: 2, directions: 2 }),
   report: (model, a) => report(model, a, [saliency], { steps: 2, layers: ["conv2"], baseline: "grey" }),
 };
 const items = (a: Given, b: Given, count: number) =>

@@ -17,6 +17,7 @@ import {
   guidedBackprop,
   inputXGradient,
   integratedGradients,
+  linearExplanation,
   linearProbes,
   loadModel,
   type Model,
@@ -121,6 +122,10 @@ const methods: Record<string, (model: Model, inside: string) => Promise<unknown>
   codes: async (model) => (await codes(model, images())).data,
   "codes, of one": async (model, inside) =>
     (await codes(model, images(), { layer: `${inside}pool`, pool: "max" })).data,
+  linearExplanation: async (model) => {
+    const { rows, growth } = await linearExplanation(model, image, { epsilon: 1, steps: 2, directions: 2 });
+    return { rows, growth };
+  },
   linearProbes: async (model, inside) => {
     const options = { layers: [`${inside}sum`, "hidden"], embedding: "pca" as const };
     return (await linearProbes(model, images(), options)).rows.map(({ layer: _, ...row }) => row);

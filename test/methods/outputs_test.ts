@@ -25,6 +25,7 @@ import {
   guidedBackprop,
   inputXGradient,
   integratedGradients,
+  linearExplanation,
   linearProbes,
   loadModel,
   type Model,
@@ -299,6 +300,7 @@ const methods: Record<string, Ask> = {
     const found = await codes(model, data);
     return embeddingGrid(found, await tsne(found, { iterations: 20, perplexity: 3 }));
   },
+  linearExplanation: (model) => linearExplanation(model, image, { steps: 2, directions: 2 }),
   linearProbes: (model, data) => linearProbes(model, data, { embedding: "pca" }),
   strideDiagnosis: (model, data) => strideDiagnosis([model], data, { layers: ["conv", "conv"] as never }),
   ...Object.fromEntries(

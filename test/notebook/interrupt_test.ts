@@ -198,6 +198,7 @@ const WORK: Record<string, string> = {
   directions: `await cl.directions(model, some, { layer: deep, kind: "principal" })`,
   checkInputs: "await cl.checkInputs(model, some)",
   strideDiagnosis: "await cl.strideDiagnosis([model], some)",
+  linearExplanation: "await cl.linearExplanation(model, cat)",
   linearProbes: "await cl.linearProbes(model, some)",
   train: "await cl.train(model, some, { epochs: 1000, learningRate: 1e-6 })",
   "train, without a view": "await cl.train(model, some, { epochs: 1000, learningRate: 1e-6, live: false })",

@@ -37,6 +37,7 @@ import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
 import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
 import { mapFigure } from "../../lib/figure/map/map.ts";
 import { embeddingGrid } from "../../lib/methods/embedding_grid.ts";
+import { linearExplanation } from "../../lib/methods/linear_explanation.ts";
 import { linearProbes } from "../../lib/methods/linear_probes.ts";
 import { neighbors } from "../../lib/methods/neighbors.ts";
 import { pca } from "../../lib/methods/pca.ts";
@@ -578,6 +579,10 @@ export async function gridOfImages(): Promise<Figure> {
   const images = await codes(await waves(), lights());
   const map = pca(images, { components: 2 }).points;
   return embeddingGrid(images, map, { columns: 6 }).figure();
+}
+
+export async function linearExplanationOfLandscape(): Promise<Figure> {
+  return (await linearExplanation(await waves(), scene, { epsilon: 4, steps: 5, directions: 3 })).figure();
 }
 
 export async function linearProbesOfLayers(): Promise<Figure> {
