@@ -16,6 +16,7 @@
  * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode plate},
  *   {@linkcode featureEvolution}, {@linkcode featureHierarchy}, {@linkcode filters}, {@linkcode deadFilters}, {@linkcode strideDiagnosis},
  *   {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
+ * - where a thing is and how it is seen: {@linkcode invariance}
  * - directions in a layer: {@linkcode directions}, {@linkcode compareDirections}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
@@ -159,6 +160,14 @@ export { inputXGradient, type InputXGradientOptions } from "./lib/methods/input_
 export { integratedGradients, type IntegratedGradientsOptions } from "./lib/methods/integrated_gradients.ts";
 export { linearExplanation, type LinearExplanationOptions } from "./lib/methods/linear_explanation.ts";
 export type { GrowthRow, LinearExplanation, LinearRow } from "./lib/results/linear_explanation.ts";
+export { invariance, type InvarianceOptions } from "./lib/methods/invariance.ts";
+export type {
+  ImageInvarianceRow,
+  Invariance,
+  InvarianceFigureOptions,
+  InvarianceRow,
+} from "./lib/results/invariance.ts";
+export type { TransformFunction, TransformName } from "./lib/probe/transforms.ts";
 export { linearProbes, type LinearProbesOptions } from "./lib/methods/linear_probes.ts";
 export type { LinearProbes, ProbeRow } from "./lib/results/linear_probes.ts";
 export { neighbors, type NeighborsOptions } from "./lib/methods/neighbors.ts";

@@ -67,6 +67,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   inputXGradient: [model, image],
   integratedGradients: [model, image],
   linearExplanation: [model, image],
+  invariance: [model, image],
   linearProbes: [model, dataset],
   loadArray: ["maps.npz"],
   loadImage: ["dog.jpg"],

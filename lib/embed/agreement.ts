@@ -53,6 +53,12 @@ function drawnMeans(values: readonly number[], random: () => number): Float64Arr
   });
 }
 
+/** The mean of some numbers; the interval is that of the bootstrap, and without width where there is one number only. */
+export function meanInterval(values: readonly number[], ...key: number[]): Interval {
+  const [low, high] = middle(drawnMeans(values, randomStream(...key)));
+  return { value: meanOf(values), low, high };
+}
+
 /**
  * Deals the members of all sets anew, to sets of the same sizes. No set gets two members of one group, as far as that can
  * be had by exchanging with those that are still to be dealt.

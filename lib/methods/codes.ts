@@ -11,7 +11,6 @@ import { type NdArrayLike, sizeOf } from "../array.ts";
 import { type CodesPart, layersText } from "../data/codes_file.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { portraitOf } from "../data/sample.ts";
-import { traceAnySize, type Use } from "../model/graph.ts";
 import { InputReader } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, oneOf, readOptions, text, WalkOptions, whole } from "../options.ts";
@@ -22,7 +21,7 @@ import { withProgress } from "../results/progress.ts";
 import { collect, type Collection } from "../results/result.ts";
 import { resize } from "../resize/resize.ts";
 import { forwardEach } from "../scan/forward_all.ts";
-import { layersAsked } from "./shared/layers.ts";
+import { beforeLast, layersAsked } from "./shared/layers.ts";
 
 /** The options of `codes`. */
 export class CodesOptions extends WalkOptions {
@@ -71,17 +70,6 @@ function isClassifierBehind(model: Model, layer: string): boolean {
   if (output.kind !== "classes" && output.kind !== "binary") return false;
   const behind = layers.slice(layers.indexOf(model.layer(layer)) + 1);
   return behind.filter(({ isModel, params }) => !isModel && params > 0).length <= 1;
-}
-
-/** The layer that the last layer with weights reads, on the way to the output. */
-function beforeLast({ network, output, name, layers }: Model): string {
-  let use: Use | undefined = traceAnySize(network).outputs[output.index];
-  while (use?.layer.countParams() === 0) [use] = use.inputs;
-  const before = use?.inputs[0]?.name;
-  if (before && layers.some((layer) => layer.name === before)) return before;
-  throw new RangeError(
-    `${JSON.stringify(name)} has no layer before its last one with weights: name the layer that puts the codes out.`,
-  );
 }
 
 /**

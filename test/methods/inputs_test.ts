@@ -14,6 +14,7 @@ import {
   type ImageLike,
   inputXGradient,
   integratedGradients,
+  invariance,
   linearExplanation,
   linearProbes,
   loadModel,
@@ -102,6 +103,7 @@ const items = (a: Given, b: Given, count: number) =>
 const onSets: typeof methods = {
   codes: (model, a, b) => codes(model, items(a, b, 4), { layer: "mean" }),
   deadFilters: (model, a, b) => deadFilters(model, items(a, b, 4)),
+  invariance: (model, a, b) => invariance(model, items(a, b, 2), { transform: "noise", values: [0, 9] }),
   linearProbes: (model, a, b) => linearProbes(model, items(a, b, 20), { layers: ["mean"] }),
   evaluate: (model, a, b) => evaluate(model, items(a, b, 6)),
   train: (model, a, b) => train(model, items(a, b, 6), { epochs: 1, batchSize: 3, validation: 0 }),

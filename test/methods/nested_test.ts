@@ -17,6 +17,7 @@ import {
   guidedBackprop,
   inputXGradient,
   integratedGradients,
+  invariance,
   linearExplanation,
   linearProbes,
   loadModel,
@@ -118,6 +119,10 @@ const methods: Record<string, (model: Model, inside: string) => Promise<unknown>
   "occlusion, of one": async (model, inside) =>
     (await occlusion(model, image, { size: 4, stride: 4, layer: `${inside}first_relu` })).activity,
   faithfulness: async (model) => (await faithfulness(model, image, await saliency(model, image))).rows,
+  invariance: async (model, inside) => {
+    const options = { transform: "rotation", values: [0, 30], layers: [`${inside}sum`, "hidden"] } as const;
+    return (await invariance(model, images(), options)).rows.map(({ layer: _, ...row }) => row);
+  },
   deadFilters: async (model) => (await deadFilters(model, images())).rows.map(({ layer: _, ...row }) => row),
   codes: async (model) => (await codes(model, images())).data,
   "codes, of one": async (model, inside) =>

@@ -25,6 +25,7 @@ import {
   guidedBackprop,
   inputXGradient,
   integratedGradients,
+  invariance,
   linearExplanation,
   linearProbes,
   loadModel,
@@ -287,6 +288,8 @@ const methods: Record<string, Ask> = {
   activations: (model) => activations(model, image, { layer: "conv" }),
   filters: (model) => filters(model, { layer: "conv" }),
   deadFilters: (model, data) => deadFilters(model, data),
+  invariance: (model, data) =>
+    invariance(model, data, { transform: ["rotation", "noise"], values: { rotation: [0, 40], noise: [20] } }),
   featureHierarchy: (model, data) => featureHierarchy(model, data, { units: 2 }),
   compareDirections: (model, data) =>
     compareDirections(model, data, { layer: "conv", kinds: ["units", "random"], count: 2, top: 2 }),

@@ -192,6 +192,7 @@ const WORK: Record<string, string> = {
   filters: "await cl.filters(model, { layer: deep })",
   plate: "await cl.plate(model, patches)",
   deadFilters: "await cl.deadFilters(model, some)",
+  invariance: "await cl.invariance(model, some)",
   featureEvolution: "await cl.featureEvolution(history, some)",
   featureHierarchy: "await cl.featureHierarchy(model, some)",
   compareDirections: `await cl.compareDirections(model, some, { layer: deep })`,

@@ -31,6 +31,7 @@ import { sanityCheck } from "../../lib/methods/sanity_check.ts";
 import { report } from "../../lib/methods/report.ts";
 import { codes } from "../../lib/methods/codes.ts";
 import { compareDirections } from "../../lib/methods/compare_directions.ts";
+import { invariance } from "../../lib/methods/invariance.ts";
 import { compare } from "../../lib/methods/compare.ts";
 import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
@@ -632,6 +633,17 @@ export async function predictionsOfMany(): Promise<Figure> {
 
 export async function evaluationOfClasses(): Promise<Figure> {
   return (await evaluate(await waves(), await labelledLights())).figure({ errors: 6 });
+}
+
+export async function invarianceOfImages(): Promise<Figure> {
+  const options = {
+    transform: ["horizontal translation", "rotation"],
+    values: { "horizontal translation": [-8, -4, -2, 0, 2, 4, 8], rotation: [0, 45, 90, 135, 180, 270, 360] },
+    layers: ["conv1", "classes"],
+  } as const;
+  const { data, shape } = landscape();
+  const dusk = new Image({ data: data.map((value) => 255 - value), shape }, { name: "negative", source: "a formula" });
+  return (await invariance(await waves(), [scene, dusk], options)).figure();
 }
 
 export async function directionsCompared(): Promise<Figure> {

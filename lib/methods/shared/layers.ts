@@ -5,6 +5,7 @@
  */
 
 import { headOf } from "../../model/ending.ts";
+import { traceAnySize, type Use } from "../../model/graph.ts";
 import type { Model } from "../../model/model.ts";
 
 /**
@@ -35,6 +36,17 @@ export function layersAsked(
   const names = layer !== undefined ? [layer] : [...new Set(layers ?? fallback())];
   names.forEach((name) => model.layer(name));
   return names;
+}
+
+/** The layer that the last layer with weights reads, on the way to the output. @throws {RangeError} if there is none */
+export function beforeLast({ network, output, name, layers }: Model): string {
+  let use: Use | undefined = traceAnySize(network).outputs[output.index];
+  while (use?.layer.countParams() === 0) [use] = use.inputs;
+  const before = use?.inputs[0]?.name;
+  if (before && layers.some((layer) => layer.name === before)) return before;
+  throw new RangeError(
+    `${JSON.stringify(name)} has no layer before its last one with weights: name the layer that puts the codes out.`,
+  );
 }
 
 /** What the units of a layer are called: the labels of the model's last one; null of others. */
