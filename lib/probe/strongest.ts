@@ -11,7 +11,6 @@ import type { Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, sizeOf } from "../array.ts";
 import type { TF } from "../runtime/core/types.ts";
 import { bytesInWasm } from "../runtime/wasm.ts";
-import { poolCells } from "./plan.ts";
 
 /** Some cells for lists, column by column. */
 export interface Candidates {
@@ -93,15 +92,19 @@ export function joined(parts: readonly Candidates[]): Candidates {
   };
 }
 
-/** A unit's map in an image of a batch. */
-interface UnitMap {
+/** Cells behind one another in a unit's map, in an image of a batch. */
+interface Span {
+  readonly list: number;
   readonly image: number;
   readonly channel: number;
-  readonly list: number;
+  /** The first of them. */
+  readonly cell: number;
+  /** The largest of their numbers. */
+  readonly most: number;
 }
 
-/** The numbers of maps, each from `start` on and one every `step`. */
-interface MapNumbers {
+/** The numbers of spans, each from `start` on and one every `step`. */
+interface SpanNumbers {
   readonly data: Float32Array;
   readonly start: (which: number) => number;
   readonly step: number;
@@ -116,28 +119,94 @@ function numbersInPlace(tf: TF, tensor: Tensor): Float32Array | null {
   return new Float32Array(buffer, byteOffset, tensor.size);
 }
 
-/** From this share of its maps on, an output is taken whole. */
-const WHOLE = 0.25;
+/** From this share of its numbers on, an output is taken whole: native TensorFlow gathers one while it copies twelve. */
+const WHOLE = 0.08;
 
-/** The numbers of some maps of an output `[n, cells, c]`, taken out of the backend's memory if they lie elsewhere. */
-async function numbersOf(tf: TF, output: Tensor, maps: readonly UnitMap[]): Promise<MapNumbers> {
-  const [count, cells, channels] = output.shape;
-  const inPlace = numbersInPlace(tf, output);
-  const startOf = (which: number) => maps[which].image * cells * channels + maps[which].channel;
-  if (inPlace) return { data: inPlace, start: startOf, step: channels };
-  if (maps.length >= WHOLE * count * channels) {
-    return { data: await output.data() as Float32Array, start: startOf, step: channels };
+/** Outputs of so many numbers are taken whole at once: that costs less than the operations that would spare it. */
+const SMALL = 2 ** 17;
+
+/** A layer's outputs for a batch. */
+interface Maps {
+  /** `[n, …cells, c]` or `[n, c]`. */
+  readonly output: Tensor;
+  /** How many cells, and channels. */
+  readonly cells: number;
+  readonly channels: number;
+  /** How many cells a span has. */
+  readonly length: number;
+  /** The largest number of each span, `[n, spans, c]`. */
+  readonly largest: Float32Array;
+  /** All numbers, if they are here. */
+  readonly data: Float32Array | null;
+}
+
+/** The numbers of some spans, taken out of the backend's memory if they lie elsewhere. */
+async function numbersOf(tf: TF, spans: readonly Span[], maps: Maps): Promise<SpanNumbers> {
+  const { output, cells, channels, length } = maps;
+  // Where they lie in place, memory may have grown since.
+  const data = maps.data && (numbersInPlace(tf, output) ?? maps.data);
+  const startOf = (which: number) => {
+    const { image, channel, cell } = spans[which];
+    return (image * cells + cell) * channels + channel;
+  };
+  if (data || spans.length * length >= WHOLE * output.size) {
+    return { data: data ?? await output.data() as Float32Array, start: startOf, step: channels };
   }
-  const places = new Int32Array(maps.length * cells);
-  maps.forEach((_, which) => {
-    const start = startOf(which);
-    for (let cell = 0; cell < cells; cell++) places[which * cells + cell] = start + cell * channels;
-  });
+  const places = new Int32Array(spans.length * length);
+  for (let which = 0, at = 0; which < spans.length; which++) {
+    for (let cell = 0, place = startOf(which); cell < length; cell++, place += channels) places[at++] = place;
+  }
   const gathered = tf.tidy(() => tf.gather(tf.reshape(output, [-1]), tf.tensor1d(places, "int32")));
   try {
-    return { data: await gathered.data() as Float32Array, start: (which) => which * cells, step: 1 };
+    return { data: await gathered.data() as Float32Array, start: (which) => which * length, step: 1 };
   } finally {
     gathered.dispose();
+  }
+}
+
+/** Of the maps of `[n, cells, c]` the largest number each, `[n, c]`; what is no number counts only where there is none. */
+function largestOf(data: Float32Array, count: number, cells: number, channels: number): Float32Array {
+  const largest = new Float32Array(count * channels);
+  for (let image = 0, at = 0; image < count; image++) {
+    const own = largest.subarray(image * channels, (image + 1) * channels);
+    own.set(data.subarray(at, at += channels));
+    for (let cell = 1; cell < cells; cell++) {
+      for (let channel = 0; channel < channels; channel++, at++) {
+        if (data[at] > own[channel] || own[channel] !== own[channel]) own[channel] = data[at];
+      }
+    }
+  }
+  return largest;
+}
+
+/**
+ * Looks for the largest numbers of a layer's outputs. Maps that lie elsewhere are cut into spans, about as long as they are
+ * many: the largest of each comes here, and only those that count are taken out.
+ */
+async function mapsOf(tf: TF, output: Tensor): Promise<Maps> {
+  const [count] = output.shape;
+  const channels = output.shape.at(-1)!;
+  const cells = sizeOf(output.shape.slice(1, -1));
+  const maps = { output, cells, channels };
+  const inPlace = numbersInPlace(tf, output);
+  if (!inPlace && output.size <= SMALL) {
+    const data = await output.data() as Float32Array;
+    return { ...maps, data, length: cells, largest: largestOf(data, count, cells, channels) };
+  }
+  let length = cells;
+  if (!inPlace) {
+    length = output.shape.length > 3 ? output.shape.at(-2)! : Math.max(1, Math.ceil(Math.sqrt(cells)));
+    while (cells % length > 0) length++;
+  }
+  const spans = tf.tidy(() => {
+    const rows = output.rank === 4 && !inPlace ? output : tf.reshape(output, [count, cells / length, length, channels]);
+    return tf.maxPool(rows as Tensor4D, [1, length], 1, "valid");
+  });
+  try {
+    const largest = numbersInPlace(tf, spans)?.slice() ?? await spans.data() as Float32Array;
+    return { ...maps, data: inPlace, length, largest };
+  } finally {
+    spans.dispose();
   }
 }
 
@@ -169,7 +238,9 @@ export async function strongestIn(
   layer: number,
   images: number,
 ): Promise<Candidates> {
-  const values = tf.tidy(() => unitsOf(tf, output, wanted.units[layer].directions));
+  const { directions } = wanted.units[layer];
+  if (!directions && output.dtype === "float32") return await strongestOf(tf, output, wanted, layer, images);
+  const values = tf.tidy(() => unitsOf(tf, output, directions));
   try {
     return await strongestOf(tf, values, wanted, layer, images);
   } finally {
@@ -180,7 +251,7 @@ export async function strongestIn(
 /**
  * As {@linkcode strongestIn}, of any values of the units at the cells.
  *
- * @param values `[n, cells, units]`
+ * @param values `[n, …cells, units]` or `[n, units]`
  * @param activations of the same shape, where the values are others
  */
 export async function strongestOf(
@@ -192,75 +263,79 @@ export async function strongestOf(
   activations?: Tensor,
 ): Promise<Candidates> {
   const { channels, first } = wanted[layer];
-  const largest = tf.tidy(() => poolCells(tf, values, "max"));
-  try {
-    const [, cells, units] = values.shape;
-    const most = numbersInPlace(tf, largest)?.slice() ?? await largest.data() as Float32Array;
-    const maps: UnitMap[] = [];
-    const asked = channels?.length ?? units;
-    for (let image = 0; image < images; image++) {
-      for (let i = 0; i < asked; i++) {
-        const channel = channels ? channels[i] : i;
-        if (most[image * units + channel] >= floors[first + i]) maps.push({ image, channel, list: first + i });
+  const maps = await mapsOf(tf, values);
+  const { cells, channels: units, length, largest } = maps;
+  const spans: Span[] = [];
+  const asked = channels?.length ?? units;
+  const step = cells / length * units;
+  for (let image = 0; image < images; image++) {
+    for (let i = 0; i < asked; i++) {
+      const channel = channels ? channels[i] : i;
+      const list = first + i;
+      const floor = floors[list];
+      const [begin, end] = [image * step + channel, (image + 1) * step];
+      // Of equal ones the first; what is no number is passed over.
+      let strongest = -1;
+      for (let at = begin, cell = 0; at < end; at += units, cell += length) {
+        if (!(largest[at] >= floor)) continue;
+        if (which === "all") spans.push({ list, image, channel, cell, most: largest[at] });
+        else if (strongest < 0 || largest[at] > largest[strongest]) strongest = at;
       }
+      if (strongest < 0) continue;
+      spans.push({ list, image, channel, cell: (strongest - begin) / units * length, most: largest[strongest] });
     }
-    if (maps.length === 0) return columns(0, activations !== undefined);
-    const numbers = await numbersOf(tf, values, maps);
-    const found = which === "all"
-      ? allCells(maps, numbers, cells, floors, top)
-      : strongestCells(maps, numbers, cells, ({ image, channel }) => most[image * units + channel]);
-    if (!activations) return found;
-    const all = numbersInPlace(tf, activations) ?? await activations.data() as Float32Array;
-    const at = (i: number) => {
-      const unit = found.lists[i] - first;
-      return (found.images[i] * cells + found.cells[i]) * units + (channels ? channels[unit] : unit);
-    };
-    return { ...found, activations: Float32Array.from(found.lists, (_, i) => all[at(i)]) };
-  } finally {
-    largest.dispose();
   }
+  if (spans.length === 0) return columns(0, activations !== undefined);
+  const numbers = await numbersOf(tf, spans, maps);
+  const found = which === "all"
+    ? allCells(spans, numbers, length, floors, top)
+    : strongestCells(spans, numbers, length);
+  if (!activations) return found;
+  const all = numbersInPlace(tf, activations) ?? await activations.data() as Float32Array;
+  const at = (i: number) => {
+    const unit = found.lists[i] - first;
+    return (found.images[i] * cells + found.cells[i]) * units + (channels ? channels[unit] : unit);
+  };
+  return { ...found, activations: Float32Array.from(found.lists, (_, i) => all[at(i)]) };
 }
 
-/** Of each map the first cell that has the largest value. */
-function strongestCells(
-  maps: readonly UnitMap[],
-  { data, start, step }: MapNumbers,
-  cells: number,
-  largest: (map: UnitMap) => number,
-): Candidates {
-  const found = columns(maps.length);
-  maps.forEach((map, i) => {
-    const value = largest(map);
+/** Of each span the first cell that has the largest value. */
+function strongestCells(spans: readonly Span[], { data, start, step }: SpanNumbers, length: number): Candidates {
+  const found = columns(spans.length);
+  spans.forEach(({ list, image, cell, most }, i) => {
     let at = start(i);
-    let cell = 0;
-    for (; cell < cells - 1 && data[at] !== value; cell++) at += step;
-    found.lists[i] = map.list;
-    found.values[i] = value;
-    found.images[i] = map.image;
-    found.cells[i] = cell;
+    let within = 0;
+    for (; within < length - 1 && data[at] !== most; within++) at += step;
+    found.lists[i] = list;
+    found.values[i] = most;
+    found.images[i] = image;
+    found.cells[i] = cell + within;
   });
   return found;
 }
 
 /** Of each map the cells that may enter its list: no more than that has room for, the largest and first of them. */
 function allCells(
-  maps: readonly UnitMap[],
-  { data, start, step }: MapNumbers,
-  cells: number,
+  spans: readonly Span[],
+  { data, start, step }: SpanNumbers,
+  length: number,
   floors: Float32Array,
   top: number,
 ): Candidates {
   const found: [list: number, value: number, image: number, cell: number][] = [];
-  maps.forEach(({ list, image }, i) => {
+  let own: [value: number, cell: number][] = [];
+  spans.forEach(({ list, image, cell }, i) => {
     const floor = floors[list];
     const first = start(i);
-    let own: [value: number, cell: number][] = [];
-    for (let cell = 0; cell < cells; cell++) {
-      const value = data[first + cell * step];
-      if (value >= floor) own.push([value, cell]);
+    for (let within = 0; within < length; within++) {
+      const value = data[first + within * step];
+      if (value >= floor) own.push([value, cell + within]);
     }
+    const next = spans[i + 1];
+    if (next?.image === image && next.list === list) return;
     if (own.length > top) own = own.sort(([a, i], [b, j]) => b - a || i - j).slice(0, top);
     for (const [value, cell] of own) found.push([list, value, image, cell]);
+    own = [];
   });
   const all = columns(found.length);
   found.forEach(([list, value, image, cell], i) => {
