@@ -135,6 +135,8 @@ interface Maps {
   /** How many cells a span has. */
   readonly length: number;
   /** The largest number of each span, `[n, spans, c]`. */
+  readonly spans: Float32Array;
+  /** The largest number of each map, `[n, c]`. */
   readonly largest: Float32Array;
   /** All numbers, if they are here. */
   readonly data: Float32Array | null;
@@ -191,22 +193,24 @@ async function mapsOf(tf: TF, output: Tensor): Promise<Maps> {
   const inPlace = numbersInPlace(tf, output);
   if (!inPlace && output.size <= SMALL) {
     const data = await output.data() as Float32Array;
-    return { ...maps, data, length: cells, largest: largestOf(data, count, cells, channels) };
+    const largest = largestOf(data, count, cells, channels);
+    return { ...maps, data, length: cells, spans: largest, largest };
   }
   let length = cells;
   if (!inPlace) {
     length = output.shape.length > 3 ? output.shape.at(-2)! : Math.max(1, Math.ceil(Math.sqrt(cells)));
     while (cells % length > 0) length++;
   }
-  const spans = tf.tidy(() => {
+  const pooled = tf.tidy(() => {
     const rows = output.rank === 4 && !inPlace ? output : tf.reshape(output, [count, cells / length, length, channels]);
     return tf.maxPool(rows as Tensor4D, [1, length], 1, "valid");
   });
   try {
-    const largest = numbersInPlace(tf, spans)?.slice() ?? await spans.data() as Float32Array;
-    return { ...maps, data: inPlace, length, largest };
+    const spans = numbersInPlace(tf, pooled)?.slice() ?? await pooled.data() as Float32Array;
+    const largest = length === cells ? spans : largestOf(spans, count, cells / length, channels);
+    return { ...maps, data: inPlace, length, spans, largest };
   } finally {
-    spans.dispose();
+    pooled.dispose();
   }
 }
 
@@ -267,22 +271,20 @@ export async function strongestOf(
   const { cells, channels: units, length, largest } = maps;
   const spans: Span[] = [];
   const asked = channels?.length ?? units;
-  const step = cells / length * units;
   for (let image = 0; image < images; image++) {
     for (let i = 0; i < asked; i++) {
       const channel = channels ? channels[i] : i;
       const list = first + i;
-      const floor = floors[list];
-      const [begin, end] = [image * step + channel, (image + 1) * step];
-      // Of equal ones the first; what is no number is passed over.
-      let strongest = -1;
-      for (let at = begin, cell = 0; at < end; at += units, cell += length) {
-        if (!(largest[at] >= floor)) continue;
-        if (which === "all") spans.push({ list, image, channel, cell, most: largest[at] });
-        else if (strongest < 0 || largest[at] > largest[strongest]) strongest = at;
+      const most = largest[image * units + channel];
+      if (!(most >= floors[list])) continue;
+      const least = which === "all" ? floors[list] : most;
+      let at = image * cells / length * units + channel;
+      for (let cell = 0; cell < cells; cell += length, at += units) {
+        if (!(maps.spans[at] >= least)) continue;
+        spans.push({ list, image, channel, cell, most: maps.spans[at] });
+        // Of equal ones the first.
+        if (which === "strongest") break;
       }
-      if (strongest < 0) continue;
-      spans.push({ list, image, channel, cell: (strongest - begin) / units * length, most: largest[strongest] });
     }
   }
   if (spans.length === 0) return columns(0, activations !== undefined);
