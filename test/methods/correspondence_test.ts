@@ -77,10 +77,11 @@ describe("a translation by a multiple of a layer's stride moves its matches by e
       };
       // What is at a cell of the first image is found `steps` cells up and to the left in the other.
       const inside = cells.slice(2);
-      const points = inside.flatMap((y) =>
+      const all = inside.flatMap((y) =>
         inside.filter((x) => telling(y.cell, x.cell)).map((x) => [y.centre, x.centre] as [number, number])
       );
-      expect(points.length).toBeGreaterThan(inside.length ** 2 / 4);
+      expect(all.length).toBeGreaterThan(inside.length ** 2 / 4);
+      const points = all.filter((_, i) => i % Math.ceil(all.length / 80) === 0);
       const found = await correspondence(model, cut(0, 0, size), cut(shift[0], shift[1], size), { layer, points });
       for (const { point, match, similarity } of found.rows) {
         expect(match, `${layer}, stride ${stride}`).toEqual([point[0] - shift[0], point[1] - shift[1]]);
