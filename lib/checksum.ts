@@ -1,5 +1,5 @@
 /**
- * SHA-256 of what is written, so that a file that was damaged later is noticed.
+ * Checksums of what is written or read, so that a damaged file is noticed.
  *
  * @module
  */
@@ -30,4 +30,24 @@ export class Checksum {
 /** The SHA-256 of bytes or a text, as 64 hexadecimal digits. */
 export function sha256Of(part: Uint8Array | string): string {
   return new Checksum().add(part).hex();
+}
+
+/**
+ * The checksum of a file, as hexadecimal digits, and how many bytes it has. However large it is, one megabyte of it is in
+ * memory at a time.
+ */
+export async function checksumOfFile(
+  path: string,
+  kind: "sha256" | "md5" = "sha256",
+  signal?: AbortSignal,
+): Promise<{ sum: string; bytes: number }> {
+  const hash = createHash(kind);
+  using file = await Deno.open(path);
+  const chunk = new Uint8Array(2 ** 20);
+  let bytes = 0;
+  for (let read: number | null; (read = await file.read(chunk)) !== null; bytes += read) {
+    signal?.throwIfAborted();
+    hash.update(chunk.subarray(0, read));
+  }
+  return { sum: hash.digest("hex"), bytes };
 }

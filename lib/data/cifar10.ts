@@ -5,11 +5,11 @@
  */
 
 import { ndarray, type NdArrayLike } from "../array.ts";
-import { decodeBytes } from "../codec.ts";
 import { readOptions } from "../options.ts";
 import { fetchEntry } from "./catalog.ts";
 import { checkSplit, splitDataset, SplitOptions } from "./catalogued.ts";
 import type { ImageDataset } from "./dataset.ts";
+import { pngRows } from "./png_rows.ts";
 
 /** The classes of CIFAR-10, in the order of their numbers. */
 export const CIFAR10_CLASSES: readonly Cifar10Class[] = [
@@ -39,7 +39,6 @@ export type Cifar10Class =
   | "truck";
 
 const SIDE = 32;
-const EACH = SIDE * SIDE * 3;
 /** How many images a file holds: one a row, its 32 × 32 pixels one after the other. */
 const IN_FILE = 10_000;
 const FILES = {
@@ -47,23 +46,44 @@ const FILES = {
   test: ["test_batch.png"],
 };
 
-/** Reads images out of the files; one stays in memory until the last image that is wanted of it. */
-async function* readImages(files: readonly string[], places: readonly number[]): AsyncGenerator<NdArrayLike> {
-  const fileOf = (place: number) => Math.floor(place / IN_FILE);
-  const left = new Map<number, number>();
-  for (const place of places) left.set(fileOf(place), (left.get(fileOf(place)) ?? 0) + 1);
-  const decoded = new Map<number, Uint8Array>();
-  for (const place of places) {
-    const file = fileOf(place);
-    let bytes = decoded.get(file);
-    if (!bytes) {
-      bytes = (await decodeBytes(await Deno.readFile(files[file]), { name: files[file] })).data;
-      decoded.set(file, bytes);
+/** A file that is read once, from its first row on. Rows that are passed over and wanted later stay in memory. */
+class ImageRows {
+  readonly #rows: AsyncGenerator<Uint8Array, undefined>;
+  readonly #passed = new Map<number, Uint8Array>();
+  #read = 0;
+
+  /** @param left how often each row is still wanted */
+  constructor(path: string, readonly left: Uint32Array) {
+    this.#rows = pngRows(path);
+  }
+
+  async row(wanted: number): Promise<Float32Array> {
+    let row = this.#passed.get(wanted);
+    while (this.#read <= wanted) {
+      row = (await this.#rows.next()).value!;
+      const place = this.#read++;
+      if (this.left[place] > (place === wanted ? 1 : 0)) this.#passed.set(place, row.slice());
     }
-    left.set(file, left.get(file)! - 1);
-    if (left.get(file) === 0) decoded.delete(file);
-    const start = (place % IN_FILE) * EACH;
-    yield ndarray(Float32Array.from(bytes.subarray(start, start + EACH)), [SIDE, SIDE, 3]);
+    if (--this.left[wanted] === 0) this.#passed.delete(wanted);
+    return Float32Array.from(row!);
+  }
+
+  async close(): Promise<void> {
+    await this.#rows.return(undefined);
+  }
+}
+
+/** Reads images out of the files: where their places rise, one is in memory at a time. */
+async function* readImages(paths: readonly string[], places: readonly number[]): AsyncGenerator<NdArrayLike> {
+  const left = paths.map(() => new Uint32Array(IN_FILE));
+  for (const place of places) left[Math.floor(place / IN_FILE)][place % IN_FILE]++;
+  const files = paths.map((path, i) => new ImageRows(path, left[i]));
+  try {
+    for (const place of places) {
+      yield ndarray(await files[Math.floor(place / IN_FILE)].row(place % IN_FILE), [SIDE, SIDE, 3]);
+    }
+  } finally {
+    for (const file of files) await file.close();
   }
 }
 

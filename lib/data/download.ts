@@ -8,9 +8,9 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
+import { checksumOfFile } from "../checksum.ts";
 import { messageOf } from "../errors.ts";
 import { startProgress } from "../figure/cell.ts";
 import { decoded } from "../files.ts";
@@ -98,18 +98,6 @@ export function cacheFolder(): string {
 /** Files that were found right in this process. */
 const verified = new Set<string>();
 
-/** A file's checksum. */
-async function sumOf(path: string, kind: "sha256" | "md5", signal: AbortSignal): Promise<string> {
-  const hash = createHash(kind);
-  using file = await Deno.open(path);
-  const chunk = new Uint8Array(2 ** 20);
-  for (let read: number | null; (read = await file.read(chunk)) !== null;) {
-    signal.throwIfAborted();
-    hash.update(chunk.subarray(0, read));
-  }
-  return hash.digest("hex");
-}
-
 const sizeAt = async (path: string) => (await Deno.stat(path).catch(() => null))?.size ?? 0;
 
 /** The fetching of one file. */
@@ -137,7 +125,7 @@ class Fetching {
   async isWhole(): Promise<boolean> {
     if (await sizeAt(this.path) !== this.file.bytes) return false;
     if (verified.has(this.path)) return true;
-    if (await sumOf(this.path, this.#kind, this.#signal) !== this.#wanted) return false;
+    if ((await checksumOfFile(this.path, this.#kind, this.#signal)).sum !== this.#wanted) return false;
     verified.add(this.path);
     return true;
   }
@@ -163,12 +151,12 @@ class Fetching {
       await lock.write(new TextEncoder().encode(mark));
     };
     await this.#fetchAll(setMark);
-    let found = await sumOf(this.#part, this.#kind, this.#signal);
+    let found = (await checksumOfFile(this.#part, this.#kind, this.#signal)).sum;
     if (found !== this.#wanted && this.#resumed) {
       // Parts of two versions, maybe.
       await Deno.remove(this.#part);
       await this.#fetchAll(setMark);
-      found = await sumOf(this.#part, this.#kind, this.#signal);
+      found = (await checksumOfFile(this.#part, this.#kind, this.#signal)).sum;
     }
     if (found !== this.#wanted) {
       await Deno.remove(this.#part);

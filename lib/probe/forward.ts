@@ -145,6 +145,7 @@ export async function runBatches<Some extends Batch>(
       }));
       found = [];
       await receive(made, batch!);
+      release(batch!, made);
       batch = await read();
     },
     signal,
@@ -152,6 +153,14 @@ export async function runBatches<Some extends Batch>(
       found.push(await strongestIn(tf, output, strongest, tap, batch!.shape[0]));
     }),
   );
+}
+
+/** Gives a batch's memory back, unless what was made of it is that. The garbage collector would let hundreds of batches gather. */
+function release({ data, others = [] }: Batch, made: Made): void {
+  const used = new Set(Array.isArray(made) ? made.map(({ data }) => data.buffer) : []);
+  for (const { buffer } of [data, ...others.flatMap((other) => other?.data ?? [])]) {
+    if (!used.has(buffer)) buffer.transfer(0);
+  }
 }
 
 /**

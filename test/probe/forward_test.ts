@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ndarray } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
-import { forward, item } from "../../lib/probe/forward.ts";
+import type { Batch } from "../../lib/probe/batches.ts";
+import { forward, item, type Made, runBatches } from "../../lib/probe/forward.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { tinyNet } from "../nets.ts";
 
@@ -87,6 +88,31 @@ describe("forward", () => {
     const [output] = await forward(normed, [ndarray([1, 4, 9], [1, 1, 3])], ["last"]);
     expect(Array.from(output.data)).toEqual([0, 1, 3]);
     normed.dispose();
+  });
+
+  test("gives each batch's memory back at once, but not what it hands over", async () => {
+    const tf = await ensureBackend();
+    const pixels = tf.input({ shape: [4], name: "pixels" });
+    const out = tf.layers.dense({ units: 1, name: "out" }).apply(pixels) as typeof pixels;
+    const network = tf.model({ inputs: pixels, outputs: out });
+    const run = async (layers: string[]) => {
+      const batches = [1, 2].map((i): Batch => ({ data: Float32Array.of(i, 2, 3, 4), shape: [1, 4] }));
+      const made: Made[] = [];
+      let at = 0;
+      await runBatches(tf, network, { layers, fold: false }, async () => await batches[at++] ?? null, (one) => {
+        made.push(one);
+      });
+      return batches.map(({ data }, i) => ({ data, outputs: made[i] as { data: Float32Array }[] }));
+    };
+    for (const { data, outputs: [{ data: found }] } of await run(["out"])) {
+      expect([data.length, found.length]).toEqual([0, 1]);
+    }
+    // Where the input itself is handed over in its own memory, that stays.
+    for (const [i, { data, outputs: [{ data: found }] }] of (await run(["pixels", "out"])).entries()) {
+      expect(Array.from(found)).toEqual([i + 1, 2, 3, 4]);
+      expect(data.length).toBe(data.buffer === found.buffer ? 4 : 0);
+    }
+    network.dispose();
   });
 
   test("takes nested models and layers that are used twice", async () => {
