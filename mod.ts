@@ -256,8 +256,14 @@ export type { NamedDirections } from "./lib/methods/shared/layer_units.ts";
 export { topPatches, type TopPatchesOptions } from "./lib/methods/top_patches.ts";
 export type { PatchQuery, PatchRow, TopPatches } from "./lib/results/top_patches.ts";
 export type { PatchesFigureOptions, UnitName, UnitsFigureOptions } from "./lib/results/patch_figures.ts";
+export { featureVisualization, type FeatureVisualizationOptions } from "./lib/methods/feature_visualization.ts";
 export { plate, type PlateOptions } from "./lib/methods/plate.ts";
 export type { Projection } from "./lib/methods/shared/projections.ts";
+export type {
+  FeatureVisualization,
+  FeatureVisualizations,
+  VisualizationRow,
+} from "./lib/results/feature_visualization.ts";
 export type { Plate, PlateFigureOptions, PlateLayout } from "./lib/results/plate.ts";
 export { featureEvolution, type FeatureEvolutionOptions } from "./lib/methods/feature_evolution.ts";
 export { featureHierarchy, type FeatureHierarchyOptions } from "./lib/methods/feature_hierarchy.ts";

@@ -20,9 +20,11 @@ export interface ValueAndGradient {
  * What a ReLU passes back:
  * - `"plain"`: the gradient, where the ReLU's input was positive;
  * - `"deconvnet"`: the positive part of what comes back, whatever the input was (Zeiler & Fergus 2013, §2.1);
- * - `"guided"`: both at once (Springenberg et al. 2014, §3.4).
+ * - `"guided"`: both at once (Springenberg et al. 2014, §3.4);
+ * - `"redirected"`: the gradient; but for an image of which that is 0 everywhere, what would raise a ReLU that is shut, too.
+ *   An image that no unit answers to would otherwise never change (Lucid's `redirected_relu_grad`).
  */
-export type ReluRule = "plain" | "deconvnet" | "guided";
+export type ReluRule = "plain" | "deconvnet" | "guided" | "redirected";
 
 /** The kernels that rectify; each has a gradient of its own. */
 const RECTIFIERS = ["Relu", "Relu6"];
@@ -36,6 +38,10 @@ function withReluRule<T>(tf: TF, rule: ReluRule, run: () => T): T {
       tf.registerGradient({
         ...stock,
         gradFunc: (dy, saved, attrs) => {
+          if (rule === "redirected") {
+            const { x } = stock.gradFunc(dy, saved, attrs) as { x: () => Tensor };
+            return { x: () => redirected(tf, dy as Tensor, saved[0], x()) };
+          }
           const positive = tf.relu(dy as Tensor);
           return rule === "deconvnet" ? { x: () => positive } : stock.gradFunc(positive, saved, attrs);
         },
@@ -45,6 +51,14 @@ function withReluRule<T>(tf: TF, rule: ReluRule, run: () => T): T {
   } finally {
     former.forEach((stock) => tf.registerGradient(stock));
   }
+}
+
+/** What a ReLU passes back of each image: the gradient, or where that is 0 everywhere, what would raise its input. */
+function redirected(tf: TF, dy: Tensor, x: Tensor, plain: Tensor): Tensor {
+  const axes = x.shape.map((_, axis) => axis).slice(1);
+  const alive = tf.greater(tf.max(tf.abs(plain), axes, true), 0);
+  const raised = tf.where(tf.greater(x, 0), dy, tf.relu(dy));
+  return tf.where(tf.broadcastTo(alive, x.shape), plain, raised);
 }
 
 /** The part of tfjs's engine that runs every operation. */

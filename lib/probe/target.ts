@@ -108,6 +108,8 @@ export interface UnitTarget {
   readonly channel: number;
   /** Row and column; absent for a layer that puts out a vector, and until the strongest cell is looked for. */
   readonly cell?: Cell;
+  /** Without a cell: what of all cells is the score. @default the first cell alone */
+  readonly over?: "mean" | "strongest";
   readonly text: string;
 }
 
@@ -118,6 +120,8 @@ export interface DirectionTarget {
   readonly direction: Float32Array;
   /** Row and column; absent for a layer that puts out a vector, and until the cell of the largest product is known. */
   readonly cell?: Cell;
+  /** Without a cell: what of all cells is the score. @default the first cell alone */
+  readonly over?: "mean" | "strongest";
   readonly text: string;
 }
 

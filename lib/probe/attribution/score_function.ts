@@ -23,6 +23,10 @@ const sourceOf = (target: SingleTarget): string =>
     ? `layer ${target.layer}`
     : `${isOutput(target) ? "output" : "function"} ${target.output ?? ""}`;
 
+/** What of all cells of a map is the score; undefined for targets at one cell, and for outputs. */
+const overCells = (target: SingleTarget) =>
+  target.kind === "unit" || target.kind === "direction" ? target.cell ? undefined : target.over : undefined;
+
 /** The function from a batch of inputs to the scores of their targets, which are all of one kind. */
 export class ScoreFunction {
   readonly plan: Plan;
@@ -106,6 +110,7 @@ export class ScoreFunction {
     if (targets[0].kind === "function") {
       return tf.concat(targets.map((target, i) => this.#apply(target as FunctionTarget, output, i)));
     }
+    if (overCells(targets[0])) return this.#overCells(output, targets);
     const all = isOutput(targets[0]) ? this.#ofEach(outputs, targets[0]) : output;
     const flat = tf.reshape(all, [targets.length, -1]);
     const size = flat.shape[1]!;
@@ -125,6 +130,20 @@ export class ScoreFunction {
       }
     });
     return tf.sum(tf.mul(flat, tf.tensor2d(weights, [targets.length, size])), 1);
+  }
+
+  /** The scores of units and directions over all cells of their maps: the mean, or the largest. */
+  #overCells(maps: Tensor, targets: readonly SingleTarget[]): Tensor {
+    const { tf } = this;
+    const n = targets.length;
+    const channels = maps.shape.at(-1)!;
+    const weights = new Float32Array(n * channels);
+    targets.forEach((target, i) => {
+      if (target.kind === "unit") weights[i * channels + target.channel] = 1;
+      else if (target.kind === "direction") weights.set(target.direction, i * channels);
+    });
+    const cells = tf.sum(tf.mul(tf.reshape(maps, [n, -1, channels]), tf.tensor3d(weights, [n, 1, channels])), 2);
+    return overCells(targets[0]) === "mean" ? tf.mean(cells, 1) : tf.max(cells, 1);
   }
 
   /** The scores of all that can be asked for: one number for two classes is also minus the score of class 0. */

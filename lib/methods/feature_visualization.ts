@@ -1,0 +1,301 @@
+/**
+ * Feature visualization: images that excite a unit, a class or any other target as much as possible, found by gradient ascent.
+ *
+ * Olah, Mordvintsev and Schubert, "Feature Visualization" (Distill 2017); with `parametrization: "pixels"` Simonyan, Vedaldi and
+ * Zisserman, "Deep Inside Convolutional Networks" (2013), §2, and Yosinski et al., "Understanding Neural Networks Through Deep
+ * Visualization" (2015), §3; from a photo Mordvintsev, Olah and Tyka, "Inceptionism" (2015).
+ *
+ * @module
+ */
+
+import { checkDataset, type Dataset } from "../data/dataset.ts";
+import type { ImageLike } from "../data/image.ts";
+import { kindOf } from "../errors.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
+import { arrayOf, flag, oneOf, positive, readOptions, rule, RunOptions, text, whole, within } from "../options.ts";
+import { ascend, type AscentOptions, type Made } from "../probe/optimise/ascent.ts";
+import { evidenceOf } from "../probe/optimise/evidence.ts";
+import { type PixelRegularizers, REGULARIZERS } from "../probe/optimise/pixel_regularizers.ts";
+import type { Transformations } from "../probe/optimise/transformations.ts";
+import type { Target } from "../probe/target.ts";
+import { FeatureVisualization, FeatureVisualizations, livePictures } from "../results/feature_visualization.ts";
+import { startLiveView } from "../results/live_view.ts";
+import { withProgress } from "../results/progress.ts";
+import { TopPatches } from "../results/top_patches.ts";
+import {
+  comparedLayer,
+  largestNatural,
+  pictureSides,
+  regularizersOf,
+  seenBox,
+  targetsAsked,
+  transformationsOf,
+} from "./shared/visualized.ts";
+
+/** An object, or one of some names. */
+const namedOr = (...names: string[]) =>
+  rule((name, value) => {
+    if (typeof value === "string" ? names.includes(value) : kindOf(value) === "an object") return;
+    throw new RangeError(
+      `${name} must be ${names.map((name) => JSON.stringify(name)).join(", ")} or an object of numbers: received ` +
+        `${kindOf(value)}.`,
+    );
+  });
+
+/** The options of `featureVisualization`. */
+export class FeatureVisualizationOptions extends RunOptions {
+  /**
+   * What is to be excited, or several such. Of a class or label the score before the softmax or sigmoid; a unit
+   * `{ layer, channel }` without a cell is taken at the cell that `cells` says.
+   * @default with `patches` or `layer` the units there; else the first class or number
+   */
+  @rule(() => {})
+  target?: Target | readonly Target[];
+  /** Instead of a target: a layer whose units are drawn, beside their patches if these are given. */
+  @text()
+  layer?: string;
+  /**
+   * The channels of `layer`.
+   * @default the first 24
+   */
+  @arrayOf("channels")
+  channels?: readonly number[];
+  /**
+   * How many steps of gradient ascent.
+   * @default 128
+   */
+  @whole(1)
+  steps = 128;
+  /**
+   * Of the noise that images begin as, and of the transformations.
+   * @default 0
+   */
+  @whole()
+  seed = 0;
+  /**
+   * How many images of each target, each from noise of its own: how much they differ is the method's spread.
+   * @default 1
+   */
+  @whole(1)
+  images = 1;
+  /**
+   * What is optimised: `"fourier"`, the coefficients of waves, scaled as they are in photos, in colours that are uncorrelated in
+   * photos; or `"pixels"`, with `regularizers`.
+   * @default "fourier"
+   */
+  @oneOf("fourier", "pixels")
+  parametrization: "fourier" | "pixels" = "fourier";
+  /**
+   * Of a unit or a direction without a cell: `"centre"`, the cell in the middle of the map, whose activation can be compared
+   * with that of a patch (Lucid's `neuron`); or `"all"`, the mean over the map (Lucid's `channel`), which fills the image.
+   * @default "centre"
+   */
+  @oneOf("centre", "all")
+  cells: "centre" | "all" = "centre";
+  /**
+   * What is done to the image before each step, so that it excites the target also when it is moved, scaled or turned:
+   * `"none"`, or `{ jitter (pixels), scale (share), rotate (degrees) }`, each the most that is done.
+   * @default "standard": a jitter of a 28th of what the target sees, scales of ±5 %, rotations of ±5°
+   */
+  @namedOr("standard", "none")
+  transformations: "standard" | "none" | Partial<Transformations> = "standard";
+  /**
+   * With `parametrization: "pixels"`: what keeps pixels in bounds: `"none"`, `"simonyan"` (an L2 norm), `"yosinski"` (blur and
+   * clipping of small pixels too), or `{ decay, blur, blurEvery, smallNorms, smallContributions }`.
+   * @default "yosinski"
+   */
+  @namedOr("none", "simonyan", "yosinski")
+  regularizers: keyof typeof REGULARIZERS | Partial<PixelRegularizers> = "yosinski";
+  /**
+   * With `"fourier"`: the power of the frequency by which coefficients are divided. 0 is as pixels are, more is smoother.
+   * @default 1
+   */
+  @within(0, 3)
+  decay = 1;
+  /**
+   * With `"fourier"`: whether colours are written as they are uncorrelated in photos; of images of three channels.
+   * @default true
+   */
+  @flag()
+  decorrelate = true;
+  /**
+   * How far a step goes: of Adam for coefficients; for pixels as a share of the distance from grey to white.
+   * @default 0.1, of pixels 0.03
+   */
+  @positive()
+  learningRate?: number;
+  /**
+   * With several `images`: how much they are kept apart, by the likeness of their feature maps' Gram matrices, in shares of the
+   * score. Their spread is no error bar then.
+   * @default 0
+   */
+  @within(0)
+  diversity = 0;
+  /**
+   * Whether the image may be transparent where the target does not need it.
+   * @default false
+   */
+  @flag()
+  alpha = false;
+  /**
+   * What the images begin as, instead of noise: a photo, whose own features are exaggerated (DeepDream).
+   * @default noise
+   */
+  @rule(() => {})
+  image?: ImageLike;
+  /**
+   * The side of the image in pixels, for a network that takes any size.
+   * @default 128
+   */
+  @whole(16)
+  size?: number;
+  /** What `topPatches` returned: drawn beside the images of its units, whose activations are compared with its best. */
+  @rule((name, value) => {
+    if (value instanceof TopPatches) return;
+    throw new TypeError(
+      `${name} are what topPatches returned, as await topPatches(model, dataset): received ${kindOf(value)}.`,
+    );
+  })
+  patches?: TopPatches;
+  /**
+   * Natural images whose best score is compared with; they are walked once.
+   * @default those of `patches`, if given
+   */
+  @rule((name, value, asker) => checkDataset(`${asker}'s ${name}`, value))
+  dataset?: Dataset;
+}
+
+/** How far a step goes unless it is said. */
+const RATES = { fourier: 0.1, pixels: 0.03 };
+/** The noise that images begin as: of coefficients as in Lucid; of pixels a little grey. */
+const DEVIATIONS = { fourier: 0.01, pixels: 0.05 };
+/** So often an unfinished image is shown. */
+const SHOWN = 12;
+
+/**
+ * Makes images that excite a target as much as possible: what it looks for, as far as gradient ascent finds it. Beside each
+ * stands what it is worth: its activation against the best natural patch, against noise of the same spectrum, and after
+ * transformations that it was not optimised under.
+ *
+ * Many images excite a target more than any photo does without looking like one: a picture is evidence of what a unit answers
+ * to, not of what it sees in photos. Look at its patches too.
+ *
+ * @param model a model that reads images; nothing on it changes
+ * @returns `image`, `[h, w, c]`, 0…255, the best of `images`; `score`, the target's score at each step, of the image as it was
+ *   transformed then; `rows`, one an image, with the comparisons. For several targets an array of these that shows itself as
+ *   one sheet. With a `signal` that is aborted, what there is.
+ * @throws {RangeError} if a target, a layer or a channel does not exist, or an option is out of range
+ * @throws {TypeError} if the model reads no images or several inputs, or cannot be differentiated
+ * @throws what `signal` was aborted with, if no step was done
+ *
+ * @example
+ * ```ts
+ * import { featureVisualization, loadModel } from "@convlens/convlens";
+ *
+ * const model = await loadModel("cifar-convnet");
+ * const { image, score } = await featureVisualization(model, { target: { layer: "conv3_2", channel: 5 }, steps: 32, seed: 1 });
+ * console.log(image.shape, score.at(-1));
+ * ```
+ */
+export async function featureVisualization(
+  model: Model,
+  options:
+    & Partial<FeatureVisualizationOptions>
+    & ({ target: readonly Target[] } | { layer: string } | { patches: TopPatches; target?: undefined }),
+): Promise<FeatureVisualizations>;
+/** An image of one target. */
+export async function featureVisualization(
+  model: Model,
+  options?: Partial<FeatureVisualizationOptions>,
+): Promise<FeatureVisualization>;
+export async function featureVisualization(
+  model: Model,
+  options: Partial<FeatureVisualizationOptions> = {},
+): Promise<FeatureVisualization | FeatureVisualizations> {
+  const asker = "featureVisualization";
+  checkModel(asker, model);
+  const asked = readOptions(asker, FeatureVisualizationOptions, options);
+  const { steps, seed, images, parametrization, patches, dataset, diversity, alpha, signal, batchSize } = asked;
+  await checkReady(asker, model);
+  signal?.throwIfAborted();
+  const { sides, start } = await pictureSides(asker, model, asked);
+  const { targets, many } = await targetsAsked(asker, model, asked, sides);
+  const resolved = targets.map(({ target }) => target);
+  const seen = resolved.map((target) => seenBox(model, target, sides));
+  const wanted = resolved.flatMap((target) => Array.from({ length: images }, (_, index) => ({ target, index })));
+  const moves = transformationsOf(asked.transformations, seen, sides);
+  const ascent: AscentOptions = {
+    sides,
+    steps,
+    seed,
+    parametrization,
+    fourier: { decay: asked.decay, decorrelate: asked.decorrelate },
+    regularizers: regularizersOf(asked.regularizers),
+    transformations: moves,
+    learningRate: asked.learningRate ?? RATES[parametrization],
+    deviation: DEVIATIONS[parametrization],
+    ...start && { start },
+    diversity: diversity > 0 && images > 1 ? { weight: diversity, layer: comparedLayer(model, resolved[0]) } : null,
+    alpha,
+    batchSize,
+    signal,
+  };
+  const about = {
+    model: model.name,
+    steps,
+    seed,
+    parametrization,
+    moves,
+    diversity: ascent.diversity !== null,
+    from: start?.name,
+  };
+  const label = targets.length === 1 ? resolved[0].text : `${targets.length} targets`;
+  const made = await withProgress(`Images of ${model.name} · ${label}`, wanted.length * steps, async (update, show) => {
+    const live = startLiveView(show);
+    const every = Math.max(1, Math.round(steps / SHOWN));
+    let next = every;
+    const onStep = async (done: number, now: () => Promise<Made[]>) => {
+      update(done);
+      if (!live.active || done < next) return;
+      next = done + every;
+      const unfinished = (await now()).map(({ image }) => image);
+      live.offer(() => livePictures(about.model, label, unfinished));
+    };
+    try {
+      return await ascend(model, wanted, { ...ascent, onStep });
+    } finally {
+      await live.end();
+    }
+  }, asked.onProgress);
+  if (made.every((one) => one === null || one.scores.length === 0)) signal?.throwIfAborted();
+  // What was begun is measured also when the run was stopped.
+  const run = signal?.aborted ? { batchSize } : { batchSize, signal };
+  const natural = await largestNatural(asker, model, targets, { patches, dataset, ...run });
+  const results: FeatureVisualization[] = [];
+  for (const [i, { target, unit }] of targets.entries()) {
+    const own = made.slice(i * images, (i + 1) * images);
+    const pictures = [];
+    for (const [index, one] of own.entries()) {
+      if (one === null || one.scores.length === 0) continue;
+      pictures.push({ ...one, index, ...await evidenceOf(model, target, one.image, [seed, i, index, 3], run) });
+    }
+    if (pictures.length === 0) continue;
+    results.push(
+      new FeatureVisualization({
+        ...about,
+        target,
+        unit,
+        box: seen[i],
+        pictures,
+        natural: natural?.of[i],
+        compared: natural?.words,
+        patches,
+      }),
+    );
+  }
+  await patches?.loadRows(results.flatMap((result) => result.patchRows), Infinity);
+  const title = `${model.name} · feature visualization`;
+  return many
+    ? FeatureVisualizations.titled<FeatureVisualization, FeatureVisualizations>(results, title, [])
+    : results[0];
+}
