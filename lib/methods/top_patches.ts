@@ -83,8 +83,9 @@ export class TopPatchesOptions extends WalkOptions {
   target?: Target;
   /**
    * A folder to keep what is found in, batch by batch, so that a scan that was killed goes on where it was when the same
-   * is asked again: at most one batch is computed twice. At the end it holds `top_patches.parquet`, a row a patch, which
-   * pandas, Polars and DuckDB read, and the same call reads it instead of scanning. One process at a time writes to it.
+   * is asked again: what was under way is computed twice, a batch, or on WASM one a thread. At the end it holds
+   * `top_patches.parquet`, a row a patch, which pandas, Polars and DuckDB read, and the same call reads it instead of
+   * scanning. One process at a time writes to it.
    * @default none: what is found is kept in memory
    */
   @text()
