@@ -17,6 +17,7 @@
  *   {@linkcode featureEvolution}, {@linkcode featureHierarchy}, {@linkcode filters}, {@linkcode deadFilters}, {@linkcode strideDiagnosis},
  *   {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
  * - where a thing is and how it is seen: {@linkcode invariance}
+ * - which images it does worse on: {@linkcode imageAttributes}, {@linkcode performanceBy}, {@linkcode worstSlices}
  * - directions in a layer: {@linkcode directions}, {@linkcode compareDirections}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
@@ -139,6 +140,15 @@ export type {
 export { deconvnet, type DeconvnetOptions } from "./lib/methods/deconvnet.ts";
 export { type DeconvnetResult, type DeconvStep } from "./lib/results/deconvnet.ts";
 export { type AttributionFunction, type AttributionOptions } from "./lib/methods/shared/attribution_method.ts";
+export { imageAttributes, type ImageAttributesOptions } from "./lib/methods/image_attributes.ts";
+export type { ImageAttributeRow, ImageAttributes } from "./lib/results/image_attributes.ts";
+export type { MeasuredAttributes } from "./lib/data/attributes.ts";
+export { performanceBy, type PerformanceByOptions } from "./lib/methods/performance_by.ts";
+export type { Performance, PerformanceRow } from "./lib/results/performance.ts";
+export { worstSlices, type WorstSlicesOptions } from "./lib/methods/worst_slices.ts";
+export type { SliceRow, WorstSlices } from "./lib/results/worst_slices.ts";
+export type { Answered } from "./lib/methods/shared/answers.ts";
+export type { AttributesGiven } from "./lib/methods/shared/slices.ts";
 export { embeddingGrid, type EmbeddingGridOptions } from "./lib/methods/embedding_grid.ts";
 export type { EmbeddingGrid, GridRow } from "./lib/results/embedding_grid.ts";
 export { evaluate, type EvaluateOptions } from "./lib/methods/evaluate.ts";

@@ -35,6 +35,7 @@ const dataset = {
   },
 };
 const patches = Object.create(TopPatches.prototype) as TopPatches;
+const evaluation = Object.create(Evaluation.prototype) as Evaluation;
 const history = Object.create(History.prototype) as History;
 
 /** Of each function what stands before its options. */
@@ -54,6 +55,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   deconvnet: [model, image],
   embeddingGrid: [points, points],
   evaluate: [model, dataset],
+  imageAttributes: [dataset],
   faithfulness: [model, image, { map: points }],
   fashionMnist: [],
   featureEvolution: [history, dataset],
@@ -77,6 +79,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   neighbors: [points],
   occlusion: [model, image],
   pca: [points],
+  performanceBy: [evaluation, "label"],
   petFaces: [],
   photo: ["dog"],
   plate: [model, patches],
@@ -96,6 +99,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   tsne: [points],
   vgg16: [],
   vgg19: [],
+  worstSlices: [evaluation, []],
   zfnet: [],
 };
 const WITHOUT_OPTIONS = ["contrast", "doctor", "help", "loadCodes", "useBackend"];

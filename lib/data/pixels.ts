@@ -1,5 +1,5 @@
 /**
- * Pixels that cannot be what was meant: of 0…1 or −1…1 where 0…255 is wanted, or all alike.
+ * Pixels: how bright they are, and those that cannot be what was meant: of 0…1 or −1…1 where 0…255 is wanted, or all alike.
  *
  * @module
  */
@@ -7,6 +7,9 @@
 import { extent, type NdArrayLike } from "../array.ts";
 import { brief } from "../format.ts";
 import type { RawPixels } from "../resize/resize.ts";
+
+/** The shares of red, green and blue in luminance, what the eye takes for brightness (ITU-R BT.601), as OpenCV has them. */
+export const LUMA: readonly number[] = [0.299, 0.587, 0.114];
 
 /**
  * What is unusual about an image's pixels, in a sentence; empty where nothing is.

@@ -6,7 +6,7 @@
 
 import { basename } from "node:path";
 import { pixelRemark } from "../data/pixels.ts";
-import { bytesOfGiven, type InputArray, nameOfGiven } from "../data/given.ts";
+import { bytesOfGiven, type Given, type InputArray, nameOfGiven } from "../data/given.ts";
 import { ImageError } from "../codec.ts";
 import {
   checkDataset,
@@ -61,14 +61,24 @@ interface ReadImage {
 
 const NOTHING: ReadImage = { name: "", view: { data: new Float32Array(0), shape: [0, 0, 0] }, bytes: 0 };
 
+/** Who looks at images, and how: a model, or what takes them as they are. */
+export interface Viewer {
+  /** What {@linkcode view} makes of any image, in words: the same of the same; null where that is not known. */
+  readonly viewing: string | null;
+  /** An image as it is looked at; `columns` is its row in the data set. */
+  view(image: Given, columns: DatasetRow): InputArray | Promise<InputArray>;
+}
+
 /**
- * Reads the images of a data set for a model, while it is walked: as the model sees them, with their ids and labels.
- * Images that cannot be read are left out and listed, unless a run is to stop at them.
+ * Reads the images of a data set, while it is walked, with their ids and labels. Images that cannot be read are left out and
+ * listed, unless a run is to stop at them.
  */
-export class InputReader implements AsyncIterable<ImageView> {
+export class ImageReader implements AsyncIterable<ImageView> {
   /** How many images there are, those that cannot be read among them. */
   readonly size: number;
-  readonly #model: Model;
+  /** The place among the images at which the walk begins to read. */
+  protected readonly first: number;
+  readonly #viewer: Viewer;
   readonly #dataset: Dataset;
   readonly #options: ReadOptions;
   #skipped: SkippedImage[] = [];
@@ -78,9 +88,10 @@ export class InputReader implements AsyncIterable<ImageView> {
    * @throws {TypeError} if it is no data set
    * @throws {RangeError} if its size is not a whole number ≥ 1
    */
-  constructor(asker: string, model: Model, dataset: Dataset, options: ReadOptions = {}) {
+  constructor(asker: string, viewer: Viewer, dataset: Dataset, options: ReadOptions = {}) {
     checkDataset(asker, dataset);
-    this.#model = model;
+    this.#viewer = viewer;
+    this.first = options.after?.count ?? 0;
     this.#dataset = dataset;
     this.#options = options;
     this.size = Math.min(options.places?.length ?? dataset.size, options.limit ?? Infinity);
@@ -103,7 +114,7 @@ export class InputReader implements AsyncIterable<ImageView> {
     const named = JSON.stringify(this.#dataset.name);
     const skipped: SkippedImage[] = this.#skipped = [];
     const unusual: { id: string; remark: string }[] = [];
-    const first = after?.count ?? 0;
+    const { first } = this;
     // The last of those that are passed over shows whether they are the same.
     const from = Math.max(0, first - 1);
     let walked = from;
@@ -175,9 +186,9 @@ export class InputReader implements AsyncIterable<ImageView> {
     const make = async () => {
       const source = await read();
       bytes = bytesOfGiven(source);
-      return { name: nameOfGiven(source), view: await this.#model.view(source, known) };
+      return { name: nameOfGiven(source), view: await this.#viewer.view(source, known) };
     };
-    const { viewing } = this.#model;
+    const { viewing } = this.#viewer;
     if (!file || viewing === null) return { ...await make(), bytes };
     const view = await madeOf(file, viewing, async () => {
       const { view } = await make();
@@ -202,6 +213,21 @@ export class InputReader implements AsyncIterable<ImageView> {
     if (this.#options.onBadImage !== "stop") return reason;
     throw new ImageError(`${message} With onBadImage: "skip" the others are read without it.`, { cause: error });
   }
+}
+
+/** Reads the images of a data set for a model, as the model sees them. */
+export class InputReader extends ImageReader {
+  readonly #model: Model;
+
+  /**
+   * @param asker the function that takes the data set, as `"codes"`
+   * @throws {TypeError} if it is no data set
+   * @throws {RangeError} if its size is not a whole number ≥ 1
+   */
+  constructor(asker: string, model: Model, dataset: Dataset, options: ReadOptions = {}) {
+    super(asker, model, dataset, options);
+    this.#model = model;
+  }
 
   /**
    * The same as the numbers that the network reads ({@linkcode Model.input}), for a pass through it.
@@ -212,7 +238,7 @@ export class InputReader implements AsyncIterable<ImageView> {
     // deno-lint-ignore no-this-alias
     const images = this;
     return {
-      size: this.size - (this.#options.after?.count ?? 0),
+      size: this.size - this.first,
       get missing() {
         return images.skipped.length;
       },

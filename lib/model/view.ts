@@ -7,6 +7,7 @@
 import { NdArray, ndarray, type NdArrayLike, sizeOf } from "../array.ts";
 import { type Given, type GivenInputs, type GivenPart, isInputRecord, toGiven } from "../data/given.ts";
 import { Image, type InputRecord } from "../data/image.ts";
+import { LUMA } from "../data/pixels.ts";
 import { unknownName } from "../errors.ts";
 import { resize } from "../resize/resize.ts";
 import type { LayersModel } from "../runtime/tensorflow_types.ts";
@@ -93,9 +94,6 @@ export async function withColumns(
   const values = Object.fromEntries(others.map((name) => [name, (columns as InputRecord)[name]]));
   return { [inputs[main].name]: given as GivenPart, ...await toGiven(values) as GivenInputs };
 }
-
-/** Weights of red, green and blue in grey (ITU-R BT.601). */
-const LUMA = [0.299, 0.587, 0.114];
 
 /** Pixels of three channels as grey ones, or grey ones as three equal channels. */
 export function inChannels(image: NdArrayLike, wanted: number): NdArrayLike {

@@ -10,6 +10,7 @@
  */
 
 import type { NdArrayLike } from "../array.ts";
+import { LUMA } from "../data/pixels.ts";
 
 /** A patch in numbers. Shares are from 0 to 1. */
 export interface PatchLook {
@@ -44,9 +45,6 @@ interface Tensor2 {
   cos: number;
   sin: number;
 }
-
-/** How bright the eye sees red, green and blue (ITU-R BT.601). */
-const BRIGHTNESS = [0.299, 0.587, 0.114];
 
 /** The differences of 2 × 2 pixels are added up over the cells from `[y0, x0]` to below `[y1, x1]`. */
 function tensorOf({ data, height, width }: Plane, box = [0, 0, height - 1, width - 1]): Tensor2 {
@@ -122,7 +120,7 @@ function quarters(plane: Plane): number[] {
  */
 export function lookOf({ data, shape: [height, width, channels] }: NdArrayLike): PatchLook {
   const cells = height * width;
-  const weights = channels === 3 ? BRIGHTNESS : Array<number>(channels).fill(1 / channels);
+  const weights = channels === 3 ? LUMA : Array<number>(channels).fill(1 / channels);
   const bright = new Float64Array(cells);
   const sums = Array<number>(channels).fill(0);
   for (let i = 0; i < data.length; i++) {

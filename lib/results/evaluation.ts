@@ -118,6 +118,11 @@ export class Evaluation extends Result<EvaluationRow> {
     this.skipped = skipped;
   }
 
+  /** @internal What captions of what is made of it call it. */
+  get named(): string {
+    return `${this.#names.model} · ${this.#names.dataset}`;
+  }
+
   /**
    * The share of the images whose likeliest class is their own: the accuracy.
    *

@@ -71,6 +71,11 @@ const COMPARE: Record<PredictionOrder, (a: Prediction, b: Prediction) => number>
 
 /** The predictions for many images: an array of them that shows itself as a contact sheet; of four or fewer, as bars. */
 export class Predictions extends Collection<Prediction> {
+  /** @internal What captions of what is made of them call them. */
+  get named(): string {
+    return this.title;
+  }
+
   /**
    * A contact sheet, whose order the reader can choose; wrong ones are outlined. Of an array of up to four images their
    * bars, one under another.

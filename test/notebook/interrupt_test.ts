@@ -211,6 +211,7 @@ const WORK: Record<string, string> = {
   embeddingGrid: "cl.embeddingGrid(codes, map)",
   loadModel: `await cl.loadModel("cifar-convnet")`,
   "predict, a folder": "await cl.predict(model, photos)",
+  imageAttributes: "await cl.imageAttributes(photos)",
   "evaluate, a folder": "await cl.evaluate(model, photos)",
   "train, reading": "await cl.train(model, photos, { epochs: 1 })",
   "codes, of layers": `await cl.codes(model, photos, { layers: [deep, "conv1"] })`,

@@ -19,6 +19,10 @@ import { DeadFilters } from "../../lib/results/dead_filters.ts";
 import { Directions } from "../../lib/results/directions.ts";
 import { deconvnet } from "../../lib/methods/deconvnet.ts";
 import { evaluate } from "../../lib/methods/evaluate.ts";
+import { imageAttributes } from "../../lib/methods/image_attributes.ts";
+import { performanceBy } from "../../lib/methods/performance_by.ts";
+import { worstSlices } from "../../lib/methods/worst_slices.ts";
+import { ClassScores } from "../../lib/results/class_scores.ts";
 import { faithfulness } from "../../lib/methods/faithfulness.ts";
 import { filters } from "../../lib/methods/filters.ts";
 import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
@@ -633,6 +637,40 @@ export async function predictionsOfMany(): Promise<Figure> {
 
 export async function evaluationOfClasses(): Promise<Figure> {
   return (await evaluate(await waves(), await labelledLights())).figure({ errors: 6 });
+}
+
+/** What was said of sixty images, of which dark ones are wrong more often. */
+function answersByLight(): { evaluation: Evaluation; attributes: { id: string; light: number; place: string }[] } {
+  const rows = Array.from({ length: 60 }, (_, i) => {
+    const right = i % 9 > 1 && (i > 22 || i % 2 > 0);
+    const label = ["cat", "dog"][i % 2];
+    const prediction = right ? label : ["dog", "cat"][i % 2];
+    const probability = 0.5 + (i % 7) / 15;
+    return { id: `${i}`, label, prediction, probability, labelProbability: 0.5, rank: right ? 1 : 2, right };
+  });
+  const indices = rows.map(({ label, prediction }) => [Number(label === "dog"), Number(prediction === "dog")] as const);
+  const names = { model: "net", dataset: "pets", kind: "classes", activation: "softmax", note: "" };
+  const scores = new ClassScores(rows, indices, ["cat", "dog"]);
+  const attributes = rows.map(({ id }, i) => ({ id, light: 20 + 3 * i, place: i < 23 ? "indoor" : "outdoor" }));
+  return { evaluation: new Evaluation(scores, names, { images: 60, worst: [], skipped: [] }), attributes };
+}
+
+export function performanceByLight(): Figure {
+  const { evaluation, attributes } = answersByLight();
+  return performanceBy(evaluation, "light", { attributes, bins: 4 }).figure();
+}
+
+export function reliabilityDiagram(): Figure {
+  return performanceBy(answersByLight().evaluation, "confidence").figure();
+}
+
+export function slicesThatAreWorse(): Figure {
+  const { evaluation, attributes } = answersByLight();
+  return worstSlices(evaluation, attributes, { bins: 3 }).figure();
+}
+
+export async function attributesOfImages(): Promise<Figure> {
+  return (await imageAttributes(await labelledLights())).figure();
 }
 
 export async function invarianceOfImages(): Promise<Figure> {
