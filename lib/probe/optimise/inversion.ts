@@ -7,7 +7,7 @@
  */
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import { type NdArrayLike, sizeOf } from "../../array.ts";
+import { extent, type NdArrayLike, sizeOf } from "../../array.ts";
 import type { InputArray } from "../../data/given.ts";
 import type { Model } from "../../model/model.ts";
 import { normalStream, randomStream } from "../../random.ts";
@@ -50,15 +50,16 @@ export interface InversionOptions extends SubCode {
   readonly batchSize: number;
   /** One picture for each. */
   readonly seeds: readonly number[];
-  /** Where all begin, instead of noise: `[h, w, c]`, 0…255. */
+  /** Where all begin, instead of noise: as large as the view. */
   readonly start?: NdArrayLike;
   readonly signal?: AbortSignal;
+  /** Is given the pictures as they are after a step, `[n, h, w, c]`; see {@linkcode Moment}. */
   readonly onStep?: (moment: Moment) => void | Promise<void>;
 }
 
 /** A picture for each seed. */
 export interface Inverted {
-  /** `[h, w, c]`, 0…255. */
+  /** Each of the view's shape, in its own range. */
   readonly images: Float32Array[];
   /** Of each picture the normalised error of the code before each step. */
   readonly losses: number[][];
@@ -151,27 +152,43 @@ export async function codeError(
   }
 }
 
+/** What the values of a view may be: 0…255 of pictures; of other channels a little more than those of the image. */
+export function rangeOf({ data, shape }: NdArrayLike): readonly [low: number, high: number] {
+  const [low, high] = extent(data);
+  const isPicture = shape.length === 2 || shape.at(-1) === 1 || shape.at(-1) === 3;
+  if (isPicture && low >= 0 && high <= 255) return [0, 255];
+  const edge = 0.1 * (high - low) || 1;
+  return [low - edge, high + edge];
+}
+
 /** Images whose code at a layer is that of a view, one for each seed. */
 export async function invertCode(model: Model, view: InputArray, options: InversionOptions): Promise<Inverted> {
-  const { seeds, priors, jitter, rate, steps, rule, momentum, signal, start, onStep } = options;
+  const { seeds, priors, jitter, rate, steps, rule, momentum, signal, onStep } = options;
   const { gradients, dispose } = await codeError(model, view, options);
   const { tf } = gradients;
-  const { shape } = view;
-  const sides = shape.slice(0, -1);
+  // What is optimised has an axis for channels and values of 0…255, whatever the network reads.
+  const shape = view.shape.length === 2 ? [...view.shape, 1] : [...view.shape];
+  const [low, high] = rangeOf(view);
+  const per = (high - low) / 255;
+  const isPlain = low === 0 && high === 255 && view.shape.length !== 2;
   const each = sizeOf(shape);
+  const seen = (values: Tensor) => {
+    const scaled = isPlain ? values : tf.add(tf.mul(values, per), low);
+    return view.shape.length === 2 ? tf.reshape(scaled, [values.shape[0], ...view.shape]) : scaled;
+  };
   const random = randomStream(seeds[0], 2);
   const whole = () => jitter > 0 ? Math.floor(random() * (2 * jitter + 1)) - jitter : 0;
-  const differentiate = (pixels: Tensor): ValueAndGradient => {
-    const by = sides.map(whole);
-    const code = jitter > 0
-      ? gradients.valueAndGradient(pixels, (pixels) => shifted(pixels, by, tf))
-      : gradients.valueAndGradient(pixels);
+  const differentiate = (values: Tensor): ValueAndGradient => {
+    const by = shape.slice(0, -1).map(whole);
+    const code = isPlain && jitter === 0
+      ? gradients.valueAndGradient(values)
+      : gradients.valueAndGradient(values, (values) => seen(shifted(values, by, tf)));
     try {
       return tf.tidy(() => {
         const parts = [code.gradient];
-        if (priors.norm > 0) parts.push(tf.mul(alphaNorm(tf, pixels, priors.alpha).gradient, priors.norm));
+        if (priors.norm > 0) parts.push(tf.mul(alphaNorm(tf, values, priors.alpha).gradient, priors.norm));
         if (priors.variation > 0) {
-          parts.push(tf.mul(totalVariation(tf, pixels, priors.beta).gradient, priors.variation));
+          parts.push(tf.mul(totalVariation(tf, values, priors.beta).gradient, priors.variation));
         }
         return { value: tf.clone(code.value), gradient: tf.addN(parts) };
       });
@@ -181,25 +198,23 @@ export async function invertCode(model: Model, view: InputArray, options: Invers
   };
   const made: Tensor[] = [];
   try {
-    const first = new Float32Array(each * seeds.length);
-    seeds.forEach((seed, i) => {
-      const noise = normalStream(seed, 1);
-      for (let k = 0; k < each; k++) first[i * each + k] = start ? start.data[k] : MIDDLE + NOISE * noise();
-    });
-    made.push(tf.tensor(first, [seeds.length, ...shape]));
+    made.push(tf.tensor(begun(options, { each, low, per }), [seeds.length, ...shape]));
     const { variable, values, aborted } = await optimise(tf, made[0], differentiate, {
       steps,
       rule,
       momentum,
-      rate: (step) => rate * annealed(step, steps),
+      // Gradients are those of means over all values: without Adam's division they are smaller the larger an image is.
+      rate: (step) => rate * annealed(step, steps) * (rule === "momentum" ? each : 1),
       signal,
       onStep,
-      project: (pixels) => tf.clipByValue(pixels, 0, 255),
+      project: (values) => tf.clipByValue(values, 0, 255),
     });
     made.push(variable);
-    const scores = gradients.scores(variable);
+    const pixels = tf.tidy(() => tf.clone(seen(variable)));
+    made.push(pixels);
+    const scores = gradients.scores(pixels);
     made.push(scores);
-    const [all, errors] = await Promise.all([variable.data(), scores.data()]);
+    const [all, errors] = await Promise.all([pixels.data(), scores.data()]);
     return {
       images: seeds.map((_, i) => Float32Array.from(all.slice(i * each, (i + 1) * each))),
       losses: seeds.map((_, i) => [...values.map((value) => value[i]), errors[i]]),
@@ -210,4 +225,19 @@ export async function invertCode(model: Model, view: InputArray, options: Invers
     tf.dispose(made);
     dispose();
   }
+}
+
+/** What is begun with: noise of each seed, or the image that is given for it. */
+function begun(
+  { seeds, start }: InversionOptions,
+  { each, low, per }: { each: number; low: number; per: number },
+): Float32Array {
+  const first = new Float32Array(each * seeds.length);
+  seeds.forEach((seed, i) => {
+    const noise = normalStream(seed, 1);
+    for (let k = 0; k < each; k++) {
+      first[i * each + k] = start ? (start.data[k] - low) / per : MIDDLE + NOISE * noise();
+    }
+  });
+  return first;
 }
