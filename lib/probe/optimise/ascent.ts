@@ -9,6 +9,7 @@
 
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { NdArray, type NdArrayLike } from "../../array.ts";
+import type { Affine } from "../../data/warp.ts";
 import type { Model } from "../../model/model.ts";
 import { explained } from "../attribution/gradients.ts";
 import { ScoreFunction } from "../attribution/score_function.ts";
@@ -49,6 +50,8 @@ export interface AscentOptions {
   readonly diversity: { readonly weight: number; readonly layer: string } | null;
   readonly alpha: boolean;
   readonly batchSize: number;
+  /** Numbers and transformations that another program begins with and takes, one of these a step: for tests. */
+  readonly given?: { readonly numbers: Float32Array; readonly maps: readonly Affine[] };
   readonly signal?: AbortSignal;
   /** After each step of some images: how many images and steps are done. */
   readonly onStep?: (done: number, images: () => Promise<Made[]>) => void | Promise<void>;
@@ -152,6 +155,7 @@ async function makeBatch(tf: TF, model: Model, wanted: readonly Wanted[], option
   const objective = new Objective(tf, model, wanted.map(({ target }) => target), options);
   const scores = wanted.map((): number[] => []);
   const drawn = wanted.map(({ index }) => {
+    if (options.given) return options.given.numbers;
     const noise = images.draw([seed, index], options.deviation);
     if (!start) return noise;
     const numbers = images.numbersOf(start);
@@ -168,7 +172,8 @@ async function makeBatch(tf: TF, model: Model, wanted: readonly Wanted[], option
   let relu: ReluRule = "plain";
   try {
     for (let step = 0; step < steps && !signal?.aborted; step++) {
-      const map = transformations && drawTransformation(transformations, seed, step, 1);
+      const map = options.given?.maps[step] ??
+        (transformations && drawTransformation(transformations, seed, step, 1));
       const scale = Math.max(1e-6, ...scores.map((own) => Math.abs(own.at(-1) ?? 0)));
       let seen: Tensor | undefined;
       const { value, gradient } = inputGradient(

@@ -24,13 +24,13 @@ export interface Transformations {
 }
 
 /**
- * Moves, scales and turns that a picture bears: a jitter of a 28th of the image as in Lucid, 5 % and 5°. (Lucid goes to 10 %
+ * Moves, scales and turns that a picture bears: a jitter of a 28th of what is seen, as in Lucid, 5 % and 5°. (Lucid goes to 10 %
  * and 10°, on images of 224 pixels; networks of 32 pixels lose much by that.)
  *
  * @param side of what the target sees, in pixels
  */
 export const standardTransformations = (side: number): Transformations => ({
-  jitter: Math.max(1, Math.round(side / 28)),
+  jitter: Math.round(side / 28),
   scale: 0.05,
   rotate: 5,
 });

@@ -1,0 +1,134 @@
+import type { SymbolicTensor, Tensor } from "@tensorflow/tfjs";
+import { describe, expect, test } from "vitest";
+import { loadModel } from "../../../mod.ts";
+import type { Affine } from "../../../lib/data/warp.ts";
+import { ascend, type AscentOptions, likeness } from "../../../lib/probe/optimise/ascent.ts";
+import { fourierImages } from "../../../lib/probe/optimise/parametrization.ts";
+import { REGULARIZERS } from "../../../lib/probe/optimise/pixel_regularizers.ts";
+import { standardTransformations, warped } from "../../../lib/probe/optimise/transformations.ts";
+import { resolveTarget, type UnitTarget } from "../../../lib/probe/target.ts";
+import { ensureBackend } from "../../../lib/runtime/backend.ts";
+import fixture from "../../oracles/fixtures/visualization.json" with { type: "json" };
+
+const tf = await ensureBackend();
+
+/** The largest difference, as a share of the largest number. */
+function difference(found: ArrayLike<number>, wanted: readonly number[]): number {
+  expect(found.length).toBe(wanted.length);
+  const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return wanted.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i])), 0) / largest;
+}
+
+/** The value of a function and its gradient for `dy`, as arrays. */
+async function through(f: (x: Tensor) => Tensor, x: number[], shape: number[], dy: number[]) {
+  const [value, gradient] = tf.tidy(() => {
+    const input = tf.tensor(x, shape);
+    const value = f(input);
+    return [value, tf.grad((x) => tf.sum(tf.mul(f(x), tf.tensor(dy, value.shape))))(input)];
+  });
+  const found = await Promise.all([value.data(), gradient.data()]);
+  tf.dispose([value, gradient]);
+  return found;
+}
+
+describe(`as ${fixture.source} has it`, () => {
+  test.each(fixture.fourier)("Fourier coefficients as pixels $shape, decay $decay, and their gradient", async (one) => {
+    const { shape, decay, numbers, pixels, dy, gradient } = one;
+    const before = tf.memory().numTensors;
+    const images = fourierImages(tf, shape, { decay });
+    const found = await through(images.pixels, numbers, [1, ...images.shape], dy);
+    images.dispose();
+    expect(difference(found[0], pixels)).toBeLessThan(1e-5);
+    expect(difference(found[1], gradient)).toBeLessThan(1e-4);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test.each(fixture.warps)("images $shape warped, and the gradient", async ({ shape, map, image, dy, ...wanted }) => {
+    const found = await through((x) => warped(tf, x, map as unknown as Affine), image, [1, ...shape], dy);
+    expect(difference(found[0], wanted.warped)).toBeLessThan(1e-5);
+    expect(difference(found[1], wanted.gradient)).toBeLessThan(1e-4);
+  });
+
+  test("how alike images are by their Gram matrices", async () => {
+    const { shape, maps, mean } = fixture.likeness;
+    const found = tf.tidy(() => likeness(tf, tf.tensor(maps, shape)));
+    expect(difference(await found.data(), mean)).toBeLessThan(1e-5);
+    found.dispose();
+  });
+
+  test.each(fixture.networks)("twenty steps on a network of $channels channels", async (one) => {
+    const { side, channels, target, weights, numbers, maps, scores, pixels } = one;
+    const before = tf.memory().numTensors;
+    const sides = [side, side, channels];
+    const network = tf.sequential();
+    for (const [i, filters] of [4, 5].entries()) {
+      network.add(tf.layers.conv2d({
+        filters,
+        kernelSize: 3,
+        padding: "same",
+        activation: "relu",
+        useBias: false,
+        name: `conv${i + 1}`,
+        ...i === 0 && { inputShape: sides },
+      }));
+    }
+    network.setWeights(weights.map((values, i) => tf.tensor(values, [3, 3, i === 0 ? channels : 4, 4 + i])));
+    const model = await loadModel(network, { preprocess: "unit", output: "map" });
+    const unit = resolveTarget(model, { layer: "conv2", ...target }) as UnitTarget;
+    const options: AscentOptions = {
+      sides,
+      steps: scores.length,
+      seed: 0,
+      parametrization: "fourier",
+      fourier: {},
+      regularizers: REGULARIZERS.none,
+      transformations: standardTransformations(side),
+      learningRate: 0.1,
+      deviation: 0,
+      diversity: null,
+      alpha: false,
+      batchSize: 8,
+      given: { numbers: Float32Array.from(numbers), maps: maps as unknown as Affine[] },
+    };
+    const [made] = await ascend(model, [{ target: unit.cell ? unit : { ...unit, over: "mean" }, index: 0 }], options);
+    expect(difference(made!.scores, scores)).toBeLessThan(1e-3);
+    expect(difference(made!.image.data, pixels)).toBeLessThan(1e-3);
+    network.dispose();
+    expect(tf.memory().numTensors).toBeLessThanOrEqual(before + 4);
+  });
+});
+
+describe("differences of scores", () => {
+  const sides = [6, 7, 3];
+
+  test("agree with the gradient through coefficients, colours, sigmoid, turn and scale", async () => {
+    const images = fourierImages(tf, sides);
+    const map: Affine = { matrix: [1.04, -0.08, 0.08, 1.04], shift: [0.7, -1] };
+    const weights = images.draw([5], 1).slice(0, 6 * 7 * 3);
+    const f = (x: Tensor) =>
+      tf.sum(tf.mul(warped(tf, images.pixels(x), map), tf.tensor(weights, [1, ...sides])), [0, 1, 2, 3]);
+    const x = images.draw([1], 0.2);
+    const step = images.draw([2], 1);
+    const [gradient, above, below] = tf.tidy(() => {
+      const at = (by: number) => tf.tensor(x.map((value, i) => value + by * step[i]), [1, ...images.shape]);
+      return [tf.sum(tf.mul(tf.grad(f)(at(0)), tf.tensor(step, [1, ...images.shape]))), f(at(2e-3)), f(at(-2e-3))];
+    });
+    const [slope, high, low] = (await Promise.all([gradient, above, below].map((one) => one.data()))).map(([n]) => n);
+    expect(Math.abs((high - low) / 4e-3 - slope) / Math.abs(slope)).toBeLessThan(5e-3);
+    images.dispose();
+    tf.dispose([gradient, above, below]);
+  });
+
+  test("of an image's own coefficients give the image back, also of odd sides and one channel", async () => {
+    for (const shape of [[6, 7, 3], [5, 4, 1], [8, 8, 2]]) {
+      const images = fourierImages(tf, shape);
+      const data = images.draw([3], 1).slice(0, shape.reduce((a, b) => a * b)).map((value) =>
+        Math.min(240, Math.max(15, 128 + 60 * value))
+      );
+      const pixels = tf.tidy(() => images.pixels(tf.tensor(images.numbersOf({ data, shape }), [1, ...images.shape])));
+      expect(difference(await pixels.data(), [...data])).toBeLessThan(1e-5);
+      pixels.dispose();
+      images.dispose();
+    }
+  });
+});
