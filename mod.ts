@@ -23,7 +23,7 @@
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
  *   {@linkcode occlusion}; side by side and put to the test: {@linkcode compare}, {@linkcode faithfulness},
  *   {@linkcode sanityCheck}, {@linkcode report}
- * - where things are: {@linkcode correspondence}
+ * - where things are: {@linkcode correspondence}, {@linkcode matchAccuracy}
  * - what fools a model: {@linkcode linearExplanation}
  * - codes of images: {@linkcode codes}, {@linkcode pca}, {@linkcode tsne}, {@linkcode neighbors},
  *   {@linkcode embeddingGrid}
@@ -83,6 +83,9 @@ export type { InputArray } from "./lib/data/given.ts";
 export { mnist, type MnistClass } from "./lib/data/mnist.ts";
 export { correspondence, type CorrespondenceOptions } from "./lib/methods/correspondence.ts";
 export type { Correspondence, MatchRow } from "./lib/results/correspondence.ts";
+export { matchAccuracy, type MatchAccuracyOptions } from "./lib/methods/match_accuracy.ts";
+export type { WarpKind } from "./lib/methods/shared/place_errors.ts";
+export type { MatchAccuracy, MatchAccuracyFigureOptions, MatchAccuracyRow } from "./lib/results/match_accuracy.ts";
 export { type Keypoints, petFaces, type PetFacesOptions } from "./lib/data/pet_faces.ts";
 export { photo } from "./lib/data/photo.ts";
 export {

@@ -74,6 +74,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   loadArray: ["maps.npz"],
   loadImage: ["dog.jpg"],
   loadModel: ["resnet50"],
+  matchAccuracy: [model, dataset],
   mnist: [],
   mobilenetV2: [],
   neighbors: [points],

@@ -18,7 +18,7 @@ import { ensureBackend } from "../runtime/backend.ts";
 import { Correspondence, type LayerMatches, type MatchRow, sampledLikes } from "../results/correspondence.ts";
 import { withProgress } from "../results/progress.ts";
 import { layersAsked } from "./shared/layers.ts";
-import { checkPictures, deepestPlaced, PlacedFeatures } from "./shared/placed_features.ts";
+import { checkPictures, deepestPlaced, gridOf, PlacedFeatures } from "./shared/placed_features.ts";
 
 /** The options of `correspondence`. */
 export class CorrespondenceOptions extends RunOptions {
@@ -63,13 +63,6 @@ function checkPoints(name: string, value: unknown): void {
     );
   });
 }
-
-/** A grid of points over an image, each in the middle of its part. */
-export const gridOf = ([height, width]: readonly number[], count: number): Point[] =>
-  Array.from({ length: count * count }, (_, i): Point => [
-    (Math.floor(i / count) + 0.5) * height / count - 0.5,
-    (i % count + 0.5) * width / count - 0.5,
-  ]);
 
 /** How many points there are along each side where none are given. */
 const GRID = 6;

@@ -8,7 +8,7 @@ import type { InputArray } from "../../data/given.ts";
 import type { SeenByCells } from "../../data/records.ts";
 import type { Model } from "../../model/model.ts";
 import { seenByCells } from "../../model/receptive_field.ts";
-import { type DescriptorMap, layerDescriptors } from "../../probe/matching/descriptors.ts";
+import { type DescriptorMap, layerDescriptors, type Point } from "../../probe/matching/descriptors.ts";
 import { forward, item } from "../../probe/forward.ts";
 import { walkOf } from "./layers.ts";
 
@@ -48,6 +48,23 @@ export function checkPictures(asker: string, model: Model): void {
     `${asker} finds places in pictures [h, w, c], and ${JSON.stringify(model.name)} reads ${reads}. ` +
       `activations shows what its layers put out.`,
   );
+}
+
+/** A grid of points over an image, each in the middle of its part. */
+export const gridOf = ([height, width]: readonly number[], count: number): Point[] =>
+  Array.from({ length: count * count }, (_, i): Point => [
+    (Math.floor(i / count) + 0.5) * height / count - 0.5,
+    (i % count + 0.5) * width / count - 0.5,
+  ]);
+
+/** The side of patches where none is asked for: an eighth of the image's shorter side, a multiple of 8. */
+export const patchFor = ([height, width]: readonly number[]): number =>
+  8 * Math.max(1, Math.round(Math.min(height, width) / 64));
+
+/** @throws {RangeError} if it is no multiple of 8 */
+export function checkPatch(name: string, value: unknown): void {
+  if (Number.isSafeInteger(value) && (value as number) > 0 && (value as number) % 8 === 0) return;
+  throw new RangeError(`${name} is the side of a patch in pixels, a multiple of 8: received ${value}.`);
 }
 
 /** What cells of layers see of images of one size. */
