@@ -13,7 +13,7 @@
  *   {@linkcode predict}, {@linkcode checkInputs}
  * - images: {@linkcode photo}, {@linkcode loadImage}, {@linkcode imageFolder}, {@linkcode imageManifest}, {@linkcode dataset}, {@linkcode cifar10},
  *   {@linkcode mnist}, {@linkcode fashionMnist}, {@linkcode petFaces}
- * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode plate},
+ * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode plate}, {@linkcode featureVisualization},
  *   {@linkcode featureEvolution}, {@linkcode featureHierarchy}, {@linkcode filters}, {@linkcode deadFilters}, {@linkcode strideDiagnosis},
  *   {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
  * - where a thing is and how it is seen: {@linkcode invariance}

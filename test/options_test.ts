@@ -60,6 +60,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   fashionMnist: [],
   featureEvolution: [history, dataset],
   featureHierarchy: [model, dataset],
+  featureVisualization: [model],
   filters: [model],
   googlenet: [],
   gradCam: [model, image],

@@ -7,6 +7,7 @@ import {
   deconvnet,
   evaluate,
   faithfulness,
+  featureVisualization,
   filters,
   gradCam,
   guidedBackprop,
@@ -92,6 +93,7 @@ const methods: Record<string, (model: Model, a: Given, b: Given) => Promise<Show
   occlusion: (model, a) => occlusion(model, a, { size: 4, stride: 4, baseline: "noise" }),
   "occlusion of a unit": (model, a) =>
     occlusion(model, a, { size: 4, stride: 6, target: { layer: "conv2", channel: 1 } }),
+  featureVisualization: (model) => featureVisualization(model, { target: { layer: "conv2", channel: 1 }, steps: 2 }),
   faithfulness: async (model, a) =>
     await faithfulness(model, a, await saliency(model, a), { steps: 3, baseline: "zero" }),
   sanityCheck: (model, a) => sanityCheck(model, a, saliency, { layers: ["conv2"] }),

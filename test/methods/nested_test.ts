@@ -12,6 +12,7 @@ import {
   deadFilters,
   deconvnet,
   faithfulness,
+  featureVisualization,
   filters,
   gradCam,
   guidedBackprop,
@@ -119,6 +120,8 @@ const methods: Record<string, (model: Model, inside: string) => Promise<unknown>
   "occlusion, of one": async (model, inside) =>
     (await occlusion(model, image, { size: 4, stride: 4, layer: `${inside}first_relu` })).activity,
   faithfulness: async (model) => (await faithfulness(model, image, await saliency(model, image))).rows,
+  "featureVisualization, of a unit": async (model, inside) =>
+    (await featureVisualization(model, { target: { layer: `${inside}second`, channel: 1 }, steps: 2 })).image,
   invariance: async (model, inside) => {
     const options = { transform: "rotation", values: [0, 30], layers: [`${inside}sum`, "hidden"] } as const;
     return (await invariance(model, images(), options)).rows.map(({ layer: _, ...row }) => row);

@@ -24,6 +24,7 @@ import { performanceBy } from "../../lib/methods/performance_by.ts";
 import { worstSlices } from "../../lib/methods/worst_slices.ts";
 import { ClassScores } from "../../lib/results/class_scores.ts";
 import { faithfulness } from "../../lib/methods/faithfulness.ts";
+import { featureVisualization } from "../../lib/methods/feature_visualization.ts";
 import { filters } from "../../lib/methods/filters.ts";
 import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
 import { occlusion } from "../../lib/methods/occlusion.ts";
@@ -620,6 +621,15 @@ export async function patchesOfUnits(): Promise<Figure> {
 
 export async function patchesOnWholeImages(): Promise<Figure> {
   return (await patchesOfLights({ top: 4 })).figure({ units: [0, 8], whole: true });
+}
+
+export async function visualizationOfAClass(): Promise<Figure> {
+  return (await featureVisualization(await waves(), { target: 1, steps: 12, images: 2, seed: 1 })).figure();
+}
+
+export async function visualizationOfUnits(): Promise<Figure> {
+  const patches = await patchesOfLights({ top: 4 });
+  return (await featureVisualization(await waves(), { patches, channels: [0, 8], steps: 12, seed: 1 })).figure();
 }
 
 export async function plateOfUnits(): Promise<Figure> {
