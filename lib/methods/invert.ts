@@ -102,7 +102,7 @@ export async function invert(
     const live = startLiveView(show);
     for (const [at, layer] of names.entries()) {
       const jitter = read.jitter ??
-        Math.floor(Math.min(strideOf(model, layer) / 4, Math.min(...view.shape.slice(0, 2)) / 16));
+        Math.floor(Math.min(strideOf(model, layer) / 4, Math.min(...view.shape.slice(0, 2)) / 32));
       const { rate = optimizer === "adam" ? 10 : 6, momentum, batchSize } = read;
       const how = { layer, steps, priors, jitter, rule: optimizer, momentum, rate, batchSize, seeds, channels, region };
       const made: Inverted | null = await invertCode(model, view, {

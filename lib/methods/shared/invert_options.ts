@@ -79,7 +79,7 @@ export class InvertOptions extends RunOptions {
   priors: Partial<InversionPriors> = {};
   /**
    * By up to how many pixels the picture is shifted before each step, another way each time.
-   * @default a quarter of the layer's stride, and at most a sixteenth of the image's side
+   * @default a quarter of the layer's stride, and at most a thirty-second of the image's side
    */
   @whole(0)
   jitter?: number;

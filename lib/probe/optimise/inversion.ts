@@ -43,6 +43,8 @@ export interface InversionOptions extends SubCode {
   readonly priors: PriorWeights;
   /** The image is shifted by up to so many pixels before each step, another way each time. */
   readonly jitter: number;
+  /** How far before each step, `[steps][2]`, down and to the right. @default drawn from the first seed */
+  readonly shifts?: readonly (readonly number[])[];
   readonly rule: StepRule;
   readonly momentum: number;
   /** The longest step of a pixel, at the beginning; it is annealed to 0. */
@@ -178,8 +180,8 @@ export async function invertCode(model: Model, view: InputArray, options: Invers
   };
   const random = randomStream(seeds[0], 2);
   const whole = () => jitter > 0 ? Math.floor(random() * (2 * jitter + 1)) - jitter : 0;
-  const differentiate = (values: Tensor): ValueAndGradient => {
-    const by = shape.slice(0, -1).map(whole);
+  const differentiate = (values: Tensor, step: number): ValueAndGradient => {
+    const by = options.shifts?.[step] ?? shape.slice(0, -1).map(whole);
     const code = isPlain && jitter === 0
       ? gradients.valueAndGradient(values)
       : gradients.valueAndGradient(values, (values) => seen(shifted(values, by, tf)));
