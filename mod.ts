@@ -24,7 +24,8 @@
  *   {@linkcode occlusion}; side by side and put to the test: {@linkcode compare}, {@linkcode faithfulness},
  *   {@linkcode sanityCheck}, {@linkcode report}
  * - where things are: {@linkcode correspondence}, {@linkcode matchAccuracy}
- * - what fools a model: {@linkcode linearExplanation}
+ * - what fools a model: {@linkcode linearExplanation}, {@linkcode universalPerturbation},
+ *   {@linkcode transferability}, {@linkcode robustness}
  * - codes of images: {@linkcode codes}, {@linkcode pca}, {@linkcode tsne}, {@linkcode neighbors},
  *   {@linkcode embeddingGrid}
  * - numbers and files: {@linkcode NdArray}, {@linkcode loadArray}, {@linkcode Savable.save}, {@linkcode Figure.save}
@@ -184,6 +185,14 @@ export type {
   InvarianceRow,
 } from "./lib/results/invariance.ts";
 export type { TransformFunction, TransformName } from "./lib/probe/transforms.ts";
+export { robustness, type RobustnessOptions } from "./lib/methods/robustness.ts";
+export { transferability, type TransferabilityOptions } from "./lib/methods/transferability.ts";
+export { universalPerturbation, type UniversalPerturbationOptions } from "./lib/methods/universal_perturbation.ts";
+export type { AttackMethod } from "./lib/probe/attack/attack.ts";
+export type { Norm } from "./lib/probe/attack/universal.ts";
+export type { Robustness, RobustnessRow } from "./lib/results/robustness.ts";
+export type { Transferability, TransferRow } from "./lib/results/transferability.ts";
+export type { FoolingRate, UniversalPerturbation, UniversalRow } from "./lib/results/universal_perturbation.ts";
 export { linearProbes, type LinearProbesOptions } from "./lib/methods/linear_probes.ts";
 export type { LinearProbes, ProbeRow } from "./lib/results/linear_probes.ts";
 export { neighbors, type NeighborsOptions } from "./lib/methods/neighbors.ts";

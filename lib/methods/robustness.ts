@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Dataset } from "../data/dataset.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { wilson } from "../embed/logistic.ts";
 import { kindOf } from "../errors.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
@@ -80,6 +80,7 @@ export async function robustness(
   const several = (Array.isArray(models) ? models : [models]) as readonly Model[];
   if (several.length === 0) throw new RangeError("robustness wants at least one model: received an empty array.");
   for (const model of several) checkModel("robustness", model);
+  checkDataset("robustness", dataset);
   const all = readOptions("robustness", RobustnessOptions, options);
   const { methods, steps, seed, batchSize, signal, onProgress } = all;
   const epsilons = [...new Set(all.epsilons)].sort((a, b) => a - b);

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Dataset } from "../data/dataset.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { ndarray } from "../array.ts";
 import { wilson } from "../embed/logistic.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
@@ -75,6 +75,7 @@ export async function transferability(
     );
   }
   for (const model of models) checkModel("transferability", model);
+  checkDataset("transferability", dataset);
   const all = readOptions("transferability", TransferabilityOptions, options);
   const { method, epsilon, steps, seed, batchSize, signal, onProgress } = all;
   const names = namesOf(models);

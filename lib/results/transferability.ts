@@ -5,6 +5,7 @@
  */
 
 import type { SkippedImage } from "../data/dataset.ts";
+import type { Chart, Series } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, percent } from "../format.ts";
 import { Result } from "./result.ts";
@@ -68,7 +69,7 @@ export class Transferability extends Result<TransferRow> {
         `(Wilson).`,
         skippedNote(this.skipped),
       ].filter(Boolean).join(" "),
-      blocks: [{
+      blocks: [this.#chart(names), {
         kind: "table",
         columns: [
           { title: "made for" },
@@ -78,5 +79,28 @@ export class Transferability extends Result<TransferRow> {
       }],
       lines: this.rows.map((row) => `${row.from} → ${row.to}: ${words(row)}`),
     });
+  }
+
+  /** The same as bars: for each model that images were made for, those that see them side by side. */
+  #chart(names: readonly string[]): Chart {
+    return {
+      kind: "chart",
+      series: names.map((to): Series => {
+        const own = this.rows.filter((row) => row.to === to);
+        return {
+          label: `fools ${to}`.replaceAll("·", "-"),
+          x: own.map((_, i) => i),
+          y: own.map(({ rate }) => rate),
+          low: own.map(({ low }) => low),
+          high: own.map(({ high }) => high),
+          as: "bars",
+        };
+      }),
+      names: names.map((from) => `made for ${from}`),
+      x: { title: "" },
+      y: { title: "share fooled", min: 0, max: 1 },
+      width: Math.min(700, 240 + 130 * names.length),
+      alt: `Share fooled: ${this.rows.map(({ from, to, rate }) => `${from} → ${to} ${percent(rate)}`).join(", ")}`,
+    };
   }
 }

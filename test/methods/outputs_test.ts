@@ -37,12 +37,15 @@ import {
   pca,
   predict,
   report,
+  robustness,
   saliency,
   sanityCheck,
   smoothGrad,
   strideDiagnosis,
   train,
+  transferability,
   tsne,
+  universalPerturbation,
 } from "../../mod.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { ALL } from "../long.ts";
@@ -323,6 +326,9 @@ const methods: Record<string, Ask> = {
   sanityCheck: (model) => sanityCheck(model, image, saliency),
   report: (model) => report(model, image, [saliency, gradCam], { steps: 4 }),
   compare: async (model) => compare([await saliency(model, image), await gradCam(model, image)]),
+  robustness: (model, data) => robustness(model, data, { epsilons: [0, 2], methods: ["pgd"], steps: 2 }),
+  transferability: (model, data) => transferability([model, model], data, { steps: 2 }),
+  universalPerturbation: (model, data) => universalPerturbation(model, data, { passes: 1 }),
   train: (model, data) => train(model, data, { epochs: 1, live: false, validation: 0.25 }),
 };
 
@@ -360,6 +366,10 @@ const ABOUT_DATA = /^(linearProbes|codes|neighbors|pca|embeddingGrid|compareDire
 function refusalOf(method: string, name: string, kind: string): RegExp | null {
   if (kind === "map" && method === "deconvnet") {
     return /puts out \[5, 5, 2\], not one number a class or output\. [A-Z]/;
+  }
+  const attacks = /^(robustness|transferability|universalPerturbation)$/;
+  if (attacks.test(method) && kind !== "classes" && kind !== "binary") {
+    return /counts images whose class changes: the model "net" puts out .*\. Give one that tells classes apart/;
   }
   if (method === "train" && kind !== "classes" && kind !== "binary") {
     return /puts out .*; the data set "toys" names one class an image, and no (value|labels|mask)\. [A-Z]/;

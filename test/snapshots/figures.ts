@@ -44,6 +44,9 @@ import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
 import { mapFigure } from "../../lib/figure/map/map.ts";
 import { embeddingGrid } from "../../lib/methods/embedding_grid.ts";
 import { linearExplanation } from "../../lib/methods/linear_explanation.ts";
+import { robustness } from "../../lib/methods/robustness.ts";
+import { transferability } from "../../lib/methods/transferability.ts";
+import { universalPerturbation } from "../../lib/methods/universal_perturbation.ts";
 import { linearProbes } from "../../lib/methods/linear_probes.ts";
 import { neighbors } from "../../lib/methods/neighbors.ts";
 import { pca } from "../../lib/methods/pca.ts";
@@ -589,6 +592,20 @@ export async function gridOfImages(): Promise<Figure> {
 
 export async function linearExplanationOfLandscape(): Promise<Figure> {
   return (await linearExplanation(await waves(), scene, { epsilon: 4, steps: 5, directions: 3 })).figure();
+}
+
+export async function robustnessOfWaves(): Promise<Figure> {
+  const options = { epsilons: [0, 2, 6, 12, 20], steps: 4 };
+  return (await robustness(await waves(), (await labelledLights()).take(24), options)).figure();
+}
+
+export async function transferabilityOfWaves(): Promise<Figure> {
+  const models = [await waves(), await waves()];
+  return (await transferability(models, (await labelledLights()).take(12), { epsilon: 6, steps: 3 })).figure();
+}
+
+export async function universalPerturbationOfWaves(): Promise<Figure> {
+  return (await universalPerturbation(await waves(), (await labelledLights()).take(16), { passes: 1 })).figure();
 }
 
 export async function linearProbesOfLayers(): Promise<Figure> {
