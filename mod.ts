@@ -16,8 +16,8 @@
  * - layers and filters: {@linkcode activations}, {@linkcode topPatches}, {@linkcode plate}, {@linkcode featureVisualization},
  *   {@linkcode featureEvolution}, {@linkcode featureHierarchy}, {@linkcode filters}, {@linkcode deadFilters}, {@linkcode strideDiagnosis},
  *   {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
- * - where a thing is and how it is seen: {@linkcode invariance}
  * - which images it does worse on: {@linkcode imageAttributes}, {@linkcode performanceBy}, {@linkcode worstSlices}
+ * - where a thing is and how it is seen: {@linkcode invariance}, {@linkcode partCorrespondence}
  * - directions in a layer: {@linkcode directions}, {@linkcode compareDirections}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
@@ -198,6 +198,8 @@ export type { LinearProbes, ProbeRow } from "./lib/results/linear_probes.ts";
 export { neighbors, type NeighborsOptions } from "./lib/methods/neighbors.ts";
 export type { NearestNeighbors, NeighborRow, NeighborsFigureOptions } from "./lib/results/neighbors.ts";
 export { occlusion, type OcclusionOptions } from "./lib/methods/occlusion.ts";
+export { partCorrespondence, type PartCorrespondenceOptions } from "./lib/methods/part_correspondence.ts";
+export type { PartCorrespondence, PartRow } from "./lib/results/part_correspondence.ts";
 export { pca, type PcaOptions } from "./lib/methods/pca.ts";
 export type { PcaFigureOptions, PrincipalComponents } from "./lib/results/principal_components.ts";
 export { predict, type PredictOptions } from "./lib/methods/predict.ts";

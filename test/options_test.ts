@@ -80,6 +80,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   mobilenetV2: [],
   neighbors: [points],
   occlusion: [model, image],
+  partCorrespondence: [model, dataset],
   pca: [points],
   performanceBy: [evaluation, "label"],
   petFaces: [],

@@ -205,8 +205,7 @@ export class Invariance extends Result<InvarianceRow> {
         "Distance of each layer's code of the transformed image from that of the image as it is, over the length of the latter: " +
         "0 where the layer does not notice (Zeiler & Fergus 2013, Fig. 5, draw the Euclidean distance itself).",
         moves
-          ? "Where maps are compared with the moved map of the image as it is, 0 means that the map moves along (equivariance). " +
-            "Between multiples of a layer's stride the moved map falls between its cells."
+          ? "Where maps are compared with the moved map of the image as it is, 0 means that the map moves along (equivariance)."
           : "",
         this.#strides(layers),
         `${output.isProbability ? "Probability" : "Output"} of ${output.text}.`,
@@ -235,7 +234,9 @@ export class Invariance extends Result<InvarianceRow> {
       layers.includes(layer) && stride !== null && stride > 1
     );
     if (known.length === 0 || !this.rows.some(({ moved }) => moved !== null)) return "";
-    return `${known.map(({ layer, stride }) => `${layer} has a stride of ${brief(stride)} pixels`).join(", ")}.`;
+    return `${
+      known.map(({ layer, stride }) => `${layer} has a stride of ${brief(stride)} pixels`).join(", ")
+    }: between its multiples the moved map falls between the cells.`;
   }
 
   #betweenNote(layers: readonly string[]): string {

@@ -34,6 +34,7 @@ import {
   neighbors,
   occlusion,
   type OutputWanted,
+  partCorrespondence,
   pca,
   predict,
   report,
@@ -299,6 +300,12 @@ const methods: Record<string, Ask> = {
     compareDirections(model, data, { layer: "conv", kinds: ["units", "random"], count: 2, top: 2 }),
   directions: (model, data) => directions(model, data, { layer: "conv", kind: "principal", count: 2 }),
   checkInputs: (model, data) => checkInputs(model, data, { images: 2 }),
+  partCorrespondence: (model) =>
+    partCorrespondence(
+      model,
+      dataset([image, picture(), picture()].map((image) => ({ image, keypoints: { nose: [4, 5] } }))),
+      { size: 3, random: 2 },
+    ),
   codes: (model, data) => codes(model, data),
   "codes of the last layer": (model, data) => codes(model, data, { layer: model.layers.at(-1)!.name }),
   neighbors: async (model, data) => await neighbors(await codes(model, data), { k: 2 }),

@@ -194,6 +194,8 @@ const WORK: Record<string, string> = {
   featureVisualization: "await cl.featureVisualization(model, { layer: deep, steps: 1000 })",
   deadFilters: "await cl.deadFilters(model, some)",
   invariance: "await cl.invariance(model, some)",
+  partCorrespondence:
+    "await cl.partCorrespondence(model, cl.dataset([0, 1].map(() => ({ image: cat, keypoints: { nose: [9, 9] } }))))",
   featureEvolution: "await cl.featureEvolution(history, some)",
   featureHierarchy: "await cl.featureHierarchy(model, some)",
   compareDirections: `await cl.compareDirections(model, some, { layer: deep })`,

@@ -37,6 +37,7 @@ import { report } from "../../lib/methods/report.ts";
 import { codes } from "../../lib/methods/codes.ts";
 import { compareDirections } from "../../lib/methods/compare_directions.ts";
 import { invariance } from "../../lib/methods/invariance.ts";
+import { partCorrespondence } from "../../lib/methods/part_correspondence.ts";
 import { compare } from "../../lib/methods/compare.ts";
 import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
@@ -709,6 +710,17 @@ export async function invarianceOfImages(): Promise<Figure> {
   const { data, shape } = landscape();
   const dusk = new Image({ data: data.map((value) => 255 - value), shape }, { name: "negative", source: "a formula" });
   return (await invariance(await waves(), [scene, dusk], options)).figure();
+}
+
+export async function partsMasked(): Promise<Figure> {
+  const places: [number, number][] = [[8, 8], [7, 9], [9, 8]];
+  const items = places.map(([y, x], k) => {
+    const { data, shape } = landscape();
+    const image = ndarray(data.map((value, i) => i % 7 === k ? value / 2 : value), shape);
+    return { image, keypoints: { "right eye": [y, x], nose: [y + 12, x + 8] } };
+  });
+  const options = { layers: ["conv1", "classes"], random: 2 };
+  return (await partCorrespondence(await waves(), dataset(items, { name: "faces" }), options)).figure();
 }
 
 export async function directionsCompared(): Promise<Figure> {
