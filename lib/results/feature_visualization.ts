@@ -36,12 +36,15 @@ export interface VisualizationRow {
   random: number;
   /** The largest of these. */
   randomLargest: number;
-  /** The share of the activation that is left after transformations it was not optimised under: the median. */
-  kept: number;
+  /**
+   * The share of the activation that is left after transformations it was not optimised under: the median. Absent where the
+   * activation is not above 0.
+   */
+  kept?: number;
   /** The least of these shares. */
-  keptLeast: number;
+  keptLeast?: number;
   /** Which transformation leaves least. */
-  weakness: string;
+  weakness?: string;
 }
 
 /** One image. */
@@ -122,7 +125,7 @@ export class FeatureVisualization extends Result<VisualizationRow> {
     this.target = target.text;
     this.stopped = pictures.some(({ scores }) => scores.length < parts.steps);
     this.rows = pictures.map(({ index, scores, activation, random, unseen }): VisualizationRow => {
-      const shares = unseen.map((one) => activation > 0 ? one.activation / activation : NaN);
+      const shares = unseen.map((one) => one.activation / activation);
       const least = Math.min(...shares);
       return {
         target: target.text,
@@ -134,9 +137,11 @@ export class FeatureVisualization extends Result<VisualizationRow> {
         ...natural !== undefined && natural > 0 && { ratio: activation / natural },
         random: mean(random),
         randomLargest: Math.max(...random),
-        kept: median(shares),
-        keptLeast: least,
-        weakness: unseen[Math.max(0, shares.indexOf(least))].transformation,
+        ...activation > 0 && {
+          kept: median(shares),
+          keptLeast: least,
+          weakness: unseen[shares.indexOf(least)].transformation,
+        },
       };
     });
   }
@@ -207,9 +212,7 @@ export class FeatureVisualization extends Result<VisualizationRow> {
       ? "of Fourier coefficients scaled by 1/frequency" + (this.image.shape[2] === 3 ? ", in uncorrelated colours" : "")
       : "of pixels, regularised";
     const before = moves
-      ? `; before each the image was moved by up to ${moves.jitter} px, scaled by up to ${
-        percent(moves.scale)
-      } and turned by up to ${moves.rotate}°`
+      ? `; before each the image was ${movesText(moves)}`
       : "; the image was not moved, scaled or turned";
     const { shape: [height, width] } = this.image;
     const cropped = box && (box[2] - box[0] < height || box[3] - box[1] < width) ? " Drawn is what the unit sees." : "";
@@ -233,7 +236,7 @@ export class FeatureVisualization extends Result<VisualizationRow> {
       brief(best.random)
     } on ` +
       `average, ${brief(best.randomLargest)} at most.` +
-      (Number.isFinite(best.kept)
+      (best.kept !== undefined && best.keptLeast !== undefined
         ? ` Of it ${
           percent(best.kept)
         } is left after a transformation that it was not optimised under (the median of ` +
@@ -244,7 +247,8 @@ export class FeatureVisualization extends Result<VisualizationRow> {
   #line(row: VisualizationRow): string {
     return `${row.target}  activation ${brief(row.activation)}` +
       (row.ratio === undefined ? "" : `  ${fixed(row.ratio, 1)} × the best natural`) +
-      `  random ${brief(row.random)}  kept ${percent(row.kept)}`;
+      `  random ${brief(row.random)}` +
+      (row.kept === undefined ? "" : `  kept ${percent(row.kept)}`);
   }
 
   #tile(part: PicturePart, size: number, row: VisualizationRow, name: string): SheetTile {
@@ -295,6 +299,17 @@ export class FeatureVisualization extends Result<VisualizationRow> {
       alt: `The score of ${this.target} at each step`,
     };
   }
+}
+
+/** Transformations in words. */
+function movesText({ jitter, scale, rotate }: NonNullable<VisualizationParts["moves"]>): string {
+  const parts = [
+    jitter > 0 ? `moved by up to ${jitter} px` : "",
+    scale > 0 ? `scaled by up to ${percent(scale)}` : "",
+    rotate > 0 ? `turned by up to ${rotate}°` : "",
+  ].filter(Boolean);
+  const last = parts.pop() ?? "left as it was";
+  return parts.length > 0 ? `${parts.join(", ")} and ${last}` : last;
 }
 
 /** Patches as they are drawn. */
@@ -366,7 +381,7 @@ export class FeatureVisualizations extends Collection<FeatureVisualization> {
     const items = this.drawn(options);
     const tiles = items.map((item) => item.tile());
     const ratios = items.flatMap((item) => item.rows.flatMap(({ ratio }) => ratio ?? []));
-    const kept = items.flatMap((item) => item.rows.map(({ kept }) => kept)).filter(Number.isFinite);
+    const kept = items.flatMap((item) => item.rows.flatMap(({ kept }) => kept ?? []));
     const beyond = items.flatMap((item) =>
       item.rows.map(({ activation, randomLargest }) => activation > randomLargest)
     );

@@ -641,10 +641,6 @@ export async function patchesOnWholeImages(): Promise<Figure> {
   return (await patchesOfLights({ top: 4 })).figure({ units: [0, 8], whole: true });
 }
 
-export async function visualizationOfAClass(): Promise<Figure> {
-  return (await featureVisualization(await waves(), { target: 1, steps: 12, images: 2, seed: 1 })).figure();
-}
-
 export async function visualizationOfUnits(): Promise<Figure> {
   const patches = await patchesOfLights({ top: 4 });
   return (await featureVisualization(await waves(), { patches, channels: [0, 8], steps: 12, seed: 1 })).figure();
