@@ -185,6 +185,7 @@ export type {
   InvarianceRow,
 } from "./lib/results/invariance.ts";
 export type { TransformFunction, TransformName } from "./lib/probe/transforms.ts";
+export { type DigitsOptions, lenet5, softmaxRegression } from "./lib/model/architectures/digits.ts";
 export { robustness, type RobustnessOptions } from "./lib/methods/robustness.ts";
 export { transferability, type TransferabilityOptions } from "./lib/methods/transferability.ts";
 export { universalPerturbation, type UniversalPerturbationOptions } from "./lib/methods/universal_perturbation.ts";

@@ -60,7 +60,7 @@ export class RobustnessOptions extends AttackedOptions {
  *
  * @param models one, or several; nothing on them changes
  * @param dataset images with labels that were not trained on; all are held in memory
- * @returns rows `{ model, method, epsilon, images, right, accuracy, low, high }`
+ * @returns rows `{ model, method, epsilon, images, right, accuracy, low, high, confidence }`
  * @throws {TypeError} if a model tells no classes apart, or an image has no label
  * @throws {RangeError} if a label is none of a model's, or an option does not fit
  *
@@ -108,7 +108,21 @@ export async function robustness(
             const right = answers.filter(({ index }, i) => index === images[i].own).length;
             const [low, high] = wilson(right, images.length);
             const accuracy = right / images.length;
-            rows.push({ model: names[m], method, epsilon, images: images.length, right, accuracy, low, high });
+            const wrong = answers.filter(({ index }, i) => index !== images[i].own);
+            const confidence = wrong.length
+              ? wrong.reduce((sum, { probability }) => sum + probability, 0) / wrong.length
+              : null;
+            rows.push({
+              model: names[m],
+              method,
+              epsilon,
+              images: images.length,
+              right,
+              accuracy,
+              low,
+              high,
+              confidence,
+            });
             done += dataset.size;
           }
         }

@@ -29,6 +29,8 @@ export interface RobustnessRow {
   low: number;
   /** The interval's upper end. */
   high: number;
+  /** How sure the model is of its answers where they are wrong, on average; null where none is. */
+  confidence: number | null;
 }
 
 /** What the attacks are called. */

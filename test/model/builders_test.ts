@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { googlenet, mobilenetV2, resnet50, squeezenet } from "../../lib/model/architectures/branched.ts";
+import { lenet5, softmaxRegression } from "../../lib/model/architectures/digits.ts";
 import { alexnet, catsVsDogsConvnet, tinyVgg, vgg16, vgg19 } from "../../lib/model/architectures/builders.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { smallZfnet, zfnet } from "../../lib/model/architectures/zfnet.ts";
@@ -196,6 +197,8 @@ describe("other networks", () => {
 
   test("Tiny VGG has CNN Explainer's 19,920 weights", async () => {
     await using(tinyVgg, (model) => expect(model.params).toBe(19_920));
+    await using(lenet5, (model) => expect(model.params).toBe(61_706));
+    await using(softmaxRegression, (model) => expect(model.params).toBe(7850));
   });
 
   test("cats and dogs: the book's weights at 150×150, and eight layers of maps at 32×32", async () => {
