@@ -246,6 +246,7 @@ export async function featureVisualization(
     seed,
     parametrization,
     moves,
+    regularized: asked.regularizers !== "none",
     diversity: ascent.diversity !== null,
     from: start?.name,
   };

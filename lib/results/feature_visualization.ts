@@ -69,6 +69,8 @@ export interface VisualizationParts {
   readonly steps: number;
   readonly seed: number;
   readonly parametrization: "fourier" | "pixels";
+  /** Whether pixels were regularised. */
+  readonly regularized: boolean;
   readonly moves: { readonly jitter: number; readonly scale: number; readonly rotate: number } | null;
   readonly diversity: boolean;
   /** The name of the photo that they began as. */
@@ -206,11 +208,11 @@ export class FeatureVisualization extends Result<VisualizationRow> {
 
   /** @internal How the images were made, in words. */
   made(steps: number): string {
-    const { parametrization, moves, diversity, from, box, pictures } = this.#parts;
+    const { parametrization, regularized, moves, diversity, from, box, pictures } = this.#parts;
     const done = pictures[0].scores.length;
     const how = parametrization === "fourier"
       ? "of Fourier coefficients scaled by 1/frequency" + (this.image.shape[2] === 3 ? ", in uncorrelated colours" : "")
-      : "of pixels, regularised";
+      : `of pixels, ${regularized ? "regularised" : "with nothing to keep them in bounds but black and white"}`;
     const before = moves
       ? `; before each the image was ${movesText(moves)}`
       : "; the image was not moved, scaled or turned";

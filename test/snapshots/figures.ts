@@ -643,7 +643,7 @@ export async function patchesOnWholeImages(): Promise<Figure> {
 
 export async function visualizationOfUnits(): Promise<Figure> {
   const patches = await patchesOfLights({ top: 4 });
-  return (await featureVisualization(await waves(), { patches, channels: [0, 8], steps: 12, seed: 1 })).figure();
+  return (await featureVisualization(await waves(), { patches, channels: [0, 8], steps: 6, seed: 1 })).figure();
 }
 
 export async function plateOfUnits(): Promise<Figure> {
