@@ -19,6 +19,13 @@ export function brief(value: number | null | undefined, digits = 3): string {
   return missing(value) ? NONE : signed(Number(value.toPrecision(digits)).toString());
 }
 
+/** A number with `digits` significant digits, zeros among them, for numbers beside each other: `"3.30"` beside `"3.28"`. */
+export function significant(value: number | null | undefined, digits = 3): string {
+  if (missing(value)) return NONE;
+  const text = value.toPrecision(digits);
+  return value === 0 || text.includes("e") ? brief(value, digits) : signed(text);
+}
+
 /** A number with a fixed number of decimals, as `"0.120"`; `"–"` where there is none. */
 export function fixed(value: number | null | undefined, decimals = 3): string {
   return missing(value) ? NONE : signed(value.toFixed(decimals));

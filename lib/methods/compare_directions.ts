@@ -19,12 +19,12 @@ import { Directions } from "../results/directions.ts";
 import { DirectionsComparison, DRAWN } from "../results/directions_comparison.ts";
 import { withProgress } from "../results/progress.ts";
 import { TopPatches } from "../results/top_patches.ts";
-import { listsFor, scanTop } from "../scan/top_patches.ts";
 import { directionsIn, lookAtPatches, measureDirections, ownDirections } from "./shared/direction_sets.ts";
 import { findDirections, needsImages } from "./shared/find_directions.ts";
 import type { NamedDirections } from "./shared/layer_units.ts";
 import { layersAsked } from "./shared/layers.ts";
-import { fieldsOf, patchRows } from "./shared/patch_rows.ts";
+import { fieldsOf } from "./shared/patch_rows.ts";
+import { scanPatches } from "./shared/patch_scan.ts";
 import { pictureReader } from "./shared/pictures.ts";
 
 const KINDS = ["units", "random", "principal", "classes"] as const;
@@ -139,21 +139,18 @@ export async function compareDirections(
     options,
   );
   const { batchSize, signal, onProgress } = run;
-  const labelled = given?.includes("classes") && from === undefined;
-  const reader = new InputReader(asker, model, dataset, { ...run, labelled });
+  checkDataset(asker, dataset);
   await checkReady(asker, model);
   const source = from ?? dataset;
   const kinds = [...new Set(given ?? KINDS.filter((kind) => kind !== "classes" || source.labels !== undefined))];
   if (directions instanceof Directions && run.layers === undefined) run.layer ??= directions.layer;
   const layers = layersAsked(asker, model, run, () => [lastLayer(model)]);
   const own = ownDirections(model, layers, directions);
-  const looking = kinds.some(needsImages);
-  const finder = looking && from
-    ? new InputReader(asker, model, from, { ...run, labelled: kinds.includes("classes") })
-    : reader;
+  const labelled = from ? kinds.includes("classes") : given?.includes("classes");
+  const finder = kinds.some(needsImages) ? new InputReader(asker, model, source, { ...run, labelled }) : undefined;
   const where = `${model.name} · ${layers.length > 3 ? `${layers.length} layers` : layers.join(", ")}`;
   const asked = { layers, kinds, count, seed, labels: source.labels };
-  const found = looking
+  const found = finder
     ? await withProgress(
       `Directions of ${where}`,
       finder.size,
@@ -164,15 +161,8 @@ export async function compareDirections(
     : await findDirections(model, undefined, asked, { batchSize });
   const each = layers.map((layer) => directionsIn(model, layer, [...found, ...own]));
   const question = { layers: each.map(({ units }) => units), top, cells: "strongest" as const };
-  const lists = listsFor(question);
-  await withProgress(
-    `Patches of ${where}`,
-    reader.size,
-    (update) => scanTop(model, reader, question, lists, { batchSize, signal, onProgress: update }),
-    onProgress,
-    reader,
-  );
-  const { rows, sources } = patchRows(model, question, lists);
+  const title = `Patches of ${where}`;
+  const { rows, sources, images, skipped } = await scanPatches(asker, model, dataset, question, { ...run, title });
   const read = pictureReader(model, dataset);
   const looks = await withProgress("Looking at patches", sources.size, async (update) => {
     let done = 0;
@@ -183,7 +173,7 @@ export async function compareDirections(
   const measured = measureDirections(groups, rows, looks, seed);
   if (measured.rows.length === 0) {
     throw new RangeError(
-      `No direction of ${where} answers to two of the ${reader.size} images, or nothing of their patches can be measured: ` +
+      `No direction of ${where} answers to two of the ${images} images, or nothing of their patches can be measured: ` +
         `take more images, or such with labels.`,
     );
   }
@@ -193,8 +183,8 @@ export async function compareDirections(
     top,
     cells: "strongest",
     rank: "activation",
-    images: reader.size - reader.skipped.length,
-    skipped: reader.skipped,
+    images,
+    skipped,
     dimensions: model.dimensions,
     layers,
     sources,
@@ -209,7 +199,7 @@ export async function compareDirections(
   return new DirectionsComparison({
     ...measured,
     patches,
-    skipped: reader.skipped,
+    skipped,
     top,
     names: { model: model.name, dataset: dataset.name, from: from?.name },
   });

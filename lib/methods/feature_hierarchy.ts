@@ -9,9 +9,9 @@
 
 import { NdArray } from "../array.ts";
 import type { InputArray } from "../data/given.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { shapeList } from "../model/graph.ts";
-import { type ImageView, InputReader } from "../model/inputs.ts";
+import type { ImageView } from "../model/inputs.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { arrayOf, readOptions, WalkOptions, whole } from "../options.ts";
 import { lookOf, type PatchLook } from "../probe/patch_look.ts";
@@ -19,10 +19,10 @@ import { RULES } from "../probe/unit_name.ts";
 import { FeatureHierarchy, type HierarchyPatch } from "../results/feature_hierarchy.ts";
 import { withProgress } from "../results/progress.ts";
 import type { PatchImage, PatchRow } from "../results/top_patches.ts";
-import { type LayerUnits, listsFor, scanTop, type TopQuestion } from "../scan/top_patches.ts";
+import type { LayerUnits, TopQuestion } from "../scan/top_patches.ts";
 import { layerUnits } from "./shared/layer_units.ts";
 import { layersAsked, walkOf } from "./shared/layers.ts";
-import { patchRows } from "./shared/patch_rows.ts";
+import { type PatchScan, scanPatches } from "./shared/patch_scan.ts";
 import { pictureReader } from "./shared/pictures.ts";
 import { cutOut, projectPatches } from "./shared/projections.ts";
 import { drawnUnits, type Looked, nameLayer } from "./shared/unit_names.ts";
@@ -76,7 +76,7 @@ function channelsOf(model: Model, layer: string): LayerUnits {
 async function looked(
   model: Model,
   dataset: Dataset,
-  { rows, sources }: ReturnType<typeof patchRows>,
+  { rows, sources }: PatchScan,
   signal: AbortSignal | undefined,
 ): Promise<Looked[]> {
   const exciting = rows.filter(({ activation }) => activation > 0);
@@ -146,7 +146,7 @@ export async function featureHierarchy(
   checkModel("featureHierarchy", model);
   const { top, units, ...run } = readOptions("featureHierarchy", FeatureHierarchyOptions, options);
   const { signal, onProgress } = run;
-  const reader = new InputReader("featureHierarchy", model, dataset, run);
+  checkDataset("featureHierarchy", dataset);
   await checkReady("featureHierarchy", model);
   if (model.dimensions !== 2) {
     throw new TypeError(
@@ -157,46 +157,39 @@ export async function featureHierarchy(
   const names = layersAsked("featureHierarchy", model, run, () => walkOf(model, /Conv/, LONGEST));
   if (names.length === 0) throw new RangeError(`${model.name} has no convolution: name its layers.`);
   const question: TopQuestion = { layers: names.map((layer) => channelsOf(model, layer)), top, cells: "strongest" };
-  const lists = listsFor(question);
   const counts = new Map<string, number>();
   let pixels = 0;
   const onRead = ({ label, view: { shape } }: ImageView) => {
     if (label !== undefined) counts.set(label, (counts.get(label) ?? 0) + 1);
     pixels = Math.max(pixels, shape[0] * shape[1]);
   };
-  return await withProgress(
-    `What the units of ${model.name} look for`,
-    reader.size,
-    async (update) => {
-      await scanTop(model, reader, question, lists, { ...run, onProgress: update, onRead });
-      const images = reader.size - reader.skipped.length;
-      const shares = new Map([...counts].map(([label, count]) => [label, count / images]));
-      const found = patchRows(model, question, lists);
-      const patches = await looked(model, dataset, found, signal);
-      const named = [];
-      for (const layer of names) {
-        const own = patches.filter((patch) => patch.layer === layer);
-        named.push(await nameLayer(model, layer, own, { pixels, shares }));
-      }
-      const drawn = named.flatMap(({ rows }) => drawnUnits(rows, units));
-      const shown = drawn.flatMap(({ layer, unit }) =>
-        patches.filter((row) => row.layer === layer && row.unit === unit)
-      );
-      const { pictures, projected } = await project(model, dataset, shown, found.sources, run);
-      return new FeatureHierarchy(
-        {
-          rows: named.flatMap(({ rows }) => rows),
-          layers: named.map(({ about }) => about),
-          patches: projected,
-          rules: RULES,
-          images,
-          skipped: reader.skipped,
-        },
-        pictures,
-        { model: model.name, dataset: dataset.name },
-      );
-    },
-    onProgress,
-    reader,
-  );
+  const title = `What the units of ${model.name} look for`;
+  const found = await scanPatches("featureHierarchy", model, dataset, question, { ...run, title, onRead });
+  const { images, skipped, sources } = found;
+  const shares = new Map([...counts].map(([label, count]) => [label, count / images]));
+  return await withProgress("Looking at patches", names.length + 1, async (update) => {
+    const patches = await looked(model, dataset, found, signal);
+    const named = [];
+    for (const layer of names) {
+      const own = patches.filter((patch) => patch.layer === layer);
+      named.push(await nameLayer(model, layer, own, { pixels, shares }));
+      update(named.length);
+    }
+    const drawn = named.flatMap(({ rows }) => drawnUnits(rows, units));
+    const shown = drawn.flatMap(({ layer, unit }) => patches.filter((row) => row.layer === layer && row.unit === unit));
+    const { pictures, projected } = await project(model, dataset, shown, sources, run);
+    update(names.length + 1);
+    return new FeatureHierarchy(
+      {
+        rows: named.flatMap(({ rows }) => rows),
+        layers: named.map(({ about }) => about),
+        patches: projected,
+        rules: RULES,
+        images,
+        skipped,
+      },
+      pictures,
+      { model: model.name, dataset: dataset.name },
+    );
+  }, onProgress);
 }

@@ -254,7 +254,9 @@ export class Attribution extends Savable {
       const { palette = "inferno" } = options;
       const { values } = this;
       const strips = values.shape.length === 2 ? values : new NdArray(this.map.data, [...this.map.shape, 1]);
-      return stripsOf(strips, { heading: this.method, largest, palette, alt });
+      const isSigned = !this.signed && strips.data.some((value) => value < 0);
+      const note = isSigned ? "channel by channel, with the sign: orange above 0, blue below" : undefined;
+      return stripsOf(strips, { heading: this.method, ...note && { note }, largest, palette, alt });
     }
     const slices = this.#slices;
     if (slices) {

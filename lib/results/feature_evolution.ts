@@ -12,7 +12,7 @@ import { unknownName } from "../errors.ts";
 import type { Block, Chart, Sheet, SheetTile } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
-import { brief, fixed } from "../format.ts";
+import { brief, fixed, significant } from "../format.ts";
 import { arrayOf, oneOf, readOptions, text } from "../options.ts";
 import { patchTile } from "./patch_tiles.ts";
 import { paintProjection, type PlateLayout } from "./plate.ts";
@@ -180,14 +180,16 @@ export class FeatureEvolution extends Result<EvolutionRow> {
     const chance = fixed(Math.min(1, this.top / Math.max(1, this.images)), 3);
     return new Figure({
       title:
-        `${model} · features after ${this.epochs.length} epochs from ${this.epochs[0]} to ${this.epochs.at(-1)} · ` +
+        `${model} · features at ${this.epochs.length} snapshots from epoch ${this.epochs[0]} to ${
+          this.epochs.at(-1)
+        } · ` +
         `${this.images} images of ${dataset}`,
       caption: [
         view === "settling"
           ? ""
           : "Of each channel, above: what of its strongest patch comes back to the pixels (DeconvNet), " +
             `each with a contrast of its own; mid-grey is 0. Below: the patch. Outlined in orange: it is of another image than ` +
-            `at the epoch before, so that the picture jumps (${jumps} times in all).`,
+            `at the epoch before, so that the picture jumps (${jumps === 1 ? "once" : `${jumps} times`} in all).`,
         view === "features"
           ? ""
           : `Filters: the mean cosine of the angles between a layer's filters and those at the end. Images: ` +
@@ -253,7 +255,7 @@ export class FeatureEvolution extends Result<EvolutionRow> {
       ...rows.map((row) => ({
         image: pixelsOf(this.#pictures.get(row.imageId)!),
         box: row.box,
-        value: brief(row.activation, 2),
+        value: significant(row.activation, 2),
         words: words(row),
       })),
     ], { ...look, columns: rows.length, values: true });
@@ -263,7 +265,9 @@ export class FeatureEvolution extends Result<EvolutionRow> {
     const jumps = rows.filter(({ jump }) => jump);
     const told = jumps.length === 0
       ? "one image throughout"
-      : `another image at epoch ${jumps.map(({ epoch }) => brief(epoch)).join(", ")}`;
+      : `another image at ${jumps.length === 1 ? "epoch" : "epochs"} ${
+        jumps.map(({ epoch }) => brief(epoch)).join(", ")
+      }`;
     return {
       ...drawn,
       lines: [`channel ${channel}`, told],

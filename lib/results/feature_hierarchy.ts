@@ -12,7 +12,7 @@ import { type NamedUnit, UNIT_KINDS, type UnitKind } from "../data/records.ts";
 import type { Block, Chart, Sheet, SheetTile } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
-import { brief, fixed, percent } from "../format.ts";
+import { brief, fixed, percent, significant } from "../format.ts";
 import { arrayOf, flag, oneOf, readOptions, whole } from "../options.ts";
 import { patchTile } from "./patch_tiles.ts";
 import { paintProjection, type PlateLayout } from "./plate.ts";
@@ -191,8 +191,13 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
 
   #layerText({ layer, units, kinds, byChance }: HierarchyLayer): string {
     const counts = UNIT_KINDS.filter((kind) => kinds[kind] > 0)
-      .map((kind) => `${Math.round(kinds[kind] * units)} ${PLURALS[kind]}`);
-    return `${layer}: ${units} units, ${counts.join(", ")}; by chance ${percent(byChance, 0)} would have a name`;
+      .map((kind) => {
+        const count = Math.round(kinds[kind] * units);
+        return `${count} ${count === 1 ? kind : PLURALS[kind]}`;
+      });
+    return `${layer}: ${units} ${units === 1 ? "unit" : "units"}, ${counts.join(", ")}; by chance ${
+      percent(byChance, 0)
+    } would have a name`;
   }
 
   #layer(layer: HierarchyLayer, most: number, layout: PlateLayout, pixelsOfImage: (id: string) => Pixels): Sheet {
@@ -210,7 +215,7 @@ export class FeatureHierarchy extends Result<HierarchyRow> {
           image: pixelsOfImage(patch.imageId),
           box: patch.box,
           projection: paintProjection(patch.response, layout),
-          value: brief(patch.activation),
+          value: significant(patch.activation),
           words: `channel ${unit} of ${layer.layer}\n${patchWords(patch)}`,
         })),
         {

@@ -9,7 +9,7 @@ import type { PatchRow } from "../data/records.ts";
 import { unknownName } from "../errors.ts";
 import type { Block, Sheet, SheetTile, Table } from "../figure/blocks.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
-import { brief } from "../format.ts";
+import { brief, significant } from "../format.ts";
 import { arrayOf, flag, text, whole as wholeNumber } from "../options.ts";
 import { drawnAt, patchTile, type TileLook } from "./patch_tiles.ts";
 
@@ -238,7 +238,7 @@ export function patchSheet(
         image: pictures.of(row),
         box: row.box,
         projection: projection?.(row, scale),
-        value: brief(valueOf(row)),
+        value: significant(valueOf(row)),
         words: `${name} of ${layer}\n${patchWords(row)}`,
       })),
       { ...look, columns: Math.ceil(Math.sqrt(rows.length)) },

@@ -84,7 +84,7 @@ describe("the walk through the layers", () => {
       if (rank === 1) response.data.forEach((value, i) => expect(value).toBeCloseTo(kernel[i * 5 + unit], 4));
     }
     const { caption, text, blocks } = walk.figure();
-    expect(text).toContain("conv: 5 units, 2 edges, 1 colours, 2 unnamed");
+    expect(text).toContain("conv: 5 units, 2 edges, 1 colour, 2 unnamed");
     expect(caption).toContain("mid-grey is 0");
     const sheet = blocks[0] as Sheet;
     expect(sheet.tiles.map(({ lines }) => lines[0])).toEqual(["0 · edge −45°", "1 · edge +45°", "2 · colour red"]);

@@ -7,11 +7,7 @@ The archive is as that of `graph_models.py`, but that each image of the batch go
 no gradient in TensorFlow.js, `gradients` is null. Outputs whose number of rows differs are given for the first image.
 """
 
-import json
-import sys
-import zipfile
-
-from graph_models import TOLERANCE, FIXTURES, K, files, keras, np, pack, tf, unpack, wave, weighted
+from graph_models import K, files, keras, np, pack, tf, wave, weighted, write_or_check
 
 CASES = []
 
@@ -102,24 +98,7 @@ def main():
         cases.append({"name": build.__name__, **computed(model, gradients)})
         for file, content in files(model, False).items():
             entries[f"{build.__name__}/{file}"] = content
-    path = FIXTURES / "graph_rest.zip"
-    if "--check" in sys.argv:
-        with zipfile.ZipFile(path) as archive:
-            stored = json.loads(archive.read("cases.json"))["cases"]
-        wrong = []
-        for old, new in zip(stored, cases, strict=True):
-            for a, b in zip(old["outputs"] + (old["gradients"] or []), new["outputs"] + (new["gradients"] or []), strict=True):
-                if a[0] != b[0] or np.abs(unpack(a) - unpack(b)).max() > TOLERANCE * max(a[1], 0.01):
-                    wrong.append(new["name"])
-        if wrong:
-            sys.exit("\n".join(wrong))
-        print(f"{path.name}: equal")
-        return
-    source = f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, content in {"cases.json": json.dumps({"source": source, "cases": cases}).encode(), **entries}.items():
-            archive.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED, 9)
-    print(f"wrote {path.name}: {path.stat().st_size} bytes, {len(cases)} networks")
+    write_or_check("graph_rest.zip", entries, cases)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,11 @@ import { topPatches, type TopPatchesOptions } from "../../lib/methods/top_patche
 import { receptiveFieldFigure } from "../../lib/methods/receptive_field_figure.ts";
 import { sanityCheck } from "../../lib/methods/sanity_check.ts";
 import { report } from "../../lib/methods/report.ts";
+import { checkInputs } from "../../lib/methods/check_inputs.ts";
 import { codes } from "../../lib/methods/codes.ts";
+import { featureEvolution } from "../../lib/methods/feature_evolution.ts";
+import { featureHierarchy } from "../../lib/methods/feature_hierarchy.ts";
+import { train } from "../../lib/methods/train.ts";
 import { compareDirections } from "../../lib/methods/compare_directions.ts";
 import { invariance } from "../../lib/methods/invariance.ts";
 import { partCorrespondence } from "../../lib/methods/part_correspondence.ts";
@@ -653,6 +657,84 @@ export async function plateOfUnits(): Promise<Figure> {
 export async function plateInGrey(): Promise<Figure> {
   const found = await patchesOfLights({ top: 4, layer: "pool1", channels: [5] });
   return (await plate(await waves(), found, { method: "guidedBackprop", layout: "grey" })).figure();
+}
+
+export async function hierarchyOfLayers(): Promise<Figure> {
+  const images = (await labelledLights()).take(12);
+  const options = { layers: ["conv1", "conv2"], units: 2, top: 4 };
+  return (await featureHierarchy(await waves(), images, options)).figure();
+}
+
+export async function evolutionOfFeatures(): Promise<Figure> {
+  const tf = await ensureBackend();
+  const kernelInitializer = tf.initializers.randomNormal({ stddev: 0.3, seed: 3 });
+  const common = { activation: "relu" as const, kernelInitializer };
+  const layers = [
+    tf.layers.conv2d({ ...common, inputShape: [12, 12, 3], filters: 2, kernelSize: 3, name: "conv1" }),
+    tf.layers.conv2d({ ...common, filters: 1, kernelSize: 5, strides: 2, name: "conv2" }),
+    tf.layers.flatten(),
+    tf.layers.dense({ units: 3, activation: "softmax", kernelInitializer }),
+  ];
+  const labels = ["meadow", "sunflower field", "night sky"];
+  const young = await loadModel(tf.sequential({ layers }), { name: "young", preprocess: "unit", labels });
+  const images = (await labelledLights()).take(12);
+  const run = { epochs: 4, learningRate: 0.2, validation: 0, live: false, seed: 2, snapshots: [0, 1, 4] };
+  return (await featureEvolution(await train(young, images, run), images, { top: 3 })).figure();
+}
+
+export async function inputsChecked(): Promise<Figure> {
+  return (await checkInputs(await waves(), (await labelledLights()).take(6))).figure();
+}
+
+/** A network of one or three axes, whose weights are random. */
+async function netOf(axes: 1 | 3): Promise<Model> {
+  const tf = await ensureBackend();
+  const kernelInitializer = tf.initializers.glorotNormal({ seed: 5 });
+  const common = { filters: 6, kernelSize: 5, activation: "relu" as const, kernelInitializer, name: "conv1" };
+  const first = axes === 1
+    ? tf.layers.conv1d({ ...common, inputShape: [120, 2] })
+    : tf.layers.conv3d({ ...common, kernelSize: 3, inputShape: [8, 16, 16, 1] });
+  const layers = [first, tf.layers.flatten(), tf.layers.dense({ units: 3, activation: "softmax", kernelInitializer })];
+  const labels = ["calm", "beat", "burst"];
+  return await loadModel(tf.sequential({ layers }), {
+    name: axes === 1 ? "ear" : "scanner",
+    preprocess: "none",
+    labels,
+  });
+}
+
+/** A wave that swells, and one that beats. */
+const signal = ndarray(
+  Float32Array.from({ length: 240 }, (_, i) => {
+    const t = (i >> 1) / 120;
+    return i % 2 === 0 ? Math.sin(40 * t) * Math.exp(-(((t - 0.6) / 0.15) ** 2)) : Math.sin(25 * t) * Math.sin(60 * t);
+  }),
+  [120, 2],
+);
+
+/** A ball in a box. */
+const ball = ndarray(
+  Float32Array.from({ length: 8 * 16 * 16 }, (_, i) => {
+    const [z, y, x] = [i >> 8, (i >> 4) & 15, i & 15];
+    return 1 / (1 + Math.exp(2 * (Math.hypot(2 * (z - 4), y - 6, x - 9) - 4)));
+  }),
+  [8, 16, 16, 1],
+);
+
+export async function activationsOfSignal(): Promise<Figure> {
+  return (await activations(await netOf(1), signal, { layer: "conv1" })).figure();
+}
+
+export async function saliencyOfSignal(): Promise<Figure> {
+  return (await saliency(await netOf(1), signal, { target: "beat" })).figure();
+}
+
+export async function activationsOfVolume(): Promise<Figure> {
+  return (await activations(await netOf(3), ball, { layer: "conv1" })).figure();
+}
+
+export async function occlusionOfVolume(): Promise<Figure> {
+  return (await occlusion(await netOf(3), ball, { target: "burst", size: 4, stride: 4 })).figure();
 }
 
 export async function predictionsOfMany(): Promise<Figure> {
