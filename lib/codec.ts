@@ -212,6 +212,24 @@ export async function encodePng(
 }
 
 /**
+ * Encodes 8-bit pixels as a JPEG, with the colours at half the resolution as cameras do.
+ *
+ * @param quality from 1 to 100
+ */
+export async function encodeJpeg(
+  pixels: Uint8Array,
+  width: number,
+  height: number,
+  channels: 1 | 3,
+  quality: number,
+): Promise<Uint8Array> {
+  const sharp = await loadSharp();
+  const jpeg = await sharp(pixels, { raw: { width, height, channels }, limitInputPixels: false })
+    .toColourspace(channels === 1 ? "b-w" : "srgb").jpeg({ quality }).toBuffer();
+  return new Uint8Array(jpeg.buffer, jpeg.byteOffset, jpeg.byteLength);
+}
+
+/**
  * Encodes 8-bit pixels as a lossy WebP, for photos.
  *
  * @param channels 3 for RGB, 4 for RGB with alpha @default 3

@@ -1,6 +1,6 @@
 /**
- * Attacks on a classifier, some images at a time: each value of an image is moved by no more than epsilon, so that the
- * cross-entropy of the true class grows.
+ * Attacks on a model, some images at a time: an image is changed by no more than epsilon, so that the cross-entropy of its
+ * class grows, or what else is the goal.
  *
  * - `"fgsm"`: one step along the signs of the gradient (Goodfellow, Shlens and Szegedy 2014, §4);
  * - `"iterative"`: several smaller steps (Kurakin, Goodfellow and Bengio 2016, §2.2);
@@ -25,22 +25,39 @@ import { explainMemory, fitting } from "../memory.ts";
 import { preprocessTensor } from "../optimise/pixel_gradient.ts";
 import { resolveOutput } from "../output_target.ts";
 import type { Fed } from "../plan.ts";
+import { type ResolvedTarget, type SingleTarget, sumTarget, termsOf } from "../target.ts";
 
 /** How images are attacked within epsilon. */
 export type AttackMethod = "fgsm" | "iterative" | "pgd" | "random";
 /** All of them. */
 export const ATTACKS = ["fgsm", "iterative", "pgd", "random"] as const;
 
+/** How the size of a change is measured: by its largest value, or by its Euclidean length. */
+export type Norm = "linf" | "l2";
+
 /** How strong an attack is. */
 export interface Attack {
   method: AttackMethod;
-  /** The most by which a value changes, of 255. */
+  /** How large a change is at most, in the units of pixels, 0…255: each value of it, or its Euclidean length. */
   epsilon: number;
+  /** @default "linf" */
+  norm?: Norm;
   /** How many steps there are, of `"iterative"` and `"pgd"`. */
   steps: number;
+  /** How far each goes. @default 2.5 epsilon over their number; of `"fgsm"` epsilon */
+  stepSize?: number;
   /** Of the random start; an image's own depends on its place among all, too. */
   seed: number;
 }
+
+/**
+ * What an attack is after: away from a class, by its index; towards another class; or the score of a target up (`sign` 1) or
+ * down (−1). Those of one call are of one kind.
+ */
+export type Goal =
+  | number
+  | { readonly towards: number }
+  | { readonly target: ResolvedTarget; readonly sign: 1 | -1 };
 
 /** What a model says of an image. */
 export interface Answer {
@@ -55,7 +72,7 @@ const LEAST = 1e-12;
 /** What is taken off a score that is not to count. */
 const FAR = 1e9;
 
-/** A classifier under attack: its plan and its folded weights are kept for all steps. It must be disposed of. */
+/** A model under attack: its plan and its folded weights are kept for all steps. It must be disposed of. */
 export class Attacker {
   /** How many images run at once. */
   readonly batch: number;
@@ -64,46 +81,65 @@ export class Attacker {
   readonly #scores: ScoreFunction;
   readonly #any;
 
-  private constructor(tf: TF, model: Model, batchSize: number) {
+  private constructor(tf: TF, model: Model, batchSize: number, target?: ResolvedTarget) {
     this.#tf = tf;
     this.#model = model;
     this.#any = resolveOutput(model, 0, { output: model.output });
-    this.#scores = new ScoreFunction(tf, model, this.#any, true);
+    const read = target ? sumTarget([this.#any, ...termsOf(target).map((term) => term.target)].map(once)) : this.#any;
+    this.#scores = new ScoreFunction(tf, model, read, true);
     this.batch = fitting(tf, this.#scores.plan, batchSize, { gradient: true });
     this.#scores.fold();
   }
 
-  /** @throws {TypeError} if the model tells no classes apart */
-  static async of(asker: string, model: Model, batchSize: number): Promise<Attacker> {
-    checkClassifier(asker, model);
-    return new Attacker(await ensureBackend(), model, batchSize);
+  /**
+   * @param target whose score is the goal, where that is no class
+   * @throws {TypeError} if the model tells no classes apart, and there is no target
+   */
+  static async of(asker: string, model: Model, batchSize: number, target?: ResolvedTarget): Promise<Attacker> {
+    if (!target) checkClassifier(asker, model);
+    return new Attacker(await ensureBackend(), model, batchSize, target);
   }
 
   dispose(): void {
     this.#scores.dispose();
   }
 
+  /** What the scores are made of, for pixels; to be called in a tidy. */
+  #outputs(batch: Fed, pixels: Tensor): Tensor[] {
+    return this.#scores.run({ ...batch, x: preprocessTensor(this.#tf, pixels, this.#model.reading) });
+  }
+
   /** The scores of the output for pixels, `[n, count]`; to be called in a tidy. */
   #run(batch: Fed, pixels: Tensor): Tensor2D {
-    const x = preprocessTensor(this.#tf, pixels, this.#model.reading);
-    return this.#scores.outputScores(this.#scores.run({ ...batch, x }), this.#any) as Tensor2D;
+    return this.#scores.outputScores(this.#outputs(batch, pixels), this.#any) as Tensor2D;
   }
 
   /**
-   * By how much the true class is behind the others, log Σ exp of their scores minus its own, summed over the images. The
-   * gradient of the cross-entropy is this one's times 1 − p, which vanishes where a softmax saturates; the signs are the
-   * same.
+   * What is to grow, summed over the images. Of a class that is to be left: by how much it is behind the others, log Σ exp of
+   * their scores minus its own; of one that is to be reached, that with the other sign. The gradient of the cross-entropy is
+   * this one's times 1 − p, which vanishes where a softmax saturates; the signs are the same.
    */
-  #loss(scores: Tensor2D, classes: readonly number[]): Tensor {
+  #gain(batch: Fed, pixels: Tensor, goals: readonly Goal[]): Tensor {
     const tf = this.#tf;
+    const outputs = this.#outputs(batch, pixels);
+    const [first] = goals;
+    if (typeof first === "object" && "target" in first) {
+      const asked = goals as readonly Exclude<Goal, number | { towards: number }>[];
+      const scores = this.#scores.score(outputs, asked.map(({ target }) => target));
+      return tf.sum(tf.mul(scores, tf.tensor1d(asked.map(({ sign }) => sign))));
+    }
+    const scores = this.#scores.outputScores(outputs, this.#any) as Tensor2D;
+    const classes = goals.map((goal) => typeof goal === "number" ? goal : (goal as { towards: number }).towards);
+    const signs = goals.map((goal) => typeof goal === "number" ? 1 : -1);
     const { each, logits } = this.#model.output;
     if (each === "binary") {
-      return tf.sum(tf.mul(scores, tf.tensor2d(classes.map((own) => own ? -1 : 1), [classes.length, 1])));
+      const down = classes.map((own, i) => own ? -signs[i] : signs[i]);
+      return tf.sum(tf.mul(scores, tf.tensor2d(down, [classes.length, 1])));
     }
     const z = logits ? scores : tf.log(tf.add(scores, LEAST));
-    const truth = tf.oneHot(tf.tensor1d([...classes], "int32"), scores.shape[1]);
-    const others = tf.logSumExp(tf.sub(z, tf.mul(truth, FAR)), 1);
-    return tf.sum(tf.sub(others, tf.sum(tf.mul(z, truth), 1)));
+    const own = tf.oneHot(tf.tensor1d(classes, "int32"), scores.shape[1]);
+    const others = tf.logSumExp(tf.sub(z, tf.mul(own, FAR)), 1);
+    return tf.sum(tf.mul(tf.sub(others, tf.sum(tf.mul(z, own), 1)), tf.tensor1d(signs)));
   }
 
   /** Runs some images as tensors, which are freed afterwards, also after an error. */
@@ -120,21 +156,39 @@ export class Attacker {
   }
 
   /**
-   * What the model says of some images.
+   * What the model says of some images: its probabilities, or its numbers.
    *
    * @param views as the model sees them, of one shape, at most {@linkcode batch}
    */
-  answers(views: readonly InputArray[]): Promise<Answer[]> {
+  values(views: readonly InputArray[]): Promise<ArrayLike<number>[]> {
     const { output } = this.#model;
     return this.#withBatch(views, async (batch) => {
       const scores = this.#tf.tidy(() => this.#run(batch, batch.x));
       try {
         const data = await scores.data() as Float32Array;
-        return views.map((_, i) => {
-          const values = output.values(data.subarray(i * output.count, (i + 1) * output.count), "scores");
-          const index = output.predicted(values);
-          return { index, probability: values[index] };
-        });
+        const count = data.length / views.length;
+        return views.map((_, i) => output.values(data.slice(i * count, (i + 1) * count), "scores"));
+      } finally {
+        scores.dispose();
+      }
+    });
+  }
+
+  /** The likeliest class of some images. */
+  async answers(views: readonly InputArray[]): Promise<Answer[]> {
+    return (await this.values(views)).map((values) => {
+      const index = this.#model.output.predicted(values);
+      return { index, probability: values[index] };
+    });
+  }
+
+  /** The score of a target for some images. */
+  scoresOf(views: readonly InputArray[], target: ResolvedTarget): Promise<ArrayLike<number>> {
+    return this.#withBatch(views, async (batch) => {
+      const targets = views.map(() => target);
+      const scores = this.#tf.tidy(() => this.#scores.score(this.#outputs(batch, batch.x), targets));
+      try {
+        return await scores.data() as Float32Array;
       } finally {
         scores.dispose();
       }
@@ -145,52 +199,56 @@ export class Attacker {
    * Attacks some images.
    *
    * @param views as the model sees them, of one shape, at most {@linkcode batch}
-   * @param classes the true class of each
+   * @param goals what is wanted of each; a number is the class that it is to leave
    * @param first the place of the first among all, which its random start depends on
+   * @param starts where each begins instead, within epsilon
    * @returns the values of each, within epsilon of what they were and within 0…255
    */
   perturb(
     views: readonly InputArray[],
-    classes: readonly number[],
-    { method, epsilon, steps, seed }: Attack,
+    goals: readonly Goal[],
+    { method, epsilon, norm = "linf", steps, stepSize, seed }: Attack,
     first = 0,
+    starts?: readonly Float32Array[],
   ): Promise<Float32Array[]> {
     const tf = this.#tf;
+    const shape = [views.length, ...views[0].shape];
     const size = sizeOf(views[0].shape);
-    const noise = (signs: boolean) => {
-      const values = new Float32Array(views.length * size);
-      for (let i = 0; i < views.length; i++) {
-        const random = randomStream(seed, first + i);
-        for (let at = i * size; at < (i + 1) * size; at++) {
-          const value = 2 * random() - 1;
-          values[at] = epsilon * (signs ? Math.sign(value) || 1 : value);
-        }
-      }
-      return tf.tensor(values, [views.length, ...views[0].shape]);
-    };
+    const drawn = starts ??
+      (method === "random" || method === "pgd"
+        ? views.map((_, i) => randomStart(method === "random", size, { epsilon, norm }, randomStream(seed, first + i)))
+        : null);
     return this.#withBatch(views, async (batch) => {
-      const [low, high] = tf.tidy(() => [
-        tf.maximum(tf.minimum(batch.x, 0), tf.sub(batch.x, epsilon)),
-        tf.minimum(tf.maximum(batch.x, 255), tf.add(batch.x, epsilon)),
-      ]);
-      const within = (pixels: Tensor) => tf.minimum(tf.maximum(pixels, low), high);
-      const isRandom = method === "random" || method === "pgd";
-      let pixels = tf.tidy(() => isRandom ? within(tf.add(batch.x, noise(method === "random"))) : tf.clone(batch.x));
+      const from = batch.x;
+      const bounds = tf.tidy(() => [tf.minimum(from, 0), tf.maximum(from, 255)]);
+      const within = (pixels: Tensor) => {
+        const near = norm === "l2"
+          ? tf.add(from, shortened(tf, tf.sub(pixels, from), epsilon))
+          : tf.minimum(tf.maximum(pixels, tf.sub(from, epsilon)), tf.add(from, epsilon));
+        return tf.minimum(tf.maximum(near, bounds[0]), bounds[1]);
+      };
+      let pixels = tf.tidy(() => {
+        if (!drawn) return tf.clone(from);
+        const values = new Float32Array(views.length * size);
+        drawn.forEach((one, i) => values.set(one, i * size));
+        return within(tf.add(from, tf.tensor(values, shape)));
+      });
       try {
         const count = method === "random" || epsilon === 0 ? 0 : method === "fgsm" ? 1 : steps;
-        const length = count === 1 ? epsilon : REACH * epsilon / count;
+        const length = stepSize ?? (method === "fgsm" ? epsilon : REACH * epsilon / count);
         for (let step = 0; step < count; step++) {
-          const from = pixels;
+          const before = pixels;
           pixels = tf.tidy(() => {
-            const { gradient } = inputGradient(tf, (x) => this.#loss(this.#run(batch, x), classes), from);
-            return within(tf.add(from, tf.mul(tf.sign(gradient), length)));
+            const { gradient } = inputGradient(tf, (x) => this.#gain(batch, x, goals), before);
+            const way = norm === "l2" ? tf.div(gradient, lengths(tf, gradient)) : tf.sign(gradient);
+            return within(tf.add(before, tf.mul(way, length)));
           });
-          from.dispose();
+          before.dispose();
         }
         const data = await pixels.data() as Float32Array;
         return views.map((_, i) => data.slice(i * size, (i + 1) * size));
       } finally {
-        tf.dispose([low, high, pixels]);
+        tf.dispose([...bounds, pixels]);
       }
     });
   }
@@ -229,6 +287,36 @@ export class Attacker {
       }
     });
   }
+}
+
+const once = (target: SingleTarget) => ({ weight: 1, target });
+
+/** The Euclidean length of each image, to divide by. To be called in a tidy. */
+function lengths(tf: TF, images: Tensor): Tensor {
+  const axes = images.shape.map((_, axis) => axis).slice(1);
+  return tf.maximum(tf.sqrt(tf.sum(tf.square(images), axes, true)), LEAST);
+}
+
+/** Changes no longer than epsilon. */
+const shortened = (tf: TF, changes: Tensor, epsilon: number): Tensor =>
+  tf.mul(changes, tf.minimum(1, tf.div(epsilon, lengths(tf, changes))));
+
+/** Where an attack begins: anywhere within epsilon; `signs` at its farthest, by signs alone. */
+function randomStart(
+  signs: boolean,
+  size: number,
+  { epsilon, norm }: { epsilon: number; norm: Norm },
+  random: () => number,
+): Float32Array {
+  const drawn = Float32Array.from({ length: size }, () => 2 * random() - 1);
+  if (signs) {
+    const each = norm === "l2" ? epsilon / Math.sqrt(size) : epsilon;
+    return drawn.map((value) => value < 0 ? -each : each);
+  }
+  if (norm === "linf") return drawn.map((value) => epsilon * value);
+  const length = Math.sqrt(drawn.reduce((sum, value) => sum + value * value, 0)) || 1;
+  const reach = epsilon * random() / length;
+  return drawn.map((value) => value * reach);
 }
 
 /** @throws {TypeError} if the model tells no classes apart */

@@ -19,16 +19,22 @@ const OVERSHOOT = 0.02;
  * The change of an image after which the model answers otherwise.
  *
  * @param pixels where it begins, in the place of the view's own
- * @param most how many steps at most
+ * @param options.most how many steps at most
+ * @param options.bounded whether the changed pixels stay within 0…255
  * @returns what is added to the pixels, or null if the answer stayed
  */
 export async function deepFool(
   attacker: Attacker,
   view: InputArray,
   pixels: Float32Array,
-  most = 50,
+  { most = 50, bounded = false }: { most?: number; bounded?: boolean } = {},
 ): Promise<Float32Array | null> {
   const change = new Float64Array(pixels.length);
+  const changed = () =>
+    pixels.map((value, i) => {
+      const moved = value + (1 + OVERSHOOT) * change[i];
+      return bounded ? Math.min(Math.max(255, value), Math.max(Math.min(0, value), moved)) : moved;
+    });
   let now = pixels;
   let answer = -1;
   let near: number[] = [];
@@ -40,7 +46,7 @@ export async function deepFool(
     }
     const { scores, slopes } = await attacker.slopes(view, now, near);
     const best = scores.reduce((best, score, k) => score > scores[best] ? k : best, 0);
-    if (best !== answer) return Float32Array.from(change, (value) => (1 + OVERSHOOT) * value);
+    if (best !== answer) return now.map((value, i) => value - pixels[i]);
     if (step === most) return null;
     let nearest: { distance: number; gap: number; square: number; slope: Float64Array } | undefined;
     for (let i = 1; i < near.length; i++) {
@@ -54,6 +60,6 @@ export async function deepFool(
     if (!nearest) return null;
     const { gap, square, slope } = nearest;
     slope.forEach((value, i) => change[i] += (gap + 1e-4) / square * value);
-    now = pixels.map((value, i) => value + (1 + OVERSHOOT) * change[i]);
+    now = changed();
   }
 }
