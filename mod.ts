@@ -23,7 +23,8 @@
  *   {@linkcode smoothGrad}, {@linkcode integratedGradients}, {@linkcode gradCam}, {@linkcode deconvnet},
  *   {@linkcode occlusion}; side by side and put to the test: {@linkcode compare}, {@linkcode faithfulness},
  *   {@linkcode sanityCheck}, {@linkcode report}
- * - where things are: {@linkcode correspondence}, {@linkcode matchAccuracy}
+ * - where things are: {@linkcode correspondence}, {@linkcode matchAccuracy}, {@linkcode keypointProbes},
+ *   {@linkcode alignImages}
  * - what fools a model: {@linkcode linearExplanation}, {@linkcode universalPerturbation},
  *   {@linkcode transferability}, {@linkcode robustness}
  * - codes of images: {@linkcode codes}, {@linkcode pca}, {@linkcode tsne}, {@linkcode neighbors},
@@ -87,6 +88,10 @@ export type { Correspondence, MatchRow } from "./lib/results/correspondence.ts";
 export { matchAccuracy, type MatchAccuracyOptions } from "./lib/methods/match_accuracy.ts";
 export type { WarpKind } from "./lib/methods/shared/place_errors.ts";
 export type { MatchAccuracy, MatchAccuracyFigureOptions, MatchAccuracyRow } from "./lib/results/match_accuracy.ts";
+export { alignImages, type AlignImagesOptions } from "./lib/methods/align_images.ts";
+export type { AlignedFigureOptions, AlignedImages, AlignedRow } from "./lib/results/aligned_images.ts";
+export { keypointProbes, type KeypointProbesOptions } from "./lib/methods/keypoint_probes.ts";
+export type { KeypointProbeRow, KeypointProbes } from "./lib/results/keypoint_probes.ts";
 export { type Keypoints, petFaces, type PetFacesOptions } from "./lib/data/pet_faces.ts";
 export { photo } from "./lib/data/photo.ts";
 export {

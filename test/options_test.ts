@@ -42,6 +42,7 @@ const history = Object.create(History.prototype) as History;
 const BEFORE: Record<string, readonly unknown[]> = {
   activations: [model, image],
   alexnet: [],
+  alignImages: [model, dataset],
   catsVsDogsConvnet: [],
   checkInputs: [model, image],
   cifar10: [],
@@ -72,6 +73,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   lenet5: [],
   linearExplanation: [model, image],
   invariance: [model, image],
+  keypointProbes: [model, dataset],
   linearProbes: [model, dataset],
   loadArray: ["maps.npz"],
   loadImage: ["dog.jpg"],

@@ -95,15 +95,19 @@ export function robustAffine(
 }
 
 /** How much a map may enlarge or shrink along any direction: one that does more has collapsed onto a few matches. */
-const MOST_SCALE = 3;
+const MOST_SCALE = 2;
+/** The cosine of the most that it may turn by, 45 degrees. */
+const LEAST_COSINE = Math.SQRT1_2;
 
-/** Whether a map is no mirror, and neither enlarges nor shrinks beyond all measure. */
+/** Whether a map is no mirror, turns little, and neither enlarges nor shrinks beyond all measure. */
 function isSane(map: PointMap): boolean {
   const [origin, down, across] = [map([0, 0]), map([1, 0]), map([0, 1])];
   const [a, c] = [down[0] - origin[0], down[1] - origin[1]];
   const [b, d] = [across[0] - origin[0], across[1] - origin[1]];
   const determinant = a * d - b * c;
   if (!(determinant > 0)) return false;
+  // The turn nearest to the map is that of [a + d, c − b].
+  if (a + d < LEAST_COSINE * Math.hypot(a + d, c - b)) return false;
   // The singular values of [a b; c d].
   const sum = (a * a + b * b + c * c + d * d) / 2;
   const rest = Math.sqrt(Math.max(0, sum * sum - determinant * determinant));

@@ -59,19 +59,22 @@ export function pointInView(
  * Reads images with their keypoints.
  *
  * @param asker the method, as `"matchAccuracy"`
- * @throws {TypeError} if it is no data set, or an image has no column `keypoints`
+ * @param required whether each image must have some @default true
+ * @throws {TypeError} if it is no data set, or an image has no column `keypoints` and must have one
  */
 export async function readKeypoints(
   asker: string,
   model: Model,
   dataset: Dataset,
   signal?: AbortSignal,
+  required = true,
 ): Promise<KeypointView[]> {
   checkDataset(asker, dataset);
   const views: KeypointView[] = [];
   for await (const item of dataset) {
     signal?.throwIfAborted();
-    const marked = keypointsOf(asker, item);
+    const isMarked = required || (item as { keypoints?: unknown }).keypoints !== undefined;
+    const marked = isMarked ? keypointsOf(asker, item) : [];
     const view = await model.view(item.image);
     const placed = marked.map(([name, point]) =>
       [name, pointInView(point, item.image.shape, view.shape, model.preprocess.fit)] as const
