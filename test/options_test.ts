@@ -71,6 +71,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   inputXGradient: [model, image],
   integratedGradients: [model, image],
   lenet5: [],
+  invert: [model, image],
   linearExplanation: [model, image],
   invariance: [model, image],
   keypointProbes: [model, dataset],

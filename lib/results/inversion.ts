@@ -252,7 +252,6 @@ export class Inversion extends Result<InversionRow> {
       names: layers.map(({ layer }) => layer),
       series: [{
         label: spread ? "mean, from the least to the most" : "error",
-        as: "points",
         x: layers.map((_, i) => i),
         y: mean,
         ...spread && {

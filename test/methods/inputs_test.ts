@@ -16,6 +16,7 @@ import {
   inputXGradient,
   integratedGradients,
   invariance,
+  invert,
   linearExplanation,
   linearProbes,
   loadModel,
@@ -93,6 +94,7 @@ const methods: Record<string, (model: Model, a: Given, b: Given) => Promise<Show
   occlusion: (model, a) => occlusion(model, a, { size: 4, stride: 4, baseline: "noise" }),
   "occlusion of a unit": (model, a) =>
     occlusion(model, a, { size: 4, stride: 6, target: { layer: "conv2", channel: 1 } }),
+  invert: (model, a) => invert(model, a, { layers: ["conv1", "mean"], steps: 2, seeds: [0, 1] }),
   featureVisualization: (model) => featureVisualization(model, { target: { layer: "conv2", channel: 1 }, steps: 2 }),
   faithfulness: async (model, a) =>
     await faithfulness(model, a, await saliency(model, a), { steps: 3, baseline: "zero" }),

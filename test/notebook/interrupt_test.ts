@@ -191,6 +191,7 @@ const WORK: Record<string, string> = {
   report: "await cl.report(model, cat, [cl.saliency, cl.gradCam])",
   filters: "await cl.filters(model, { layer: deep })",
   plate: "await cl.plate(model, patches)",
+  invert: "await cl.invert(model, cat, { layer: deep, steps: 5000 })",
   featureVisualization: "await cl.featureVisualization(model, { layer: deep, steps: 1000 })",
   deadFilters: "await cl.deadFilters(model, some)",
   invariance: "await cl.invariance(model, some)",

@@ -45,6 +45,7 @@ import { partCorrespondence } from "../../lib/methods/part_correspondence.ts";
 import { compare } from "../../lib/methods/compare.ts";
 import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { guidedBackprop } from "../../lib/methods/guided_backprop.ts";
+import { invert } from "../../lib/methods/invert.ts";
 import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
 import { mapFigure } from "../../lib/figure/map/map.ts";
 import { embeddingGrid } from "../../lib/methods/embedding_grid.ts";
@@ -836,4 +837,8 @@ export function evaluationOfLabels(): Figure {
   const names = { model: "waves", dataset: "scenes", kind: "labels", activation: "sigmoid", note: "" };
   const about = { images: 80, worst: worstOf("age", "87 % height"), skipped: [] };
   return new Evaluation(new LabelScores(known, 0.5), names, about).figure();
+}
+
+export async function invertedLayers(): Promise<Figure> {
+  return (await invert(await waves(), scene, { layers: ["conv1", "pool1"], steps: 3, seeds: [1, 2] })).figure();
 }

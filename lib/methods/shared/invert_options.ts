@@ -78,7 +78,7 @@ export class InvertOptions extends RunOptions {
   /** What is asked of the picture besides its code. */
   priors: Partial<InversionPriors> = {};
   /**
-   * By up to how many pixels the picture is shifted before each step, another way each time.
+   * By up to how many pixels the picture is shifted before each step, another way each time; by less towards the end.
    * @default a quarter of the layer's stride, and at most a thirty-second of the image's side
    */
   @whole(0)

@@ -41,7 +41,7 @@ export interface InversionOptions extends SubCode {
   readonly layer: string;
   readonly steps: number;
   readonly priors: PriorWeights;
-  /** The image is shifted by up to so many pixels before each step, another way each time. */
+  /** The image is shifted by up to so many pixels before each step, another way each time; by less towards the end. */
   readonly jitter: number;
   /** How far before each step, `[steps][2]`, down and to the right. @default drawn from the first seed */
   readonly shifts?: readonly (readonly number[])[];
@@ -179,9 +179,13 @@ export async function invertCode(model: Model, view: InputArray, options: Invers
     return view.shape.length === 2 ? tf.reshape(scaled, [values.shape[0], ...view.shape]) : scaled;
   };
   const random = randomStream(seeds[0], 2);
-  const whole = () => jitter > 0 ? Math.floor(random() * (2 * jitter + 1)) - jitter : 0;
+  // Shifts are annealed as steps are: the last steps are made where the picture stands.
+  const drawn = (step: number) => {
+    const most = Math.round(jitter * annealed(step, steps));
+    return shape.slice(0, -1).map(() => most > 0 ? Math.floor(random() * (2 * most + 1)) - most : 0);
+  };
   const differentiate = (values: Tensor, step: number): ValueAndGradient => {
-    const by = options.shifts?.[step] ?? shape.slice(0, -1).map(whole);
+    const by = options.shifts?.[step] ?? drawn(step);
     const code = isPlain && jitter === 0
       ? gradients.valueAndGradient(values)
       : gradients.valueAndGradient(values, (values) => seen(shifted(values, by, tf)));
