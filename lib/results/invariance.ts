@@ -189,7 +189,8 @@ export class Invariance extends Result<InvarianceRow> {
     const layers = this.#layersAsked(asked.layers);
     const count = new Set(this.each.map(({ index }) => index)).size;
     const single = asked.curves === undefined ? count <= MOST_CURVES : asked.curves === "images";
-    const columns = Math.min(transforms.length, WIDTHS.length);
+    // Four stand in two lines.
+    const columns = transforms.length === 4 ? 2 : Math.min(transforms.length, WIDTHS.length);
     const blocks: Block[] = [{
       kind: "row",
       columns,

@@ -112,7 +112,7 @@ export class OutputAsked {
   resolve(numbers: Float32Array, { view, label }: ImageView): void {
     const { output } = this;
     const isKnown = this.#wanted === undefined && label !== undefined && output.noun !== "output" &&
-      output.labels.includes(label);
+      output.given?.includes(label) === true;
     if (isKnown) this.#own++;
     else if (this.#wanted === undefined) this.#predicted++;
     const wanted = (this.#wanted ?? (isKnown ? label : "predicted")) as string;
