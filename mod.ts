@@ -289,6 +289,8 @@ export type { NamedDirections } from "./lib/methods/shared/layer_units.ts";
 export { topPatches, type TopPatchesOptions } from "./lib/methods/top_patches.ts";
 export type { PatchQuery, PatchRow, TopPatches } from "./lib/results/top_patches.ts";
 export type { PatchesFigureOptions, UnitName, UnitsFigureOptions } from "./lib/results/patch_figures.ts";
+export type { PixelRegularizers } from "./lib/probe/optimise/pixel_regularizers.ts";
+export type { Transformations } from "./lib/probe/optimise/transformations.ts";
 export { featureVisualization, type FeatureVisualizationOptions } from "./lib/methods/feature_visualization.ts";
 export { plate, type PlateOptions } from "./lib/methods/plate.ts";
 export type { Projection } from "./lib/methods/shared/projections.ts";

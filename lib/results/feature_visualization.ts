@@ -23,6 +23,7 @@ export interface VisualizationRow {
   target: string;
   /** Its place among several images of the target. */
   image: number;
+  /** Of its start, with `image`, and of its transformations. */
   seed: number;
   /** The target's score at the last step, of the image as it was transformed then. */
   score: number;

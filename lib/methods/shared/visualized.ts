@@ -119,7 +119,7 @@ export async function targetsAsked(
   asked: Asked,
   sides: readonly number[],
 ): Promise<{ targets: AskedTarget[]; many: boolean }> {
-  const { target, layer, patches, cells, image } = asked;
+  const { target, layer, cells, image } = asked;
   if (target !== undefined && (layer !== undefined || asked.channels !== undefined)) {
     throw new TypeError(`${asker} takes either target or layer, with channels: received both.`);
   }

@@ -1,4 +1,4 @@
-import type { SymbolicTensor, Tensor } from "@tensorflow/tfjs";
+import type { Tensor } from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
 import { loadModel } from "../../../mod.ts";
 import type { Affine } from "../../../lib/data/warp.ts";
