@@ -4,7 +4,8 @@
  * - `"fgsm"`: Goodfellow, Shlens and Szegedy, "Explaining and Harnessing Adversarial Examples" (2014), §4;
  * - `"iterative"`: Kurakin, Goodfellow and Bengio, "Adversarial Examples in the Physical World" (2016), §2.2;
  * - `"pgd"`: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks" (2017), §2.1;
- * - `"deepfool"`: Moosavi-Dezfooli, Fawzi and Frossard, "DeepFool" (2016), algorithm 2.
+ * - `"deepfool"`: Moosavi-Dezfooli, Fawzi and Frossard, "DeepFool" (2016), algorithm 2;
+ * - `"noise"` and `"evolution"`: Nguyen, Yosinski and Clune, "Deep Neural Networks are Easily Fooled" (2015).
  *
  * @module
  */
@@ -15,6 +16,7 @@ import { wilson } from "../embed/logistic.ts";
 import { brief, percent } from "../format.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { flag, oneOf, positive, readOptions, rule, WalkOptions, whole, within } from "../options.ts";
+import type { Encoding } from "../probe/attack/evolution.ts";
 import type { Norm } from "../probe/attack/attack.ts";
 import type { Target } from "../probe/target.ts";
 import { type Fooled, FooledImages } from "../results/fooled.ts";
@@ -26,11 +28,19 @@ import { ImagesReader } from "./shared/images.ts";
 export class FoolOptions extends WalkOptions {
   /**
    * How: `"fgsm"`, one step along the gradient's signs; `"iterative"`, several; `"pgd"`, several from a random start;
-   * `"deepfool"`, the smallest change, of any size, made longer where rounding would undo it.
+   * `"deepfool"`, the smallest change, of any size, made longer where rounding would undo it. Or a picture of nothing of
+   * which the model is sure by 99 %, in the place of the image and of its size: `"noise"`, from noise by the gradient;
+   * `"evolution"`, bred without a gradient.
    * @default "pgd"
    */
-  @oneOf("fgsm", "iterative", "pgd", "deepfool")
+  @oneOf("fgsm", "iterative", "pgd", "deepfool", "noise", "evolution")
   method: FoolMethod = "pgd";
+  /**
+   * Of `"evolution"`: whether pixels are bred (`"direct"`), or networks that paint (`"cppn"`).
+   * @default "cppn"
+   */
+  @oneOf("direct", "cppn")
+  encoding: Encoding = "cppn";
   /**
    * How large the change is at most, in units of pixels, 0…255: each value of it, or with `norm: "l2"` its Euclidean length.
    * Below 1 nothing is left of it when it is saved.
@@ -47,7 +57,7 @@ export class FoolOptions extends WalkOptions {
   /**
    * What the model is to say: a class, by its label or index. Of independent labels the one that is to appear or vanish, of
    * numbers the one that is to be moved; or any other target, as a unit `{ layer, channel, cell }`.
-   * @default of classes any but the right one; the label that the model is surest of; the first number
+   * @default of classes any but the right one, of pictures of nothing what the model says of the image; the label that the model is surest of; the first number
    */
   @rule(() => {})
   target?: Target;
@@ -58,7 +68,7 @@ export class FoolOptions extends WalkOptions {
   @oneOf("up", "down")
   direction?: "up" | "down";
   /**
-   * How many steps, but of `"fgsm"`.
+   * How many steps, but of `"fgsm"`; of `"evolution"` one is 250 children. Pictures of nothing end when the model is sure.
    * @default 40
    */
   @whole(1)
@@ -70,7 +80,7 @@ export class FoolOptions extends WalkOptions {
   @positive()
   stepSize?: number;
   /**
-   * Of the random start of `"pgd"`.
+   * Of the random start of `"pgd"`, of noise and of evolution.
    * @default 0
    */
   @whole()

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { patternOf } from "../../lib/methods/shared/patterns.ts";
+import { fool } from "../../lib/methods/fool.ts";
 import { predict } from "../../lib/methods/predict.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
@@ -23,6 +24,27 @@ test.each(["noise", "evolution"] as const)(
     model.dispose();
   },
 );
+
+test("fool gives it in the place of the image, with what is said of where it began", async () => {
+  const model = await loadModel(await wavesNet(), { preprocess: { deviation: 30 } });
+  const before = tf.memory().numTensors;
+  const found = await fool(model, landscape(), { method: "noise", target: 1, seed: 1 });
+  expect(tf.memory().numTensors).toBe(before);
+  expect(found.after).toMatchObject({ label: "class 1" });
+  expect(found.after.probability).toBeGreaterThan(0.99);
+  expect(found.before.probability).toBeLessThan(0.99);
+  expect(found.rows[0]).toMatchObject({ as: "8 bits", fooled: true });
+  expect(found.figure().title).toContain("noise: ");
+  expect(found.figure().caption).toContain("From noise by the gradient, towards class 1.");
+  const bred = await fool(model, landscape(), { method: "evolution", encoding: "direct", target: 1, steps: 1 });
+  expect(bred.figure().caption).toContain("Evolution of pixels, towards class 1.");
+  const target = { layer: "conv1", channel: 0, cell: [1, 1] };
+  await expect(fool(model, landscape(), { method: "evolution", target })).rejects.toThrow(
+    /"evolution" makes what a model is sure of, a class or a label: received the target conv1, channel 0/,
+  );
+  expect(tf.memory().numTensors).toBe(before);
+  model.dispose();
+});
 
 test("numbers are refused in clear words", async () => {
   const net = tf.sequential({ layers: [tf.layers.flatten({ inputShape: [2, 2, 1] }), tf.layers.dense({ units: 1 })] });

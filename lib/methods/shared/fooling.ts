@@ -9,8 +9,9 @@ import type { InputArray } from "../../data/given.ts";
 import type { ImageView } from "../../model/inputs.ts";
 import type { Model } from "../../model/model.ts";
 import type { RunOptions } from "../../options.ts";
-import { Attacker, type Goal, type Norm } from "../../probe/attack/attack.ts";
+import { Attacker, type AttackMethod, type Goal, type Norm } from "../../probe/attack/attack.ts";
 import { deepFool } from "../../probe/attack/deep_fool.ts";
+import type { Encoding } from "../../probe/attack/evolution.ts";
 import { asSaved, savedWithin } from "../../probe/attack/saved.ts";
 import { mapGradients } from "../../probe/attribution/gradients.ts";
 import { preliminaryTarget } from "../../probe/attribution/inputs.ts";
@@ -18,15 +19,17 @@ import { largestMagnitude, toPixels } from "../../probe/attribution/pixels.ts";
 import { resolveOutput } from "../../probe/output_target.ts";
 import { isOutput, type ResolvedTarget, type Target } from "../../probe/target.ts";
 import { Fooled, type FooledAnswer, type Likeliest } from "../../results/fooled.ts";
+import { ENOUGH, isPattern, type Pattern, type PatternMethod, patternOf } from "./patterns.ts";
 import { lots } from "./attacked.ts";
 import { reread } from "./survival.ts";
 
 /** How an image is changed. */
-export type FoolMethod = "fgsm" | "iterative" | "pgd" | "deepfool";
+export type FoolMethod = "fgsm" | "iterative" | "pgd" | "deepfool" | PatternMethod;
 
 /** How a run is asked for: the options of `fool`. */
 interface Asked extends Omit<RunOptions, "onProgress"> {
   readonly method: FoolMethod;
+  readonly encoding: Encoding;
   readonly epsilon?: number;
   readonly norm: Norm;
   readonly target?: Target;
@@ -46,6 +49,8 @@ interface Wanted {
   /** The class, label or number that it is about. */
   readonly index: number;
   readonly text: string;
+  /** At which probability it is reached; absent where the answer itself is to change. */
+  readonly enough?: number;
 }
 
 /** A model's answers for images, and what they are to become. */
@@ -93,6 +98,12 @@ export class FoolingRun {
         }. Use "pgd" for that.`,
       );
     }
+    if (isPattern(asked.method) && target && !isOutput(target)) {
+      throw new TypeError(
+        `"${asked.method}" makes what a model is sure of, a class or a label: received the target ${target.text}. Use ` +
+          `"pgd" for that, or featureVisualization.`,
+      );
+    }
     const score = isClass ? undefined : target ?? resolveOutput(model, 0, { output: model.output });
     return new FoolingRun(model, asked, await Attacker.of("fool", model, asked.batchSize, score), target);
   }
@@ -103,8 +114,10 @@ export class FoolingRun {
 
   /** The attack in words. */
   text(brief: (value: number) => string): string {
-    const { method, norm, epsilon, steps } = this.#asked;
+    const { method, encoding, norm, epsilon, steps } = this.#asked;
     if (method === "deepfool") return "DeepFool";
+    if (method === "noise") return "From noise by the gradient";
+    if (method === "evolution") return `Evolution of ${encoding === "cppn" ? "networks that paint (CPPNs)" : "pixels"}`;
     const named = { fgsm: "FGSM", iterative: "iterative FGSM", pgd: "PGD" }[method];
     const size = epsilon === undefined && norm === "l2" ? "" : ` ε ${brief(epsilon ?? 8)}`;
     return `${named}${size}${norm === "l2" ? " (L2)" : ""}${method === "fgsm" ? "" : `, ${steps} steps`}`;
@@ -113,19 +126,32 @@ export class FoolingRun {
   /** Changes some images, at most a batch of them. */
   async change(images: readonly ImageView[]): Promise<Fooled[]> {
     const found: Fooled[] = [];
+    const { method } = this.#asked;
+    if (isPattern(method)) {
+      for (const image of images) {
+        const own = { ...this.#asked, method, index: this.#index };
+        const pattern = await patternOf(this.#model, image.view, own);
+        const named = { ...image, name: method === "noise" ? "noise" : "a bred picture", label: undefined };
+        found.push(...await this.#changeLot([{ image: named, view: { ...image.view, data: pattern.start } }], pattern));
+      }
+      return found;
+    }
     const views = images.map((image) => ({ image, view: { ...image.view, data: asSaved(image.view.data) } }));
     for (const { lot } of lots(views, this.batch)) found.push(...await this.#changeLot(lot));
     return found;
   }
 
-  async #changeLot(lot: readonly { image: ImageView; view: InputArray }[]): Promise<Fooled[]> {
+  async #changeLot(
+    lot: readonly { image: ImageView; view: InputArray }[],
+    pattern?: Pattern,
+  ): Promise<Fooled[]> {
     const views = lot.map(({ view }) => view);
     const before = await this.#answers(views);
     const truths = lot.map(({ image: { label } }) => this.#truth(label));
     const isWrong = lot.map((_, i) => truths[i] !== undefined && truths[i] !== this.#predicted(before[i].values));
-    const wanted = before.map(({ values }, i) => this.#wanted(values, truths[i]));
+    const wanted = before.map(({ values }, i) => pattern ? this.#sure(pattern) : this.#wanted(values, truths[i]));
     // Those that are wrong run along, so that no random start depends on them.
-    const made = await this.#attack(views, wanted.map(({ goal }) => goal));
+    const made = pattern ? [pattern.pixels] : await this.#attack(views, wanted.map(({ goal }) => goal));
     const changed = views.map(({ data }, i) => isWrong[i] ? data as Float32Array : made[i]);
     const after = await this.#answers(views.map((view, i) => ({ ...view, data: changed[i] })));
     const results: Fooled[] = [];
@@ -217,8 +243,15 @@ export class FoolingRun {
     return { goal: { target, sign: up ? 1 : -1 }, index, text: `${labels[index]} ${up ? "up" : "down"}` };
   }
 
+  /** What is wanted of a picture of nothing. */
+  #sure({ target }: Pattern): Wanted {
+    const text = `towards ${this.#model.output.labels[target]}`;
+    return { goal: { towards: target }, index: target, text, enough: ENOUGH };
+  }
+
   /** Whether the goal is reached; null where there is no border to cross. */
-  #fooled(values: ArrayLike<number>, { goal, index }: Wanted, before: ArrayLike<number>): boolean | null {
+  #fooled(values: ArrayLike<number>, { goal, index, enough }: Wanted, before: ArrayLike<number>): boolean | null {
+    if (enough !== undefined) return values[index] >= enough;
     if (this.#other) return null;
     if (typeof goal === "number") return this.#predicted(values) !== goal;
     if ("towards" in goal) return this.#predicted(values) === goal.towards && this.#predicted(before) !== goal.towards;
@@ -262,7 +295,7 @@ export class FoolingRun {
     const made = await this.#attacker.perturb(
       views,
       goals,
-      { method, epsilon, norm, steps, stepSize, seed },
+      { method: method as AttackMethod, epsilon, norm, steps, stepSize, seed },
       this.#done,
     );
     return made.map((pixels, i) => savedWithin(originals[i], pixels, epsilon, norm));

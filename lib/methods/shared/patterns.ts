@@ -31,10 +31,22 @@ export interface PatternAsked {
 }
 
 /** The model is sure enough from here on. */
-const ENOUGH = 0.99;
+export const ENOUGH = 0.99;
 /** A step of evolution looks at so many children, some at a time. */
 const CHILDREN = 250;
 const BROOD = 50;
+
+/** A picture of nothing. */
+export interface Pattern {
+  /** Where it began, and what became of it. */
+  readonly start: Float32Array;
+  readonly pixels: Float32Array;
+  /** The class or label that the model is to be sure of. */
+  readonly target: number;
+}
+
+/** Whether a method makes a picture of nothing instead of changing an image. */
+export const isPattern = (method: string): method is PatternMethod => method === "noise" || method === "evolution";
 
 /**
  * Makes a picture of nothing of the size of an image.
@@ -47,7 +59,7 @@ export async function patternOf(
   model: Model,
   view: InputArray,
   { method, encoding, index, steps, seed, batchSize, signal }: PatternAsked,
-): Promise<{ start: Float32Array; pixels: Float32Array; history: readonly number[] }> {
+): Promise<Pattern> {
   const { output } = model;
   if (output.kind === "numbers" || output.kind === "map") {
     throw new TypeError(
@@ -64,14 +76,19 @@ export async function patternOf(
   };
   const target = index ?? output.predicted((await look([view.data as Float32Array]))[0]);
   if (method === "noise") {
-    return await noiseTo(model, view, resolveOutput(model, target, { output }), {
-      enough: ENOUGH,
-      steps,
-      seed,
-      signal,
-    });
+    const about = resolveOutput(model, target, { output });
+    return { ...await noiseTo(model, view, about, { enough: ENOUGH, steps, seed, signal }), target };
   }
   const shape = view.shape.length === 3 ? view.shape : [view.shape[0], view.shape[1] ?? 1, 1];
   const children = CHILDREN * steps;
-  return await evolve(look, shape, { encoding, target, enough: ENOUGH, children, batchSize: BROOD, seed, signal });
+  const found = await evolve(look, shape, {
+    encoding,
+    target,
+    enough: ENOUGH,
+    children,
+    batchSize: BROOD,
+    seed,
+    signal,
+  });
+  return { ...found, target };
 }
