@@ -153,6 +153,13 @@ interface Question {
   readonly seed: number;
 }
 
+/** An image on its way through the network. */
+interface Walked {
+  readonly image: ImageView;
+  /** Of each step whether it left every pixel as it was: then the codes are the same, however backends round in batches. */
+  readonly same: boolean[];
+}
+
 /** Images on their way through the network, and what was found. */
 export class InvarianceWalk {
   readonly #model: Model;
@@ -161,9 +168,9 @@ export class InvarianceWalk {
   /** What is done to each image, one after the other; known with the first image's size. */
   #steps: { readonly transform: Transform; readonly value: number }[] = [];
   /** Images whose outputs have not come yet. */
-  readonly #waiting: ImageView[] = [];
-  /** The image whose outputs come, and its codes as it is. */
-  #now?: { readonly image: ImageView; readonly codes: readonly NdArrayLike[] };
+  readonly #waiting: Walked[] = [];
+  /** The image whose outputs come, its codes as it is, and what is followed of its output. */
+  #now?: Walked & { readonly codes: readonly NdArrayLike[]; readonly answer: number | null };
   readonly #each: ImageInvarianceRow[] = [];
   readonly #between: number[][];
   readonly #examples: Example[] = [];
@@ -241,11 +248,13 @@ export class InvarianceWalk {
     const isPixels = model.dimensions === 2 && [1, 3].includes(shown.shape.at(-1)!);
     const run = { baseline: model.shown(made.image), seed: [seed, place], range: isPixels ? [0, 255] as const : null };
     const drawn = place < EXAMPLES && model.dimensions === 2;
-    this.#waiting.push(image);
+    const same: boolean[] = [];
+    this.#waiting.push({ image, same });
     yield model.input(view);
     for (const { transform, value } of this.#steps) {
       const picture = transformed(shown, transform, value, run);
       if (drawn) this.#examples.push(exampleOf(picture, { image: place, transform: transform.name, value }));
+      same.push(picture.data.every((one, i) => one === shown.data[i]));
       yield model.input(inPlaceOf(view, picture.data));
     }
   }
@@ -262,7 +271,7 @@ export class InvarianceWalk {
       const numbers = own.pop()!.data;
       const at = (start + i) % (this.#steps.length + 1);
       if (at === 0) {
-        const image = this.#waiting.shift()!;
+        const walked = this.#waiting.shift()!;
         // The batch is given up, so what is kept is copied.
         const codes = own.map(({ data, shape }) => ({ data: data.slice(), shape }));
         this.#now?.codes.forEach(({ data }, k) => {
@@ -272,25 +281,28 @@ export class InvarianceWalk {
             : { distance: null };
           if (distance !== null) this.#between[k].push(distance);
         });
-        this.#now = { image, codes };
-        output.resolve(numbers, image);
+        output.resolve(numbers, walked.image);
+        this.#now = { ...walked, codes, answer: output.answer(numbers) };
         continue;
       }
       const { transform, value } = this.#steps[at - 1];
-      const answer = output.answer(numbers);
+      const { image, codes, same, answer: before } = this.#now!;
+      const isSame = same[at - 1];
+      const answer = isSame ? before : output.answer(numbers);
       const isProbability = output.output.noun !== "output";
-      layers.forEach((layer, k) =>
+      layers.forEach((layer, k) => {
+        const code = isSame ? codes[k] : own[k];
         this.#each.push({
-          index: this.#now!.image.place,
-          image: this.#reader.nameOf(this.#now!.image),
+          index: image.place,
+          image: this.#reader.nameOf(image),
           transform: transform.name,
           layer,
           value,
-          ...codeDistance(this.#now!.codes[k].data, own[k].data),
-          moved: this.#moved(layer, this.#now!.codes[k], own[k], transform, value),
+          ...codeDistance(codes[k].data, code.data),
+          moved: this.#moved(layer, codes[k], code, transform, value),
           ...isProbability ? { probability: answer } : { score: answer },
-        })
-      );
+        });
+      });
     }
   }
 
