@@ -50,7 +50,7 @@ const SIZE = 12;
 /** Points have numbers where there are at most so many. */
 const NUMBERED = 12;
 /** The corners' colours: a point's colour says where it lies in the first image. Safe for colour blindness. */
-const CORNERS = ["#56b4e9", "#e69f00", "#009e73", "#d55e9f"].map(rgbOf);
+const CORNERS = ["#1f9bff", "#ffb000", "#00c48c", "#ff4fa0"].map(rgbOf);
 
 /** The colour of a point by its place in an image. */
 function colorOf([y, x]: Point, { height, width }: MatchPicture): string {
@@ -70,6 +70,8 @@ async function inLines(
   theme: Theme,
   pictures: readonly MatchPicture[],
   over: (picture: MatchPicture, index: number, left: number, top: number) => string,
+  /** After how many pictures a line ends at the latest. */
+  most = Infinity,
 ): Promise<Drawing> {
   const encoded = await Promise.all(
     pictures.map(({ pixels }) =>
@@ -80,7 +82,7 @@ async function inLines(
   let [left, top, tall, wide] = [0, 0, 0, 0];
   pictures.forEach((picture, i) => {
     const [width, height] = [picture.width * picture.scale, picture.height * picture.scale];
-    if (left > 0 && left + width > WIDTH) [left, top, tall] = [0, top + tall + GAP, 0];
+    if (left > 0 && (left + width > WIDTH || i % most === 0)) [left, top, tall] = [0, top + tall + GAP, 0];
     parts.push(
       type.text(fitting(type, picture.name, width), left, top + 12, { size: SIZE, color: theme.softInk }),
       `<image x="${short(left)}" y="${top + LINE}" width="${short(width)}" height="${short(height)}" ` +
@@ -205,7 +207,7 @@ export function likenessBlock({ pictures, start, layers }: {
       }
       const [y, x] = likeness.matches[query];
       return shades(likeness, query, scale, left, top) + dot(place(x, left), place(y, top), "#fff", false, 7);
-    });
+    }, pictures.length);
   return {
     kind: "live",
     heading: "How alike each cell is to the place at the cross",

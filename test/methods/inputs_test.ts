@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import {
   activations,
   codes,
+  correspondence,
   dataset,
   deadFilters,
   deconvnet,
@@ -82,6 +83,7 @@ const methods: Record<string, (model: Model, a: Given, b: Given) => Promise<Show
   predict: (model, a) => predict(model, a),
   "predict of several": (model, a, b) => predict(model, [a, b]),
   activations: (model, a) => activations(model, a, { layer: "conv1" }),
+  correspondence: (model, a, b) => correspondence(model, a, b, { layer: "conv1" }),
   filters: (model) => filters(model, { layer: "conv1" }),
   saliency: (model, a) => saliency(model, a),
   inputXGradient: (model, a) => inputXGradient(model, a),

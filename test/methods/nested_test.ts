@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import {
   activations,
   codes,
+  correspondence,
   dataset,
   deadFilters,
   deconvnet,
@@ -99,6 +100,8 @@ const methods: Record<string, (model: Model, inside: string) => Promise<unknown>
   predict: async (model) => (await predict(model, image)).rows,
   "activations, of every layer": async (model) => (await activations(model, image)).rows,
   "activations, of one": async (model, inside) => (await activations(model, image, { layer: `${inside}second` })).rows,
+  correspondence: async (model, inside) =>
+    (await correspondence(model, image, image, { layer: `${inside}second` })).rows.map(({ layer: _, ...row }) => row),
   filters: async (model) => (await filters(model)).weights,
   "filters, of one": async (model, inside) => (await filters(model, { layer: `${inside}second` })).weights,
   gradCam: async (model) => (await gradCam(model, image)).map,

@@ -7,10 +7,12 @@ import type { LayersModel, SymbolicTensor } from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   activations,
+  alignImages,
   checkInputs,
   codes,
   compare,
   compareDirections,
+  correspondence,
   type Dataset,
   dataset,
   deadFilters,
@@ -28,9 +30,11 @@ import {
   integratedGradients,
   invariance,
   invert,
+  keypointProbes,
   linearExplanation,
   linearProbes,
   loadModel,
+  matchAccuracy,
   type Model,
   neighbors,
   occlusion,
@@ -292,6 +296,17 @@ const methods: Record<string, Ask> = {
       },
     }),
   activations: (model) => activations(model, image, { layer: "conv" }),
+  correspondence: (model) => correspondence(model, image, picture(), { layer: "conv", points: [[4, 5]] }),
+  matchAccuracy: (model, data) => matchAccuracy(model, data, { layers: ["conv"], warps: ["rotation"] }),
+  keypointProbes: (model) =>
+    keypointProbes(
+      model,
+      dataset(
+        [image, picture(), picture(), picture()].map((image) => ({ image, keypoints: { a: [4, 5], b: [7, 2] } })),
+      ),
+      { layers: ["conv"] },
+    ),
+  alignImages: (model, data) => alignImages(model, data, { layer: "conv" }),
   filters: (model) => filters(model, { layer: "conv" }),
   deadFilters: (model, data) => deadFilters(model, data),
   invariance: (model, data) =>

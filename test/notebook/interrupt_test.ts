@@ -176,6 +176,11 @@ const WORK: Record<string, string> = {
   "predict, a data set": "await cl.predict(model, some)",
   activations: `await cl.activations(model, cat, { layer: deep })`,
   codes: "await cl.codes(model, some)",
+  correspondence: "await cl.correspondence(model, cat, Array(400).fill(cat))",
+  matchAccuracy: "await cl.matchAccuracy(model, some)",
+  keypointProbes:
+    "await cl.keypointProbes(model, cl.dataset(Array.from({ length: 400 }, () => ({ image: cat, keypoints: { a: [9, 9], b: [3, 4] } }))))",
+  alignImages: "await cl.alignImages(model, some)",
   saliency: "await cl.saliency(model, cat)",
   receptiveFieldFigure: "await cl.receptiveFieldFigure(model, cat)",
   inputXGradient: "await cl.inputXGradient(model, cat)",

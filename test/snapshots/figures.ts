@@ -14,7 +14,11 @@ import { type Pixels, pixelsOf } from "../../lib/figure/mosaic.ts";
 import { historyFigure } from "../../lib/results/training_figures.ts";
 import { trainingFigure } from "../../lib/results/live_training.ts";
 import { progressHtml, progressText } from "../../lib/notebook/progress.ts";
+import { composed, rotation, scaling, translation, warp } from "../../lib/data/warp.ts";
 import { activations } from "../../lib/methods/activations.ts";
+import { alignImages } from "../../lib/methods/align_images.ts";
+import { correspondence } from "../../lib/methods/correspondence.ts";
+import { matchAccuracy } from "../../lib/methods/match_accuracy.ts";
 import { DeadFilters } from "../../lib/results/dead_filters.ts";
 import { Directions } from "../../lib/results/directions.ts";
 import { deconvnet } from "../../lib/methods/deconvnet.ts";
@@ -789,6 +793,25 @@ export async function invarianceOfImages(): Promise<Figure> {
   const { data, shape } = landscape();
   const dusk = new Image({ data: data.map((value) => 255 - value), shape }, { name: "negative", source: "a formula" });
   return (await invariance(await waves(), [scene, dusk], options)).figure();
+}
+
+export async function placesFoundAgain(): Promise<Figure> {
+  const moved = warp(scene, composed(rotation(15), translation(2, -1)));
+  const points: [number, number][] = [[8, 8], [9, 22], [20, 16], [26, 6]];
+  return (await correspondence(await waves(), scene, moved, { layers: ["conv1", "pool1"], points })).figure();
+}
+
+export async function placesFoundByLayer(): Promise<Figure> {
+  return (await matchAccuracy(await waves(), [scene, ...[1, 2].map((i) => warp(scene, rotation(40 * i)))], {
+    layers: ["conv1", "pool1"],
+    warps: ["translation", "rotation"],
+    thresholds: [0.05, 0.1, 0.2],
+  })).figure();
+}
+
+export async function imagesAligned(): Promise<Figure> {
+  const images = [translation(0, 0), rotation(12), scaling(1.2)].map((map) => warp(scene, map));
+  return (await alignImages(await waves(), images, { layer: "conv1" })).figure();
 }
 
 export async function partsMasked(): Promise<Figure> {
