@@ -5,7 +5,11 @@
  * The steps from edges over textures and parts to objects are those that Zeiler and Fergus (2013) saw in their plates, and
  * that Bau et al., "Network Dissection" (2017), counted with labels of pixels. Here there are only labels of images, so
  * that a part is told from an object by how much of the image the unit sees. The numbers were chosen here; how often the
- * rules fit units whose patches are dealt out at random says what they are worth.
+ * rules fit units whose patches are dealt out at random says what they are worth. On two halves of 4,000 images of CIFAR-10
+ * a unit of cifar-convnet that is named on one has the same name on the other in conv1 24 times of 27, in the three layers
+ * from conv2_1 to conv3_1 27 of 91, in conv3_2 39 of 58, in conv4 148 of 183. On 140 pieces of seven photos ResNet-50 has
+ * names far above chance in its first layers and in activation_40 (22 % to 0 %), and not in activation_22 (73 % to 69 %),
+ * where any patches of an orange cat are orange.
  *
  * @module
  */
