@@ -25,7 +25,7 @@
  *   {@linkcode sanityCheck}, {@linkcode report}
  * - where things are: {@linkcode correspondence}, {@linkcode matchAccuracy}, {@linkcode keypointProbes},
  *   {@linkcode alignImages}
- * - what fools a model: {@linkcode linearExplanation}, {@linkcode universalPerturbation},
+ * - what fools a model: {@linkcode fool}, {@linkcode linearExplanation}, {@linkcode universalPerturbation},
  *   {@linkcode transferability}, {@linkcode robustness}
  * - codes of images: {@linkcode codes}, {@linkcode pca}, {@linkcode tsne}, {@linkcode neighbors},
  *   {@linkcode embeddingGrid}
@@ -191,6 +191,11 @@ export type {
 } from "./lib/results/invariance.ts";
 export type { TransformFunction, TransformName } from "./lib/probe/transforms.ts";
 export { type DigitsOptions, lenet5, softmaxRegression } from "./lib/model/architectures/digits.ts";
+export { fool, type FoolOptions } from "./lib/methods/fool.ts";
+export type { FoolMethod } from "./lib/methods/shared/fooling.ts";
+export type { PatternMethod } from "./lib/methods/shared/patterns.ts";
+export type { Encoding } from "./lib/probe/attack/evolution.ts";
+export type { Fooled, FooledAnswer, FooledImages, Likeliest, SurvivalRow } from "./lib/results/fooled.ts";
 export { robustness, type RobustnessOptions } from "./lib/methods/robustness.ts";
 export { transferability, type TransferabilityOptions } from "./lib/methods/transferability.ts";
 export { universalPerturbation, type UniversalPerturbationOptions } from "./lib/methods/universal_perturbation.ts";

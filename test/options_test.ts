@@ -63,6 +63,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   featureHierarchy: [model, dataset],
   featureVisualization: [model],
   filters: [model],
+  fool: [model, image],
   googlenet: [],
   gradCam: [model, image],
   guidedBackprop: [model, image],

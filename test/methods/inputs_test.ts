@@ -10,6 +10,7 @@ import {
   faithfulness,
   featureVisualization,
   filters,
+  fool,
   gradCam,
   guidedBackprop,
   type Image,
@@ -101,6 +102,7 @@ const methods: Record<string, (model: Model, a: Given, b: Given) => Promise<Show
   faithfulness: async (model, a) =>
     await faithfulness(model, a, await saliency(model, a), { steps: 3, baseline: "zero" }),
   sanityCheck: (model, a) => sanityCheck(model, a, saliency, { layers: ["conv2"] }),
+  fool: (model, a) => fool(model, a, { steps: 2 }),
   linearExplanation: (model, a) => linearExplanation(model, a, { steps: 2, directions: 2 }),
   report: (model, a) => report(model, a, [saliency], { steps: 2, layers: ["conv2"], baseline: "grey" }),
 };

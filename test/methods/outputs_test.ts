@@ -24,6 +24,7 @@ import {
   featureHierarchy,
   featureVisualization,
   filters,
+  fool,
   gradCam,
   guidedBackprop,
   inputXGradient,
@@ -330,6 +331,8 @@ const methods: Record<string, Ask> = {
     const found = await codes(model, data);
     return embeddingGrid(found, await tsne(found, { iterations: 20, perplexity: 3 }));
   },
+  fool: (model) => fool(model, image, { steps: 2 }),
+  "fool of an index": (model) => fool(model, image, { target: 0, method: "fgsm" }),
   linearExplanation: (model) => linearExplanation(model, image, { steps: 2, directions: 2 }),
   linearProbes: (model, data) => linearProbes(model, data, { embedding: "pca" }),
   strideDiagnosis: (model, data) => strideDiagnosis([model], data, { layers: ["conv", "conv"] as never }),

@@ -208,6 +208,9 @@ const WORK: Record<string, string> = {
   directions: `await cl.directions(model, some, { layer: deep, kind: "principal" })`,
   checkInputs: "await cl.checkInputs(model, some)",
   strideDiagnosis: "await cl.strideDiagnosis([model], some)",
+  fool: "await cl.fool(model, cat)",
+  "fool, by evolution":
+    `await cl.fool(model, cat, { method: "evolution", encoding: "direct", target: 3, steps: 1000 })`,
   linearExplanation: "await cl.linearExplanation(model, cat)",
   linearProbes: "await cl.linearProbes(model, some)",
   robustness: "await cl.robustness(model, some)",

@@ -53,6 +53,7 @@ import { invert } from "../../lib/methods/invert.ts";
 import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
 import { mapFigure } from "../../lib/figure/map/map.ts";
 import { embeddingGrid } from "../../lib/methods/embedding_grid.ts";
+import { fool } from "../../lib/methods/fool.ts";
 import { linearExplanation } from "../../lib/methods/linear_explanation.ts";
 import { robustness } from "../../lib/methods/robustness.ts";
 import { transferability } from "../../lib/methods/transferability.ts";
@@ -598,6 +599,14 @@ export async function gridOfImages(): Promise<Figure> {
   const images = await codes(await waves(), lights());
   const map = pca(images, { components: 2 }).points;
   return embeddingGrid(images, map, { columns: 6 }).figure();
+}
+
+export async function fooledLandscape(): Promise<Figure> {
+  return (await fool(await waves(), scene, { epsilon: 6, steps: 5 })).figure();
+}
+
+export async function fooledByNoise(): Promise<Figure> {
+  return (await fool(await waves(), scene, { method: "noise", target: "desert", steps: 30 })).figure();
 }
 
 export async function linearExplanationOfLandscape(): Promise<Figure> {
