@@ -14,6 +14,8 @@ import type { Attacker } from "./attack.ts";
 const CLASSES = 10;
 /** Each step goes a little beyond the border. */
 const OVERSHOOT = 0.02;
+/** And this much, of 255, so that it moves where the border is as near as numbers can be. */
+const NUDGE = 1e-4;
 
 /**
  * The change of an image after which the model answers otherwise.
@@ -48,18 +50,19 @@ export async function deepFool(
     const best = scores.reduce((best, score, k) => score > scores[best] ? k : best, 0);
     if (best !== answer) return now.map((value, i) => value - pixels[i]);
     if (step === most) return null;
-    let nearest: { distance: number; gap: number; square: number; slope: Float64Array } | undefined;
+    let nearest: { distance: number; square: number; slope: Float64Array } | undefined;
     for (let i = 1; i < near.length; i++) {
       const slope = Float64Array.from(slopes[i], (value, at) => value - slopes[0][at]);
       const square = slope.reduce((sum, value) => sum + value * value, 0);
       if (square === 0) continue;
       const gap = Math.abs(scores[near[i]] - scores[answer]);
       const distance = gap / Math.sqrt(square);
-      if (!nearest || distance < nearest.distance) nearest = { distance, gap, square, slope };
+      if (!nearest || distance < nearest.distance) nearest = { distance, square, slope };
     }
     if (!nearest) return null;
-    const { gap, square, slope } = nearest;
-    slope.forEach((value, i) => change[i] += (gap + 1e-4) / square * value);
+    const { distance, square, slope } = nearest;
+    const length = distance + NUDGE;
+    slope.forEach((value, i) => change[i] += length / Math.sqrt(square) * value);
     now = changed();
   }
 }
