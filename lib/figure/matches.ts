@@ -45,7 +45,7 @@ export interface LikenessOf {
 
 const GAP = 12;
 const LINE = 18;
-const WIDTH = 930;
+const WIDTH = 940;
 const SIZE = 12;
 /** Points have numbers where there are at most so many. */
 const NUMBERED = 12;

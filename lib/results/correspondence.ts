@@ -200,7 +200,10 @@ export class Correspondence extends Result<MatchRow> {
       `in direction (cosine), so the strength of activations does not count.`,
       bandsNote(this.images[0].shape),
     ].filter(Boolean).join(" ");
-    const best = this.rows.reduce((a, b) => b.consistent && b.similarity > a.similarity ? b : a, this.rows[0]);
+    // The cross begins in the middle, where most photos have what they show.
+    const [height, width] = this.images[0].shape;
+    const off = ([y, x]: readonly [number, number]) => Math.hypot(y - height / 2, x - width / 2);
+    const start = this.#points.reduce((a, b) => off(b) < off(a) ? b : a);
     return new Figure({
       title,
       caption,
@@ -215,7 +218,7 @@ export class Correspondence extends Result<MatchRow> {
         ),
         likenessBlock({
           pictures,
-          start: best.point,
+          start,
           layers: this.layers.map((layer) => ({ layer, images: this.#maps.filter((map) => map.layer === layer) })),
         }),
       ],
