@@ -35,9 +35,9 @@ test("fool gives it in the place of the image, with what is said of where it beg
   expect(found.before.label).not.toBe("class 1");
   expect(found.rows[0]).toMatchObject({ as: "8 bits", fooled: true });
   expect(found.figure().title).toContain("noise: ");
-  expect(found.figure().caption).toContain("From noise by the gradient, towards class 1.");
+  expect(found.figure().caption).toContain("From noise by the gradient, towards class 1, to 99 %.");
   const bred = await fool(model, landscape(), { method: "evolution", encoding: "direct", target: 1, steps: 1 });
-  expect(bred.figure().caption).toContain("Evolution of pixels, towards class 1.");
+  expect(bred.figure().caption).toContain("Evolution of pixels, towards class 1, to 99 %.");
   const target = { layer: "conv1", channel: 0, cell: [1, 1] };
   await expect(fool(model, landscape(), { method: "evolution", target })).rejects.toThrow(
     /"evolution" makes what a model is sure of, a class or a label: received the target conv1, channel 0/,

@@ -245,7 +245,7 @@ export class FoolingRun {
 
   /** What is wanted of a picture of nothing. */
   #sure({ target }: Pattern): Wanted {
-    const text = `towards ${this.#model.output.labels[target]}`;
+    const text = `towards ${this.#model.output.labels[target]}, to ${100 * ENOUGH} %`;
     return { goal: { towards: target }, index: target, text, enough: ENOUGH };
   }
 
