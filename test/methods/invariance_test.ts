@@ -62,13 +62,15 @@ async function naive(model: Model, image: NdArray, transform: string, layer: str
     inputs: model.network.inputs,
     outputs: [model.network.getLayer(layer).output as never, model.network.outputs[0]],
   });
-  const run = (pixels: Float32Array) =>
-    tf.tidy(() => {
-      const { data, shape } = model.input(new NdArray(pixels, view.shape));
-      const outputs = net.predict(tf.tensor(data, [1, ...shape])) as { dataSync(): Float32Array }[];
-      return outputs.map((output) => output.dataSync());
-    });
-  const [[still, answers], [code, changed]] = [run(view.data), run(moved)];
+  // WebGPU reads nothing back without waiting.
+  const run = async (pixels: Float32Array) => {
+    const { data, shape } = model.input(new NdArray(pixels, view.shape));
+    const outputs = tf.tidy(() => net.predict(tf.tensor(data, [1, ...shape]))) as { data(): Promise<Float32Array> }[];
+    const found = await Promise.all(outputs.map((output) => output.data()));
+    tf.dispose(outputs as never);
+    return found;
+  };
+  const [[still, answers], [code, changed]] = [await run(view.data), await run(moved)];
   let [far, long] = [0, 0];
   still.forEach((one, i) => {
     far += (code[i] - one) ** 2;

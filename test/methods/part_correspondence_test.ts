@@ -1,7 +1,7 @@
 /** Zeiler and Fergus's statistic of parts: against a loop written here, on paper, and what it must find. */
 
 import { afterAll, describe, expect, test } from "vitest";
-import { loadModel, type Model, NdArray, partCorrespondence } from "../../mod.ts";
+import { loadModel, type Model, NdArray, partCorrespondence, type Tensor } from "../../mod.ts";
 import { dataset } from "../../lib/data/dataset.ts";
 import { pairMean } from "../../lib/embed/pairs.ts";
 import { pointInView } from "../../lib/methods/shared/keypoints.ts";
@@ -49,23 +49,27 @@ describe("equals a loop written in the test", () => {
         inputs: model.network.inputs,
         outputs: model.network.getLayer(layer).output as never,
       });
-      const codeOf = (data: Float32Array) =>
-        tf.tidy(() => (net.predict(tf.tensor(data, [1, SIDE, SIDE, 3])) as { dataSync(): Float32Array }).dataSync());
+      const codeOf = async (data: Float32Array) => {
+        const code = tf.tidy(() => net.predict(tf.tensor(data, [1, SIDE, SIDE, 3]))) as Tensor;
+        const values = await code.data() as Float32Array;
+        code.dispose();
+        return values;
+      };
       for (const part of ["eye", "nose"] as const) {
-        const signs = faces.map(({ image, keypoints: { [part]: [cy, cx] } }) => {
+        const signs = await Promise.all(faces.map(async ({ image, keypoints: { [part]: [cy, cx] } }) => {
           const masked = image.data.slice();
           for (let y = cy - 3; y <= cy + 3; y++) {
             for (let x = cx - 3; x <= cx + 3; x++) {
               for (let c = 0; c < 3; c++) if (y < SIDE && x < SIDE) masked[(y * SIDE + x) * 3 + c] = 127.5;
             }
           }
-          const [code, changed] = [codeOf(image.data), codeOf(masked)];
+          const [code, changed] = [await codeOf(image.data), await codeOf(masked)];
           const largest = Math.max(...code.map(Math.abs));
           return Array.from(code, (value, i) => {
             const change = value - changed[i];
             return Math.abs(change) < 1e-6 * largest ? 0 : change > 0 ? 1 : -1;
           });
-        });
+        }));
         let [sum, pairs] = [0, 0];
         for (let a = 0; a < 4; a++) {
           for (let b = 0; b < 4; b++) {
