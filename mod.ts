@@ -199,8 +199,8 @@ export type { Fooled, FooledAnswer, FooledImages, Likeliest, SurvivalRow } from 
 export { robustness, type RobustnessOptions } from "./lib/methods/robustness.ts";
 export { transferability, type TransferabilityOptions } from "./lib/methods/transferability.ts";
 export { universalPerturbation, type UniversalPerturbationOptions } from "./lib/methods/universal_perturbation.ts";
-export type { AttackMethod } from "./lib/probe/attack/attack.ts";
-export type { Norm } from "./lib/probe/attack/universal.ts";
+export type { AttackedOptions } from "./lib/methods/shared/attacked.ts";
+export type { AttackMethod, Norm } from "./lib/probe/attack/attack.ts";
 export type { Robustness, RobustnessRow } from "./lib/results/robustness.ts";
 export type { Transferability, TransferRow } from "./lib/results/transferability.ts";
 export type { FoolingRate, UniversalPerturbation, UniversalRow } from "./lib/results/universal_perturbation.ts";

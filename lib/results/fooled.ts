@@ -33,8 +33,11 @@ export interface SurvivalRow extends FooledAnswer {
 
 /** What is likeliest, before and after. */
 export interface Likeliest {
+  /** The class or label. */
   label: string;
+  /** Its probability before. */
   before: number;
+  /** Its probability after. */
   after: number;
 }
 

@@ -6,8 +6,7 @@
  * @module
  */
 
-/** In which norm a change is bounded. */
-export type Norm = "linf" | "l2";
+import type { Norm } from "./attack.ts";
 
 /** How the change is looked for. */
 export interface UniversalOptions {
