@@ -109,7 +109,10 @@ function interpolated(map: DescriptorMap, likes: Float32Array, cell: number): Po
       const x1 = x < 0 || x >= xs.length ? column : x;
       const cells = [[row, column], [y1, column], [row, x1], [y1, x1]];
       const vectors = cells.map(([y, x]) => vector(y, x));
-      const gram = vectors.map((a) => vectors.map((b) => dot(a, b)));
+      const gram = vectors.map(() => new Array<number>(4));
+      for (let i = 0; i < 4; i++) {
+        for (let j = i; j < 4; j++) gram[i][j] = gram[j][i] = dot(vectors[i], vectors[j]);
+      }
       const [[u, v], cosine] = bestWithin(cells.map(([y, x]) => likes[y * xs.length + x]), gram);
       if (cosine > most) [best, most] = [[row + u * (y1 - row), column + v * (x1 - column)], cosine];
     }
