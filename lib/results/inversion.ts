@@ -17,6 +17,7 @@ import { Result } from "./result.ts";
 export interface InvertedLayer {
   /** The layer's name. */
   readonly layer: string;
+  /** Where the noise of each picture came from. */
   readonly seeds: readonly number[];
   /** By up to how many pixels the picture was shifted before each step. */
   readonly jitter: number;
@@ -32,6 +33,7 @@ export interface InvertedLayer {
 export interface InversionRow {
   /** The layer's name. */
   layer: string;
+  /** Where its noise came from. */
   seed: number;
   /** How many steps were made. */
   steps: number;
@@ -113,6 +115,7 @@ export class Inversion extends Result<InversionRow> {
   readonly name: string;
   /** What the model is called. */
   readonly model: string;
+  /** One row a layer and seed. */
   readonly rows: readonly InversionRow[];
   /** Whether the run was ended before its last step. */
   readonly interrupted: boolean;

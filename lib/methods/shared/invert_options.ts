@@ -9,7 +9,6 @@ import { kindOf } from "../../errors.ts";
 import type { Model } from "../../model/model.ts";
 import { arrayOf, belowOne, oneOf, positive, rule, RunOptions, text, whole, within } from "../../options.ts";
 import type { SubCode } from "../../probe/optimise/inversion.ts";
-import type { StepRule } from "../../probe/optimise/optimise.ts";
 
 /** What is asked of an inverted picture besides its code. */
 export class InversionPriors {
@@ -100,7 +99,7 @@ export class InvertOptions extends RunOptions {
    * @default "adam"
    */
   @oneOf("adam", "momentum")
-  optimizer: StepRule = "adam";
+  optimizer: "adam" | "momentum" = "adam";
   /**
    * The share of the last step that is added to the next.
    * @default 0.9
