@@ -92,6 +92,7 @@ export { alignImages, type AlignImagesOptions } from "./lib/methods/align_images
 export type { AlignedFigureOptions, AlignedImages, AlignedRow } from "./lib/results/aligned_images.ts";
 export { keypointProbes, type KeypointProbesOptions } from "./lib/methods/keypoint_probes.ts";
 export type { KeypointProbeRow, KeypointProbes } from "./lib/results/keypoint_probes.ts";
+export type { Refinement } from "./lib/probe/matching/match.ts";
 export { type Keypoints, petFaces, type PetFacesOptions } from "./lib/data/pet_faces.ts";
 export { photo } from "./lib/data/photo.ts";
 export {
