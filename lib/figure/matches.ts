@@ -9,7 +9,7 @@ import { scriptJson } from "../format.ts";
 import scripts from "../page/bundle.json" with { type: "json" };
 import type { LikenessData } from "../page/data.ts";
 import { rgbOf } from "../page/disc.ts";
-import { nearestQuery, shadeOf } from "../page/likeness.ts";
+import { nearestQuery, shadeOf } from "../page/numbers.ts";
 import type { Drawing, Live } from "./blocks.ts";
 import type { Pixels } from "./mosaic.ts";
 import { svgDocument } from "./draw.ts";

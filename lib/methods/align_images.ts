@@ -10,7 +10,7 @@
  */
 
 import { type NdArray, ndarray, type NdArrayLike } from "../array.ts";
-import { type Dataset, dataset, isDataset } from "../data/dataset.ts";
+import { checkDataset, type Dataset, dataset, isDataset } from "../data/dataset.ts";
 import type { ImageLike } from "../data/image.ts";
 import { type PointMap, robustAffine, thinPlate } from "../embed/point_maps.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
@@ -183,6 +183,7 @@ export async function alignImages(
 ): Promise<AlignedImages> {
   checkModel("alignImages", model);
   const all = readOptions("alignImages", AlignImagesOptions, options);
+  if (!Array.isArray(images)) checkDataset("alignImages", images);
   await checkReady("alignImages", model);
   checkPictures("alignImages", model);
   const { onto, signal, onProgress } = all;

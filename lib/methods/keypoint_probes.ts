@@ -8,7 +8,7 @@
  */
 
 import { ndarray, type NdArrayLike } from "../array.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { checkDataset, type Dataset } from "../data/dataset.ts";
 import { meanInterval } from "../embed/agreement.ts";
 import { classify, fitLogistic } from "../embed/logistic.ts";
 import { principalComponents } from "../embed/pca.ts";
@@ -144,6 +144,7 @@ export async function keypointProbes(
 ): Promise<KeypointProbes> {
   checkModel("keypointProbes", model);
   const all = readOptions("keypointProbes", KeypointProbesOptions, options);
+  checkDataset("keypointProbes", dataset);
   await checkReady("keypointProbes", model);
   checkPictures("keypointProbes", model);
   const { baselines, seed, signal, onProgress } = all;

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type Dataset, isDataset } from "../data/dataset.ts";
+import { checkDataset, type Dataset, isDataset } from "../data/dataset.ts";
 import type { InputArray } from "../data/given.ts";
 import type { ImageLike } from "../data/image.ts";
 import { moved, warp } from "../data/warp.ts";
@@ -186,6 +186,7 @@ export async function matchAccuracy(
 ): Promise<MatchAccuracy> {
   checkModel("matchAccuracy", model);
   const all = readOptions("matchAccuracy", MatchAccuracyOptions, options);
+  if (!Array.isArray(images)) checkDataset("matchAccuracy", images);
   await checkReady("matchAccuracy", model);
   checkPictures("matchAccuracy", model);
   const { truth, signal, onProgress, thresholds, seed, warps } = all;

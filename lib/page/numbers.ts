@@ -53,3 +53,16 @@ export function numbersAt(values: PackedValues, cell: number): string {
     (_, c) => significant(halfAt(bytes, cell * channels + c) / scale, 3),
   ).join(", ");
 }
+
+/** How dark a cell is painted, by how alike it is, 0…255: the least alike can still be seen. */
+export const shadeOf = (like: number): number => 0.82 * (1 - (like / 255) ** 2);
+
+/** The number of the place nearest to a point. */
+export function nearestQuery(
+  { ys, xs }: { readonly ys: readonly number[]; readonly xs: readonly number[] },
+  [y, x]: readonly [number, number],
+): number {
+  const nearest = (places: readonly number[], at: number) =>
+    places.reduce((best, place, i) => Math.abs(place - at) < Math.abs(places[best] - at) ? i : best, 0);
+  return nearest(ys, y) * xs.length + nearest(xs, x);
+}

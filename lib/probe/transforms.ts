@@ -11,8 +11,19 @@ import type { AxisField, ReceptiveField } from "../data/records.ts";
 import { type Affine, moved, rotation, scaling, translation, warp } from "../data/warp.ts";
 import { kindOf } from "../errors.ts";
 
-/** What an image can be done. */
-export const TRANSFORMS = [
+/** The name of what is done to an image. */
+export type TransformName =
+  | "vertical translation"
+  | "horizontal translation"
+  | "scale"
+  | "rotation"
+  | "blur"
+  | "brightness"
+  | "contrast"
+  | "noise";
+
+/** All of them. */
+export const TRANSFORMS: readonly TransformName[] = [
   "vertical translation",
   "horizontal translation",
   "scale",
@@ -21,10 +32,7 @@ export const TRANSFORMS = [
   "brightness",
   "contrast",
   "noise",
-] as const;
-
-/** The name of what is done to an image. */
-export type TransformName = (typeof TRANSFORMS)[number];
+];
 
 /** What is done to an image `[h, w, c]` (of a signal or a volume `[…, c]`), as strong as a value says. */
 export type TransformFunction = (image: NdArray, value: number) => NdArrayLike;
