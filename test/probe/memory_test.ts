@@ -39,7 +39,7 @@ async function measure(backend: BackendName, calls: number): Promise<Taken[]> {
 
 /** How often each probe is called: less often where a call takes long. */
 const CALLS: Partial<Record<BackendName, number>> = { cpu: 300, webgpu: 50 };
-test.each(backends.map((backend) => [backend, long(CALLS[backend] ?? 600, 30)] as const))(
+test.each(backends.map((backend) => [backend, long(CALLS[backend] ?? 600, backend === "cpu" ? 6 : 30)] as const))(
   "on %s, %i calls of each probe, failed and aborted ones too, leave memory where it was",
   async (backend, calls) => {
     const all = await measure(backend, calls);

@@ -108,7 +108,7 @@ describe("the figure of top patches", () => {
     ]]);
     expect(tiles.map(({ outlined }) => outlined)).toEqual([false, true, false]);
     expect(tiles[2].words).toBe("channel 2  21 … 20.5  2 of 2 <cat>");
-    expect(tiles[2].texts!.map(({ text }) => text)).toEqual(["21", "20.5"]);
+    expect(tiles[2].texts!.map(({ text }) => text)).toEqual(["21.0", "20.5"]);
     expect(tiles[2].spots![1].words).toContain(
       "2. activation 20.5\nimage 2 · <cat>\ncell [1, 1], rows 0 to 1, columns 0 to 1",
     );

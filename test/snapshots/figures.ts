@@ -55,9 +55,9 @@ import { mapFigure } from "../../lib/figure/map/map.ts";
 import { embeddingGrid } from "../../lib/methods/embedding_grid.ts";
 import { fool } from "../../lib/methods/fool.ts";
 import { linearExplanation } from "../../lib/methods/linear_explanation.ts";
-import { robustness } from "../../lib/methods/robustness.ts";
+import { Robustness } from "../../lib/results/robustness.ts";
+import { wilson } from "../../lib/embed/logistic.ts";
 import { transferability } from "../../lib/methods/transferability.ts";
-import { universalPerturbation } from "../../lib/methods/universal_perturbation.ts";
 import { linearProbes } from "../../lib/methods/linear_probes.ts";
 import { neighbors } from "../../lib/methods/neighbors.ts";
 import { pca } from "../../lib/methods/pca.ts";
@@ -613,18 +613,22 @@ export async function linearExplanationOfLandscape(): Promise<Figure> {
   return (await linearExplanation(await waves(), scene, { epsilon: 4, steps: 5, directions: 3 })).figure();
 }
 
-export async function robustnessOfWaves(): Promise<Figure> {
-  const options = { epsilons: [0, 2, 6, 12, 20], steps: 4 };
-  return (await robustness(await waves(), (await labelledLights()).take(24), options)).figure();
+export function robustnessOfTwoNetworks(): Figure {
+  const rows = ["plain", "adversarially trained"].flatMap((model, m) =>
+    (["random", "fgsm", "pgd"] as const).flatMap((method, strength) =>
+      [0, 2, 4, 8, 16].map((epsilon) => {
+        const right = Math.round(90 * Math.exp(-epsilon * strength / (8 + 24 * m)));
+        const [low, high] = wilson(right, 100);
+        return { model, method, epsilon, images: 100, right, accuracy: right / 100, low, high, confidence: null };
+      })
+    )
+  );
+  return new Robustness({ rows, dataset: "100 digits", steps: 10, skipped: [] }).figure();
 }
 
 export async function transferabilityOfWaves(): Promise<Figure> {
   const models = [await waves(), await waves()];
-  return (await transferability(models, (await labelledLights()).take(12), { epsilon: 6, steps: 3 })).figure();
-}
-
-export async function universalPerturbationOfWaves(): Promise<Figure> {
-  return (await universalPerturbation(await waves(), (await labelledLights()).take(16), { passes: 1 })).figure();
+  return (await transferability(models, (await labelledLights()).take(6), { epsilon: 6, steps: 1 })).figure();
 }
 
 export async function linearProbesOfLayers(): Promise<Figure> {

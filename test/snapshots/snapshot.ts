@@ -54,11 +54,7 @@ export function difference(found: Decoded, wanted: Decoded): string | undefined 
 
 /** HTML with its pictures, its packed numbers and its scripts replaced by placeholders, one element a line. */
 export function readable(html: string): string {
-  return html
-    .replaceAll(scripts.hover, "[hover script]")
-    .replaceAll(scripts.controls, "[controls script]")
-    .replaceAll(scripts.map, "[map script]")
-    .replaceAll(scripts.grid, "[grid script]")
+  return Object.entries(scripts).reduce((text, [name, script]) => text.replaceAll(script, `[${name} script]`), html)
     .replace(/(class="convlens-plotly">)[^<]*/g, "$1[Plotly]")
     .replace(/("sheets":\[")[A-Za-z0-9+/=]*/g, "$1[WebP]")
     .replace(

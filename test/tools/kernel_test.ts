@@ -169,7 +169,7 @@ describe("runNotebook", () => {
     expect(failures[0].kind).toMatch(/late|damaged/);
   });
 
-  test("finds 80 of 80 outputs, small and of 5 MB, each under its own cell", async () => {
+  longTest("finds 80 of 80 outputs, small and of 5 MB, each under its own cell", async () => {
     const { notebook, failures } = await runNotebook(eighty(), { folder, timeout: 30_000 });
     expect(failures).toEqual([]);
     expect(firstWords(notebook)).toEqual(EIGHTY_WORDS);

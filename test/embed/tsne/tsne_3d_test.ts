@@ -179,7 +179,7 @@ describe("t-SNE in three dimensions", () => {
     }
   });
 
-  test("can be measured, and takes new points", async () => {
+  longTest("can be measured, and takes new points", async () => {
     const { points, labels } = await digits();
     const old = 1400;
     const known = { data: points.data.slice(0, old * 64), shape: [old, 64] };
