@@ -99,7 +99,8 @@ export class FoolOptions extends WalkOptions {
  * The attack follows the gradient of the scores before the softmax, so that a softmax that saturates hides nothing. It begins
  * at the image as the model sees it, in whole numbers; what it finds is rounded to whole numbers again and stays within
  * epsilon and 0…255, and whether it fools is told of that image, as it can be saved, and of what is left of it as JPEG or
- * at another size. Images of a data set that the model has wrong already are not changed, and counted apart.
+ * at another size. Images of a data set that the model has wrong already are not changed, and counted apart; of images
+ * without a label it is not known whether the model was right, and "fooled" says that its answer has changed.
  *
  * @param model a model of classes, of two classes, of labels or of numbers; nothing on it changes
  * @param image an image, several, or a data set
