@@ -7,6 +7,7 @@
 import type { SkippedImage } from "../data/dataset.ts";
 import type { Block, Chart, Series } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
+import { fixed } from "../format.ts";
 import { readOptions, text, whole } from "../options.ts";
 import { type DirectionKind, KINDS } from "./directions.ts";
 import { anyClipped, patchSheet, Pictures, unitsOf } from "./patch_figures.ts";
@@ -342,7 +343,7 @@ export class DirectionsComparison extends Result<AgreementRow> {
       names: kinds.map((kind) => SHORT[kind]),
       alt: kinds.map((kind) =>
         `${NAMES[kind]}: ${
-          measures.map((measure) => `${MEASURES[measure]} ${this.#row(layer, kind, measure)?.agreement?.toFixed(2)}`)
+          measures.map((measure) => `${MEASURES[measure]} ${fixed(this.#row(layer, kind, measure)?.agreement, 2)}`)
             .join(", ")
         }`
       ).join("; "),
