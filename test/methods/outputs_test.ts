@@ -360,7 +360,8 @@ const methods: Record<string, Ask> = {
 };
 
 /** What asks a layer alone, whatever the head is; each is tried where the layers differ. */
-const ABOUT_LAYERS = /^(linearProbes|neighbors|pca|embeddingGrid|strideDiagnosis)$/;
+const ABOUT_LAYERS =
+  /^(linearProbes|neighbors|pca|embeddingGrid|strideDiagnosis|correspondence|matchAccuracy|keypointProbes|alignImages)$/;
 const LAYERS_OF = ["classes", "binary", "map", "the second of two outputs", "a nested head"];
 
 /** The words of a figure: its text and its page without markup, with what the hover and the alternative texts say. */
