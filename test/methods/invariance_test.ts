@@ -4,6 +4,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { invariance, loadModel, type Model, NdArray, photo } from "../../mod.ts";
 import { dataset } from "../../lib/data/dataset.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
+import { SLOW } from "../backends.ts";
 import { longTest } from "../long.ts";
 import { landscape, sigmoidNet, uniforms, wavesNet } from "../nets.ts";
 
@@ -129,10 +130,14 @@ describe("equals a loop written in the test", () => {
     await expectNaive(model, [(await photo("dog")).array], ["conv1", "flatten"], { rotation, scale: [1.3] });
   });
 
-  longTest("on ResNet-50", async () => {
-    const model = kept(await loadModel("resnet50"));
-    await expectNaive(model, [(await photo("dog")).array], ["conv1", model.layers.at(-2)!.name], { rotation: [20] }, 3);
-  });
+  // A minute on slow backends.
+  if (!SLOW) {
+    longTest("on ResNet-50", async () => {
+      const model = kept(await loadModel("resnet50"));
+      const layers = ["conv1", model.layers.at(-2)!.name];
+      await expectNaive(model, [(await photo("dog")).array], layers, { rotation: [20] }, 3);
+    });
+  }
 });
 
 describe("what must be so", () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cifar10, invert, loadModel, type Model, NdArray } from "../../mod.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { SLOW } from "../backends.ts";
-import { ALL } from "../long.ts";
+import { longTest } from "../long.ts";
 import { uniforms } from "../nets.ts";
 
 const tf = await ensureBackend();
@@ -136,8 +136,9 @@ describe("invert", () => {
   });
 });
 
-describe("cifar-convnet", () => {
-  test.runIf(ALL && !SLOW)(
+// Minutes on slow backends.
+if (!SLOW) {
+  longTest(
     "images from its last maps are still classified as the original, and early ones are nearer",
     async () => {
       const net = await loadModel("cifar-convnet");
@@ -153,4 +154,4 @@ describe("cifar-convnet", () => {
       net.dispose();
     },
   );
-});
+}
