@@ -9,69 +9,55 @@
  */
 
 import { availableParallelism } from "node:os";
-import { fileURLToPath } from "node:url";
 import { loadModel } from "../../lib/model/load.ts";
 import { Attacker } from "../../lib/probe/attack/attack.ts";
 import { BackendError, type BackendName, useBackend } from "../../lib/runtime/backend.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";
-import { type Peer, pythonWith, servePeer, startPeer } from "./peers.ts";
+import { type Peer, servePeer, withPeers } from "./peers.ts";
 
 const STEPS = 40;
 /** How many images of each network. */
 const IMAGES: Record<string, number> = { "cifar-convnet": 50, resnet50: 8 };
 const RUNS = 3;
 
-async function compareAll(): Promise<Line[]> {
-  const peers: Peer[] = [];
-  try {
-    const add = async (name: string, command: string, args: string[]) => {
-      const peer = await startPeer(name, command, args);
-      console.log(`  ${name}: ${peer.missing ? `left out: ${peer.missing}` : peer.about}`);
-      peers.push(peer);
-    };
-    const own = fileURLToPath(import.meta.url);
-    for (const backend of ["tensorflow", "wasm"]) await add(backend, Deno.execPath(), ["run", "-A", own, backend]);
-    const python = pythonWith("foolbox");
-    if (python) {
-      const script = fileURLToPath(new URL("foolbox_attacks.py", import.meta.url));
-      const numbers = [STEPS, ...Object.values(IMAGES), availableParallelism()];
-      await add("Foolbox", python, [script, ...numbers.map(String)]);
-    } else {
-      console.log("  Foolbox: left out, no Python here can import foolbox; activate an environment in which it can");
-    }
-    const times = new Map<string, number[]>();
-    for (let round = -1; round < RUNS; round++) {
-      for (const { name, tasks, ask } of peers) {
-        for (const task of tasks) {
-          // ResNet-50 takes minutes: once, and on WASM not at all.
-          if (task.includes("resnet50") && (name === "wasm" || round !== 0)) continue;
-          const { ms } = await ask(task);
-          if (round >= 0) times.set(`${name}, ${task}`, [...times.get(`${name}, ${task}`) ?? [], ms]);
-        }
+const PYTHON = {
+  name: "Foolbox",
+  module: "foolbox",
+  script: "foolbox_attacks.py",
+  args: [STEPS, ...Object.values(IMAGES), availableParallelism()],
+};
+
+async function compareWith(peers: readonly Peer[]): Promise<Line[]> {
+  const times = new Map<string, number[]>();
+  for (let round = -1; round < RUNS; round++) {
+    for (const { name, tasks, ask } of peers) {
+      for (const task of tasks) {
+        // ResNet-50 takes minutes: once, and on WASM not at all.
+        if (task.includes("resnet50") && (name === "wasm" || round !== 0)) continue;
+        const { ms } = await ask(task);
+        if (round >= 0) times.set(`${name}, ${task}`, [...times.get(`${name}, ${task}`) ?? [], ms]);
       }
     }
-    console.log(`  load of the last five minutes: ${Deno.loadavg()[1].toFixed(2)}`);
-    const rate = ([key, runs]: readonly [string, readonly number[]]) => {
-      const [count] = Object.entries(IMAGES).flatMap(([name, count]) => key.includes(name) ? [count] : []);
-      return 1000 * count * STEPS / median([...runs]);
-    };
-    return [...times].map((entry): Line => {
-      const [key, runs] = entry;
-      const [name, task] = key.split(", ");
-      const peers = [...times].filter(([other]) => other.startsWith(`Foolbox, ${task}`));
-      const line = {
-        name: `${key}, steps of images`,
-        median: rate(entry),
-        runs: runs.length,
-        unit: "per second" as const,
-      };
-      if (name === "Foolbox" || peers.length === 0) return line;
-      const ratio = line.median / Math.max(...peers.map(rate));
-      return { ...line, ratio, ...name === "tensorflow" && { goal: 1 } };
-    });
-  } finally {
-    for (const peer of peers) peer.end();
   }
+  console.log(`  load of the last five minutes: ${Deno.loadavg()[1].toFixed(2)}`);
+  const rate = ([key, runs]: readonly [string, readonly number[]]) => {
+    const [count] = Object.entries(IMAGES).flatMap(([name, count]) => key.includes(name) ? [count] : []);
+    return 1000 * count * STEPS / median([...runs]);
+  };
+  return [...times].map((entry): Line => {
+    const [key, runs] = entry;
+    const [name, task] = key.split(", ");
+    const peers = [...times].filter(([other]) => other.startsWith(`Foolbox, ${task}`));
+    const line = {
+      name: `${key}, steps of images`,
+      median: rate(entry),
+      runs: runs.length,
+      unit: "per second" as const,
+    };
+    if (name === "Foolbox" || peers.length === 0) return line;
+    const ratio = line.median / Math.max(...peers.map(rate));
+    return { ...line, ratio, ...name === "tensorflow" && { goal: 1 } };
+  });
 }
 
 async function serve(backend: BackendName): Promise<void> {
@@ -107,4 +93,7 @@ async function serve(backend: BackendName): Promise<void> {
 
 if (import.meta.main) await serve(Deno.args[0] as BackendName);
 
-export default [{ name: "attacks against Foolbox", run: compareAll }] satisfies Benchmark[];
+export default [{
+  name: "attacks against Foolbox",
+  run: () => withPeers(import.meta.url, PYTHON, compareWith),
+}] satisfies Benchmark[];

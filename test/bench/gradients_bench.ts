@@ -9,7 +9,6 @@
  */
 
 import { availableParallelism } from "node:os";
-import { fileURLToPath } from "node:url";
 import { ndarray } from "../../lib/array.ts";
 import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
@@ -17,7 +16,7 @@ import { smoothGrad } from "../../lib/methods/smooth_grad.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { BackendError, type BackendName, useBackend } from "../../lib/runtime/backend.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";
-import { type Answer, type Peer, pythonWith, servePeer, startPeer } from "./peers.ts";
+import { type Answer, type Peer, servePeer, withPeers } from "./peers.ts";
 
 /** The class that is explained: a tabby. */
 const CLASS = 281;
@@ -25,41 +24,24 @@ const CLASS = 281;
 /** How often each map counts, after one that does not. */
 const RUNS: Record<string, number> = { tensorflow: 2, Captum: 2, wasm: 1 };
 
-async function compareAll(): Promise<Line[]> {
-  const peers: Peer[] = [];
-  try {
-    const add = async (name: string, command: string, args: string[]) => {
-      const peer = await startPeer(name, command, args);
-      console.log(`  ${name}: ${peer.missing ? `left out: ${peer.missing}` : peer.about}`);
-      peers.push(peer);
-    };
-    const own = fileURLToPath(import.meta.url);
-    for (const backend of ["tensorflow", "wasm"]) await add(backend, Deno.execPath(), ["run", "-A", own, backend]);
-    const python = pythonWith("captum.attr");
-    if (python) {
-      const script = fileURLToPath(new URL("torch_gradients.py", import.meta.url));
-      await add("Captum", python, [script, String(availableParallelism())]);
-    } else {
-      console.log("  Captum: left out, no Python here can import captum; activate an environment in which it can");
-    }
-    const answers = new Map<Peer, Map<string, Answer[]>>(
-      peers.map((peer) => [peer, new Map(peer.tasks.map((task) => [task, []]))]),
-    );
-    for (let round = -1; round < Math.max(...Object.values(RUNS)); round++) {
-      for (const peer of peers) {
-        // On WASM a map takes long, and the first is like the others.
-        if (round >= RUNS[peer.name] || (round < 0 && peer.name === "wasm")) continue;
-        for (const task of peer.tasks) {
-          const answer = await peer.ask(task);
-          if (round >= 0) answers.get(peer)!.get(task)!.push(answer);
-        }
+const PYTHON = { name: "Captum", module: "captum.attr", script: "torch_gradients.py", args: [availableParallelism()] };
+
+async function compareWith(peers: readonly Peer[]): Promise<Line[]> {
+  const answers = new Map<Peer, Map<string, Answer[]>>(
+    peers.map((peer) => [peer, new Map(peer.tasks.map((task) => [task, []]))]),
+  );
+  for (let round = -1; round < Math.max(...Object.values(RUNS)); round++) {
+    for (const peer of peers) {
+      // On WASM a map takes long, and the first is like the others.
+      if (round >= RUNS[peer.name] || (round < 0 && peer.name === "wasm")) continue;
+      for (const task of peer.tasks) {
+        const answer = await peer.ask(task);
+        if (round >= 0) answers.get(peer)!.get(task)!.push(answer);
       }
     }
-    console.log(`  load of the last five minutes: ${Deno.loadavg()[1].toFixed(2)}`);
-    return linesOf(answers);
-  } finally {
-    for (const peer of peers) peer.end();
   }
+  console.log(`  load of the last five minutes: ${Deno.loadavg()[1].toFixed(2)}`);
+  return linesOf(answers);
 }
 
 /** Time and memory of each map; the ratios are to the best of Captum's for the same map. */
@@ -114,4 +96,7 @@ async function serve(backend: BackendName): Promise<void> {
 
 if (import.meta.main) await serve(Deno.args[0] as BackendName);
 
-export default [{ name: "attributions of resnet50 against Captum", run: compareAll }] satisfies Benchmark[];
+export default [{
+  name: "attributions of resnet50 against Captum",
+  run: () => withPeers(import.meta.url, PYTHON, compareWith),
+}] satisfies Benchmark[];

@@ -9,7 +9,6 @@
  */
 
 import { availableParallelism } from "node:os";
-import { fileURLToPath } from "node:url";
 import type { InputArray } from "../../lib/data/given.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
@@ -18,47 +17,35 @@ import { invertCode } from "../../lib/probe/optimise/inversion.ts";
 import { makePlan, withPlan } from "../../lib/probe/plan.ts";
 import { BackendError, type BackendName, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";
-import { type Peer, pythonWith, servePeer, startPeer } from "./peers.ts";
+import { type Peer, servePeer, withPeers } from "./peers.ts";
 
 /** How many steps a task makes, by the network. */
 const STEPS: Record<string, number> = { "cifar-convnet": 100, resnet50: 8 };
 const TASKS = [["cifar-convnet", "conv3_2"], ["resnet50", "activation_21"]] as const;
 const RUNS = 3;
 
-async function compareAll(): Promise<Line[]> {
-  const peers: Peer[] = [];
-  try {
-    const add = async (name: string, command: string, args: string[]) => {
-      const peer = await startPeer(name, command, args);
-      console.log(`  ${name}: ${peer.missing ? `left out: ${peer.missing}` : peer.about}`);
-      peers.push(peer);
-    };
-    const own = fileURLToPath(import.meta.url);
-    for (const backend of ["tensorflow", "wasm"]) await add(backend, Deno.execPath(), ["run", "-A", own, backend]);
-    const python = pythonWith("torch");
-    if (python) {
-      const script = fileURLToPath(new URL("torch_inversion.py", import.meta.url));
-      await add("PyTorch", python, [script, ...Object.values(STEPS).map(String), String(availableParallelism())]);
-    } else {
-      console.log("  PyTorch: left out, no Python here can import torch; activate an environment in which it can");
-    }
-    const times = new Map<string, number[]>();
-    for (let round = -1; round < RUNS; round++) {
-      for (const { name, tasks, ask } of peers) {
-        // On WASM ResNet-50 takes long, and the first run is like the others.
-        for (const task of tasks) {
-          if (name === "wasm" && task.includes("resnet50") && round !== 0) continue;
-          const { ms } = await ask(task);
-          const key = `${name}, ${task}`;
-          if (round >= 0) times.set(key, [...times.get(key) ?? [], ms]);
-        }
+const PYTHON = {
+  name: "PyTorch",
+  module: "torch",
+  script: "torch_inversion.py",
+  args: [...Object.values(STEPS), availableParallelism()],
+};
+
+async function compareWith(peers: readonly Peer[]): Promise<Line[]> {
+  const times = new Map<string, number[]>();
+  for (let round = -1; round < RUNS; round++) {
+    for (const { name, tasks, ask } of peers) {
+      // On WASM ResNet-50 takes long, and the first run is like the others.
+      for (const task of tasks) {
+        if (name === "wasm" && task.includes("resnet50") && round !== 0) continue;
+        const { ms } = await ask(task);
+        const key = `${name}, ${task}`;
+        if (round >= 0) times.set(key, [...times.get(key) ?? [], ms]);
       }
     }
-    console.log(`  load of the last five minutes: ${Deno.loadavg()[1].toFixed(2)}`);
-    return linesOf(times);
-  } finally {
-    for (const peer of peers) peer.end();
   }
+  console.log(`  load of the last five minutes: ${Deno.loadavg()[1].toFixed(2)}`);
+  return linesOf(times);
 }
 
 /** Steps a second; the ratios are to the best of PyTorch's, and to the bare passes. */
@@ -123,4 +110,7 @@ async function serve(backend: BackendName): Promise<void> {
 
 if (import.meta.main) await serve(Deno.args[0] as BackendName);
 
-export default [{ name: "inverting codes against PyTorch", run: compareAll }] satisfies Benchmark[];
+export default [{
+  name: "inverting codes against PyTorch",
+  run: () => withPeers(import.meta.url, PYTHON, compareWith),
+}] satisfies Benchmark[];

@@ -8,6 +8,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 
@@ -104,4 +105,47 @@ export function pythonWith(...modules: string[]): string | undefined {
       return false;
     }
   });
+}
+
+/** A Python program that computes the same. */
+export interface PythonPeer {
+  name: string;
+  /** The module that it needs. */
+  module: string;
+  /** Its file, beside the benchmarks. */
+  script: string;
+  args: readonly number[];
+}
+
+/**
+ * Does something with a benchmark's own program on the native backend and on WASM, and, where Python has what it needs, with a
+ * Python program beside them; all are ended afterwards.
+ *
+ * @param own the benchmark's `import.meta.url`
+ */
+export async function withPeers<T>(
+  own: string,
+  { name, module, script, args }: PythonPeer,
+  run: (peers: readonly Peer[]) => Promise<T>,
+): Promise<T> {
+  const peers: Peer[] = [];
+  try {
+    const add = async (name: string, command: string, args: string[]) => {
+      const peer = await startPeer(name, command, args);
+      console.log(`  ${name}: ${peer.missing ? `left out: ${peer.missing}` : peer.about}`);
+      peers.push(peer);
+    };
+    for (const backend of ["tensorflow", "wasm"]) {
+      await add(backend, Deno.execPath(), ["run", "-A", fileURLToPath(own), backend]);
+    }
+    const python = pythonWith(module);
+    if (python) {
+      await add(name, python, [fileURLToPath(new URL(script, import.meta.url)), ...args.map(String)]);
+    } else {
+      console.log(`  ${name}: left out, no Python here can import ${module}; activate an environment in which it can`);
+    }
+    return await run(peers);
+  } finally {
+    for (const peer of peers) peer.end();
+  }
 }
