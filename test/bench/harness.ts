@@ -100,7 +100,8 @@ export async function compare(
 const DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
 const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
-function quantity(value: number, unit: Unit): string {
+/** A number with its unit, to three digits. */
+export function quantity(value: number, unit: Unit): string {
   if (unit === "bytes") return `${WHOLE.format(value)} B`;
   if (unit === "") return value.toPrecision(4);
   if (unit === "per second") return `${DIGITS.format(value)} /s`;
