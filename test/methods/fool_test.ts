@@ -57,10 +57,14 @@ describe.each(fixture.nets)("attacks equal Foolbox's: $name", (oracle) => {
     equal("pgd targeted", await attacker.perturb(views, oracle.targets.map((towards) => ({ towards })), pgd));
     const long = { ...pgd, norm: "l2", epsilon: 60, stepSize: 15 } as const;
     equal("pgd l2", await attacker.perturb(views, oracle.labels, long));
-    const near = await Promise.all(
+    const from = (name: keyof typeof fixture.starts) => fixture.starts[name].map((start) => Float32Array.from(start));
+    const [near, far] = [from("pgd started"), from("pgd l2 started")];
+    equal("pgd started", await attacker.perturb(views, oracle.labels, { ...pgd, method: "pgd" }, 0, near));
+    equal("pgd l2 started", await attacker.perturb(views, oracle.labels, { ...long, method: "pgd" }, 0, far));
+    const least = await Promise.all(
       views.map((view) => deepFool(attacker, view, view.data as Float32Array, { bounded: true })),
     );
-    equal("deepfool", near.map((change, i) => views[i].data.map((value, at) => value + change![at]) as Float32Array));
+    equal("deepfool", least.map((change, i) => views[i].data.map((value, at) => value + change![at]) as Float32Array));
     attacker.dispose();
     model.dispose();
   });

@@ -3,13 +3,14 @@
     python attacks.py            writes fixtures/attacks.json
     python attacks.py --check    compares with it and writes nothing
 
-FGSM, projected gradient descent without a random start (L-infinity, L2, targeted) and DeepFool, on pixels of 0 to 255: a
-linear classifier, one whose softmax saturates, and a small ConvNet. In double precision, where a saturated softmax still has
-a gradient. Weights and images are in the fixture, in TensorFlow's order.
+FGSM, projected gradient descent (L-infinity, L2, targeted; from the image, and from starts that both sides are given) and
+DeepFool, on pixels of 0 to 255: a linear classifier, one whose softmax saturates, and a small ConvNet. In double precision,
+where a saturated softmax still has a gradient. Weights, images and starts are in the fixture, in TensorFlow's order.
 """
 
 import argparse
 
+import eagerpy
 import foolbox
 import numpy as np
 import torch
@@ -55,10 +56,30 @@ NETS = {
     "saturating": (None, weights((SIDE * SIDE * 3, CLASSES), 7, 6)),
     "convolutional": (weights((3, 3, 3, 5), 9, 0.6), weights((80, CLASSES), 11, 0.5)),
 }
+# Where attacks that start at random begin. From these no gradient comes so near to 0 that its sign is a matter of rounding.
+STARTS = {"pgd started": np.round(wave(images.shape, 48).astype(np.float64) * 6, 3)}
+STARTS["pgd l2 started"] = np.round(wave(images.shape, 17).astype(np.float64) * 6, 3)
+
+
+def started(attack, start):
+    """The attack, begun at the images plus `start` instead of at random."""
+    attack.random_start = True
+    attack.get_random_start = lambda x0, epsilon: x0 + eagerpy.astensor(torch.tensor(start))
+    return attack
+
+
 ATTACKS = {
     "fgsm": (LinfFastGradientAttack(), 8),
     "pgd": (LinfProjectedGradientDescentAttack(abs_stepsize=2, steps=10, random_start=False), 6),
     "pgd l2": (L2ProjectedGradientDescentAttack(abs_stepsize=15, steps=10, random_start=False), 60),
+    "pgd started": (
+        started(LinfProjectedGradientDescentAttack(abs_stepsize=2, steps=10), STARTS["pgd started"]),
+        6,
+    ),
+    "pgd l2 started": (
+        started(L2ProjectedGradientDescentAttack(abs_stepsize=15, steps=10), STARTS["pgd l2 started"]),
+        60,
+    ),
     "deepfool": (L2DeepFoolAttack(steps=50, candidates=CLASSES, overshoot=0.02, loss="logits"), None),
 }
 
@@ -88,4 +109,9 @@ for name, (kernel, dense) in NETS.items():
             for attack, changed in attacks.items()
         },
     })
-write_or_check("attacks.json", {"shape": list(images.shape), "images": images.ravel().tolist(), "nets": made}, check)
+starts = {name: [one.ravel().tolist() for one in start] for name, start in STARTS.items()}
+write_or_check(
+    "attacks.json",
+    {"shape": list(images.shape), "images": images.ravel().tolist(), "starts": starts, "nets": made},
+    check,
+)
