@@ -150,6 +150,10 @@ export type {
 export { deconvnet, type DeconvnetOptions } from "./lib/methods/deconvnet.ts";
 export { type DeconvnetResult, type DeconvStep } from "./lib/results/deconvnet.ts";
 export { type AttributionFunction, type AttributionOptions } from "./lib/methods/shared/attribution_method.ts";
+export { humanTrial, type HumanTrialOptions } from "./lib/methods/human_trial.ts";
+export type { ClassTree } from "./lib/methods/shared/class_tree.ts";
+export type { HumanTrial } from "./lib/results/human_trial.ts";
+export type { HumanAnswer } from "./lib/data/answers.ts";
 export { imageAttributes, type ImageAttributesOptions } from "./lib/methods/image_attributes.ts";
 export type { ImageAttributeRow, ImageAttributes } from "./lib/results/image_attributes.ts";
 export type { MeasuredAttributes } from "./lib/data/attributes.ts";

@@ -14,6 +14,7 @@ export {
   type MimeBundle,
 } from "../notebook/display.ts";
 export { listenForInterrupts } from "../notebook/interrupt.ts";
+export { type PageReply, type PageServer, startPageServer } from "../notebook/page_server.ts";
 export { endedWord, type Progress, progressHtml, startProgress, withProgress } from "../notebook/progress.ts";
 export { startStopButton, type StopButton } from "../notebook/stop_button.ts";
 export { Throttle } from "../notebook/throttle.ts";

@@ -8,6 +8,8 @@
  * @module
  */
 
+import { isOfHere, isToHere } from "./loopback.ts";
+
 /** A running button. */
 export interface StopButton {
   /** What it says. */
@@ -19,17 +21,10 @@ export interface StopButton {
   close(): Promise<void>;
 }
 
-const HERE = ["127.0.0.1", "localhost", "[::1]"];
-
-/** Whether a page of this machine asks: one of Jupyter's, or of an editor that shows notebooks. */
+/** Whether a page of this machine asks; what is no page names no origin. */
 function isFromHere(request: Request, port: number): boolean {
-  const host = request.headers.get("host");
-  if (!HERE.some((name) => host === `${name}:${port}`)) return false;
   const origin = request.headers.get("origin");
-  if (origin === null) return true;
-  if (!URL.canParse(origin)) return false;
-  const { protocol, hostname } = new URL(origin);
-  return protocol === "vscode-webview:" || (/^https?:$/.test(protocol) && HERE.includes(hostname));
+  return isToHere(request, port) && (origin === null || isOfHere(origin));
 }
 
 /** Starts to listen for a press of the button. The page must be on the machine of the kernel. */

@@ -174,3 +174,68 @@ export interface LikenessData {
   start: readonly [y: number, x: number];
   layers: readonly { layer: string; images: readonly PackedLikeness[] }[];
 }
+
+/** One image of a trial, as the page knows it. */
+export interface TrialImage {
+  /** Tells nothing of what it shows. */
+  code: string;
+  width: number;
+  height: number;
+  /** Its picture as an address of data; only the kernel has it where there is none. */
+  picture?: string;
+  /** The class that it is: of images for training only. */
+  truth?: string;
+}
+
+/** A branch of the tree of classes. */
+export interface TrialBranch {
+  name: string;
+  branches: TrialBranch[];
+  /** The classes that hang on it. */
+  classes: string[];
+}
+
+/** What a cell for labelling needs. */
+export interface TrialData {
+  /** The trial. */
+  id: string;
+  classes: readonly string[];
+  /** Its root has no name. */
+  tree: TrialBranch;
+  /** How many classes may be named for an image. */
+  most: number;
+  /** Those for training first. */
+  images: readonly TrialImage[];
+  /** Pictures of each class, as addresses of data. */
+  examples: Readonly<Record<string, readonly string[]>>;
+  /** Who answers; the page asks where it is not known. */
+  person?: string;
+  /** The codes of the images that each person has answered for already. */
+  answered: Readonly<Record<string, readonly string[]>>;
+  /** Where the kernel's answers are. */
+  file: string;
+  /** Where the kernel listens; it is not there in a page by itself. */
+  url?: string;
+}
+
+/** What the page says of an image. */
+export interface TrialAnswer {
+  trial: string;
+  person: string;
+  /** The image's code. */
+  image: string;
+  phase: "training" | "test";
+  /** When it was shown, ISO 8601. */
+  shown: string;
+  seconds: number;
+  labels: string[];
+  truth?: string;
+}
+
+/** What the kernel says. */
+export interface TrialState {
+  /** The codes of the images that the person has answered for. */
+  answered: string[];
+  /** The code of the image that is next; null where all are answered. */
+  next: string | null;
+}

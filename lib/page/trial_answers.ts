@@ -1,0 +1,178 @@
+/**
+ * Where answers go: to the kernel, which has them on its disk before it says what is next; without one, to this browser.
+ *
+ * @module
+ */
+/// <reference lib="dom" />
+
+import type { TrialAnswer, TrialData, TrialImage, TrialState } from "./data.ts";
+
+/** Why an answer was not taken. */
+export class Refused extends Error {
+  override name = "Refused";
+  /** What the kernel says is next, if it says so. */
+  readonly state: TrialState | undefined;
+
+  constructor(message: string, state?: TrialState) {
+    super(message);
+    this.state = state;
+  }
+}
+
+/** Takes the answers of one person. */
+export interface Answers {
+  /** Where they are, in words. */
+  readonly where: string;
+  /** @throws {Refused} or a network's error, if nobody says */
+  state(): Promise<TrialState>;
+  /** @throws {Refused} with what is next where another one was answered in the meantime */
+  add(answer: TrialAnswer): Promise<TrialState>;
+  /** The address of an image's picture. */
+  picture(image: TrialImage): Promise<string>;
+}
+
+/** A text that this browser keeps, if it does. */
+export const kept = {
+  get(key: string): string | null {
+    try {
+      return localStorage.getItem(key);
+    } catch {
+      return null;
+    }
+  },
+  /** @returns whether it is kept */
+  set(key: string, text: string | null): boolean {
+    try {
+      if (text === null) localStorage.removeItem(key);
+      else localStorage.setItem(key, text);
+      return true;
+    } catch {
+      return false;
+    }
+  },
+};
+
+/** Answers that the kernel takes. */
+export class KernelAnswers implements Answers {
+  readonly where: string;
+  readonly #url: string;
+  readonly #person: string;
+
+  constructor({ url, file }: TrialData, person: string) {
+    this.#url = url!;
+    this.#person = person;
+    this.where = file;
+  }
+
+  async #ask(what: string, question: object): Promise<Response> {
+    const response = await fetch(`${this.#url}/${what}`, { method: "POST", body: JSON.stringify(question) });
+    if (response.ok) return response;
+    const said = await response.json().catch(() => ({}));
+    throw new Refused(said.message ?? `The kernel answered ${response.status}.`, said.state);
+  }
+
+  async state(): Promise<TrialState> {
+    return await (await this.#ask("state", { person: this.#person })).json();
+  }
+
+  async add(answer: TrialAnswer): Promise<TrialState> {
+    return await (await this.#ask("answer", answer)).json();
+  }
+
+  async picture({ code, picture }: TrialImage): Promise<string> {
+    return picture ?? URL.createObjectURL(await (await this.#ask("image", { image: code })).blob());
+  }
+}
+
+/** Answers that the page keeps, and the browser if it can, until they are downloaded. */
+export class PageAnswers implements Answers {
+  readonly where = "this browser";
+  /** Whether the browser keeps them: else they end with the page. */
+  isKept = true;
+  readonly #data: TrialData;
+  readonly #person: string;
+  readonly #elsewhere: ReadonlySet<string>;
+  #answers: TrialAnswer[] = [];
+
+  /** @param elsewhere the codes of images that were answered for before, and are on a disk */
+  constructor(data: TrialData, person: string, elsewhere: readonly string[] = data.answered[person] ?? []) {
+    this.#data = data;
+    this.#person = person;
+    this.#elsewhere = new Set(elsewhere);
+    this.#read();
+  }
+
+  get #key(): string {
+    return `convlens-trial/${this.#data.id}/${this.#person}`;
+  }
+
+  /** Another tab may have written meanwhile. */
+  #read(): void {
+    const text = kept.get(this.#key);
+    if (text === null) return;
+    try {
+      this.#answers = JSON.parse(text);
+    } catch {
+      // what somebody else has put there
+    }
+  }
+
+  #write(): void {
+    this.isKept = kept.set(this.#key, this.#answers.length ? JSON.stringify(this.#answers) : null);
+  }
+
+  /** All that the page has, as lines of JSON. */
+  get lines(): string {
+    return this.#answers.map((answer) => `${JSON.stringify(answer)}\n`).join("");
+  }
+
+  get count(): number {
+    return this.#answers.length;
+  }
+
+  #state(): TrialState {
+    const own = new Set(this.#answers.map(({ image }) => image));
+    const answered = this.#data.images.map(({ code }) => code)
+      .filter((code) => own.has(code) || this.#elsewhere.has(code));
+    // Of the images that only the kernel has, none can be shown here.
+    const next = this.#data.images.find(({ code, picture }) => picture && !answered.includes(code));
+    return { answered, next: next?.code ?? null };
+  }
+
+  state(): Promise<TrialState> {
+    this.#read();
+    return Promise.resolve(this.#state());
+  }
+
+  add(answer: TrialAnswer): Promise<TrialState> {
+    this.#read();
+    const state = this.#state();
+    if (state.answered.includes(answer.image)) {
+      return Promise.reject(new Refused("This image was answered in another tab.", state));
+    }
+    this.#answers.push(answer);
+    this.#write();
+    return Promise.resolve(this.#state());
+  }
+
+  picture({ picture }: TrialImage): Promise<string> {
+    return Promise.resolve(picture!);
+  }
+
+  /** Brings what was answered without the kernel to it, in its order. */
+  async bringTo(kernel: Answers): Promise<number> {
+    let brought = 0;
+    while (this.#answers.length > 0) {
+      try {
+        await kernel.add(this.#answers[0]);
+        brought++;
+      } catch (error) {
+        // It has an answer for this image already.
+        if (!(error instanceof Refused && error.state)) throw error;
+      }
+      this.#answers.shift();
+      this.#write();
+    }
+    return brought;
+  }
+}
