@@ -72,7 +72,12 @@ export interface VisualizationParts {
   readonly parametrization: "fourier" | "pixels";
   /** Whether pixels were regularised. */
   readonly regularized: boolean;
-  readonly moves: { readonly jitter: number; readonly scale: number; readonly rotate: number } | null;
+  readonly moves: {
+    readonly jitter: number;
+    readonly scale: number;
+    readonly rotate: number;
+    readonly until: number;
+  } | null;
   readonly diversity: boolean;
   /** The name of the photo that they began as. */
   readonly from?: string;
@@ -305,14 +310,16 @@ export class FeatureVisualization extends Result<VisualizationRow> {
 }
 
 /** Transformations in words. */
-function movesText({ jitter, scale, rotate }: NonNullable<VisualizationParts["moves"]>): string {
+function movesText({ jitter, scale, rotate, until }: NonNullable<VisualizationParts["moves"]>): string {
   const parts = [
     jitter > 0 ? `moved by up to ${jitter} px` : "",
     scale > 0 ? `scaled by up to ${percent(scale)}` : "",
     rotate > 0 ? `turned by up to ${rotate}°` : "",
   ].filter(Boolean);
-  const last = parts.pop() ?? "left as it was";
-  return parts.length > 0 ? `${parts.join(", ")} and ${last}` : last;
+  const last = parts.pop();
+  if (last === undefined) return "left as it was";
+  const all = parts.length > 0 ? `${parts.join(", ")} and ${last}` : last;
+  return until < 1 ? `${all}, less and less after ${percent(until)} of the steps` : all;
 }
 
 /** Patches as they are drawn. */

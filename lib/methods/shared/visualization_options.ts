@@ -75,8 +75,9 @@ export class FeatureVisualizationOptions extends RunOptions {
   cells: "centre" | "all" = "centre";
   /**
    * What is done to the image before each step, so that it excites the target also when it is moved, scaled or turned:
-   * `"none"`, or `{ jitter (pixels), scale (share), rotate (degrees) }`, each the most that is done.
-   * @default "standard": a jitter of a 28th of what the target sees, scales of ±5 %, rotations of ±5°
+   * `"none"`, or `{ jitter (pixels), scale (share), rotate (degrees), until }`, each the most that is done. After the share
+   * `until` of the steps they fade to nothing, so that the image is sharpened at last; 1 keeps them to the end.
+   * @default "standard": a jitter of a 28th of what the target sees, scales of ±5 %, rotations of ±5°, until 0.5
    */
   @namedOr("standard", "none")
   transformations: "standard" | "none" | Partial<Transformations> = "standard";

@@ -196,6 +196,8 @@ class MostTransformed {
   scale?: number;
   @within(0, 180)
   rotate?: number;
+  @within(0, 1)
+  until?: number;
 }
 
 /** How images are transformed: for the smallest of what the targets see. */
@@ -212,8 +214,12 @@ export function transformationsOf(
   );
   const standard = standardTransformations(side);
   if (wanted === "standard") return standard;
-  const { jitter = 0, scale = 0, rotate = 0 } = readOptions("transformations", MostTransformed, wanted);
-  return { jitter, scale, rotate };
+  const { jitter = 0, scale = 0, rotate = 0, until = standard.until } = readOptions(
+    "transformations",
+    MostTransformed,
+    wanted,
+  );
+  return { jitter, scale, rotate, until };
 }
 
 class RegularizerParts {

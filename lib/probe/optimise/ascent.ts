@@ -21,7 +21,7 @@ import type { TF } from "../../runtime/core/types.ts";
 import { fourierImages, type FourierOptions, type Parametrization, pixelImages } from "./parametrization.ts";
 import { type PixelRegularizers, regularize } from "./pixel_regularizers.ts";
 import { preprocessTensor } from "./pixel_gradient.ts";
-import { drawTransformation, type Transformations, warped } from "./transformations.ts";
+import { drawTransformation, strengthAt, type Transformations, warped } from "./transformations.ts";
 
 /** One image that is to be made. */
 export interface Wanted {
@@ -172,8 +172,9 @@ async function makeBatch(tf: TF, model: Model, wanted: readonly Wanted[], option
   let relu: ReluRule = "plain";
   try {
     for (let step = 0; step < steps && !signal?.aborted; step++) {
+      const strength = transformations ? strengthAt(transformations, step, steps) : 0;
       const map = options.given?.maps[step] ??
-        (transformations && drawTransformation(transformations, seed, step, 1));
+        (transformations && strength > 0 ? drawTransformation(transformations, strength, seed, step, 1) : null);
       const scale = Math.max(1e-6, ...scores.map((own) => Math.abs(own.at(-1) ?? 0)));
       let seen: Tensor | undefined;
       const { value, gradient } = inputGradient(
@@ -198,9 +199,9 @@ async function makeBatch(tf: TF, model: Model, wanted: readonly Wanted[], option
         { relu },
       );
       value.dispose();
-      const strength = tf.tidy(() => tf.max(tf.abs(tf.reshape(gradient, [n, -1])), 1));
+      const slope = tf.tidy(() => tf.max(tf.abs(tf.reshape(gradient, [n, -1])), 1));
       try {
-        const [found, largest] = await Promise.all([seen!.data(), strength.data()]);
+        const [found, largest] = await Promise.all([seen!.data(), slope.data()]);
         found.forEach((score, i) => scores[i].push(score));
         relu = largest.some((value) => value === 0) ? "redirected" : "plain";
         const next = isFourier
@@ -209,7 +210,7 @@ async function makeBatch(tf: TF, model: Model, wanted: readonly Wanted[], option
         tf.dispose(state);
         state = next;
       } finally {
-        tf.dispose([seen!, strength, gradient]);
+        tf.dispose([seen!, slope, gradient]);
       }
       await options.onStep?.(step + 1, made);
     }

@@ -5,7 +5,12 @@ import type { Affine } from "../../../lib/data/warp.ts";
 import { ascend, type AscentOptions, likeness } from "../../../lib/probe/optimise/ascent.ts";
 import { fourierImages } from "../../../lib/probe/optimise/parametrization.ts";
 import { REGULARIZERS } from "../../../lib/probe/optimise/pixel_regularizers.ts";
-import { standardTransformations, warped } from "../../../lib/probe/optimise/transformations.ts";
+import {
+  drawTransformation,
+  standardTransformations,
+  strengthAt,
+  warped,
+} from "../../../lib/probe/optimise/transformations.ts";
 import { resolveTarget, type UnitTarget } from "../../../lib/probe/target.ts";
 import { ensureBackend } from "../../../lib/runtime/backend.ts";
 import fixture from "../../oracles/fixtures/visualization.json" with { type: "json" };
@@ -96,6 +101,20 @@ describe(`as ${fixture.source} has it`, () => {
     network.dispose();
     expect(tf.memory().numTensors).toBeLessThanOrEqual(before + 4);
   });
+});
+
+test("transformations are whole up to a share of the steps, then fade to none", () => {
+  const moves = { ...standardTransformations(224), until: 0.5 };
+  const strengths = Array.from({ length: 100 }, (_, step) => strengthAt(moves, step, 100));
+  expect(strengths.slice(0, 51).every((value) => value === 1)).toBe(true);
+  expect(strengths[70]).toBeCloseTo(0.5, 9);
+  expect(strengths.slice(90).every((value) => value < 1e-9)).toBe(true);
+  expect(Array.from({ length: 100 }, (_, step) => strengthAt({ ...moves, until: 1 }, step, 100))).not.toContain(0);
+  const [a, b, c, d] = drawTransformation(moves, 0.1, 4).matrix;
+  expect(Math.abs(Math.hypot(a, c) - 1)).toBeLessThanOrEqual(0.005);
+  expect(Math.abs(Math.atan2(c, d))).toBeLessThanOrEqual(0.5 * Math.PI / 180);
+  expect(b).toBeCloseTo(-c, 12);
+  expect(drawTransformation(moves, 0, 4)).toEqual({ matrix: [1, 0, 0, 1], shift: [0, 0] });
 });
 
 describe("differences of scores", () => {
