@@ -87,14 +87,17 @@ describe("an array, against NumPy", () => {
 describe("an array", () => {
   test("keeps what a slice of a slice keeps, whatever the ranges", () => {
     const place = fc.integer({ min: -6, max: 6 });
-    fc.assert(fc.property(place, place, place, place, (from, to, first, last) => {
-      const cut = a.slice(null, [from, to], [first, last]);
-      expect([...cut.data]).toEqual([...a.slice(null, [from, to]).slice(null, null, [first, last]).data]);
-      const rows = Array.from({ length: 4 }, (_, i) => i).slice(from, to);
-      const columns = Array.from({ length: 5 }, (_, i) => i).slice(first, last);
-      expect(cut.shape).toEqual([3, rows.length, columns.length]);
-      expect([...cut.data]).toEqual([0, 1, 2].flatMap((x) => rows.flatMap((y) => columns.map((z) => a.at(x, y, z)))));
-    }));
+    fc.assert(
+      fc.property(place, place, place, place, (from, to, first, last) => {
+        const cut = a.slice(null, [from, to], [first, last]);
+        expect([...cut.data]).toEqual([...a.slice(null, [from, to]).slice(null, null, [first, last]).data]);
+        const rows = Array.from({ length: 4 }, (_, i) => i).slice(from, to);
+        const columns = Array.from({ length: 5 }, (_, i) => i).slice(first, last);
+        expect(cut.shape).toEqual([3, rows.length, columns.length]);
+        expect([...cut.data]).toEqual([0, 1, 2].flatMap((x) => rows.flatMap((y) => columns.map((z) => a.at(x, y, z)))));
+      }),
+      { seed: 1 },
+    );
   });
 
   test("says what is wrong with what it is asked", () => {

@@ -22,6 +22,7 @@ export default defineConfig({
     // Vitest would leave one core idle, and so run file after file on two cores.
     maxWorkers: Math.min(4, availableParallelism()),
     server: { deps: { external: [/\/lib\/.*\.ts$/, /\/mod\.ts$/] } },
+    setupFiles: ["test/setup.ts"],
     include: ["test/**/*_test.ts"],
     testTimeout: 120_000,
     hookTimeout: 300_000,

@@ -153,7 +153,7 @@ describe("colorize", () => {
           });
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 300, seed: 1 },
     );
   });
 

@@ -25,6 +25,7 @@ describe("the numbers behind a picture", () => {
           });
         },
       ),
+      { seed: 1 },
     );
   });
 
