@@ -27,6 +27,7 @@
  *   {@linkcode alignImages}
  * - what fools a model: {@linkcode fool}, {@linkcode linearExplanation}, {@linkcode universalPerturbation},
  *   {@linkcode transferability}, {@linkcode robustness}
+ * - what it withstands that happens to images: {@linkcode corruptionRobustness}
  * - codes of images: {@linkcode codes}, {@linkcode pca}, {@linkcode tsne}, {@linkcode neighbors},
  *   {@linkcode embeddingGrid}
  * - numbers and files: {@linkcode NdArray}, {@linkcode loadArray}, {@linkcode Savable.save}, {@linkcode Figure.save}
@@ -202,11 +203,20 @@ export type { PatternMethod } from "./lib/methods/shared/patterns.ts";
 export type { Encoding } from "./lib/probe/attack/evolution.ts";
 export type { Fooled, FooledAnswer, FooledImages, Likeliest, SurvivalRow } from "./lib/results/fooled.ts";
 export { robustness, type RobustnessOptions } from "./lib/methods/robustness.ts";
+export { corruptionRobustness, type CorruptionRobustnessOptions } from "./lib/methods/corruption_robustness.ts";
+export type { CorruptionFunction, CorruptionName } from "./lib/probe/corruptions.ts";
 export { transferability, type TransferabilityOptions } from "./lib/methods/transferability.ts";
 export { universalPerturbation, type UniversalPerturbationOptions } from "./lib/methods/universal_perturbation.ts";
 export type { AttackedOptions } from "./lib/methods/shared/attacked.ts";
 export type { AttackMethod, Norm } from "./lib/probe/attack/attack.ts";
 export type { Robustness, RobustnessRow } from "./lib/results/robustness.ts";
+export type {
+  CleanRow,
+  CorruptedImageRow,
+  CorruptionErrorRow,
+  CorruptionRobustness,
+  CorruptionRow,
+} from "./lib/results/corruption_robustness.ts";
 export type { Transferability, TransferRow } from "./lib/results/transferability.ts";
 export type { FoolingRate, UniversalPerturbation, UniversalRow } from "./lib/results/universal_perturbation.ts";
 export { linearProbes, type LinearProbesOptions } from "./lib/methods/linear_probes.ts";

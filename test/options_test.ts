@@ -49,6 +49,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   codes: [model, dataset],
   compare: [[]],
   correspondence: [model, image, image],
+  corruptionRobustness: [model, dataset],
   dataset: [[{ image: "dog.jpg" }]],
   deadFilters: [model, dataset],
   compareDirections: [model, dataset],

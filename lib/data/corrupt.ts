@@ -1,12 +1,13 @@
 /**
- * Images blurred, brighter, paler or noisy, at a strength (Hendrycks & Dietterich 2019 have such ones). All take arrays of
+ * Images blurred, brighter, paler, noisy, compressed or covered in part, at a strength (Hendrycks & Dietterich 2019 have such ones). All take arrays of
  * any number of axes, channels last.
  *
  * @module
  */
 
 import { type NdArray, ndarray, type NdArrayLike } from "../array.ts";
-import { normalStream } from "../random.ts";
+import { decodeBytes, encodeJpeg } from "../codec.ts";
+import { normalStream, randomStream } from "../random.ts";
 import { channelMeans } from "./warp.ts";
 
 /** The least and the greatest value that an image may have; what goes beyond is clipped. Null where all numbers will do. */
@@ -85,4 +86,59 @@ export function blurred({ data, shape }: NdArrayLike, sigma: number): NdArray {
     result = pass(result, shape[axis], step);
   }
   return ndarray(result, shape);
+}
+
+/** Pixels of a file in as many channels as the image had before. */
+export async function decodedLike(bytes: Uint8Array, shape: readonly number[]): Promise<NdArray> {
+  const { data } = await decodeBytes(bytes, { name: "the changed image" });
+  const channels = shape[2];
+  const pixels = Float32Array.from(
+    { length: data.length / 3 * channels },
+    (_, i) => channels === 3 ? data[i] : data[3 * i],
+  );
+  return ndarray(pixels, shape);
+}
+
+/**
+ * An image saved as a JPEG, its colours at half the resolution, and read again. What is no whole number from 0 to 255 is
+ * rounded before.
+ *
+ * @param image `[h, w, 1]` or `[h, w, 3]`
+ * @param quality from 1 to 100
+ */
+export async function jpegCompressed({ data, shape }: NdArrayLike, quality: number): Promise<NdArray> {
+  const [height, width, channels] = shape;
+  const bytes = Uint8Array.from(data, (value) => Math.min(255, Math.max(0, Math.round(value))));
+  return await decodedLike(await encodeJpeg(bytes, width, height, channels as 1 | 3, quality), shape);
+}
+
+/**
+ * Covers a square of an image at a random place.
+ *
+ * @param image `[h, w, c]`
+ * @param share of the image's area that the square covers, as nearly as whole pixels can; a square that is larger than a
+ *   side is cut to it
+ * @param seed where the square is; a larger share of the same image is around about the same place
+ * @param cover of the image's shape: what stands in the square
+ */
+export function covered(
+  { data, shape }: NdArrayLike,
+  share: number,
+  seed: number | readonly number[],
+  cover: NdArrayLike,
+): NdArray {
+  const [height, width, channels] = shape;
+  const random = randomStream(...[seed].flat());
+  const side = Math.sqrt(share * height * width);
+  // A side that is reached leaves more for the other one.
+  const rows = Math.min(height, Math.round(side > width ? share * height : side));
+  const columns = Math.min(width, Math.round(side > height ? share * width : side));
+  const top = Math.round(random() * (height - rows));
+  const left = Math.round(random() * (width - columns));
+  const out = data.slice();
+  for (let y = top; y < top + rows; y++) {
+    const from = (y * width + left) * channels;
+    out.set(cover.data.subarray(from, from + columns * channels), from);
+  }
+  return ndarray(out, shape);
 }

@@ -8,6 +8,7 @@ import type { SkippedImage } from "../data/dataset.ts";
 import type { Series } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, percent } from "../format.ts";
+import { accuracySeries } from "./accuracy_series.ts";
 import { Result } from "./result.ts";
 import { skippedNote } from "./skipped.ts";
 
@@ -71,13 +72,7 @@ export class Robustness extends Result<RobustnessRow> {
     const several = models.length > 1;
     const line = (model: string, method: string): Series => {
       const own = this.rows.filter((row) => row.model === model && row.method === method);
-      return {
-        label: (several ? model : ATTACK_NAMES[method]).replaceAll("·", "-"),
-        x: own.map(({ epsilon }) => epsilon),
-        y: own.map(({ accuracy }) => accuracy),
-        low: own.map(({ low }) => low),
-        high: own.map(({ high }) => high),
-      };
+      return accuracySeries(several ? model : ATTACK_NAMES[method], own, ({ epsilon }) => epsilon);
     };
     const charts = several
       ? methods.map((method) => ({

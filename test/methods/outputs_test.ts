@@ -13,6 +13,7 @@ import {
   compare,
   compareDirections,
   correspondence,
+  corruptionRobustness,
   type Dataset,
   dataset,
   deadFilters,
@@ -354,6 +355,7 @@ const methods: Record<string, Ask> = {
   report: (model) => report(model, image, [saliency, gradCam], { steps: 4 }),
   compare: async (model) => compare([await saliency(model, image), await gradCam(model, image)]),
   robustness: (model, data) => robustness(model, data, { epsilons: [0, 2], methods: ["pgd"], steps: 2 }),
+  corruptionRobustness: (model, data) => corruptionRobustness(model, data, { corruptions: ["noise"], strengths: [20] }),
   transferability: (model, data) => transferability([model, model], data, { steps: 2 }),
   universalPerturbation: (model, data) => universalPerturbation(model, data, { passes: 1 }),
   train: (model, data) => train(model, data, { epochs: 1, live: false, validation: 0.25 }),
@@ -395,7 +397,7 @@ function refusalOf(method: string, name: string, kind: string): RegExp | null {
   if (kind === "map" && method === "deconvnet") {
     return /puts out \[5, 5, 2\], not one number a class or output\. [A-Z]/;
   }
-  const attacks = /^(robustness|transferability|universalPerturbation)$/;
+  const attacks = /^(robustness|corruptionRobustness|transferability|universalPerturbation)$/;
   if (attacks.test(method) && kind !== "classes" && kind !== "binary") {
     return /counts images whose class changes: the model "net" puts out .*\. Give one that tells classes apart/;
   }

@@ -214,6 +214,7 @@ const WORK: Record<string, string> = {
   linearExplanation: "await cl.linearExplanation(model, cat)",
   linearProbes: "await cl.linearProbes(model, some)",
   robustness: "await cl.robustness(model, some)",
+  corruptionRobustness: "await cl.corruptionRobustness(model, some)",
   transferability: "await cl.transferability([model, model], some)",
   universalPerturbation: "await cl.universalPerturbation(model, some)",
   train: "await cl.train(model, some, { epochs: 1000, learningRate: 1e-6 })",

@@ -55,6 +55,9 @@ import { mapFigure } from "../../lib/figure/map/map.ts";
 import { embeddingGrid } from "../../lib/methods/embedding_grid.ts";
 import { fool } from "../../lib/methods/fool.ts";
 import { linearExplanation } from "../../lib/methods/linear_explanation.ts";
+import { CorruptionRobustness } from "../../lib/results/corruption_robustness.ts";
+import { exampleOf } from "../../lib/results/invariance.ts";
+import { blurred, contrasted } from "../../lib/data/corrupt.ts";
 import { Robustness } from "../../lib/results/robustness.ts";
 import { wilson } from "../../lib/embed/logistic.ts";
 import { transferability } from "../../lib/methods/transferability.ts";
@@ -624,6 +627,37 @@ export function robustnessOfTwoNetworks(): Figure {
     )
   );
   return new Robustness({ rows, dataset: "100 digits", steps: 10, skipped: [] }).figure();
+}
+
+export function corruptionsOfTwoNetworks(): Figure {
+  const corruptions = [{ name: "blur", unit: "standard deviation in pixels", none: 0 }, {
+    name: "contrast",
+    unit: "factor",
+    none: 1,
+  }];
+  const strengths = [[0.5, 1, 2, 3], [0.75, 0.5, 0.25, 0.1]];
+  const steps = corruptions.flatMap((corruption, c) => strengths[c].map((strength) => ({ corruption, strength })));
+  const examples = steps.map(({ corruption: { name }, strength }, i) =>
+    exampleOf(i < 4 ? blurred(scene, strength) : contrasted(scene, strength), {
+      image: 0,
+      transform: name,
+      value: strength,
+    })
+  );
+  const walks = ["plain", "trained on blurred images"].map((model, m) => ({
+    model,
+    sides: "32×32",
+    steps,
+    examples,
+    skipped: [],
+    images: Array.from({ length: 60 }, (_, i) => ({
+      known: { id: `${i}`, label: "cat" },
+      label: "cat",
+      right: i % 12 > m,
+      steps: steps.map((_, k) => i % 12 > m && i % 5 >= (k % 4 + 1) - (m && k < 4 ? 2 : 0)),
+    })),
+  }));
+  return new CorruptionRobustness({ walks, corruptions, dataset: "60 pets", seed: 0 }).figure();
 }
 
 export async function transferabilityOfWaves(): Promise<Figure> {

@@ -5,7 +5,8 @@
  */
 
 import type { NdArrayLike } from "../../array.ts";
-import { decodeBytes, encodeJpeg, encodePng } from "../../codec.ts";
+import { encodePng } from "../../codec.ts";
+import { decodedLike, jpegCompressed } from "../../data/corrupt.ts";
 import { resize } from "../../resize/resize.ts";
 
 /** An image that was saved and read again. */
@@ -16,16 +17,6 @@ export interface Reread {
 }
 
 const QUALITIES = [95, 75, 50];
-
-/** Decoded pixels in as many channels as the image has. */
-async function decoded(bytes: Uint8Array, shape: readonly number[]): Promise<NdArrayLike> {
-  const { data } = await decodeBytes(bytes, { name: "the changed image" });
-  const channels = shape[2];
-  return {
-    data: Float32Array.from({ length: data.length / 3 * channels }, (_, i) => channels === 3 ? data[i] : data[3 * i]),
-    shape,
-  };
-}
 
 /**
  * An image as a PNG, as JPEGs, and made half as large and as large as before, each read again.
@@ -42,10 +33,10 @@ export async function reread({ data, shape }: NdArrayLike): Promise<Reread[]> {
     fit: "squash",
   });
   return [
-    { as: "PNG", pixels: await decoded(await encodePng(bytes, width, height, channels), shape) },
+    { as: "PNG", pixels: await decodedLike(await encodePng(bytes, width, height, channels), shape) },
     ...await Promise.all(QUALITIES.map(async (quality) => ({
       as: `JPEG ${quality}`,
-      pixels: await decoded(await encodeJpeg(bytes, width, height, channels, quality), shape),
+      pixels: await jpegCompressed({ data, shape }, quality),
     }))),
     { as: "half the size and back", pixels: { data: Float32Array.from(again.data, Math.round), shape } },
   ];
