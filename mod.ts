@@ -17,6 +17,7 @@
  *   {@linkcode featureEvolution}, {@linkcode featureHierarchy}, {@linkcode filters}, {@linkcode deadFilters}, {@linkcode strideDiagnosis},
  *   {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
  * - which images it does worse on: {@linkcode imageAttributes}, {@linkcode performanceBy}, {@linkcode worstSlices}
+ * - beside another: {@linkcode compareModels}
  * - where a thing is and how it is seen: {@linkcode invariance}, {@linkcode partCorrespondence}
  * - directions in a layer: {@linkcode directions}, {@linkcode compareDirections}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
@@ -137,8 +138,21 @@ export { loadCodes, type LoadCodesOptions } from "./lib/methods/load_codes.ts";
 export type { CodeRow, Codes, CodesFile } from "./lib/results/codes.ts";
 export { compare } from "./lib/methods/compare.ts";
 export { compareDirections, type CompareDirectionsOptions } from "./lib/methods/compare_directions.ts";
+export { compareModels, type CompareModelsOptions } from "./lib/methods/compare_models.ts";
+export type { LayersOfTwo } from "./lib/methods/shared/compared_layers.ts";
 export { deadFilters, type DeadFiltersOptions } from "./lib/methods/dead_filters.ts";
 export { directions, type DirectionsOptions } from "./lib/methods/directions.ts";
+export type {
+  LayerSimilarity,
+  ModelAgreement,
+  ModelComparison,
+  PairAccuracy,
+  PairAnswer,
+  PartedGroup,
+  PartedImage,
+} from "./lib/results/model_comparison.ts";
+export type { Interval } from "./lib/embed/agreement.ts";
+export type { ErrorConsistency, McNemar } from "./lib/embed/paired.ts";
 export type { DeadFilterLayer, DeadFilterRow, DeadFilters } from "./lib/results/dead_filters.ts";
 export type { DirectionKind, DirectionRow, Directions } from "./lib/results/directions.ts";
 export type {

@@ -10,8 +10,11 @@ import { randomStream, shuffled } from "../random.ts";
 
 /** A number with an interval of 95 %. */
 export interface Interval {
+  /** The number. */
   readonly value: number;
+  /** The interval's lower end. */
   readonly low: number;
+  /** Its upper end. */
   readonly high: number;
 }
 
@@ -28,7 +31,7 @@ export interface Agreement {
 }
 
 /** How often sets are drawn anew, and how often members are dealt anew. */
-const DRAWS = 1000;
+export const DRAWS = 1000;
 const DEALS = 200;
 
 const meanOf = (values: ArrayLike<number>): number => {
@@ -38,7 +41,7 @@ const meanOf = (values: ArrayLike<number>): number => {
 };
 
 /** Between what 95 % of some numbers lie. */
-function middle(values: Float64Array): [low: number, high: number] {
+export function middle(values: Float64Array): [low: number, high: number] {
   const sorted = values.toSorted();
   const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))];
   return [at(0.025), at(0.975)];

@@ -5,7 +5,7 @@
  */
 
 /** The logarithms of the factorials from 0 to `most`. */
-function logFactorials(most: number): Float64Array {
+export function logFactorials(most: number): Float64Array {
   const logs = new Float64Array(most + 1);
   for (let n = 2; n <= most; n++) logs[n] = logs[n - 1] + Math.log(n);
   return logs;

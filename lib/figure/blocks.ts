@@ -255,6 +255,8 @@ export interface Sheet extends BlockText {
 /** A cell of a {@linkcode Matrix}. */
 export interface MatrixCell {
   count: number;
+  /** What stands in it. @default its count */
+  text?: string;
   /** Its share of the row, 0…1: how strong it is shaded. */
   share: number;
   /** Whether row and column are one class. */

@@ -23,6 +23,7 @@ const LETTER = 6.6;
 
 /** How strong a cell is shaded; the smallest counts are still seen. */
 const strength = ({ share }: MatrixCell) => share > 0 ? 0.12 + 0.6 * share : 0;
+const textOf = ({ text, count }: MatrixCell) => text ?? count.toLocaleString("en-US");
 const colorOf = (cell: MatrixCell) => cell.right ? RIGHT : WRONG;
 
 /** The matrix as HTML: a table whose cells name what they count under the pointer. */
@@ -43,7 +44,7 @@ export function matrixHtml({ rows, columns, cells, corner, sides }: Matrix): str
       `<td title="${escapeHtml(cell.words)}" style="border:1px solid ${LINES};padding:2px;text-align:center;` +
       `min-width:${CELL.width - 6}px;height:${CELL.height - 6}px;` +
       `background-color:rgba(${colorOf(cell)},${strength(cell).toFixed(2)})${cell.count ? "" : ";opacity:.45"}">` +
-      `${cell.count.toLocaleString("en-US")}</td>`
+      `${escapeHtml(textOf(cell))}</td>`
     );
     const beside = sides.map(({ texts }) => `<td style="${bare}text-align:right">${escapeHtml(texts[y])}</td>`);
     return `<tr style="background:none"><th style="${bare}text-align:right;max-width:${LONGEST}px;overflow:hidden;` +
@@ -67,7 +68,7 @@ export function drawMatrix(
   const most = (texts: readonly string[]) => texts.reduce((most, text) => Math.max(most, measure(text)), 0);
   const [down, across] = [rows.map(clip), columns.map(clip)];
   const upright = most(across) > FLAT;
-  const counts = cells.map((row) => row.map(({ count }) => count.toLocaleString("en-US")));
+  const counts = cells.map((row) => row.map(textOf));
   const width = Math.max(CELL.width, Math.ceil(most(counts.flat())) + 10);
   const left = Math.ceil(Math.max(most(down), measure(corner))) + 8;
   const top = Math.ceil(upright ? most(across) : SIZE) + 12;

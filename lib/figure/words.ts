@@ -21,7 +21,7 @@ function tableLines({ columns, rows }: Table): string[] {
 const asTable = ({ corner, rows, columns, cells }: Matrix): Table => ({
   kind: "table",
   columns: [{ title: corner }, ...columns.map((title) => ({ title, align: "right" as const }))],
-  rows: rows.map((name, y) => [name, ...cells[y].map(({ count }) => String(count))]),
+  rows: rows.map((name, y) => [name, ...cells[y].map(({ text, count }) => text ?? String(count))]),
 });
 
 /** What a figure's blocks say: notes under their headings, bars and tables; where there is no table, charts in words. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import {
   activations,
   codes,
+  compareModels,
   correspondence,
   dataset,
   deadFilters,
@@ -112,6 +113,7 @@ const onSets: typeof methods = {
   codes: (model, a, b) => codes(model, items(a, b, 4), { layer: "mean" }),
   deadFilters: (model, a, b) => deadFilters(model, items(a, b, 4)),
   invariance: (model, a, b) => invariance(model, items(a, b, 2), { transform: "noise", values: [0, 9] }),
+  compareModels: (model, a, b) => compareModels(model, model, items(a, b, 8), { layers: ["mean"] }),
   linearProbes: (model, a, b) => linearProbes(model, items(a, b, 20), { layers: ["mean"] }),
   evaluate: (model, a, b) => evaluate(model, items(a, b, 6)),
   train: (model, a, b) => train(model, items(a, b, 6), { epochs: 1, batchSize: 3, validation: 0 }),

@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import {
   activations,
   codes,
+  compareModels,
   correspondence,
   dataset,
   deadFilters,
@@ -136,6 +137,14 @@ const methods: Record<string, (model: Model, inside: string) => Promise<unknown>
   linearExplanation: async (model) => {
     const { rows, growth } = await linearExplanation(model, image, { epsilon: 1, steps: 2, directions: 2 });
     return { rows, growth };
+  },
+  compareModels: async (model, inside) => {
+    const options = { layers: [`${inside}sum`, "hidden"], minibatch: 8 };
+    return (await compareModels(model, model, images(), options)).rows.map(({ cka, low, high }) => ({
+      cka,
+      low,
+      high,
+    }));
   },
   linearProbes: async (model, inside) => {
     const options = { layers: [`${inside}sum`, "hidden"], embedding: "pca" as const };

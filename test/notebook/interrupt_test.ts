@@ -205,6 +205,7 @@ const WORK: Record<string, string> = {
   featureEvolution: "await cl.featureEvolution(history, some)",
   featureHierarchy: "await cl.featureHierarchy(model, some)",
   compareDirections: `await cl.compareDirections(model, some, { layer: deep })`,
+  compareModels: "await cl.compareModels(model, model, some)",
   directions: `await cl.directions(model, some, { layer: deep, kind: "principal" })`,
   checkInputs: "await cl.checkInputs(model, some)",
   strideDiagnosis: "await cl.strideDiagnosis([model], some)",

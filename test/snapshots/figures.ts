@@ -43,6 +43,7 @@ import { codes } from "../../lib/methods/codes.ts";
 import { featureEvolution } from "../../lib/methods/feature_evolution.ts";
 import { featureHierarchy } from "../../lib/methods/feature_hierarchy.ts";
 import { train } from "../../lib/methods/train.ts";
+import { compareModels } from "../../lib/methods/compare_models.ts";
 import { compareDirections } from "../../lib/methods/compare_directions.ts";
 import { invariance } from "../../lib/methods/invariance.ts";
 import { partCorrespondence } from "../../lib/methods/part_correspondence.ts";
@@ -663,6 +664,18 @@ export function corruptionsOfTwoNetworks(): Figure {
 export async function transferabilityOfWaves(): Promise<Figure> {
   const models = [await waves(), await waves()];
   return (await transferability(models, (await labelledLights()).take(6), { epsilon: 6, steps: 1 })).figure();
+}
+
+export async function twoNetworksCompared(): Promise<Figure> {
+  const tf = await ensureBackend();
+  const net = await wavesNet();
+  const last = net.getLayer("classes");
+  const [kernel] = last.getWeights();
+  tf.tidy(() => last.setWeights([tf.reverse(kernel, 0), tf.zeros([5])]));
+  const { labels } = await waves();
+  const other = await loadModel(net, { name: "other", labels: labels! });
+  const options = { layers: ["conv1", "pool2", "classes"], examples: 4, minibatch: 4, seed: 1 };
+  return (await compareModels(await waves(), other, (await labelledLights()).take(8), options)).figure();
 }
 
 export async function linearProbesOfLayers(): Promise<Figure> {
