@@ -3,8 +3,9 @@
  *
  * Up to 20,000 points are all compared with one another. More are put into cells around centres (Lloyd's algorithm on a
  * sample), and each looks only into the cells nearest to it, as in an inverted file (Jégou, Douze and Schmid 2011,
- * "Product quantization for nearest neighbor search", §IV). Unlike with a graph, the result does not depend on which
- * thread comes first. Of all that are compared, the nearest are those that 64 bits find, however far some points lie
+ * "Product quantization for nearest neighbor search", §IV). From 60,000 points on a cell holds about as many as there, so
+ * that a query is compared with no more points; the centres, which become many, are then put into groups, and searched
+ * in the same way. Unlike with a graph, the result does not depend on which thread comes first. Of all that are compared, the nearest are those that 64 bits find, however far some points lie
  * from the others (`search.ts`).
  *
  * @module
@@ -59,6 +60,11 @@ export interface Neighbors {
 const EXACT = 20_000;
 /** How many cells each point searches. */
 const PROBES = 72;
+/** From this number of points on, cells become no larger. */
+const FULL = 60_000;
+/** More cells than this are put into groups; each query looks for its cells in so many groups. */
+const UNGROUPED = 600;
+const GROUP_PROBES = 48;
 /** Points of the sample for each cell, and rounds of Lloyd's algorithm. */
 const SAMPLE = 16;
 const ROUNDS = 6;
@@ -141,25 +147,54 @@ async function cellsOf(
 ): Promise<Cells> {
   const others = asking !== candidates;
   const { distinct, kept } = thin(candidates, others ? k : k + 1);
-  const cellCount = Math.min(distinct.length, Math.ceil(2 * Math.sqrt(distinct.length)));
-  const centres = await centresOf(group, candidates, distinct, cellCount, search);
-  let probeCount = Math.min(probes, cellCount);
-  let nearest = await searchAll(group, centres, candidates, probeCount, { ...search, ordered: false });
-  const members = Array.from({ length: cellCount }, (): number[] => []);
+  const wanted = Math.ceil(2 * distinct.length / Math.sqrt(Math.min(distinct.length, FULL)));
+  const made = await makeCentres(group, candidates, distinct, Math.min(distinct.length, wanted), search);
+  const { centres } = made;
+  let probeCount = Math.min(probes, centres.count);
+  let nearest = await nearestCells(group, made, candidates, probeCount, search);
+  const members = Array.from({ length: centres.count }, (): number[] => []);
   for (const i of kept) {
     let home = i * probeCount;
     for (let j = home + 1; j < (i + 1) * probeCount; j++) if (nearest.distances[j] < nearest.distances[home]) home = j;
     members[nearest.indices[home]].push(i);
   }
-  // The cells that a query looks into must hold k others, even if they are the smallest.
-  const sizes = members.map(({ length }) => length).toSorted((a, b) => a - b);
-  const sure = (count: number) => sizes.slice(0, count).reduce((a, b) => a + b, 0) > k;
-  const enough = sizes.findIndex((_, i) => sure(i + 1)) + 1;
+  // The cells that a query looks into must hold k others.
+  const enough = enoughOf(members, k + 1);
   if (others || enough > probeCount) {
     probeCount = Math.max(probeCount, enough);
-    nearest = await searchAll(group, centres, asking, probeCount, { ...search, ordered: false });
+    nearest = await nearestCells(group, made, asking, probeCount, search);
   }
   return { members, centres: centres.data, probes: { count: probeCount, cells: nearest.indices } };
+}
+
+/** How many cells hold so many together, even if they are the smallest. */
+function enoughOf(members: Cells["members"], wanted: number): number {
+  let held = 0;
+  return members.map(({ length }) => length).toSorted((a, b) => a - b).findIndex((size) => (held += size) >= wanted) +
+    1;
+}
+
+/** Centres of cells, and the groups that these are put into where they are many. */
+interface Centres {
+  centres: Rows;
+  groups?: Cells;
+}
+
+/** The nearest cells of each query, in any order, with their scores. */
+async function nearestCells(
+  group: KernelGroup,
+  { centres, groups }: Centres,
+  asking: Rows,
+  count: number,
+  search: { seed: number; scale: number },
+): Promise<Neighbors> {
+  if (!groups) return await searchAll(group, centres, asking, count, { ...search, ordered: false });
+  const { dimensions } = centres;
+  const middles = { data: groups.centres, count: groups.members.length, dimensions };
+  const looked = Math.min(middles.count, Math.max(GROUP_PROBES, enoughOf(groups.members, count)));
+  const { indices } = await searchAll(group, middles, asking, looked, { ...search, ordered: false });
+  const cells = { ...groups, probes: { count: looked, cells: indices } };
+  return await searchAll(group, centres, asking, count, { ...search, ordered: false, cells });
 }
 
 /** Points, row by row. */
@@ -365,39 +400,106 @@ function farApart({ data, count, dimensions }: Rows, seed: number): Float32Array
   return centres;
 }
 
-/** Centres of cells, by Lloyd's algorithm on a sample of the points that are `among` these. */
-async function centresOf(
-  group: KernelGroup,
-  points: Rows,
-  among: Int32Array,
-  count: number,
-  search: { seed: number; scale: number },
-): Promise<Rows> {
-  const { dimensions } = points;
-  const random = randomStream(search.seed);
-  const size = Math.min(among.length, SAMPLE * count);
-  // The first ones of a shuffle.
+/** Some of the points that are `among` these: the first ones of a shuffle. */
+function sampleOf({ data, dimensions }: Rows, among: Int32Array, size: number, seed: number): Rows {
+  const random = randomStream(seed);
   const order = among.slice();
   const sample = { data: new Float32Array(size * dimensions), count: size, dimensions };
   for (let i = 0; i < size; i++) {
     const other = i + Math.floor(random() * (order.length - i));
     [order[i], order[other]] = [order[other], order[i]];
-    sample.data.set(points.data.subarray(order[i] * dimensions, (order[i] + 1) * dimensions), i * dimensions);
+    sample.data.set(data.subarray(order[i] * dimensions, (order[i] + 1) * dimensions), i * dimensions);
   }
+  return sample;
+}
+
+/** The mean of the points of each cell; of one to which nobody comes, the centre that it had. */
+function meansOf(centres: Rows, sample: Rows, cells: Int32Array): void {
+  const { count, dimensions } = centres;
+  const sums = new Float64Array(count * dimensions);
+  const sizes = new Int32Array(count);
+  cells.forEach((cell, i) => {
+    sizes[cell]++;
+    for (let j = 0; j < dimensions; j++) sums[cell * dimensions + j] += sample.data[i * dimensions + j];
+  });
+  for (let i = 0; i < sums.length; i++) {
+    const members = sizes[Math.floor(i / dimensions)];
+    if (members > 0) centres.data[i] = sums[i] / members;
+  }
+}
+
+/** Centres of cells, by Lloyd's algorithm on a sample that is in no order. */
+async function centresOf(
+  group: KernelGroup,
+  sample: Rows,
+  count: number,
+  search: { seed: number; scale: number },
+): Promise<Rows> {
+  const { dimensions } = sample;
   const centres = { data: sample.data.slice(0, count * dimensions), count, dimensions };
   for (let round = 0; round < ROUNDS; round++) {
     const { indices } = await searchAll(group, centres, sample, 1, { ...search, ordered: false });
-    const sums = new Float64Array(count * dimensions);
-    const sizes = new Int32Array(count);
-    indices.forEach((cell, i) => {
-      sizes[cell]++;
-      for (let j = 0; j < dimensions; j++) sums[cell * dimensions + j] += sample.data[i * dimensions + j];
-    });
-    // A centre to which nobody comes stays where it is.
-    for (let i = 0; i < sums.length; i++) {
-      const members = sizes[Math.floor(i / dimensions)];
-      if (members > 0) centres.data[i] = sums[i] / members;
-    }
+    meansOf(centres, sample, indices);
   }
   return centres;
+}
+
+/** Lloyd's algorithm on few points, without Workers. */
+function centresOfFew(sample: Rows, count: number): Rows {
+  const { data, dimensions } = sample;
+  const centres = { data: data.slice(0, count * dimensions), count, dimensions };
+  const cells = new Int32Array(sample.count);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (let i = 0; i < sample.count; i++) {
+      let least = Infinity;
+      for (let c = 0; c < count; c++) {
+        let square = 0;
+        for (let j = 0; j < dimensions; j++) {
+          square += (data[i * dimensions + j] - centres.data[c * dimensions + j]) ** 2;
+        }
+        if (square < least) [least, cells[i]] = [square, c];
+      }
+    }
+    meansOf(centres, sample, cells);
+  }
+  return centres;
+}
+
+/** Centres of about `count` cells among some points; where they are many, each group of them is made of its own points. */
+async function makeCentres(
+  group: KernelGroup,
+  points: Rows,
+  among: Int32Array,
+  count: number,
+  search: { seed: number; scale: number },
+): Promise<Centres> {
+  const { dimensions } = points;
+  const sample = sampleOf(points, among, Math.min(among.length, SAMPLE * count), search.seed);
+  if (count <= UNGROUPED) return { centres: await centresOf(group, sample, count, search) };
+  const groupCount = Math.ceil(2 * Math.sqrt(count));
+  const first = {
+    ...sample,
+    data: sample.data.subarray(0, SAMPLE * groupCount * dimensions),
+    count: SAMPLE * groupCount,
+  };
+  const middles = await centresOf(group, first, groupCount, search);
+  const { indices } = await searchAll(group, middles, sample, 1, { ...search, ordered: false });
+  const parts = membersOf(indices, groupCount).map((own) => {
+    const data = new Float32Array(own.length * dimensions);
+    own.forEach((i, at) => data.set(sample.data.subarray(i * dimensions, (i + 1) * dimensions), at * dimensions));
+    // As many for each point of the sample as everywhere; a group without points has its middle.
+    const wanted = Math.round(own.length * count / sample.count);
+    return centresOfFew({ data, count: own.length, dimensions }, Math.min(own.length, Math.max(1, wanted)));
+  });
+  const centres = {
+    data: new Float32Array(dimensions * parts.reduce((sum, { count }) => sum + count, 0)),
+    count: 0,
+    dimensions,
+  };
+  const members = parts.map(({ data, count }) => {
+    centres.data.set(data, centres.count * dimensions);
+    centres.count += count;
+    return Array.from({ length: count }, (_, i) => centres.count - count + i);
+  });
+  return { centres, groups: { members, centres: middles.data } };
 }

@@ -63,6 +63,8 @@ export const NEXT = 2;
 /** Queries that are searched together, so that candidates are read from memory but once for them. */
 const BLOCK = 128;
 const BLOCK_IN_CELLS = 2048;
+/** In cells, at least one for each of these: with 40 probes, 40 queries look into a cell on average. */
+const blockIn = (cells: number) => Math.max(BLOCK_IN_CELLS, cells);
 /** Candidates that stay in the cache meanwhile, and queries as they are seen from a centre, in numbers. */
 const CACHED = 8192;
 const SEEN = 2 ** 18;
@@ -83,7 +85,7 @@ function roomOf({ dimensions, kept, cells: { count, probes } }: Size) {
   const squares = layout.take(8 * Math.max(DISTANCES, kept, count));
   const lengths = layout.take(4 * together);
   const seen = layout.take(4 * together * dimensions);
-  const listLength = probes ? BLOCK_IN_CELLS * probes.count + 4 * count : Math.max(BLOCK, count);
+  const listLength = probes ? blockIn(count) * probes.count + 4 * count : Math.max(BLOCK, count);
   const list = layout.take(4 * listLength);
   return { together, squares, lengths, seen, list, listLength, bytes: layout.bytes };
 }
@@ -183,7 +185,7 @@ function blocksOf({ own, probes, queryCount, starts, cells: { count } }: Desk): 
   const cut = (begin: number, end: number, size: number, home?: number) => {
     for (let from = begin; from < end; from += size) blocks.push({ from, to: Math.min(end, from + size), home });
   };
-  if (probes || own !== 0) cut(0, queryCount, probes ? BLOCK_IN_CELLS : BLOCK);
+  if (probes || own !== 0) cut(0, queryCount, probes ? blockIn(count) : BLOCK);
   else for (let home = 0; home < count; home++) cut(8 * starts[home], 8 * starts[home + 1], BLOCK, home);
   return blocks;
 }

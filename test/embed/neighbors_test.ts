@@ -143,6 +143,44 @@ describe("nearest neighbours", () => {
     for (let i = 0; i < 3000; i++) expect(new Set(found.indices.subarray(12 * i, 12 * i + 12)).size).toBe(12);
   });
 
+  longTest(
+    "of so many points that the cells are put into groups are nearly all of them, with any number of threads",
+    async () => {
+      // Twenty heaps of points in six directions each, of different density, and a heap of equal ones.
+      const [count, dimensions, k] = [80_000, 12, 20];
+      const [normal, random] = [normalStream(3), randomStream(4)];
+      const axes = Float32Array.from({ length: 20 * 7 * dimensions }, normal);
+      const points = { data: new Float32Array(count * dimensions), shape: [count, dimensions] };
+      for (let i = 300; i < count; i++) {
+        const heap = Math.floor(20 * random() ** 2);
+        for (let axis = 0; axis < 7; axis++) {
+          const far = axis === 0 ? 5 : normal();
+          for (let j = 0; j < dimensions; j++) {
+            points.data[i * dimensions + j] += far * axes[(7 * heap + axis) * dimensions + j];
+          }
+        }
+      }
+      const found = await nearestNeighbors(points, k, { threads: 2 });
+      const again = await nearestNeighbors(points, k, { threads: 1 });
+      expect(again.indices).toEqual(found.indices);
+      expect(again.distances).toEqual(found.distances);
+      const asked = Array.from({ length: 200 }, (_, i) => 300 + i * 398);
+      const queries = Float32Array.from(
+        asked.flatMap((i) => [...points.data.subarray(i * dimensions, (i + 1) * dimensions)]),
+      );
+      const all = await nearestNeighbors(points, k + 1, {
+        queries: { data: queries, shape: [200, dimensions] },
+        exact: true,
+      });
+      const right = asked.map((i, at) => {
+        const farthest = all.distances[at * (k + 1) + k];
+        return found.distances.subarray(i * k, (i + 1) * k).filter((distance) => distance <= farthest * (1 + 1e-6))
+          .length;
+      });
+      expect(right.reduce((a, b) => a + b) / 200 / k).toBeGreaterThan(0.99);
+    },
+  );
+
   test("in cells are there for points that are all equal", async () => {
     const points = { data: new Float32Array(500 * 3).fill(2), shape: [500, 3] };
     const { indices, distances } = await nearestNeighbors(points, 20, { exact: false });
