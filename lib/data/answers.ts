@@ -95,6 +95,16 @@ export async function readAnswers(path: string | URL): Promise<HumanAnswer[]> {
   }
 }
 
+/** All of a file that is open: where it is locked, others may not read it. */
+function textOf(file: Deno.FsFile): string {
+  const bytes = new Uint8Array(file.statSync().size);
+  let size = 0;
+  for (let read: number | null; size < bytes.length && (read = file.readSync(bytes.subarray(size))) !== null;) {
+    size += read;
+  }
+  return new TextDecoder().decode(bytes.subarray(0, size));
+}
+
 /** Whether two answers are of one person on one image of one trial. */
 export const isSameQuestion = (a: HumanAnswer, b: HumanAnswer): boolean => a.image === b.image && a.person === b.person;
 
@@ -134,7 +144,7 @@ export class AnswerFile {
     using file = this.#open();
     file.lockSync(true);
     try {
-      const { answers, whole } = parse(Deno.readTextFileSync(this.path), this.path);
+      const { answers, whole } = parse(textOf(file), this.path);
       if (answers.some((known) => isSameQuestion(known, answer))) return false;
       const encoder = new TextEncoder();
       const size = encoder.encode(whole).length;

@@ -13,7 +13,7 @@ import { type ClassRow, matchesOf, MOST_ROWS, treeRows, wayTo } from "./trial_cl
 
 /** The side of the square that an image is shown in; a smaller one in which few pixels are shown. */
 const SIDE = 380;
-const SMALL_SIDE = 256;
+const SMALL_SIDE = 192;
 const FEW_PIXELS = 96;
 
 const SOFT = "opacity:.75;font-size:90%";
@@ -25,6 +25,9 @@ const WRONG = "#d55e00";
 const GONE =
   "The kernel does not answer. This answer is kept here meanwhile: run the cell again, or press Enter to try " +
   "again.";
+
+/** The column with the image and its labels is at least as wide, so that nothing moves when a label comes. */
+const COLUMN = 340;
 
 /** A key as it is drawn. */
 const key = (name: string) =>
@@ -63,15 +66,17 @@ class ClassChooser {
   readonly #data: TrialData;
   readonly #list: HTMLElement;
   readonly #examples: HTMLElement;
-  readonly #open = new Set<string>();
+  readonly #open: Set<string>;
   readonly #chosen: (name: string) => void;
   #rows: ClassRow[] = [];
   /** The line that is lit, or −1; and where the last one was, for the arrows to go on from. */
   #lit = -1;
   #last = -1;
 
-  constructor(data: TrialData, chosen: (name: string) => void) {
+  /** @param open the ways of the branches that are open */
+  constructor(data: TrialData, open: Set<string>, chosen: (name: string) => void) {
     this.#data = data;
+    this.#open = open;
     this.#chosen = chosen;
     const id = `convlens-classes-${crypto.randomUUID()}`;
     this.field = element(
@@ -103,8 +108,8 @@ class ClassChooser {
       this.#list,
       this.#examples,
     );
-    this.field.addEventListener("input", () => this.#list_());
-    this.#list_();
+    this.field.addEventListener("input", () => this.#fill());
+    this.#fill();
   }
 
   get typed(): string {
@@ -117,13 +122,15 @@ class ClassChooser {
 
   /** Empties the field; the arrows go on from where they were. */
   clear(): void {
+    const at = this.typed ? 0 : this.#list.scrollTop;
     if (this.typed) this.#last = -1;
     this.field.value = "";
-    this.#list_();
+    this.#fill();
+    this.#list.scrollTop = at;
   }
 
   /** What the list shows now. */
-  #list_(): void {
+  #fill(): void {
     const { typed } = this;
     const { classes, tree } = this.#data;
     this.#rows = typed ? matchesOf(classes, typed).map((name) => ({ name, depth: 0 })) : treeRows(tree, this.#open);
@@ -139,7 +146,9 @@ class ClassChooser {
       const note = isBranch ? String(classes) : way?.join(" › ") ?? "";
       const line = element(
         "div",
-        `padding:3px 10px 3px ${10 + 16 * depth + (isBranch || this.typed ? 0 : 16)}px;cursor:pointer;display:flex;` +
+        `padding:3px 10px 3px ${
+          10 + 16 * depth + (isBranch || this.typed || !this.#data.tree.branches.length ? 0 : 16)
+        }px;cursor:pointer;display:flex;` +
           `justify-content:space-between;gap:12px;${isBranch ? "font-weight:600;" : ""}`,
         { role: "option", id: `${this.#list.id}-${i}`, ...isBranch && { "aria-expanded": String(open) } },
         element("span", "", {}, isBranch ? `${open ? "▾" : "▸"} ${name}` : name),
@@ -185,7 +194,7 @@ class ClassChooser {
   show(name: string | undefined): void {
     const pictures = name === undefined ? [] : this.#data.examples[name] ?? [];
     const words = name === undefined
-      ? Object.keys(this.#data.examples).length ? "Examples of the class that is lit are shown here." : ""
+      ? Object.keys(this.#data.examples).length ? "Examples of the class that is marked are shown here." : ""
       : pictures.length
       ? `Examples of ${name}`
       : "";
@@ -271,6 +280,7 @@ class Trial {
     role: "status",
     class: "convlens-trial-status",
   });
+  readonly #open = new Set<string>();
   #person = "";
   #answers!: Answers;
   #own: PageAnswers | undefined;
@@ -309,7 +319,7 @@ class Trial {
 
   /** The first page: what is to be done, by which keys. */
   start(): void {
-    const { data } = { data: this.#data };
+    const data = this.#data;
     const [training, test] = [this.#training, data.images.length - this.#training];
     const classes = `${data.classes.length} classes`;
     const many = data.most === 1 ? "the class" : `up to ${data.most} classes, the likeliest first`;
@@ -460,7 +470,7 @@ class Trial {
     picture.src = await this.#answers.picture(image);
     await picture.decode();
     this.#labels = this.#draft();
-    const chooser = this.#chooser = new ClassChooser(this.#data, (name) => this.#name(name));
+    const chooser = this.#chooser = new ClassChooser(this.#data, this.#open, (name) => this.#name(name));
     this.#drawQuestion(picture, chooser);
     chooser.field.focus({ preventScroll: true });
     this.#enter = () => void this.#answer();
@@ -484,7 +494,7 @@ class Trial {
         "div",
         "display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start",
         {},
-        element("div", `flex:0 0 auto;min-width:${SMALL_SIDE}px;max-width:100%`, {}, picture, this.#chips),
+        element("div", `flex:0 0 auto;min-width:${COLUMN}px;max-width:100%`, {}, picture, this.#chips),
         chooser.root,
       ),
     );
@@ -511,40 +521,53 @@ class Trial {
         "display:flex;justify-content:space-between;gap:12px;margin:0 0 4px 0",
         {},
         element("span", "font-weight:600", {}, words),
-        element("span", SOFT, {}, this.#person),
+        element(
+          "span",
+          SOFT,
+          {},
+          this.#person,
+          ...this.#own?.count ? [" ", this.#download("Download the answers so far")] : [],
+        ),
       ),
       element("div", "height:4px;background:rgba(128,128,128,.3);border-radius:2px;overflow:hidden", {}, filled),
     );
   }
 
-  #drawChips(): void {
+  /** @param truth what it is, once that may be seen */
+  #drawChips(truth?: string): void {
     const { most } = this.#data;
-    const line = "display:flex;gap:8px;align-items:center;min-height:1.5em";
+    const line = "display:flex;gap:8px;align-items:center;min-height:1.7em";
+    const place = (text: string, color = "") =>
+      element("span", `${color ? `color:${color};font-weight:600` : SOFT};width:1.2em;text-align:right`, {}, text);
     const chips = this.#labels.map((name, i) => {
-      const away = button("×", { "aria-label": `take ${name} back`, tabindex: "-1" });
-      away.addEventListener("click", () => {
-        this.#setLabels(this.#labels.filter((_, at) => at !== i));
-        this.#chooser!.field.focus({ preventScroll: true });
-      });
+      const marks = truth === undefined ? place(String(i + 1)) : name === truth ? place("✓", RIGHT) : place("✗", WRONG);
       return element(
         "li",
         line,
         {},
-        element("span", `${SOFT};width:1.2em;text-align:right`, {}, String(i + 1)),
+        marks,
         element("span", "font-weight:600", {}, name),
-        away,
+        ...truth === undefined ? [this.#away(i)] : [],
       );
     });
-    const empty = this.#labels.length < most
-      ? [element(
-        "li",
-        `${line};${SOFT}`,
-        {},
-        element("span", "width:1.3em;text-align:right", {}, String(this.#labels.length + 1)),
-        this.#labels.length ? "another label, or Enter for the next image" : "your first label",
-      )]
-      : [element("li", `${line};${SOFT};padding-left:1.7em`, {}, "Enter for the next image")];
-    this.#chips.replaceChildren(...chips, ...empty);
+    const hint = this.#labels.length === 0
+      ? "your first label"
+      : this.#labels.length < most
+      ? "another label, or Enter for the next image"
+      : "Enter for the next image";
+    const number = place(this.#labels.length < most ? String(this.#labels.length + 1) : "");
+    const slot = element("li", line, {}, number, element("span", SOFT, {}, hint));
+    this.#chips.replaceChildren(...chips, ...truth === undefined ? [slot] : []);
+  }
+
+  /** The button that takes a label back. */
+  #away(index: number): HTMLElement {
+    const made = button("×", { "aria-label": `take ${this.#labels[index]} back`, tabindex: "-1" });
+    made.addEventListener("click", () => {
+      this.#setLabels(this.#labels.filter((_, at) => at !== index));
+      this.#chooser!.field.focus({ preventScroll: true });
+    });
+    return made;
   }
 
   #setLabels(labels: string[]): void {
@@ -674,27 +697,21 @@ class Trial {
 
   /** After an answer for training: what it is. */
   #feedback(truth: string): void {
-    const place = this.#labels.indexOf(truth);
-    const words = place === 0
-      ? "Right"
-      : place > 0
-      ? `Right with your label ${place + 1}`
-      : this.#labels.length === 1
-      ? "Not that"
-      : "None of these";
+    const isRight = this.#labels.includes(truth);
     this.#watch = undefined;
     const chooser = this.#chooser!;
     chooser.clear();
     chooser.field.readOnly = true;
+    chooser.field.placeholder = "Enter for the next image";
     chooser.show(truth);
+    this.#drawChips(truth);
     this.#enter = () => void this.#onward();
-    const on = button("Next image");
+    const on = button("Next image", { tabindex: "-1" });
     on.addEventListener("click", () => this.#enter());
     this.#say("");
     this.#status.append(
-      element("span", `font-weight:600;color:${place < 0 ? WRONG : RIGHT}`, {}, `${place < 0 ? "✗" : "✓"} ${words}: `),
-      element("span", "font-weight:600", { class: "convlens-trial-truth" }, truth),
-      element("span", SOFT, {}, "  "),
+      element("span", `font-weight:600;color:${isRight ? RIGHT : WRONG}`, {}, isRight ? "Right: " : "It is "),
+      element("span", "font-weight:600;margin:0 10px 0 0", { class: "convlens-trial-truth" }, truth),
       on,
     );
   }
@@ -711,21 +728,27 @@ class Trial {
     this.#busy = false;
   }
 
+  /** A button that hands the answers of the page out as a file. */
+  #download(words: string): HTMLButtonElement {
+    const made = button(words, { class: "convlens-trial-download" });
+    made.addEventListener("click", () => {
+      const name = `answers-${this.#person.replace(/[^\p{L}\p{N}]+/gu, "-")}-${this.#data.id}.jsonl`;
+      const url = URL.createObjectURL(new Blob([this.#own!.lines], { type: "application/x-ndjson" }));
+      element("a", "", { href: url, download: name }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 10_000);
+      this.#say(`Downloaded as ${name}: send it to whoever gave you this page. trial.add("${name}") reads it.`);
+      this.#chooser?.field.focus({ preventScroll: true });
+    });
+    return made;
+  }
+
   #end(): void {
     this.#chooser = undefined;
     const own = this.#own;
     const left = this.#data.images.length - this.#state.answered.length;
     const heading = left > 0 ? "Done, as far as this page goes" : "Done. Thank you!";
-    const download = button("Download the answers", { class: "convlens-trial-download" });
-    const save = () => {
-      const name = `answers-${this.#person.replace(/[^\p{L}\p{N}]+/gu, "-")}-${this.#data.id}.jsonl`;
-      const url = URL.createObjectURL(new Blob([own!.lines], { type: "application/x-ndjson" }));
-      element("a", "", { href: url, download: name }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 10_000);
-      this.#say(`Downloaded as ${name}. Whoever gave you this page reads it by trial.add.`);
-    };
-    download.addEventListener("click", save);
-    this.#enter = own ? save : () => {};
+    const download = own && this.#download("Download the answers");
+    this.#enter = () => download?.click();
     this.#draw(
       element("div", "font-weight:600;font-size:115%;margin:0 0 6px 0", {}, heading),
       element(
@@ -735,9 +758,9 @@ class Trial {
         `${this.#person} has answered for ${this.#state.answered.length} of ${this.#data.images.length} images. ` +
           `${left > 0 ? `The other ${left} are only at the kernel. ` : ""}The answers are in ${this.#answers.where}.`,
       ),
-      ...own ? [download] : [],
+      ...download ? [download] : [],
     );
-    (own ? download : this.#root).focus({ preventScroll: true });
+    download?.focus({ preventScroll: true });
   }
 }
 

@@ -190,12 +190,22 @@ export class HumanTrial<M = unknown> extends Result<HumanAnswer> {
 
   /** Shows it here and now, also from the middle of a cell. */
   override async show(): Promise<void> {
-    await this.#figure(await this.#open()).show();
+    await (await this.#shown()).show();
   }
 
   /** What Jupyter asks the last expression of a cell for. */
   override async [displaySymbol](): Promise<MimeBundle> {
-    return await this.#figure(await this.#open()).bundle();
+    return await (await this.#shown()).bundle();
+  }
+
+  /** In a notebook, the cell that reaches this kernel. */
+  async #shown(): Promise<Figure> {
+    return inKernel() ? await this.connected() : this.figure();
+  }
+
+  /** @internal The cell for labelling of a page that reaches this process. */
+  async connected(): Promise<Figure> {
+    return this.#figure(await this.serve());
   }
 
   /**
@@ -215,12 +225,6 @@ export class HumanTrial<M = unknown> extends Result<HumanAnswer> {
       seconds: rows.map(({ seconds }) => seconds),
       label: rows.map(({ labels }) => labels[0]),
     };
-  }
-
-  /** @internal Opens the way from the page to this process. */
-  async #open(): Promise<string | undefined> {
-    if (!inKernel()) return undefined;
-    return await this.serve();
   }
 
   /** @internal Opens the way from a page to this process, if it is not open. */
