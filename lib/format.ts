@@ -36,6 +36,14 @@ export function percent(share: number | null | undefined, decimals = 1): string 
   return missing(share) ? NONE : `${signed((100 * share).toFixed(decimals))} %`;
 }
 
+/**
+ * A probability that a model gives, in per cent with a decimal, as `"12.0 %"`. What would be rounded to 100 is `"> 99.9 %"`: no
+ * softmax is ever sure.
+ */
+export function probabilityText(probability: number | null | undefined): string {
+  return !missing(probability) && probability >= 0.9995 ? "> 99.9 %" : percent(probability);
+}
+
 /** A share from 0 to 1 in per cent with at most `digits` significant digits, as `"12 %"`, `"0.012 %"`. */
 export function briefPercent(share: number | null | undefined, digits = 2): string {
   return missing(share) ? NONE : `${brief(100 * share, digits)} %`;

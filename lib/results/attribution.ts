@@ -8,7 +8,7 @@ import { pixelRemark } from "../data/pixels.ts";
 import { extent, NdArray, type NdArrayLike, placeOf } from "../array.ts";
 import { kindOf } from "../errors.ts";
 import type { Blend, Block, Chart, Picture } from "../figure/blocks.ts";
-import { brief, percent } from "../format.ts";
+import { brief, probabilityText } from "../format.ts";
 import { type Palette, paletteRow } from "../figure/color.ts";
 import { Figure, type SheetRow } from "../figure/figure.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
@@ -16,7 +16,7 @@ import { oneOf, readOptions, rule } from "../options.ts";
 import { Savable } from "./result.ts";
 import { inputBlock } from "./input_block.ts";
 import { enlargement, painted, placeText } from "./panels.ts";
-import { shadeOf, signalBlock, stripsOf } from "./signals.ts";
+import { MOST_LINES, shadeOf, signalBlock, stripsOf } from "./signals.ts";
 import { flat, flatImage, numbered, type SlicesView, slicesView } from "./volumes.ts";
 
 /** What a map explains. A class has an index and a label, a unit a layer, a channel and a cell. */
@@ -52,7 +52,7 @@ export interface AttributionTarget {
 
 /** A target in words, with its probability where there is one. */
 export const targetText = ({ text, probability }: AttributionTarget): string =>
-  probability === undefined ? text : `${text} (${percent(probability)})`;
+  probability === undefined ? text : `${text} (${probabilityText(probability)})`;
 
 const percentile = rule((name, value) => {
   if (typeof value === "number" && value > 0 && value <= 100) return;
@@ -251,12 +251,14 @@ export class Attribution extends Savable {
     const { largest } = this.scale(options);
     const alt = `${this.method} of ${this.model} for ${this.target.text} on ${this.name}`;
     if (this.#isSignal) {
-      const { palette = "inferno" } = options;
-      const { values } = this;
-      const strips = values.shape.length === 2 ? values : new NdArray(this.map.data, [...this.map.shape, 1]);
-      const isSigned = !this.signed && strips.data.some((value) => value < 0);
-      const note = isSigned ? "channel by channel, with the sign: orange above 0, blue below" : undefined;
-      return stripsOf(strips, { heading: this.method, ...note && { note }, largest, palette, alt });
+      const note = this.#showsSigns ? "channel by channel, with the sign: orange above 0, blue below" : undefined;
+      return stripsOf(this.#strips, {
+        heading: this.method,
+        ...note && { note },
+        largest,
+        palette: options.palette,
+        alt,
+      });
     }
     const slices = this.#slices;
     if (slices) {
@@ -285,7 +287,8 @@ export class Attribution extends Savable {
     const { largest } = this.scale(options);
     const alt = `${this.method} of ${this.model} for ${this.target.text}, laid over ${this.name}`;
     if (this.#isSignal) {
-      return signalBlock(this.image, { heading: `behind the ${this.#noun}`, alt, shade: shadeOf(this.map, largest) });
+      const heading = this.#isShaded ? `behind the ${this.#noun}` : `the ${this.#noun}, channel by channel`;
+      return signalBlock(this.image, { heading, alt, shade: shadeOf(this.map, largest) });
     }
     const slices = this.#slices;
     const above = this.#veil(this.#painted(largest, options.palette), largest);
@@ -353,8 +356,8 @@ export class Attribution extends Savable {
   } {
     const colors = this.paint === "colors";
     const largest = percentileOfMagnitudes(colors ? this.values.data : this.map.data, clip);
-    const twoSided = colors || this.signed;
-    return { low: twoSided ? -largest : 0, largest, palette: this.signed ? "diverging" : palette, clip };
+    const isDiverging = this.signed || this.#showsSigns;
+    return { low: colors || isDiverging ? -largest : 0, largest, palette: isDiverging ? "diverging" : palette, clip };
   }
 
   /** The sentences under the figure that say how to read the map. */
@@ -365,14 +368,18 @@ export class Attribution extends Savable {
       : `the ${clip}th percentile of the magnitudes other than 0, what is greater is clipped`;
     const scale = this.paint === "colors"
       ? `Colours are 0.5 + value / (2 · ${brief(largest)}), grey is 0; ${brief(largest)} is ${clipped}.`
+      : this.#showsSigns
+      ? `With signs, channel by channel: orange is above 0, blue below, black is 0; full colour is ±${
+        brief(largest)
+      }, ${clipped}.`
       : this.signed
       ? `Signed: orange speaks for the target, blue against it, black is 0; full colour is ±${
         brief(largest)
       }, ${clipped}.`
       : `Unsigned: black is 0, ${palette === "grey" ? "white" : "the brightest colour"} ${brief(largest)}, ${clipped}.`;
     const delta = this.convergenceDelta === undefined ? "" : `Convergence delta ${brief(this.convergenceDelta)}.`;
-    const stripes = this.#isSignal
-      ? `Behind the ${this.#noun} the same as stripes: the stronger, the greater${
+    const stripes = this.#isSignal && this.#isShaded
+      ? `Behind the ${this.#noun} ${this.#showsSigns ? "the map" : "the same"} as stripes: the stronger, the greater${
         this.signed ? "; orange is positive, blue negative" : ""
       }.`
       : "";
@@ -408,6 +415,21 @@ export class Attribution extends Savable {
 
   get #isSignal(): boolean {
     return this.map.shape.length === 1;
+  }
+
+  /** Of a signal, what its strips show: the values of each channel, or the map. */
+  get #strips(): NdArrayLike {
+    return this.values.shape.length === 2 ? this.values : { data: this.map.data, shape: [...this.map.shape, 1] };
+  }
+
+  /** Whether the strips of a signal have signs that its map has not. */
+  get #showsSigns(): boolean {
+    return this.#isSignal && !this.signed && this.#strips.data.some((value) => value < 0);
+  }
+
+  /** Whether a signal is drawn as lines, before the map as stripes. */
+  get #isShaded(): boolean {
+    return this.image.shape.length === 1 || this.image.shape[1] <= MOST_LINES;
   }
 
   /** What a map of one axis is behind. */

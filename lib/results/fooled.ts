@@ -8,9 +8,9 @@ import { extent, NdArray, type NdArrayLike } from "../array.ts";
 import type { Bars, Block, Picture, Table } from "../figure/blocks.ts";
 import { Figure, type SheetRow } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
-import { brief, percent } from "../format.ts";
+import { brief, probabilityText } from "../format.ts";
 import { inputBlock } from "./input_block.ts";
-import { enlargement, largestOf, painted } from "./panels.ts";
+import { changed, enlargement, largestOf, painted } from "./panels.ts";
 import { Collection, Result } from "./result.ts";
 
 /** What a model says of an image. */
@@ -62,7 +62,7 @@ const BAR = 130;
 
 /** An answer in words. */
 export const answerText = ({ label, probability, value }: FooledAnswer): string =>
-  `${label} ${probability === undefined ? brief(value, 4) : percent(probability)}`;
+  `${label} ${probability === undefined ? brief(value, 4) : probabilityText(probability)}`;
 
 /** One image and its fooling change; in a cell, both beside the change, what is likeliest, and what survives saving. */
 export class Fooled extends Result<SurvivalRow> {
@@ -169,12 +169,10 @@ export class Fooled extends Result<SurvivalRow> {
   }
 
   #change(factor: number): Picture {
-    const grey = Float32Array.from(this.perturbation.data, (value) => 128 + factor * value);
-    const { shape } = this.perturbation;
     return {
       kind: "picture",
       heading: factor === 1 ? "change, to scale" : `change × ${factor}`,
-      pixels: pixelsOf({ data: grey, shape }, enlargement(shape, SHOWN)),
+      pixels: pixelsOf(changed(this.perturbation, factor), enlargement(this.perturbation.shape, SHOWN)),
       alt: `What was added, ${factor === 1 ? "to scale" : `${factor} times as strong`}`,
     };
   }
@@ -183,7 +181,7 @@ export class Fooled extends Result<SurvivalRow> {
     const rows = [...this.likeliest].sort((a, b) => b[when] - a[when]).slice(0, 5).map((row) => ({
       label: row.label,
       value: row[when],
-      text: percent(row[when]),
+      text: probabilityText(row[when]),
     }));
     return { kind: "bars", heading: when, rows, width: BAR };
   }

@@ -8,7 +8,7 @@ import { extent, NdArray, type NdArrayLike } from "../array.ts";
 import type { Block, Chart, Picture, Row } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
-import { brief, briefPercent, percent } from "../format.ts";
+import { brief, briefPercent, percent, probabilityText } from "../format.ts";
 import type { PredictRow } from "./output_prediction.ts";
 import { enlargement, painted } from "./panels.ts";
 import { Result } from "./result.ts";
@@ -273,5 +273,7 @@ function saidText(
 ): string {
   const label = row?.predicted ?? row?.label;
   if (!row || label === undefined) return "";
-  return row.probability !== undefined ? `${label} ${percent(row.probability)}` : `${label} ${brief(row.value)}`;
+  return row.probability !== undefined
+    ? `${label} ${probabilityText(row.probability)}`
+    : `${label} ${brief(row.value)}`;
 }

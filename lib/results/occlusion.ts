@@ -11,7 +11,7 @@ import { type DataFrame, toDataFrame } from "../data/table.ts";
 import type { Block, Marks, Picture } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { pixelsOf } from "../figure/mosaic.ts";
-import { brief, fixed, percent } from "../format.ts";
+import { brief, fixed, percent, probabilityText } from "../format.ts";
 import { oneOf, readOptions } from "../options.ts";
 import { Attribution, type AttributionTarget } from "./attribution.ts";
 import {
@@ -103,7 +103,7 @@ type Square = readonly [number, number, number, number];
 
 /** How a target and its value without a square are written. */
 const valueText = (target: AttributionTarget, score: number) =>
-  target.probability === undefined ? brief(score) : percent(target.probability);
+  target.probability === undefined ? brief(score) : probabilityText(target.probability);
 
 /** How a target's score or probability changes as a square slides over an image; in a cell, four panels. */
 export class Occlusion extends Result<OcclusionRow> {
@@ -452,11 +452,11 @@ export class Occlusion extends Result<OcclusionRow> {
   #labels({ probability, score, activity, boxes, top }: OcclusionMap): string[] {
     const { text } = this.target;
     return boxes.map((_, i) => {
-      const own = `${text} ${probability ? percent(probability.data[i]) : brief(score.data[i])}`;
+      const own = `${text} ${probability ? probabilityText(probability.data[i]) : brief(score.data[i])}`;
       if (boxes.length > MOST_DETAILED) return own;
       const numbers = (probability ? `score ${brief(score.data[i])} · ` : "") + `activity ${brief(activity.data[i])}`;
       const classes = top[i].map(({ index, probability }, k) =>
-        `${k + 1}. ${this.#labelOf(index)} ${percent(probability)}`
+        `${k + 1}. ${this.#labelOf(index)} ${probabilityText(probability)}`
       );
       return [`${own} · ${numbers}`, ...classes].join("\n");
     });

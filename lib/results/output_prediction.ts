@@ -8,7 +8,7 @@ import { extent, type NdArray, type NdArrayLike } from "../array.ts";
 import type { Blend, Block, Chart, Picture } from "../figure/blocks.ts";
 import { type Palette, paletteRow } from "../figure/color.ts";
 import { type Pixels, pixelsOf } from "../figure/mosaic.ts";
-import { brief, percent } from "../format.ts";
+import { brief, percent, probabilityText } from "../format.ts";
 import { enlargement, largestOf, painted, sideBySide, slicesOf } from "./panels.ts";
 import { classColors, classLegend, MOST_COLORS } from "./position_map.ts";
 
@@ -63,7 +63,7 @@ export interface OutputPrediction {
 export function rowWords({ probability, value, share, low, high, unit }: PredictRow): string {
   const own = unit ? ` ${unit}` : "";
   if (share !== undefined) return `${percent(share)} of the map`;
-  if (probability !== undefined) return percent(probability);
+  if (probability !== undefined) return probabilityText(probability);
   return low === undefined
     ? `${brief(value!)}${own}`
     : `${brief(value!)}${own} on average, ${brief(low)} … ${brief(high!)}`;

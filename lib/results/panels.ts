@@ -25,6 +25,20 @@ export const painted = (
   { low, high, palette, factor }: { low: number; high: number; palette: Palette; factor?: number | [number, number] },
 ): Pixels => pixelsOf({ data: colorize(data, low, high, palette), shape: [height, width, 3] }, factor);
 
+/**
+ * What is added to an image `[h, w, c]`, some times as strong about mid-grey; of neither 1 nor 3 channels their mean, on the
+ * same scale.
+ */
+export function changed({ data, shape }: NdArrayLike, factor: number): NdArrayLike {
+  const [height, width, channels = 1] = shape;
+  const isDrawn = channels === 1 || channels === 3;
+  const shades = new Float32Array(isDrawn ? data.length : height * width).fill(128);
+  data.forEach((value, i) =>
+    shades[isDrawn ? i : Math.floor(i / channels)] += factor * value / (isDrawn ? 1 : channels)
+  );
+  return { data: shades, shape: isDrawn ? shape : [height, width, 1] };
+}
+
 /** The largest magnitude. */
 export function largestOf(values: ArrayLike<number>): number {
   const [low, high] = extent(values);

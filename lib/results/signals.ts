@@ -12,7 +12,7 @@ import { mapsPicture, stretched } from "./panels.ts";
 /** As wide as strips are, with the room for the axis. */
 const SHOWN = { width: 790, height: 220 };
 /** More channels are drawn as strips, not as lines. */
-const MOST_LINES = 6;
+export const MOST_LINES = 6;
 /** The numbers of a longer vector are drawn as a line. */
 const MOST_BARS = 200;
 /** Of a longer signal the smallest and the largest value of each piece are drawn. */

@@ -10,7 +10,7 @@ import type { Block } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, percent } from "../format.ts";
 import { inputBlock } from "./input_block.ts";
-import { largestOf } from "./panels.ts";
+import { changed, largestOf } from "./panels.ts";
 import { Result } from "./result.ts";
 import { skippedNote } from "./skipped.ts";
 
@@ -89,10 +89,8 @@ export class UniversalPerturbation extends Result<UniversalRow> implements Fooli
   override figure(): Figure {
     const { names: { model, dataset }, size: { norm, epsilon }, made, shown } = this.#parts;
     const words = ({ rate, low, high }: FoolingRate) => `${percent(rate)} (${percent(low)} to ${percent(high)})`;
-    const { data, shape } = this.perturbation;
-    const largest = largestOf(data);
+    const largest = largestOf(this.perturbation.data);
     const factor = largest ? 127.5 / largest : 1;
-    const change = { data: data.map((value) => 127.5 + factor * value), shape };
     const answers = [...Map.groupBy(this.rows.filter(({ fooled }) => fooled), ({ after }) => after)]
       .map(([label, rows]) => ({ label, count: rows.length })).sort((a, b) => b.count - a.count);
     const most = answers[0]
@@ -114,7 +112,7 @@ export class UniversalPerturbation extends Result<UniversalRow> implements Fooli
       blocks: [{
         kind: "row",
         blocks: [
-          inputBlock(change, {
+          inputBlock(changed(this.perturbation, factor), {
             shown: SHOWN,
             heading: "the change",
             alt: `the change, ${brief(factor)} times as strong`,

@@ -7,6 +7,7 @@ import { loadModel } from "../../lib/model/load.ts";
 import { Attacker } from "../../lib/probe/attack/attack.ts";
 import { deepFool } from "../../lib/probe/attack/deep_fool.ts";
 import { savedWithin } from "../../lib/probe/attack/saved.ts";
+import { changed } from "../../lib/results/panels.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { long } from "../long.ts";
 import { landscape, uniforms, wavesNet } from "../nets.ts";
@@ -68,6 +69,35 @@ describe.each(fixture.nets)("attacks equal Foolbox's: $name", (oracle) => {
     attacker.dispose();
     model.dispose();
   });
+});
+
+test("of several inputs only the image changes; the smallest change is the distance of the border, by hand", async () => {
+  const image = tf.input({ shape: [2, 2, 1], name: "image" });
+  const angle = tf.input({ shape: [1], name: "angle" });
+  const flat = tf.layers.flatten().apply(image) as typeof image;
+  const all = tf.layers.concatenate().apply([flat, angle]) as typeof image;
+  const out = tf.layers.dense({ units: 2, useBias: false, activation: "softmax" }).apply(all) as typeof image;
+  const network = tf.model({ inputs: [image, angle], outputs: out });
+  const model = await loadModel(network, { preprocess: "unit", labels: ["a", "b"] });
+  const slopes = [1, -2, 2, 0];
+  // b leads a by 0.4 (1 − 2 + 2) of the pixels, and by −5 times the angle.
+  tf.tidy(() => model.network.setWeights([tf.tensor([...slopes, -5].flatMap((slope) => [0, slope]), [5, 2])]));
+  const view = await model.view({ image: ndarray(new Float32Array(4).fill(102), [2, 2, 1]), angle: [0.2] });
+  const attacker = await Attacker.of("test", model, 4);
+  const change = await deepFool(attacker, view, view.data as Float32Array);
+  // The lead is 0.4 − 1, and 3 the length of the slopes; one step goes 1.02 times as far.
+  const wanted = slopes.map((slope) => 1.02 * 255 * 0.6 / 9 * slope);
+  wanted.forEach((value, i) => expect(change![i]).toBeCloseTo(value, 2));
+  attacker.dispose();
+  model.dispose();
+});
+
+test("a change of any number of channels is drawn about grey", () => {
+  const image = { data: Float32Array.of(2, 4, 0, -1, 0, 0, 0, 0), shape: [2, 2, 2] };
+  expect(changed(image, 10)).toEqual({ data: Float32Array.of(158, 123, 128, 128), shape: [2, 2, 1] });
+  expect(changed({ ...image, shape: [2, 4, 1] }, 1).data).toEqual(
+    Float32Array.of(130, 132, 128, 127, 128, 128, 128, 128),
+  );
 });
 
 const picture = (seed: number, shape = [8, 8, 3]) => {

@@ -32,6 +32,7 @@ import {
   sanityCheck,
   smoothGrad,
   train,
+  universalPerturbation,
 } from "../../mod.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { longTest } from "../long.ts";
@@ -104,6 +105,8 @@ const methods: Record<string, (model: Model, a: Given, b: Given) => Promise<Show
     await faithfulness(model, a, await saliency(model, a), { steps: 3, baseline: "zero" }),
   sanityCheck: (model, a) => sanityCheck(model, a, saliency, { layers: ["conv2"] }),
   fool: (model, a) => fool(model, a, { steps: 2 }),
+  "fool by DeepFool": (model, a) => fool(model, a, { method: "deepfool", steps: 2 }),
+  "fool by evolution": (model, a) => fool(model, a, { method: "evolution", target: 1, steps: 1 }),
   linearExplanation: (model, a) => linearExplanation(model, a, { steps: 2, directions: 2 }),
   report: (model, a) => report(model, a, [saliency], { steps: 2, layers: ["conv2"], baseline: "grey" }),
 };
@@ -116,6 +119,7 @@ const onSets: typeof methods = {
   compareModels: (model, a, b) => compareModels(model, model, items(a, b, 8), { layers: ["mean"] }),
   linearProbes: (model, a, b) => linearProbes(model, items(a, b, 20), { layers: ["mean"] }),
   evaluate: (model, a, b) => evaluate(model, items(a, b, 6)),
+  universalPerturbation: (model, a, b) => universalPerturbation(model, items(a, b, 6), { passes: 1 }),
   train: (model, a, b) => train(model, items(a, b, 6), { epochs: 1, batchSize: 3, validation: 0 }),
 };
 

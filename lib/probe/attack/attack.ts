@@ -269,14 +269,14 @@ export class Attacker {
           other && tf.tile(other, [count, ...other.shape.slice(1).map(() => 1)])
         );
         const fed = { ...batch, ...others && { others } };
-        const scoresOf = (x: Tensor) => {
-          const scores = this.#run(fed, x);
+        const scoresOf = (x: Tensor, from = fed) => {
+          const scores = this.#run(from, x);
           return this.#model.output.each === "binary" ? tf.concat([tf.neg(scores), scores], 1) : scores;
         };
         const labels = this.#model.output.labels.length;
         const chosen = tf.oneHot(tf.tensor1d([...classes], "int32"), labels);
         const { gradient } = inputGradient(tf, (x) => tf.sum(tf.mul(scoresOf(x), chosen)), x);
-        return { scores: scoresOf(own), gradient };
+        return { scores: scoresOf(own, batch), gradient };
       });
       try {
         const [scores, gradient] = await Promise.all([made.scores.data(), made.gradient.data()]) as Float32Array[];
