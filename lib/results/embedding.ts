@@ -50,7 +50,7 @@ export interface EmbeddingRow {
 }
 
 /** What an embedding is made of. */
-interface EmbeddingParts extends Omit<Embedded, "points" | "affinities"> {
+interface EmbeddingParts extends Omit<Embedded, "points"> {
   points: PointArray;
   quality: EmbeddingQuality;
   perplexity: number;

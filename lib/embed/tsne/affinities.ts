@@ -100,14 +100,11 @@ export function affinitiesOf(nearest: Neighbors, perplexity: number): Affinities
   const named = new Uint32Array(count + 1);
   for (const index of indices) named[index + 1]++;
   for (let i = 0; i < count; i++) named[i + 1] += named[i];
-  const namers = new Uint32Array(count * k);
-  const namerValues = new Float32Array(count * k);
+  /** At which places of `indices` that is: a place tells the namer, and where its affinity stands. */
+  const namings = new Uint32Array(count * k);
   const next = named.slice(0, count);
-  for (let e = 0; e < indices.length; e++) {
-    const at = next[indices[e]]++;
-    namers[at] = Math.floor(e / k);
-    namerValues[at] = conditional[e];
-  }
+  for (let e = 0; e < indices.length; e++) namings[next[indices[e]]++] = e;
+  const namerOf = (naming: number) => Math.floor(namings[naming] / k);
 
   const starts = new Uint32Array(count + 1);
   /** Where in the row of the moment a point stands. */
@@ -115,7 +112,7 @@ export function affinitiesOf(nearest: Neighbors, perplexity: number): Affinities
   for (let i = 0; i < count; i++) {
     let length = k;
     for (let e = i * k; e < (i + 1) * k; e++) seen[indices[e]] = i;
-    for (let e = named[i]; e < named[i + 1]; e++) if (seen[namers[e]] !== i) length++;
+    for (let e = named[i]; e < named[i + 1]; e++) if (seen[namerOf(e)] !== i) length++;
     starts[i + 1] = starts[i] + 4 * Math.ceil(length / 4);
   }
   const neighbors = new Uint32Array(starts[count]);
@@ -130,11 +127,12 @@ export function affinitiesOf(nearest: Neighbors, perplexity: number): Affinities
       seen[indices[e]] = -2 - i;
     }
     for (let e = named[i]; e < named[i + 1]; e++) {
-      const j = namers[e];
-      if (seen[j] === -2 - i) row[j] += namerValues[e];
+      const j = namerOf(e);
+      const value = conditional[namings[e]];
+      if (seen[j] === -2 - i) row[j] += value;
       else {
         neighbors[at++] = j;
-        row[j] = namerValues[e];
+        row[j] = value;
       }
     }
     for (let e = starts[i]; e < at; e++) {

@@ -13,7 +13,7 @@ import { ndarray, type NdArrayLike } from "../../array.ts";
 import { kindOf } from "../../errors.ts";
 import { callback, oneOf, positive, rule, whole, within } from "../../options.ts";
 import { normalStream } from "../../random.ts";
-import { type Affinities, affinitiesOf } from "./affinities.ts";
+import { affinitiesOf } from "./affinities.ts";
 import { type Components, type DescentProgress, layDescent, strideOf } from "./descent.ts";
 import { chooseEngine, type ChosenEngine, type Engine, type FindDevice } from "./engine.ts";
 import { Layout } from "../../workers/layout.ts";
@@ -102,7 +102,6 @@ export interface Embedded {
   readonly points: NdArrayLike;
   /** How far its neighbourhoods are from those of the points: Σ p ln(p/q), without exaggeration. */
   readonly klDivergence: number;
-  readonly affinities: Affinities;
   readonly neighbors: Neighbors;
   /** What computed the descent. */
   readonly engine: Engine;
@@ -213,10 +212,11 @@ export async function embed(
   try {
     const start = startOf(points, seed, components);
     const neighbors = await nearestIn(group, points, k, { seed, probes: PROBES });
-    const affinities = affinitiesOf(neighbors, perplexity);
     // A mesh that is asked for by name is one of the processor.
-    const asked = all.repulsion === "mesh" ? "wasm" : all.engine;
-    chosen = await chooseEngine(group, { components, affinities, repulsion, engine: asked, findDevice, signal });
+    const engine = all.repulsion === "mesh" ? "wasm" : all.engine;
+    // The affinities are a gigabyte for a million points: whoever descends has them, and nobody here.
+    const choice = { components, repulsion, engine, findDevice, signal };
+    chosen = await chooseEngine(group, { ...choice, affinities: affinitiesOf(neighbors, perplexity) });
     const schedule = {
       iterations,
       early: Math.min(earlyIterations, iterations),
@@ -236,8 +236,14 @@ export async function embed(
         `With the learning rate ${learningRate} the points flew apart: take a smaller one, as ${count}, or leave it out.`,
       );
     }
-    const { engine, reason: engineReason } = chosen;
-    return { points: centred(last!.points, components), klDivergence, affinities, neighbors, engine, engineReason };
+    const { points: map } = last!;
+    return {
+      points: centred(map, components),
+      klDivergence,
+      neighbors,
+      engine: chosen.engine,
+      engineReason: chosen.reason,
+    };
   } finally {
     chosen?.end();
     group.end();
