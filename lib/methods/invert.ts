@@ -109,15 +109,10 @@ export async function invert(
         ...how,
         start,
         signal,
-        onStep({ step, variable }) {
+        onStep({ step, numbers }) {
           update(at * steps + step);
           if (!live.active) return;
-          live.offer(async () => {
-            const kept = variable.clone();
-            const pictures = await kept.data();
-            kept.dispose();
-            return await inversionSoFar(about, done, { layer, step, steps, pictures }).html();
-          });
+          live.offer(() => inversionSoFar(about, done, { layer, step, steps, pictures: numbers }).html());
         },
       }).catch((error) => {
         // The layers before it are there.

@@ -21,8 +21,7 @@ import { ensureBackend, type TF } from "../../runtime/backend.ts";
 import { ScoreFunction } from "../attribution/score_function.ts";
 import { pack, tensorsOf } from "../batches.ts";
 import { inputGradient } from "../gradient.ts";
-import { explainMemory, fitting } from "../memory.ts";
-import { preprocessTensor } from "../optimise/pixel_gradient.ts";
+import { PixelPass } from "../optimise/pixel_pass.ts";
 import { resolveOutput } from "../output_target.ts";
 import type { Fed } from "../plan.ts";
 import { type ResolvedTarget, type SingleTarget, sumTarget, termsOf } from "../target.ts";
@@ -72,6 +71,16 @@ const LEAST = 1e-12;
 /** What is taken off a score that is not to count. */
 const FAR = 1e9;
 
+/** Goals as what is to grow. */
+interface Gain {
+  /** Names the function below; null where it may be another each time. */
+  readonly key: string | null;
+  /** What it is also given; the caller disposes of it. */
+  readonly given: Tensor[];
+  /** What is to grow, summed over the images. To be called in a gradient. */
+  of(outputs: readonly Tensor[], given: readonly Tensor[]): Tensor;
+}
+
 /** A model under attack: its plan and its folded weights are kept for all steps. It must be disposed of. */
 export class Attacker {
   /** How many images run at once. */
@@ -79,7 +88,10 @@ export class Attacker {
   readonly #tf: TF;
   readonly #model: Model;
   readonly #scores: ScoreFunction;
+  readonly #pass: PixelPass;
   readonly #any;
+  /** The targets that were goals, so that they have numbers. */
+  readonly #targets: ResolvedTarget[] = [];
 
   private constructor(tf: TF, model: Model, batchSize: number, target?: ResolvedTarget) {
     this.#tf = tf;
@@ -87,8 +99,8 @@ export class Attacker {
     this.#any = resolveOutput(model, 0, { output: model.output });
     const read = target ? sumTarget([this.#any, ...termsOf(target).map((term) => term.target)].map(once)) : this.#any;
     this.#scores = new ScoreFunction(tf, model, read, true);
-    this.batch = fitting(tf, this.#scores.plan, batchSize, { gradient: true });
-    this.#scores.fold();
+    this.#pass = new PixelPass(tf, model, this.#scores.plan, batchSize);
+    this.batch = this.#pass.batch;
   }
 
   /**
@@ -101,45 +113,66 @@ export class Attacker {
   }
 
   dispose(): void {
-    this.#scores.dispose();
+    this.#pass.dispose();
   }
 
-  /** What the scores are made of, for pixels; to be called in a tidy. */
-  #outputs(batch: Fed, pixels: Tensor): Tensor[] {
-    return this.#scores.run({ ...batch, x: preprocessTensor(this.#tf, pixels, this.#model.reading) });
+  /** The scores of the output, `[n, count]`; to be called in a tidy. */
+  #outputScores(outputs: readonly Tensor[]): Tensor2D {
+    return this.#scores.outputScores(outputs, this.#any) as Tensor2D;
   }
 
-  /** The scores of the output for pixels, `[n, count]`; to be called in a tidy. */
-  #run(batch: Fed, pixels: Tensor): Tensor2D {
-    return this.#scores.outputScores(this.#outputs(batch, pixels), this.#any) as Tensor2D;
+  /** The scores of the output for some images; the caller disposes of them. */
+  #run({ x, others }: Fed): Tensor2D {
+    const [scores] = this.#pass.repeat("scores", [x, ...tensorsIn(others)], ([x, ...rest]) => [
+      this.#tf.tidy(() => this.#outputScores(this.#pass.outputs(x, inPlaces(others, rest)))),
+    ]);
+    return scores as Tensor2D;
   }
 
   /**
-   * What is to grow, summed over the images. Of a class that is to be left: by how much it is behind the others, log Σ exp of
-   * their scores minus its own; of one that is to be reached, that with the other sign. The gradient of the cross-entropy is
-   * this one's times 1 − p, which vanishes where a softmax saturates; the signs are the same.
+   * What is to grow. Of a class that is to be left: by how much it is behind the others, log Σ exp of their scores minus its
+   * own; of one that is to be reached, that with the other sign. The gradient of the cross-entropy is this one's times 1 − p,
+   * which vanishes where a softmax saturates; the signs are the same.
    */
-  #gain(batch: Fed, pixels: Tensor, goals: readonly Goal[]): Tensor {
+  #gain(goals: readonly Goal[]): Gain {
     const tf = this.#tf;
-    const outputs = this.#outputs(batch, pixels);
     const [first] = goals;
-    if (typeof first === "object" && "target" in first) {
-      const asked = goals as readonly Exclude<Goal, number | { towards: number }>[];
-      const scores = this.#scores.score(outputs, asked.map(({ target }) => target));
-      return tf.sum(tf.mul(scores, tf.tensor1d(asked.map(({ sign }) => sign))));
-    }
-    const scores = this.#scores.outputScores(outputs, this.#any) as Tensor2D;
+    if (typeof first === "object" && "target" in first) return this.#gainOfTargets(goals as readonly TargetGoal[]);
     const classes = goals.map((goal) => typeof goal === "number" ? goal : (goal as { towards: number }).towards);
     const signs = goals.map((goal) => typeof goal === "number" ? 1 : -1);
-    const { each, logits } = this.#model.output;
+    const { each, logits, labels } = this.#model.output;
     if (each === "binary") {
       const down = classes.map((own, i) => own ? -signs[i] : signs[i]);
-      return tf.sum(tf.mul(scores, tf.tensor2d(down, [classes.length, 1])));
+      return {
+        key: "binary",
+        given: [tf.tensor2d(down, [classes.length, 1])],
+        of: (outputs, [down]) => tf.sum(tf.mul(this.#outputScores(outputs), down)),
+      };
     }
-    const z = logits ? scores : tf.log(tf.add(scores, LEAST));
-    const own = tf.oneHot(tf.tensor1d(classes, "int32"), scores.shape[1]);
-    const others = tf.logSumExp(tf.sub(z, tf.mul(own, FAR)), 1);
-    return tf.sum(tf.mul(tf.sub(others, tf.sum(tf.mul(z, own), 1)), tf.tensor1d(signs)));
+    const own = new Float32Array(classes.length * labels.length);
+    classes.forEach((index, i) => own[i * labels.length + index] = 1);
+    return {
+      key: "classes",
+      given: [tf.tensor2d(own, [classes.length, labels.length]), tf.tensor1d(signs)],
+      of: (outputs, [own, signs]) => {
+        const scores = this.#outputScores(outputs);
+        const z = logits ? scores : tf.log(tf.add(scores, LEAST));
+        const others = tf.logSumExp(tf.sub(z, tf.mul(own, FAR)), 1);
+        return tf.sum(tf.mul(tf.sub(others, tf.sum(tf.mul(z, own), 1)), signs));
+      },
+    };
+  }
+
+  /** The scores of targets, up or down. */
+  #gainOfTargets(goals: readonly TargetGoal[]): Gain {
+    const targets = goals.map(({ target }) => target);
+    const isOurs = targets.every((target) => termsOf(target).every((term) => term.target.kind !== "function"));
+    for (const target of targets) if (!this.#targets.includes(target)) this.#targets.push(target);
+    return {
+      key: isOurs ? `targets ${targets.map((target) => this.#targets.indexOf(target))}` : null,
+      given: [this.#tf.tensor1d(goals.map(({ sign }) => sign))],
+      of: (outputs, [signs]) => this.#tf.sum(this.#tf.mul(this.#scores.score(outputs, targets), signs)),
+    };
   }
 
   /** Runs some images as tensors, which are freed afterwards, also after an error. */
@@ -148,8 +181,7 @@ export class Attacker {
     try {
       return await run(batch);
     } catch (error) {
-      const what = `A step of ${views.length} images through ${JSON.stringify(this.#model.name)} and back`;
-      throw explainMemory(this.#tf, error, what);
+      throw this.#pass.explained(error, views.length);
     } finally {
       this.#tf.dispose(tensorsOf(batch));
     }
@@ -163,7 +195,7 @@ export class Attacker {
   values(views: readonly InputArray[]): Promise<ArrayLike<number>[]> {
     const { output } = this.#model;
     return this.#withBatch(views, async (batch) => {
-      const scores = this.#tf.tidy(() => this.#run(batch, batch.x));
+      const scores = this.#run(batch);
       try {
         const data = await scores.data() as Float32Array;
         const count = data.length / views.length;
@@ -186,7 +218,7 @@ export class Attacker {
   scoresOf(views: readonly InputArray[], target: ResolvedTarget): Promise<ArrayLike<number>> {
     return this.#withBatch(views, async (batch) => {
       const targets = views.map(() => target);
-      const scores = this.#tf.tidy(() => this.#scores.score(this.#outputs(batch, batch.x), targets));
+      const scores = this.#tf.tidy(() => this.#scores.score(this.#pass.outputs(batch.x, batch.others), targets));
       try {
         return await scores.data() as Float32Array;
       } finally {
@@ -220,35 +252,40 @@ export class Attacker {
         : null);
     return this.#withBatch(views, async (batch) => {
       const from = batch.x;
-      const bounds = tf.tidy(() => [tf.minimum(from, 0), tf.maximum(from, 255)]);
-      const within = (pixels: Tensor) => {
-        const near = norm === "l2"
-          ? tf.add(from, shortened(tf, tf.sub(pixels, from), epsilon))
-          : tf.minimum(tf.maximum(pixels, tf.sub(from, epsilon)), tf.add(from, epsilon));
-        return tf.minimum(tf.maximum(near, bounds[0]), bounds[1]);
-      };
-      let pixels = tf.tidy(() => {
-        if (!drawn) return tf.clone(from);
-        const values = new Float32Array(views.length * size);
-        drawn.forEach((one, i) => values.set(one, i * size));
-        return within(tf.add(from, tf.tensor(values, shape)));
-      });
+      const made: Tensor[] = [];
       try {
+        const gain = this.#gain(goals);
+        made.push(...gain.given);
         const count = method === "random" || epsilon === 0 ? 0 : method === "fgsm" ? 1 : steps;
         const length = stepSize ?? (method === "fgsm" ? epsilon : REACH * epsilon / count);
-        for (let step = 0; step < count; step++) {
-          const before = pixels;
-          pixels = tf.tidy(() => {
-            const { gradient } = inputGradient(tf, (x) => this.#gain(batch, x, goals), before);
+        const bounds = tf.tidy(() => boundsOf(tf, norm, from, epsilon));
+        made.push(...bounds, tf.scalar(length));
+        const fixed = [...bounds, made.at(-1)!, from, ...gain.given, ...tensorsIn(batch.others)];
+        const step = ([pixels, low, high, farthest, length, from, ...rest]: readonly Tensor[]) => [
+          tf.tidy(() => {
+            const others = inPlaces(batch.others, rest.slice(gain.given.length));
+            const { gradient } = inputGradient(tf, (x) => gain.of(this.#pass.outputs(x, others), rest), pixels);
             const way = norm === "l2" ? tf.div(gradient, lengths(tf, gradient)) : tf.sign(gradient);
-            return within(tf.add(before, tf.mul(way, length)));
-          });
-          before.dispose();
+            return within(tf, norm, tf.add(pixels, tf.mul(way, length)), from, [low, high, farthest]);
+          }),
+        ];
+        let pixels = tf.tidy(() => {
+          if (!drawn) return tf.clone(from);
+          const values = new Float32Array(views.length * size);
+          drawn.forEach((one, i) => values.set(one, i * size));
+          return within(tf, norm, tf.add(from, tf.tensor(values, shape)), from, bounds);
+        });
+        made.push(pixels);
+        for (let done = 0; done < count; done++) {
+          const all = [pixels, ...fixed];
+          const [next] = gain.key === null ? step(all) : this.#pass.repeat(`${norm} ${gain.key}`, all, step);
+          pixels.dispose();
+          made[made.length - 1] = pixels = next;
         }
         const data = await pixels.data() as Float32Array;
         return views.map((_, i) => data.slice(i * size, (i + 1) * size));
       } finally {
-        tf.dispose([...bounds, pixels]);
+        tf.dispose(made);
       }
     });
   }
@@ -261,32 +298,67 @@ export class Attacker {
   slopes(view: InputArray, pixels: Float32Array, classes: readonly number[]) {
     const tf = this.#tf;
     const count = classes.length;
-    return this.#withBatch([view], async (batch) => {
-      const made = tf.tidy(() => {
-        const own = tf.tensor(pixels, [1, ...view.shape]);
-        const x = tf.tile(own, [count, ...view.shape.map(() => 1)]);
-        const others = batch.others?.map((other) =>
-          other && tf.tile(other, [count, ...other.shape.slice(1).map(() => 1)])
-        );
-        const fed = { ...batch, ...others && { others } };
-        const scoresOf = (x: Tensor, from = fed) => {
-          const scores = this.#run(from, x);
-          return this.#model.output.each === "binary" ? tf.concat([tf.neg(scores), scores], 1) : scores;
-        };
-        const labels = this.#model.output.labels.length;
-        const chosen = tf.oneHot(tf.tensor1d([...classes], "int32"), labels);
-        const { gradient } = inputGradient(tf, (x) => tf.sum(tf.mul(scoresOf(x), chosen)), x);
-        return { scores: scoresOf(own, batch), gradient };
-      });
+    const labels = this.#model.output.labels.length;
+    return this.#withBatch([view], async ({ others }) => {
+      const scoresOf = (x: Tensor, others: Fed["others"]) => {
+        const scores = this.#outputScores(this.#pass.outputs(x, others));
+        return this.#model.output.each === "binary" ? tf.concat([tf.neg(scores), scores], 1) : scores;
+      };
+      const compute = ([own, chosen, ...rest]: readonly Tensor[]): Tensor[] =>
+        tf.tidy(() => {
+          const times = (x: Tensor) => tf.tile(x, [count, ...x.shape.slice(1).map(() => 1)]);
+          const one = inPlaces(others, rest);
+          const all = one?.map((other) => other && times(other));
+          const { gradient } = inputGradient(tf, (x) => tf.sum(tf.mul(scoresOf(x, all), chosen)), times(own));
+          return [scoresOf(own, one), gradient];
+        });
+      const given = tf.tidy(() => [
+        tf.tensor(pixels, [1, ...view.shape]),
+        tf.cast(tf.oneHot(tf.tensor1d([...classes], "int32"), labels), "float32"),
+      ]);
+      let made: Tensor[] = [];
       try {
-        const [scores, gradient] = await Promise.all([made.scores.data(), made.gradient.data()]) as Float32Array[];
+        made = this.#pass.repeat(`slopes ${count}`, [...given, ...tensorsIn(others)], compute);
+        const [scores, gradient] = await Promise.all(made.map((tensor) => tensor.data())) as Float32Array[];
         const size = pixels.length;
         return { scores, slopes: classes.map((_, k) => gradient.subarray(k * size, (k + 1) * size)) };
       } finally {
-        tf.dispose([made.scores, made.gradient]);
+        tf.dispose([...given, ...made]);
       }
     });
   }
+}
+
+/** The goal of a target's score. */
+type TargetGoal = Exclude<Goal, number | { towards: number }>;
+
+/** The tensors of the other inputs, in their order. */
+const tensorsIn = (others: Fed["others"]): Tensor[] => (others ?? []).filter((other) => other !== null);
+
+/** Other tensors in the places of the other inputs. */
+function inPlaces(others: Fed["others"], tensors: readonly Tensor[]): Fed["others"] {
+  let at = 0;
+  return others?.map((other) => other && tensors[at++]);
+}
+
+/** What pixels may be at least and at most, and how far they may go. To be called in a tidy. */
+function boundsOf(tf: TF, norm: Norm, from: Tensor, epsilon: number): [low: Tensor, high: Tensor, farthest: Tensor] {
+  const [low, high] = [tf.minimum(from, 0), tf.maximum(from, 255)];
+  if (norm === "l2") return [low, high, tf.scalar(epsilon)];
+  const near = [tf.maximum(low, tf.sub(from, epsilon)), tf.minimum(high, tf.add(from, epsilon))];
+  return [near[0], near[1], tf.scalar(epsilon)];
+}
+
+/** Pixels brought back to where they may be. To be called in a tidy. */
+function within(
+  tf: TF,
+  norm: Norm,
+  pixels: Tensor,
+  from: Tensor,
+  [low, high, farthest]: readonly [Tensor, Tensor, Tensor],
+): Tensor {
+  const near = norm === "l2" ? tf.add(from, shortened(tf, tf.sub(pixels, from), farthest)) : pixels;
+  return tf.minimum(tf.maximum(near, low), high);
 }
 
 const once = (target: SingleTarget) => ({ weight: 1, target });
@@ -298,7 +370,7 @@ function lengths(tf: TF, images: Tensor): Tensor {
 }
 
 /** Changes no longer than epsilon. */
-const shortened = (tf: TF, changes: Tensor, epsilon: number): Tensor =>
+const shortened = (tf: TF, changes: Tensor, epsilon: Tensor): Tensor =>
   tf.mul(changes, tf.minimum(1, tf.div(epsilon, lengths(tf, changes))));
 
 /** Where an attack begins: anywhere within epsilon; `signs` at its farthest, by signs alone. */

@@ -11,10 +11,9 @@ import { extent, type NdArrayLike, sizeOf } from "../../array.ts";
 import type { InputArray } from "../../data/given.ts";
 import type { Model } from "../../model/model.ts";
 import { normalStream, randomStream } from "../../random.ts";
-import type { ValueAndGradient } from "../gradient.ts";
-import { annealed, type Moment, optimise, type StepRule } from "./optimise.ts";
+import { annealed, type Moment, optimise, type Slope, type StepRule } from "./optimise.ts";
 import { PixelGradient } from "./pixel_gradient.ts";
-import { alphaNorm, MIDDLE, totalVariation } from "./priors.ts";
+import { addAlphaNorm, addTotalVariation, MIDDLE } from "./priors.ts";
 
 /** What is asked of pictures besides their code. */
 export interface PriorWeights {
@@ -55,7 +54,7 @@ export interface InversionOptions extends SubCode {
   /** Where all begin, instead of noise: as large as the view. */
   readonly start?: NdArrayLike;
   readonly signal?: AbortSignal;
-  /** Is given the pictures as they are after a step, `[n, h, w, c]`; see {@linkcode Moment}. */
+  /** Is given the pictures as they are after a step, one behind the other; see {@linkcode Moment}. */
   readonly onStep?: (moment: Moment) => void | Promise<void>;
 }
 
@@ -93,12 +92,31 @@ export function maskOf(shape: readonly number[], { channels, region }: SubCode):
   return mask;
 }
 
-/** Shifts images by whole pixels; grey comes in. Made of operations that have a gradient. */
-function shifted(pixels: Tensor, by: readonly number[], tf: PixelGradient["tf"]): Tensor {
-  if (by.every((one) => one === 0)) return pixels;
-  const edges = by.map((one): [number, number] => one > 0 ? [one, 0] : [0, -one]);
-  const padded = tf.pad(pixels, [[0, 0], ...edges, [0, 0]], MIDDLE);
-  return tf.slice(padded, [0, ...by.map((one) => one > 0 ? 0 : -one), 0], pixels.shape);
+/**
+ * Shifts images by whole pixels.
+ *
+ * @param shape `[n, …sides, c]`
+ * @param by how far along each side
+ * @param into gets what is inside afterwards; what comes in is left as it is there
+ */
+export function shift(from: Float32Array, shape: readonly number[], by: readonly number[], into: Float32Array): void {
+  const channels = shape.at(-1)!;
+  const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
+  const row = shape.length - 2;
+  const [along, side] = [by.at(-1)!, shape[row]];
+  const length = Math.max(0, side - Math.abs(along)) * channels;
+  const walk = (axis: number, source: number, target: number) => {
+    if (axis === row) {
+      const start = source + Math.max(0, -along) * channels;
+      into.set(from.subarray(start, start + length), target + Math.max(0, along) * channels);
+      return;
+    }
+    const far = axis === 0 ? 0 : by[axis - 1];
+    for (let at = Math.max(0, far); at < shape[axis] + Math.min(0, far); at++) {
+      walk(axis + 1, source + (at - far) * strides[axis], target + at * strides[axis]);
+    }
+  };
+  walk(0, 0, 0);
 }
 
 /**
@@ -172,57 +190,56 @@ export async function invertCode(model: Model, view: InputArray, options: Invers
   const shape = view.shape.length === 2 ? [...view.shape, 1] : [...view.shape];
   const [low, high] = rangeOf(view);
   const per = (high - low) / 255;
-  const isPlain = low === 0 && high === 255 && view.shape.length !== 2;
+  const isPlain = low === 0 && high === 255;
   const each = sizeOf(shape);
-  const seen = (values: Tensor) => {
-    const scaled = isPlain ? values : tf.add(tf.mul(values, per), low);
-    return view.shape.length === 2 ? tf.reshape(scaled, [values.shape[0], ...view.shape]) : scaled;
-  };
+  const all = [seeds.length, ...shape];
+  const [shifted, gradient] = [new Float32Array(seeds.length * each), new Float32Array(seeds.length * each)];
   const random = randomStream(seeds[0], 2);
   // Shifts are annealed as steps are: the last steps are made where the picture stands.
   const drawn = (step: number) => {
     const most = Math.round(jitter * annealed(step, steps));
     return shape.slice(0, -1).map(() => most > 0 ? Math.floor(random() * (2 * most + 1)) - most : 0);
   };
-  const differentiate = (values: Tensor, step: number): ValueAndGradient => {
+  /** Pictures as the view has its values. */
+  const seen = (numbers: Float32Array) => isPlain ? numbers : numbers.map((value) => value * per + low);
+  const differentiate = async (numbers: Float32Array, step: number): Promise<Slope> => {
     const by = options.shifts?.[step] ?? drawn(step);
-    const code = isPlain && jitter === 0
-      ? gradients.valueAndGradient(values)
-      : gradients.valueAndGradient(values, (values) => seen(shifted(values, by, tf)));
+    const stands = by.every((one) => one === 0);
+    if (!stands) shift(numbers, all, by, shifted.fill(MIDDLE));
+    const made: Tensor[] = [tf.tensor(seen(stands ? numbers : shifted), [seeds.length, ...view.shape])];
     try {
-      return tf.tidy(() => {
-        const parts = [code.gradient];
-        if (priors.norm > 0) parts.push(tf.mul(alphaNorm(tf, values, priors.alpha).gradient, priors.norm));
-        if (priors.variation > 0) {
-          parts.push(tf.mul(totalVariation(tf, values, priors.beta).gradient, priors.variation));
-        }
-        return { value: tf.clone(code.value), gradient: tf.addN(parts) };
-      });
+      const code = gradients.valueAndGradient(made[0]);
+      made.push(code.value, code.gradient);
+      const [values, slopes] = await Promise.all([code.value.data(), code.gradient.data()]) as Float32Array[];
+      if (stands) gradient.set(slopes);
+      else shift(slopes, all, by.map((one) => -one), gradient.fill(0));
+      if (per !== 1) { for (let i = 0; i < gradient.length; i++) gradient[i] *= per; }
+      const pictures = { data: numbers, shape: all };
+      if (priors.norm > 0) addAlphaNorm(pictures, priors.alpha, gradient, priors.norm);
+      if (priors.variation > 0) addTotalVariation(pictures, priors.beta, gradient, priors.variation);
+      return { values, gradient };
     } finally {
-      tf.dispose([code.value, code.gradient]);
+      tf.dispose(made);
     }
   };
   const made: Tensor[] = [];
   try {
-    made.push(tf.tensor(begun(options, { each, low, per }), [seeds.length, ...shape]));
-    const { variable, values, aborted } = await optimise(tf, made[0], differentiate, {
+    const { numbers, values, aborted } = await optimise(begun(options, { each, low, per }), differentiate, {
       steps,
       rule,
       momentum,
       // Gradients are those of means over all values: without Adam's division they are smaller the larger an image is.
       rate: (step) => rate * annealed(step, steps) * (rule === "momentum" ? each : 1),
+      range: [0, 255],
       signal,
       onStep,
-      project: (values) => tf.clipByValue(values, 0, 255),
     });
-    made.push(variable);
-    const pixels = tf.tidy(() => tf.clone(seen(variable)));
-    made.push(pixels);
-    const scores = gradients.scores(pixels);
-    made.push(scores);
-    const [all, errors] = await Promise.all([pixels.data(), scores.data()]);
+    const pixels = seen(numbers);
+    made.push(tf.tensor(pixels, [seeds.length, ...view.shape]));
+    made.push(gradients.scores(made[0]));
+    const errors = await made[1].data();
     return {
-      images: seeds.map((_, i) => Float32Array.from(all.slice(i * each, (i + 1) * each))),
+      images: seeds.map((_, i) => pixels.slice(i * each, (i + 1) * each)),
       losses: seeds.map((_, i) => [...values.map((value) => value[i]), errors[i]]),
       errors: [...errors],
       ...aborted !== undefined && { aborted },

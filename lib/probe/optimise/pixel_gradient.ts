@@ -11,15 +11,15 @@ import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { sizeOf } from "../../array.ts";
 import type { InputArray } from "../../data/given.ts";
 import type { Model } from "../../model/model.ts";
-import type { Preprocess } from "../../model/preprocess.ts";
 import { ensureBackend, type TF } from "../../runtime/backend.ts";
-import { explained } from "../attribution/gradients.ts";
 import { ScoreFunction } from "../attribution/score_function.ts";
 import { pack } from "../batches.ts";
 import { inputGradient, type ReluRule, type ValueAndGradient } from "../gradient.ts";
-import { explainMemory, fitting } from "../memory.ts";
-import { along, type Fed, fedTo, foldAll, type Folded, makePlan, type Plan, type Step } from "../plan.ts";
-import type { ResolvedTarget } from "../target.ts";
+import { type Fed, makePlan } from "../plan.ts";
+import { type ResolvedTarget, termsOf } from "../target.ts";
+import { PixelPass } from "./pixel_pass.ts";
+
+export { preprocessTensor } from "./pixel_pass.ts";
 
 /** Which images of a batch a function is given. */
 export interface Part {
@@ -46,6 +46,11 @@ export interface LayersObjective {
    * @default false
    */
   joint?: boolean;
+  /**
+   * Whether the score also depends on something else than what it is given, as on random numbers.
+   * @default false
+   */
+  varies?: boolean;
 }
 
 /** How the gradients are computed. */
@@ -61,28 +66,16 @@ export interface PixelGradientOptions {
   relu?: ReluRule;
 }
 
-/** Pixels as what the network reads, as {@linkcode preprocess} of plain arrays, with a gradient. To be called in a tidy. */
-export function preprocessTensor(tf: TF, pixels: Tensor, { order, mean, deviation }: Preprocess): Tensor {
-  const channels = pixels.shape.at(-1)!;
-  const row = (values: readonly number[]) =>
-    values.length === channels ? tf.tensor1d([...values]) : tf.scalar(values[0]);
-  let x = channels === 3 && order === "bgr" ? tf.reverse(pixels, -1) : pixels;
-  if (mean.some((value) => value !== 0)) x = tf.sub(x, row(mean));
-  if (deviation.some((value) => value !== 1)) x = tf.div(x, row(deviation));
-  return x;
-}
-
 /** The way from pixels to what is wanted, kept for many steps. It must be disposed of. */
 export class PixelGradient {
   readonly tf: TF;
   /** How many images run at once. */
   readonly batch: number;
-  readonly #model: Model;
-  readonly #plan: Plan;
+  readonly #pass: PixelPass;
   readonly #score: (outputs: readonly Tensor[], pixels: Tensor, part: Part) => Tensor;
   readonly #joint: boolean;
+  readonly #varies: boolean;
   readonly #relu: ReluRule;
-  readonly #folded = new Map<Step, Folded>();
   #others: Fed["others"];
 
   private constructor(
@@ -92,24 +85,22 @@ export class PixelGradient {
     { batchSize = 8, inputs, relu = "plain" }: PixelGradientOptions,
   ) {
     this.tf = tf;
-    this.#model = model;
     this.#relu = relu;
     if (isObjective(wanted)) {
-      this.#plan = makePlan(model.network, wanted.layers.map((name) => model.entry(name).use), {
-        fold: true,
-        sums: true,
-      });
+      const uses = wanted.layers.map((name) => model.entry(name).use);
+      this.#pass = new PixelPass(tf, model, makePlan(model.network, uses, { fold: true, sums: true }), batchSize);
       this.#score = (outputs, pixels, part) => wanted.score(outputs, pixels, part);
       this.#joint = wanted.joint ?? false;
+      this.#varies = wanted.varies ?? false;
     } else {
       const read = new ScoreFunction(tf, model, wanted[0], true);
-      this.#plan = read.plan;
+      this.#pass = new PixelPass(tf, model, read.plan, batchSize);
       this.#score = (outputs, _, part) => read.score(outputs, targetsOf(wanted, part));
       this.#joint = false;
+      this.#varies = wanted.some(isFunction);
     }
-    this.batch = fitting(tf, this.#plan, batchSize, { gradient: true });
+    this.batch = this.#pass.batch;
     try {
-      foldAll(tf, this.#plan, this.#folded);
       const given = inputs === undefined ? [] : "shape" in inputs ? [inputs] : inputs;
       if (given[0]?.others) {
         const fed = pack(tf, given);
@@ -193,8 +184,7 @@ export class PixelGradient {
 
   /** Frees the folded weights and what goes to the other inputs. */
   dispose(): void {
-    for (const { kernel, bias } of this.#folded.values()) this.tf.dispose([kernel, bias]);
-    this.#folded.clear();
+    this.#pass.dispose();
     this.tf.dispose((this.#others ?? []).filter((other) => other !== null));
     this.#others = undefined;
   }
@@ -203,24 +193,32 @@ export class PixelGradient {
     try {
       return run();
     } catch (error) {
-      const { tf, batch } = this;
-      const name = JSON.stringify(this.#model.name);
-      throw explained(explainMemory(tf, error, `A step of ${batch} images through ${name} and back`), this.#model);
+      throw this.#pass.explained(error);
     }
   }
 
   #ofPixels(pixels: Tensor): ValueAndGradient {
     const { tf } = this;
     const parts = this.#parts(pixels);
-    const one = (x: Tensor, part: Part) => inputGradient(tf, (x) => this.#forward(x, part), x, { relu: this.#relu });
-    if (parts.length === 1) return one(pixels, parts[0]);
+    if (parts.length === 1) return this.#ofPart(pixels, parts[0]);
     return tf.tidy(() => {
-      const all = parts.map((part) => one(this.#cut(pixels, part), part));
+      const all = parts.map((part) => this.#ofPart(this.#cut(pixels, part), part));
       return {
         value: this.#joined(all.map(({ value }) => value)),
         gradient: this.#joined(all.map(({ gradient }) => gradient)),
       };
     });
+  }
+
+  #ofPart(pixels: Tensor, part: Part): ValueAndGradient {
+    const compute = ([pixels]: readonly Tensor[]) => {
+      const { value, gradient } = inputGradient(this.tf, (x) => this.#forward(x, part), pixels, { relu: this.#relu });
+      return [value, gradient];
+    };
+    const [value, gradient] = this.#varies
+      ? compute([pixels])
+      : this.#pass.repeat(`${part.start} ${part.count}`, [pixels], compute);
+    return { value, gradient };
   }
 
   #parts({ shape: [count] }: Tensor): Part[] {
@@ -246,8 +244,7 @@ export class PixelGradient {
       }
       return this.#cut(other, part);
     });
-    const x = preprocessTensor(tf, pixels, this.#model.reading);
-    return along(tf, this.#plan, fedTo(this.#plan, { x, ...others && { others } }), this.#folded);
+    return this.#pass.outputs(pixels, others);
   }
 
   #forward(pixels: Tensor, part: Part): Tensor {
@@ -264,3 +261,6 @@ const isObjective = (wanted: readonly ResolvedTarget[] | LayersObjective): wante
 
 const targetsOf = (targets: readonly ResolvedTarget[], { start, count }: Part): readonly ResolvedTarget[] =>
   targets.length === 1 ? Array<ResolvedTarget>(count).fill(targets[0]) : targets.slice(start, start + count);
+
+/** Whether something of a target is computed by a function of the user's, which may do anything. */
+const isFunction = (target: ResolvedTarget) => termsOf(target).some(({ target }) => target.kind === "function");

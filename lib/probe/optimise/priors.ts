@@ -3,14 +3,12 @@
  *
  * Mahendran and Vedaldi 2015, "Understanding Deep Image Representations by Inverting Them", §3.1; their scales from the
  * longer version of 2016, "Visualizing Deep Convolutional Neural Networks Using Natural Pre-Images", §4.3, so that neither
- * depends on the size of the image. Gradients are written out: they cost a few operations, and no tape.
+ * depends on the size of the image. Gradients are written out, on plain numbers: one walk over the pixels each.
  *
  * @module
  */
 
-import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
-import type { TF } from "../../runtime/backend.ts";
-import type { ValueAndGradient } from "../gradient.ts";
+import { type NdArrayLike, sizeOf } from "../../array.ts";
 
 /** The middle of the pixels' range. */
 export const MIDDLE = 127.5;
@@ -19,67 +17,105 @@ export const SPREAD = 80;
 /** How far neighbours of photographs are apart, about. */
 export const STEP = SPREAD / 6.5;
 
-const axesOf = ({ rank }: Tensor) => Array.from({ length: rank - 1 }, (_, i) => i + 1);
-const eachOf = ({ shape: [count], size }: Tensor) => size / count;
-
 /**
- * The α-norm of each image about the middle grey: the mean of `|(x − 127.5) / 80|^α`. To be called in a tidy.
+ * The α-norm of each image about the middle grey: the mean of `|(x − 127.5) / 80|^α`.
  *
  * @param pixels `[n, …sides, c]`, 0…255
- * @returns `[n]` and the gradient of their sum
+ * @param gradient gets `weight` times the gradient of the norms' sum added, one number for each of the pixels
+ * @returns the norms, `[n]`, without the weight
  */
-export function alphaNorm(tf: TF, pixels: Tensor, alpha: number): ValueAndGradient {
-  const x = tf.div(tf.sub(pixels, MIDDLE), SPREAD);
-  // Even powers of what may be negative, as powers of the square.
-  const square = tf.square(x);
-  const power = alpha === 2 ? tf.scalar(1) : alpha === 6
-    ? tf.square(square) // A power takes far longer.
-    : tf.pow(alpha < 2 ? tf.add(square, 1e-12) : square, alpha / 2 - 1);
-  return {
-    value: tf.mean(tf.mul(power, square), axesOf(pixels)),
-    gradient: tf.mul(tf.mul(power, x), alpha / (SPREAD * eachOf(pixels))),
-  };
+export function addAlphaNorm(
+  { data, shape }: NdArrayLike,
+  alpha: number,
+  gradient: Float32Array,
+  weight = 1,
+): number[] {
+  const [count, ...rest] = shape;
+  const each = sizeOf(rest);
+  const scale = weight * alpha / (SPREAD * each);
+  return Array.from({ length: count }, (_, image) => {
+    let sum = 0;
+    for (let i = image * each; i < (image + 1) * each; i++) {
+      const x = (data[i] - MIDDLE) / SPREAD;
+      const square = x * x;
+      // A power takes far longer.
+      const power = alpha === 6
+        ? square * square
+        : alpha === 2
+        ? 1
+        : square === 0
+        ? 0
+        : Math.pow(alpha < 2 ? square + 1e-12 : square, alpha / 2 - 1);
+      sum += power * square;
+      gradient[i] += scale * power * x;
+    }
+    return sum / each;
+  });
 }
 
-/** `next − here` along an axis; 0 behind the last. */
-function difference(tf: TF, x: Tensor, axis: number): Tensor {
-  const { shape } = x;
-  if (shape[axis] < 2) return tf.zerosLike(x);
-  const size = shape.map((side, i) => i === axis ? side - 1 : side);
-  const begin = (from: number) => shape.map((_, i) => i === axis ? from : 0);
-  const inner = tf.sub(tf.slice(x, begin(1), size), tf.slice(x, begin(0), size));
-  return tf.pad(inner, shape.map((_, i): [number, number] => i === axis ? [0, 1] : [0, 0]));
-}
+/** Of an axis: how many of its lines there are, its cells, and how far apart these lie. */
+const linesOf = (shape: readonly number[], axis: number) => ({
+  outer: sizeOf(shape.slice(0, axis)),
+  cells: shape[axis],
+  stride: sizeOf(shape.slice(axis + 1)),
+});
 
-/** What {@linkcode difference} passes back: `before − here` of what came to each difference. */
-function differenceBack(tf: TF, dy: Tensor, axis: number): Tensor {
-  const { shape } = dy;
-  if (shape[axis] < 2) return tf.zerosLike(dy);
-  const size = shape.map((side, i) => i === axis ? side - 1 : side);
-  const pad = (before: number) => shape.map((_, i): [number, number] => i === axis ? [before, 1 - before] : [0, 0]);
-  // The last difference is none, so what comes to it goes nowhere.
-  const inner = tf.slice(dy, shape.map(() => 0), size);
-  return tf.sub(tf.pad(inner, pad(1)), tf.pad(inner, pad(0)));
+/** Walks over all pairs of neighbours along an axis, by their places. */
+function eachPair(shape: readonly number[], axis: number, visit: (here: number, next: number) => void): void {
+  const { outer, cells, stride } = linesOf(shape, axis);
+  for (let line = 0; line < outer; line++) {
+    const start = line * cells * stride;
+    for (let here = start; here < start + (cells - 1) * stride; here++) visit(here, here + stride);
+  }
 }
 
 /**
- * The total variation of each image: the mean of `((Σ over the axes of difference²)^(β/2)) / 12.3^β`. To be called in a
- * tidy.
+ * The total variation of each image: the mean of `((Σ over the axes of (next − here)²)^(β/2)) / 12.3^β`; there is no
+ * difference behind the last.
  *
  * @param pixels `[n, …sides, c]`, 0…255
- * @returns `[n]` and the gradient of their sum
+ * @param gradient gets `weight` times the gradient of the variations' sum added, one number for each of the pixels
+ * @returns the variations, `[n]`, without the weight
  */
-export function totalVariation(tf: TF, pixels: Tensor, beta: number): ValueAndGradient {
-  const axes = axesOf(pixels).slice(0, -1);
-  const differences = axes.map((axis) => difference(tf, pixels, axis));
-  const square = differences.map((one) => tf.square(one)).reduce((sum, one) => tf.add(sum, one));
-  const scale = STEP ** -beta / eachOf(pixels);
-  const sum = (x: Tensor) => tf.mul(tf.sum(x, axesOf(pixels)), scale);
-  const back = (weigh: (one: Tensor) => Tensor) =>
-    differences.map((one, i) => differenceBack(tf, weigh(one), axes[i])).reduce((sum, one) => tf.add(sum, one));
-  if (beta === 2) return { value: sum(square), gradient: tf.mul(back((one) => one), 2 * scale) };
+export function addTotalVariation(
+  { data, shape }: NdArrayLike,
+  beta: number,
+  gradient: Float32Array,
+  weight = 1,
+): number[] {
+  const each = sizeOf(shape.slice(1));
+  const axes = shape.map((_, axis) => axis).slice(1, -1);
+  const scale = STEP ** -beta / each;
+  const sums = new Array<number>(shape[0]).fill(0);
+  if (beta === 2) {
+    const factor = 2 * weight * scale;
+    for (const axis of axes) {
+      const { outer, cells, stride } = linesOf(shape, axis);
+      for (let line = 0; line < outer; line++) {
+        const start = line * cells * stride;
+        let sum = 0;
+        for (let here = start; here < start + (cells - 1) * stride; here++) {
+          const apart = data[here + stride] - data[here];
+          sum += apart * apart;
+          gradient[here + stride] += factor * apart;
+          gradient[here] -= factor * apart;
+        }
+        sums[Math.floor(start / each)] += sum;
+      }
+    }
+    return sums.map((sum) => scale * sum);
+  }
+  const squares = new Float64Array(data.length);
+  for (const axis of axes) eachPair(shape, axis, (here, next) => squares[here] += (data[next] - data[here]) ** 2);
   // Where all is flat, a power below 1 has no slope.
-  const soft = tf.add(square, 1e-6);
-  const power = tf.pow(soft, beta / 2 - 1);
-  return { value: sum(tf.mul(power, soft)), gradient: tf.mul(back((one) => tf.mul(power, one)), beta * scale) };
+  const powers = squares.map((square) => Math.pow(square + 1e-6, beta / 2 - 1));
+  powers.forEach((power, i) => sums[Math.floor(i / each)] += power * (squares[i] + 1e-6));
+  for (const axis of axes) {
+    eachPair(shape, axis, (here, next) => {
+      const slope = beta * weight * scale * powers[here] * (data[next] - data[here]);
+      gradient[next] += slope;
+      gradient[here] -= slope;
+    });
+  }
+  return sums.map((sum) => scale * sum);
 }
