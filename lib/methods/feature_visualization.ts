@@ -26,6 +26,7 @@ import {
   seenBox,
   targetsAsked,
   transformationsOf,
+  windowOf,
 } from "./shared/visualized.ts";
 
 export { FeatureVisualizationOptions };
@@ -46,7 +47,8 @@ const SHOWN = 12;
  * to, not of what it sees in photos. Look at its patches too.
  *
  * @param model a model that reads images; nothing on it changes
- * @returns `image`, `[h, w, c]`, 0…255, the best of `images`; `score`, the target's score at each step, of the image as it was
+ * @returns `image`, `[h, w, c]`, 0…255, the best of `images` (of a unit at a cell what it sees is made, and beyond that the image
+ *   repeats); `score`, the target's score at each step, of the image as it was
  *   transformed then; `rows`, one an image, with the comparisons. For several targets an array of these that shows itself as
  *   one sheet. With a `signal` that is aborted, what there is.
  * @throws {RangeError} if a target, a layer or a channel does not exist, or an option is out of range
@@ -87,8 +89,12 @@ export async function featureVisualization(
   const { targets, many } = await targetsAsked(asker, model, asked, sides);
   const resolved = targets.map(({ target }) => target);
   const seen = resolved.map((target) => seenBox(model, target, sides));
-  const wanted = resolved.flatMap((target) => Array.from({ length: images }, (_, index) => ({ target, index })));
   const moves = transformationsOf(asked.transformations, seen, sides);
+  // Where a photo goes on, or what is not needed is to be seen through, the whole image counts.
+  const windows = resolved.map((target, i) => start || alpha ? null : windowOf(model, target, sides, seen[i], moves));
+  const wanted = resolved.flatMap((target, i) =>
+    Array.from({ length: images }, (_, index) => ({ target, index, window: windows[i] }))
+  );
   const ascent: AscentOptions = {
     sides,
     steps,

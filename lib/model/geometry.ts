@@ -308,13 +308,13 @@ const clip = ([start, end]: Interval, length: number): Interval => [
 const empty = ([start, end]: Interval) => start >= end;
 
 /** Rows and columns of maps `[n, h, w, c]`; null where they are not known. */
-function sidesOf({ shape }: { shape: Shape }): [height: number, width: number] | null {
+export function sidesOf({ shape }: { shape: Shape }): [height: number, width: number] | null {
   const [, height, width] = shape;
   return shape.length === 4 && height !== null && width !== null ? [height, width] : null;
 }
 
 /** The windows through which a use of a layer sees what it reads; null where places mean nothing, and for an input. */
-function windowsOfUse({ layer, inputs, shape, steps }: Use): readonly [rows: Window, columns: Window] | null {
+export function windowsOfUse({ layer, inputs, shape, steps }: Use): readonly [rows: Window, columns: Window] | null {
   // Maps that are stretched over others (one number a channel, as attention has it) lose their places.
   const alike = new Set(inputs.map((input) => input.shape.slice(1, 3).join())).size === 1;
   return alike && steps === 0 && shape.length === 4 ? mapWindows(layer, inputs[0].shape) : null;
@@ -392,7 +392,7 @@ export function seenPixels(network: LayersModel, layer: string, cells: Box, inpu
 }
 
 /** The uses on the ways to a layer, for an image of a size. */
-function waysThrough(network: LayersModel, layer: string, inputShape?: Shape) {
+export function waysThrough(network: LayersModel, layer: string, inputShape?: Shape) {
   const { uses } = trace(network, inputShape);
   const last = uses[entryOf(network, layer).use.id];
   const ways = waysTo([last]);

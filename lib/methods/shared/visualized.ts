@@ -8,6 +8,7 @@ import type { NdArrayLike } from "../../array.ts";
 import type { Dataset } from "../../data/dataset.ts";
 import type { InputArray } from "../../data/given.ts";
 import { InputReader } from "../../model/inputs.ts";
+import { type CellWindow, cellWindow } from "../../model/cell_window.ts";
 import type { Model } from "../../model/model.ts";
 import { readOptions, whole, within } from "../../options.ts";
 import { resolveForImages } from "../../probe/attribution/inputs.ts";
@@ -187,6 +188,25 @@ export function seenBox(model: Model, target: ResolvedTarget, sides: readonly nu
   const [, width] = model.shapeOf(target.layer, sides) as number[];
   const [y, x] = target.cell;
   return new CellPlaces(model).of(target.layer, y * width + x, sides).box;
+}
+
+/** No part of an image is made that has fewer rows or columns. */
+const LEAST_PART = 16;
+
+/** The part of the image that is made for a target at one cell: what it sees, however the image is transformed. */
+export function windowOf(
+  model: Model,
+  target: ResolvedTarget,
+  sides: readonly number[],
+  box: readonly number[] | null,
+  moves: Transformations | null,
+): CellWindow | null {
+  if ((target.kind !== "unit" && target.kind !== "direction") || target.cell?.length !== 2 || !box) return null;
+  const { jitter, scale, rotate } = moves ?? { jitter: 0, scale: 0, rotate: 0 };
+  const corner = Math.hypot(box[2] - box[0], box[3] - box[1]) / 2;
+  const margin = jitter + Math.ceil(corner * (scale + Math.sin(Math.min(90, rotate) * Math.PI / 180)));
+  const [y, x] = target.cell;
+  return cellWindow(model.network, target.layer, [y, x], sides, { margin, least: LEAST_PART });
 }
 
 class MostTransformed {

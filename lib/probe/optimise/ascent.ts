@@ -10,6 +10,7 @@
 import type { Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { NdArray, type NdArrayLike } from "../../array.ts";
 import type { Affine } from "../../data/warp.ts";
+import type { CellWindow } from "../../model/cell_window.ts";
 import type { Model } from "../../model/model.ts";
 import { explained } from "../attribution/gradients.ts";
 import { ScoreFunction } from "../attribution/score_function.ts";
@@ -26,6 +27,8 @@ import { drawTransformation, strengthAt, type Transformations, warped } from "./
 /** One image that is to be made. */
 export interface Wanted {
   readonly target: ResolvedTarget;
+  /** The part of the image that a target at one cell sees: only that is made, and beyond it the image repeats. Null for all. */
+  readonly window?: CellWindow | null;
   /** Which of several images of its target it is: each begins with other noise. */
   readonly index: number;
 }
@@ -145,14 +148,17 @@ function backdrop(tf: TF, behind: Parametrization, n: number, key: readonly numb
 
 /** Makes images of one batch: of targets that share a score function. */
 async function makeBatch(tf: TF, model: Model, wanted: readonly Wanted[], options: AscentOptions): Promise<Made[]> {
-  const { sides, steps, seed, start, transformations, alpha, signal } = options;
+  const { steps, seed, start, transformations, alpha, signal } = options;
+  const sides = wanted[0].window?.sides ?? options.sides;
   const [height, width, channels] = sides;
   const n = wanted.length;
   const isFourier = options.parametrization === "fourier";
+  // A pixel is a sum of as many waves as the image has pixels: those of a part have to go further.
+  const rate = options.learningRate * Math.sqrt(options.sides[0] * options.sides[1] / (height * width));
   const own = alpha ? [height, width, channels + 1] : sides;
   const images = isFourier ? fourierImages(tf, own, options.fourier) : pixelImages(tf, own);
   const behind = alpha ? fourierImages(tf, sides, options.fourier) : null;
-  const objective = new Objective(tf, model, wanted.map(({ target }) => target), options);
+  const objective = new Objective(tf, model, wanted.map(targetIn), options);
   const scores = wanted.map((): number[] => []);
   const drawn = wanted.map(({ index }) => {
     if (options.given) return options.given.numbers;
@@ -168,7 +174,10 @@ async function makeBatch(tf: TF, model: Model, wanted: readonly Wanted[], option
     const numbers = tf.tensor(first, [n, ...images.shape]);
     return [numbers, tf.zerosLike(numbers), tf.zerosLike(numbers)] as Tensor[];
   });
-  const made = () => finished(tf, images, state[0], { sides, alpha, scores });
+  const made = async () => {
+    const parts = await finished(tf, images, state[0], { sides, alpha, scores });
+    return parts.map((one, i) => repeated(one, wanted[i].window, options.sides));
+  };
   let relu: ReluRule = "plain";
   try {
     for (let step = 0; step < steps && !signal?.aborted; step++) {
@@ -205,7 +214,7 @@ async function makeBatch(tf: TF, model: Model, wanted: readonly Wanted[], option
         found.forEach((score, i) => scores[i].push(score));
         relu = largest.some((value) => value === 0) ? "redirected" : "plain";
         const next = isFourier
-          ? adam(tf, step, options.learningRate, state, gradient)
+          ? adam(tf, step, rate, state, gradient)
           : await ascendPixels(tf, state, gradient, step, own, options);
         tf.dispose(state);
         state = next;
@@ -273,6 +282,25 @@ async function finished(
   });
 }
 
+/** A target as it is in the part of the image that it sees. */
+const targetIn = ({ target, window }: Wanted): ResolvedTarget =>
+  window ? { ...target, cell: window.cell } as ResolvedTarget : target;
+
+/** An image of a part of its size, again and again. */
+function repeated(made: Made, window: CellWindow | null | undefined, [height, width]: readonly number[]): Made {
+  if (!window) return made;
+  const { origin: [top, left], sides: [rows, columns, channels] } = window;
+  const image = new Float32Array(height * width * channels);
+  const within = (at: number, length: number) => (at % length + length) % length;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const from = (within(y - top, rows) * columns + within(x - left, columns)) * channels;
+      image.set(made.image.data.subarray(from, from + channels), (y * width + x) * channels);
+    }
+  }
+  return { ...made, image: new NdArray(image, [height, width, channels]) };
+}
+
 /**
  * Makes images that raise the score of their targets. Those whose scores are read at one place of the network run together.
  * With a signal that is aborted it returns what there is; images that were not begun are missing.
@@ -292,7 +320,7 @@ export async function ascend(
     places,
     (i) =>
       (options.diversity ? `${wanted[i].target.text} ` : "") + ScoreFunction.key(wanted[i].target) +
-      kindsOf(wanted[i].target),
+      kindsOf(wanted[i].target) + (wanted[i].window?.sides ?? ""),
   );
   let done = 0;
   for (const group of groups.values()) {

@@ -2,7 +2,9 @@ import type { Tensor } from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
 import { loadModel } from "../../../mod.ts";
 import type { Affine } from "../../../lib/data/warp.ts";
+import { cellWindow } from "../../../lib/model/cell_window.ts";
 import { ascend, type AscentOptions, likeness } from "../../../lib/probe/optimise/ascent.ts";
+import { scoresOf } from "../../../lib/probe/optimise/evidence.ts";
 import { fourierImages } from "../../../lib/probe/optimise/parametrization.ts";
 import { REGULARIZERS } from "../../../lib/probe/optimise/pixel_regularizers.ts";
 import {
@@ -115,6 +117,41 @@ test("transformations are whole up to a share of the steps, then fade to none", 
   expect(Math.abs(Math.atan2(c, d))).toBeLessThanOrEqual(0.5 * Math.PI / 180);
   expect(b).toBeCloseTo(-c, 12);
   expect(drawTransformation(moves, 0, 4)).toEqual({ matrix: [1, 0, 0, 1], shift: [0, 0] });
+});
+
+test("a part of an image that is made alone scores in the whole image, which repeats it, as it did alone", async () => {
+  const model = await loadModel("cifar-convnet");
+  const sides = [32, 32, 3];
+  const options = {
+    sides,
+    seed: 3,
+    parametrization: "fourier",
+    fourier: {},
+    regularizers: REGULARIZERS.none,
+    transformations: null,
+    learningRate: 0.1,
+    deviation: 0.01,
+    diversity: null,
+    alpha: false,
+    batchSize: 8,
+  } as const;
+  for (const cell of [[8, 8], [0, 15]] as const) {
+    const target = resolveTarget(model, { layer: "conv2_1", channel: 7, cell: [...cell] });
+    const window = cellWindow(model.network, "conv2_1", cell, sides, { margin: 1 })!;
+    expect(window.sides[0] * window.sides[1]).toBeLessThan(200);
+    const wanted = [{ target, window, index: 0 }];
+    const [made] = await ascend(model, wanted, { ...options, steps: 8 });
+    // What is scored before the ninth step is the image after eight.
+    const [on] = await ascend(model, wanted, { ...options, steps: 9 });
+    expect(made!.image.shape).toEqual(sides);
+    const [score] = await scoresOf(model, target, [made!.image], {});
+    expect(score).toBeGreaterThan(0);
+    expect(Math.abs(score / on!.scores[8] - 1)).toBeLessThan(1e-3);
+    const [top, left] = window.origin;
+    const at = (y: number, x: number) => made!.image.data[(y * 32 + x) * 3];
+    const again = top >= window.sides[0] ? -window.sides[0] : window.sides[0];
+    expect(at(top + again, left)).toBe(at(top, left));
+  }
 });
 
 describe("differences of scores", () => {
