@@ -58,6 +58,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   deconvnet: [model, image],
   embeddingGrid: [points, points],
   evaluate: [model, dataset],
+  humanTrial: [model, dataset],
   imageAttributes: [dataset],
   faithfulness: [model, image, { map: points }],
   fashionMnist: [],

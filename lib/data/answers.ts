@@ -4,6 +4,7 @@
  * @module
  */
 
+import { sha256Of } from "../checksum.ts";
 import { kindOf, messageOf } from "../errors.ts";
 
 /** What one person said of one image. */
@@ -104,6 +105,9 @@ function textOf(file: Deno.FsFile): string {
   }
   return new TextDecoder().decode(bytes.subarray(0, size));
 }
+
+/** What a page calls an image of a trial: it tells nothing of it, and yet whoever has the image finds it again. */
+export const imageCode = (trial: string, id: string): string => sha256Of(`${trial}\n${id}`).slice(0, 12);
 
 /** Whether two answers are of one person on one image of one trial. */
 export const isSameQuestion = (a: HumanAnswer, b: HumanAnswer): boolean => a.image === b.image && a.person === b.person;

@@ -9,6 +9,7 @@
  */
 
 import { sha256Of } from "../checksum.ts";
+import { imageCode } from "../data/answers.ts";
 import { checkDataset, type Dataset, type DatasetRow, isDataset } from "../data/dataset.ts";
 import { kindOf } from "../errors.ts";
 import { pathOf } from "../files.ts";
@@ -215,7 +216,7 @@ export async function humanTrial(
     const picture = pictures.get(row.id);
     if (!picture) return [];
     const { bytes, width, height } = picture;
-    const code = sha256Of(`${id}\n${row.id}`).slice(0, 12);
+    const code = imageCode(id, row.id);
     const phase = i < training ? "training" : "test";
     return [{ id: row.id, code, phase, truth: named.get(row.id)!.label, picture: bytes, width, height }];
   });

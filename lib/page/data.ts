@@ -212,10 +212,9 @@ export interface TrialData {
   person?: string;
   /** The codes of the images that each person has answered for already. */
   answered: Readonly<Record<string, readonly string[]>>;
-  /** Where the kernel's answers are. */
-  file: string;
-  /** Where the kernel listens; it is not there in a page by itself. */
+  /** Where the kernel listens, and the file with its answers; neither is there in a page by itself. */
   url?: string;
+  file?: string;
 }
 
 /** What the page says of an image. */

@@ -61,7 +61,7 @@ export class KernelAnswers implements Answers {
   constructor({ url, file }: TrialData, person: string) {
     this.#url = url!;
     this.#person = person;
-    this.where = file;
+    this.where = file!;
   }
 
   async #ask(what: string, question: object): Promise<Response> {

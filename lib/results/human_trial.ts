@@ -212,8 +212,10 @@ export class HumanTrial<M = unknown> extends Result<HumanAnswer> {
    * Writes the trial to a file: as `.html` a page for labelling that needs no kernel, to be opened on any machine; as `.csv` or
    * `.parquet` the answers; as `.npz`, `.png`, `.svg` or `.pdf` what other results write.
    */
-  override save(path: string | URL, options?: Partial<FigureSaveOptions>): Promise<void> {
-    return super.save(path, options);
+  override async save(path: string | URL, options: Partial<FigureSaveOptions> = {}): Promise<void> {
+    if (!/\.html$/i.test(String(path))) return await super.save(path, options);
+    // Who has answered is nothing for everybody who gets the page.
+    await new Figure({ ...this.#words(), blocks: [this.#cell()] }).save(path, options);
   }
 
   /** @internal */
@@ -249,7 +251,11 @@ export class HumanTrial<M = unknown> extends Result<HumanAnswer> {
   pageData(url?: string): TrialData {
     const { items, tree, classes, examples, person, inside } = this.#parts;
     const answered: Record<string, string[]> = {};
-    for (const row of this.rows) (answered[row.person] ??= []).push(this.#byId.get(row.image)!.code);
+    for (const row of this.rows) {
+      // A page for everybody names nobody.
+      if (url === undefined && row.person !== person) continue;
+      (answered[row.person] ??= []).push(this.#byId.get(row.image)!.code);
+    }
     return {
       id: this.id,
       classes,
@@ -265,41 +271,52 @@ export class HumanTrial<M = unknown> extends Result<HumanAnswer> {
       examples: Object.fromEntries(Array.from(examples, ([name, pictures]) => [name, pictures.map(addressOf)])),
       ...person !== undefined && { person },
       answered,
-      file: this.path,
-      ...url !== undefined && { url },
+      ...url !== undefined && { url, file: this.path },
     };
   }
 
   #figure(url?: string): Figure {
+    return new Figure({ ...this.#words(), blocks: [this.#cell(url), ...this.#personsTable()] });
+  }
+
+  #words(): { title: string; caption: string } {
     const { items, inside } = this.#parts;
-    const [training, test] = [this.trainingIds.length, items.length - this.trainingIds.length];
+    const test = items.length - this.trainingIds.length;
+    const left = items.length - Math.min(inside, items.length);
+    const caption = [
+      `The model is asked nothing; of the ${test} images of the test, the page does not hold what they show.`,
+      left > 0 ? `The last ${left} of the images are not inside the page: it needs the kernel for them.` : "",
+      skippedNote(this.skipped),
+    ].filter(Boolean).join(" ");
+    return { title: `What people see · ${this.images.name}`, caption };
+  }
+
+  #cell(url?: string): Block {
+    const { items } = this.#parts;
+    const training = this.trainingIds.length;
     const what = `${items.length} images of ${this.images.name} to be named by people` +
       (training ? `, ${training} of them for training` : "");
-    const block = trialBlock(this.pageData(url), [
+    return trialBlock(this.pageData(url), [
       `${what}.`,
       url
         ? "The cell for it needs scripts: trust this notebook, and run the cell again."
         : 'The cell for it needs scripts: open it in a browser, as a page that await trial.save("trial.html") writes.',
     ]);
-    const table = this.#personsTable();
-    const left = items.length - Math.min(inside, items.length);
-    const caption = [
-      `The model is asked nothing; of the ${test} images of the test, the page does not hold what they show.`,
-      left > 0 ? `The last ${left} of the images are not inside the page: it needs the kernel for them.` : "",
-      this.#othersNote(),
-      skippedNote(this.skipped),
-    ].filter(Boolean).join(" ");
-    return new Figure({ title: `What people see · ${this.images.name}`, caption, blocks: [block, ...table] });
   }
 
   #personsTable(): Block[] {
     const { rows, persons } = this;
-    if (persons.length === 0) return [];
+    const others = this.#file.read().length - rows.length;
+    const note = others > 0
+      ? `${this.path} also holds ${others} answers of other images, seeds or classes, which are left as they are.`
+      : "";
+    if (persons.length === 0 && !note) return [];
     const { items } = this.#parts;
     const of = { training: this.trainingIds.length, test: items.length - this.trainingIds.length };
     return [{
       kind: "table",
       heading: "Answers on disk when the cell was run",
+      ...note && { note },
       columns: [
         { title: "person" },
         ...(["training", "test", "seconds an image (median)"] as const).map((title) => ({
@@ -314,14 +331,6 @@ export class HumanTrial<M = unknown> extends Result<HumanAnswer> {
         return [person, count("training"), count("test"), fixed(median(own.map(({ seconds }) => seconds)), 1)];
       }),
     }];
-  }
-
-  /** That the file holds answers that are none of this trial. */
-  #othersNote(): string {
-    const others = this.#file.read().length - this.rows.length;
-    return others > 0
-      ? `${this.path} also holds ${others} answers of other images, seeds or classes, which are left as they are.`
-      : "";
   }
 
   #state(person: string): TrialState {

@@ -62,6 +62,7 @@ longDescribe("a page for labelling", () => {
     const html = await Deno.readTextFile(`${folder}/trial.html`);
     for (const id of trial.truth.keys()) expect(html).not.toContain(id);
     expect(html).not.toContain("127.0.0.1");
+    expect(html).not.toContain(folder);
     const page = await context.newPage();
     const errors: string[] = [];
     page.on("pageerror", ({ message }) => errors.push(message));

@@ -14,6 +14,7 @@ import {
   fool,
   gradCam,
   guidedBackprop,
+  humanTrial,
   type Image,
   type ImageLike,
   inputXGradient,
@@ -117,6 +118,11 @@ const onSets: typeof methods = {
   deadFilters: (model, a, b) => deadFilters(model, items(a, b, 4)),
   invariance: (model, a, b) => invariance(model, items(a, b, 2), { transform: "noise", values: [0, 9] }),
   compareModels: (model, a, b) => compareModels(model, model, items(a, b, 8), { layers: ["mean"] }),
+  humanTrial: async (model, a, b) => {
+    const path = `${Deno.makeTempDirSync()}/answers.jsonl`;
+    const trial = await humanTrial(model, items(a, b, 4), { training: 1, limit: 2, path });
+    return { figure: () => trial.figure(), page: trial.pageData() };
+  },
   linearProbes: (model, a, b) => linearProbes(model, items(a, b, 20), { layers: ["mean"] }),
   evaluate: (model, a, b) => evaluate(model, items(a, b, 6)),
   universalPerturbation: (model, a, b) => universalPerturbation(model, items(a, b, 6), { passes: 1 }),

@@ -29,6 +29,7 @@ import {
   fool,
   gradCam,
   guidedBackprop,
+  humanTrial,
   inputXGradient,
   integratedGradients,
   invariance,
@@ -358,6 +359,8 @@ const methods: Record<string, Ask> = {
   robustness: (model, data) => robustness(model, data, { epsilons: [0, 2], methods: ["pgd"], steps: 2 }),
   corruptionRobustness: (model, data) => corruptionRobustness(model, data, { corruptions: ["noise"], strengths: [20] }),
   compareModels: (model, data) => compareModels(model, model, data),
+  humanTrial: (model, data) =>
+    humanTrial(model, data, { training: 1, limit: 2, path: `${Deno.makeTempDirSync()}/answers.jsonl` }),
   transferability: (model, data) => transferability([model, model], data, { steps: 2 }),
   universalPerturbation: (model, data) => universalPerturbation(model, data, { passes: 1 }),
   train: (model, data) => train(model, data, { epochs: 1, live: false, validation: 0.25 }),
@@ -402,6 +405,9 @@ function refusalOf(method: string, name: string, kind: string): RegExp | null {
   const attacks = /^(robustness|corruptionRobustness|transferability|universalPerturbation)$/;
   if (attacks.test(method) && kind !== "classes" && kind !== "binary") {
     return /counts images whose class changes: the model "net" puts out .*\. Give one that tells classes apart/;
+  }
+  if (method === "humanTrial" && kind !== "classes" && kind !== "binary") {
+    return /wants a model that tells classes apart, for people to name one of them: "net" puts out /;
   }
   if (method === "train" && kind !== "classes" && kind !== "binary") {
     return /puts out .*; the data set "toys" names one class an image, and no (value|labels|mask)\. [A-Z]/;

@@ -228,6 +228,7 @@ const WORK: Record<string, string> = {
   embeddingGrid: "cl.embeddingGrid(codes, map)",
   loadModel: `await cl.loadModel("cifar-convnet")`,
   "predict, a folder": "await cl.predict(model, photos)",
+  humanTrial: "await cl.humanTrial(model, some, { path: folder + '/answers.jsonl' })",
   imageAttributes: "await cl.imageAttributes(photos)",
   "evaluate, a folder": "await cl.evaluate(model, photos)",
   "train, reading": "await cl.train(model, photos, { epochs: 1 })",

@@ -23,6 +23,7 @@ import { DeadFilters } from "../../lib/results/dead_filters.ts";
 import { Directions } from "../../lib/results/directions.ts";
 import { deconvnet } from "../../lib/methods/deconvnet.ts";
 import { evaluate } from "../../lib/methods/evaluate.ts";
+import { humanTrial } from "../../lib/methods/human_trial.ts";
 import { imageAttributes } from "../../lib/methods/image_attributes.ts";
 import { performanceBy } from "../../lib/methods/performance_by.ts";
 import { worstSlices } from "../../lib/methods/worst_slices.ts";
@@ -676,6 +677,27 @@ export async function twoNetworksCompared(): Promise<Figure> {
   const other = await loadModel(net, { name: "other", labels: labels! });
   const options = { layers: ["conv1", "pool2", "classes"], examples: 4, minibatch: 4, seed: 1 };
   return (await compareModels(await waves(), other, (await labelledLights()).take(8), options)).figure();
+}
+
+export async function trialOfPeople(): Promise<Figure> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const trial = await humanTrial(await waves(), await labelledLights(), {
+      training: 2,
+      limit: 4,
+      examples: 1,
+      path: `${folder}/answers.jsonl`,
+      tree: { "by day": ["meadow", "sunflower field"], "by night": ["night sky"] },
+    });
+    const answer = { trial: trial.id, person: "Ada", phase: "test", shown: "2026-11-30T12:00:00Z", labels: ["meadow"] };
+    const lines = [...trial.truth.keys()].slice(0, 5)
+      .map((image, i) => JSON.stringify({ ...answer, image, seconds: 2 + i }));
+    await Deno.writeTextFile(`${folder}/other.jsonl`, lines.join("\n"));
+    await trial.add(`${folder}/other.jsonl`);
+    return trial.figure();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 }
 
 export async function linearProbesOfLayers(): Promise<Figure> {
