@@ -13,6 +13,7 @@ import { sizeOf } from "../array.ts";
 import { callUse, traceAnySize, type Use } from "../model/graph.ts";
 import type { TF } from "../runtime/backend.ts";
 import { convolution } from "../runtime/core/convolution.ts";
+import { normalization } from "../runtime/core/normalization.ts";
 import { letOthersRun } from "../runtime/core/event_loop.ts";
 
 /** One step: what it reads, what it makes, what it is the last to read. */
@@ -24,17 +25,17 @@ export interface Step {
   /** Read here for the last time. */
   spent: number[];
   run: (tf: TF, inputs: Tensor[], folded: ReadonlyMap<Step, Folded>) => Tensor;
-  /** The layers to fold: a convolution, and the batch normalisation behind it. */
-  fold?: { convolution: layers.Layer; norm: layers.Layer };
+  /** The layers to fold: a convolution, and the batch normalisation behind it; or one that stands alone. */
+  fold?: { convolution: layers.Layer | null; norm: layers.Layer };
   /** Of a convolution: the same on maps that bring their padding with them. */
   unpadded?: Step["run"];
   /** Of an operator that has to be waited for: what computes it where that can be done. */
   later?: (inputs: Tensor[]) => Promise<Tensor>;
 }
 
-/** A convolution's weights with the batch normalisation behind it in them. */
+/** A convolution's weights with the batch normalisation behind it in them; of a normalisation alone what it multiplies with and adds. */
 export interface Folded {
-  kernel: Tensor4D;
+  kernel: Tensor4D | Tensor1D;
   bias: Tensor1D;
 }
 
@@ -100,6 +101,9 @@ function normalizesChannels(layer: layers.Layer): boolean {
   return layer.getClassName() === "BatchNormalization" && [-1, 3].includes(Number(layer.getConfig()["axis"]));
 }
 
+/** Whether a use is a batch normalisation of maps, channel by channel. */
+const normalizesMaps = ({ layer, shape }: Use): boolean => shape.length === 4 && normalizesChannels(layer);
+
 /** A layer's weight by the name it was made under, as `"kernel"`; null where it has none. */
 export function weight(layer: layers.Layer, name: string): Tensor | null {
   const found = layer.weights.find(({ originalName }) => originalName.split("/").at(-1) === name);
@@ -111,8 +115,8 @@ export function weight(layer: layers.Layer, name: string): Tensor | null {
  *
  * @param options.fold whether batch normalisations are folded: each run of the plan then makes the folded weights, which
  *   pays from a few inputs on
- * @param options.sums whether a convolution also takes over an addition behind it, and reads what is added as its second
- *   input; @default false
+ * @param options.sums whether a convolution, or where it folds a normalisation that stands alone, also takes over an
+ *   addition behind it, and reads what is added as its second input; @default false
  * @param options.pools what is taken over all cells of each output, so that the maps themselves need not last; @default
  *   nothing
  * @param options.passing whether outputs are looked at as soon as they are there, so that none need last; @default false
@@ -163,15 +167,16 @@ export function makePlan(
     const { layer } = use;
     const inputs = use.inputs.map(({ id }) => id);
     let output = use;
-    if (use.steps === 0 && foldable(layer)) {
+    const alone = fold && sums && normalizesMaps(use);
+    if (use.steps === 0 && (alone || foldable(layer))) {
       let next = onlyReader(output);
       const take = () => {
         done.add(next!);
         output = next!;
         next = onlyReader(output);
       };
-      const norm = fold && next && normalizesChannels(next.layer) ? next.layer : null;
-      if (norm) take();
+      const norm = alone ? layer : fold && next && normalizesChannels(next.layer) ? next.layer : null;
+      if (norm && !alone) take();
       const side = sums && next ? sideOf(next, output) : null;
       if (side && computed.has(side)) {
         inputs.push(side.id);
@@ -180,7 +185,11 @@ export function makePlan(
       const activation = next && activationOf(next.layer);
       if (activation) take();
       if (norm || activation || inputs.length > 1) {
-        steps.push(convolutionStep(layer, norm, activation ?? "linear", inputs, output.id));
+        steps.push(
+          alone
+            ? normalizationStep(layer, activation ?? "linear", inputs, output.id)
+            : convolutionStep(layer, norm, activation ?? "linear", inputs, output.id),
+        );
         computed.add(output);
         continue;
       }
@@ -269,7 +278,7 @@ function convolve(
   };
   return (tf, [image, side]) => {
     const x = image as Tensor4D;
-    const { kernel: filter, bias } = folded ?? {
+    const { kernel: filter, bias } = folded as { kernel: Tensor4D; bias: Tensor1D } | undefined ?? {
       kernel: weight(layer, depthwise ? "depthwise_kernel" : "kernel") as Tensor4D,
       bias: weight(layer, "bias") as Tensor1D | null ?? undefined,
     };
@@ -316,6 +325,30 @@ function convolutionStep(
   return step;
 }
 
+/** A normalisation that stands alone, with what follows it. */
+function normalizationStep(
+  layer: layers.Layer,
+  activation: Activation,
+  inputs: number[],
+  output: number,
+): Step {
+  const rectify = activation === "relu";
+  const step: Step = {
+    layer,
+    inputs,
+    output,
+    spent: [],
+    run: (tf, [x, side], folded) => {
+      const { kernel: scale, bias: shift } = folded.get(step) as { kernel: Tensor1D; bias: Tensor1D };
+      const all = { x: x as Tensor4D, scale, shift, side: side as Tensor4D | undefined };
+      const sum = normalization(tf, all, rectify);
+      return activation === "linear" || rectify ? sum : tf[activation](sum);
+    },
+    fold: { convolution: null, norm: layer },
+  };
+  return step;
+}
+
 /**
  * Makes the folded weights of a plan and puts them into `folded`; all of them, or none if it throws. The vectors of the
  * batch normalisations are worked on as one, because they are many and small.
@@ -327,13 +360,14 @@ export function foldAll(tf: TF, plan: Plan, folded: Map<Step, Folded>): void {
     const folds = steps.map(({ fold }) => fold!);
     const channels = folds.map(({ norm }) => weight(norm, "moving_variance")!.size);
     const all = (name: string, missing: number, of: "convolution" | "norm" = "norm") =>
-      tf.concat(folds.map((fold, i) => weight(fold[of], name) ?? tf.fill([channels[i]], missing)));
+      tf.concat(folds.map((fold, i) => (fold[of] && weight(fold[of], name)) ?? tf.fill([channels[i]], missing)));
     const epsilons = folds.flatMap(({ norm }, i) => Array(channels[i]).fill(Number(norm.getConfig()["epsilon"])));
     const scale = tf.mul(tf.rsqrt(tf.add(all("moving_variance", 0), tf.tensor1d(epsilons))), all("gamma", 1));
     const shift = tf.sub(all("bias", 0, "convolution"), all("moving_mean", 0));
     const biases = tf.split(tf.add(tf.mul(shift, scale), all("beta", 0)), channels);
     const scales = tf.split(scale, channels);
     return folds.map(({ convolution }, i) => {
+      if (!convolution) return { kernel: scales[i], bias: biases[i] };
       const depthwise = convolution.getClassName() === "DepthwiseConv2D";
       const kernel = weight(convolution, depthwise ? "depthwise_kernel" : "kernel") as Tensor4D;
       // A depthwise kernel is [h, w, channels, multiplier]; its outputs are numbered channel by channel.

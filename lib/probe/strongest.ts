@@ -1,14 +1,16 @@
 /**
  * Where units are strongest: what a pass finds in the outputs of layers, without taking them out of the backend's memory.
  *
- * Of each image the largest value of each unit is computed where the outputs lie. Only of those that may enter a list the
- * cells are looked up. So little leaves a graphics card or a Worker, and less the more images have been seen.
+ * Of each image the largest value of each unit is computed where the outputs lie, and its cell with it where the backend
+ * has a kernel for that. Elsewhere, and where all cells count, the cells are looked up only of those that may enter a list. So
+ * little leaves a graphics card or a Worker, and less the more images have been seen.
  *
  * @module
  */
 
 import type { Tensor, Tensor4D } from "npm:@tensorflow/tfjs@4.22.0";
 import { type NdArrayLike, sizeOf } from "../array.ts";
+import { maxima } from "../runtime/core/maxima.ts";
 import type { TF } from "../runtime/core/types.ts";
 import { bytesInWasm } from "../runtime/wasm.ts";
 
@@ -267,6 +269,8 @@ export async function strongestOf(
   activations?: Tensor,
 ): Promise<Candidates> {
   const { channels, first } = wanted[layer];
+  const known = which === "strongest" ? await knownMaxima(tf, values, wanted[layer], floors, images) : null;
+  if (known) return await withActivations(tf, known, wanted[layer], activations);
   const maps = await mapsOf(tf, values);
   const { cells, channels: units, length, largest } = maps;
   const spans: Span[] = [];
@@ -287,12 +291,61 @@ export async function strongestOf(
       }
     }
   }
-  if (spans.length === 0) return columns(0, activations !== undefined);
+  if (spans.length === 0) return await withActivations(tf, columns(0), wanted[layer], activations);
   const numbers = await numbersOf(tf, spans, maps);
   const found = which === "all"
     ? allCells(spans, numbers, length, floors, top)
     : strongestCells(spans, numbers, length);
+  return await withActivations(tf, found, wanted[layer], activations);
+}
+
+/** What may enter lists of each image's strongest cells, by the backend's own kernel; null where it has none. */
+async function knownMaxima(
+  tf: TF,
+  values: Tensor,
+  { channels, first }: UnitsWanted,
+  floors: Float32Array,
+  images: number,
+): Promise<Candidates | null> {
+  const found = maxima(tf, values);
+  if (!found) return null;
+  try {
+    const [, count, units] = found.shape;
+    const data = numbersInPlace(tf, found) ?? await found.data() as Float32Array;
+    const places: number[] = [];
+    const asked = channels?.length ?? units;
+    const last = first + asked;
+    for (let image = 0; image < images; image++) {
+      const start = image * units;
+      for (let list = first; list < last; list++) {
+        const at = start + (channels ? channels[list - first] : list - first);
+        if (data[at] >= floors[list]) places.push(at, list);
+      }
+    }
+    const all = columns(places.length / 2);
+    for (let i = 0; i < all.lists.length; i++) {
+      const at = places[2 * i];
+      all.lists[i] = places[2 * i + 1];
+      all.values[i] = data[at];
+      all.images[i] = Math.floor(at / units);
+      all.cells[i] = data[count * units + at];
+    }
+    return all;
+  } finally {
+    found.dispose();
+  }
+}
+
+/** What was found by other values, with the activations there. */
+async function withActivations(
+  tf: TF,
+  found: Candidates,
+  { channels, first }: UnitsWanted,
+  activations: Tensor | undefined,
+): Promise<Candidates> {
   if (!activations) return found;
+  const units = activations.shape.at(-1)!;
+  const cells = sizeOf(activations.shape.slice(1, -1));
   const all = numbersInPlace(tf, activations) ?? await activations.data() as Float32Array;
   const at = (i: number) => {
     const unit = found.lists[i] - first;
@@ -349,10 +402,9 @@ function allCells(
   return all;
 }
 
-const columns = (length: number, ranked = false): Candidates => ({
+const columns = (length: number): Candidates => ({
   lists: new Int32Array(length),
   values: new Float32Array(length),
-  ...ranked && { activations: new Float32Array(length) },
   images: new Int32Array(length),
   cells: new Int32Array(length),
 });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { layers as tfLayers, SymbolicTensor, Tensor } from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
-import { traceAnySize } from "../../lib/model/graph.ts";
+import { entryOf, traceAnySize } from "../../lib/model/graph.ts";
 import { extent, ndarray, sizeOf } from "../../lib/array.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
@@ -156,6 +156,25 @@ describe("a lean pass equals the network's own", () => {
     model.dispose();
   });
 
+  test.each([4, 5])("for normalisations that stand alone, of %i channels, with what follows them", async (filters) => {
+    const input = tf.input({ shape: [6, 7, filters] });
+    const conv = (name: string, x: unknown) =>
+      tf.layers.conv2d({ name, filters, kernelSize: 3, padding: "same" }).apply(x as SymbolicTensor);
+    const norm = (name: string, x: unknown, options = {}) =>
+      tf.layers.batchNormalization({ name, ...options }).apply(x as SymbolicTensor);
+    const act = (name: string, activation: "relu" | "elu", x: unknown) =>
+      tf.layers.activation({ name, activation }).apply(x as SymbolicTensor);
+    const first = act("relu", "relu", norm("norm1", conv("conv1", norm("norm0", input)), { scale: false }));
+    const second = norm("norm2", conv("conv2", first), { center: false });
+    const sum = act("relu2", "relu", tf.layers.add({ name: "sum" }).apply([second, first] as SymbolicTensor[]));
+    const model = await functional(input, act("elu", "elu", norm("norm3", conv("conv3", sum))));
+    const before = tf.memory().numTensors;
+    await check(model, ["conv1", "conv2", "conv3", "elu"], 8);
+    await check(model, ["norm0", "norm2", "conv3", "norm3", "elu"], 9);
+    expect(tf.memory().numTensors).toBe(before);
+    model.dispose();
+  });
+
   test("for a dropout, which hands its input on", async () => {
     const input = tf.input({ shape: [4, 4, 3] });
     const dropped = tf.layers.dropout({ name: "dropout", rate: 0.5 }).apply(
@@ -221,6 +240,14 @@ test("a plan folds what it may, and leaves the network as it was", async () => {
   const sums = makePlan(network, traceAnySize(network).outputs, { fold: true, sums: true }).steps;
   expect(sums).toHaveLength(plan.steps.length - 2 * 16);
   expect(sums.filter(({ inputs }) => inputs.length === 2)).toHaveLength(16);
+  // Where the convolutions themselves are wanted, each normalisation takes in what follows it.
+  const convolutions = model.leaves.filter(({ kind }) => kind === "Conv2D").map(({ name }) =>
+    entryOf(network, name).use
+  );
+  const alone = makePlan(network, convolutions, { fold: true, sums: true, passing: true }).steps;
+  const kinds = alone.map(({ layer }) => layer.getClassName());
+  expect(kinds.filter((kind) => kind === "BatchNormalization")).toHaveLength(52);
+  expect(kinds.filter((kind) => kind === "Activation" || kind === "Add")).toEqual([]);
   expect(uses()).toEqual(before);
   model.dispose();
 });

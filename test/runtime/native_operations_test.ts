@@ -7,7 +7,14 @@ import { sizeOf } from "../../lib/array.ts";
 import { doctor, ensureBackend, useBackend } from "../../lib/runtime/backend.ts";
 import { poolingAxes } from "../../lib/runtime/gradients/axis.ts";
 import { maxPoolGradient } from "../../lib/runtime/gradients/pooling.ts";
-import { convolution3x3, suits3x3, tryOperations, type Window3x3 } from "../../lib/runtime/native/operations.ts";
+import {
+  convolution3x3,
+  maximaOfMaps,
+  normalizationInOneStep,
+  suits3x3,
+  tryOperations,
+  type Window3x3,
+} from "../../lib/runtime/native/operations.ts";
 import type { NativeBackend } from "../../lib/runtime/core/types.ts";
 import { uniforms } from "../nets.ts";
 import { skipFor } from "../long.ts";
@@ -158,6 +165,18 @@ describe.skipIf(found !== "work")("native operations", () => {
     expect(() => run([ones(1, 4, 4, 16), ones(3, 3, 16, 0)], window)).toThrow(message);
     expect(() => run([ones(4, 4, 16), ones(3, 3, 16, 32)], window)).toThrow("four dimensions");
     expect(run([ones(1, 3, 3, 16), ones(3, 3, 16, 32)], { ...window, pad: 0 }).shape).toEqual([1, 1, 1, 32]);
+  });
+
+  test("what normalisations and maxima do not take is an error", () => {
+    const normalize = (...shapes: number[][]) => normalizationInOneStep(backend, shapes.map((s) => tf.ones(s)), false);
+    const message = "the shapes of the inputs do not fit together";
+    expect(() => normalize([1, 2, 2, 8], [7], [8])).toThrow(message);
+    expect(() => normalize([1, 2, 2, 8], [8], [9])).toThrow(message);
+    expect(() => normalize([1, 2, 2, 8], [8], [8], [1, 2, 1, 8])).toThrow(message);
+    expect(normalize([0, 2, 2, 8], [8], [8]).shape).toEqual([0, 2, 2, 8]);
+    expect(() => maximaOfMaps(backend, tf.ones([8]))).toThrow("two dimensions");
+    expect(() => maximaOfMaps(backend, tf.ones([1, 0, 8]))).toThrow("cells");
+    expect(maximaOfMaps(backend, tf.ones([3, 8])).shape).toEqual([2, 3, 8]);
   });
 
   test("windows of a max pooling that do not fit are an error", () => {

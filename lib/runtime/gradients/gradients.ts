@@ -6,6 +6,7 @@
 
 import type { GradConfig, NamedAttrMap, NamedTensorMap, Tensor } from "npm:@tensorflow/tfjs@4.22.0";
 import { registerConvolutionGradient } from "../core/convolution.ts";
+import { registerNormalizationGradient } from "../core/normalization.ts";
 import type { TF } from "../core/types.ts";
 import { type Axis, convolutionAxes, type PoolingAttributes, poolingAxes, type WindowAttributes } from "./axis.ts";
 import { convolutionFilterGradient, convolutionInputGradient } from "./convolution.ts";
@@ -58,6 +59,7 @@ export function completeGradients(tf: TF): void {
     tf.registerGradient({ kernelName, inputsToSave, gradFunc });
   }
   registerConvolutionGradient(tf);
+  registerNormalizationGradient(tf);
   makeFusedGradientsLazy(tf);
   useNativeReluGradient(tf);
 }

@@ -12,10 +12,20 @@
 import type { KernelFunc, Tensor, TensorInfo } from "npm:@tensorflow/tfjs@4.22.0";
 import { CONVOLUTION, type ConvolutionAttributes } from "../core/convolution.ts";
 import { visiting } from "../core/engine.ts";
+import { MAXIMA } from "../core/maxima.ts";
+import { NORMALIZATION } from "../core/normalization.ts";
 import { convolutionAxes } from "../gradients/axis.ts";
 import { convolutionInputGradient } from "../gradients/convolution.ts";
 import type { NativeBackend, TF } from "../core/types.ts";
-import { convolution3x3, maxPoolGradient, suits3x3, tryOperations, type Window3x3 } from "./operations.ts";
+import {
+  convolution3x3,
+  maximaOfMaps,
+  maxPoolGradient,
+  normalizationInOneStep,
+  suits3x3,
+  tryOperations,
+  type Window3x3,
+} from "./operations.ts";
 
 type Inputs = Record<"x" | "filter" | "bias", TensorInfo> & { side?: TensorInfo };
 
@@ -32,6 +42,7 @@ export function useFasterKernels(tf: TF): boolean {
   if (backend.isUsingGpuDevice) return true;
   replace(tf, "Conv2DBackpropInput", inputGradientToFewChannels);
   const operations = tryOperations(tf, backend);
+  if (operations === "work") registerOwn(tf);
   // Elsewhere than on x86 TensorFlow may come without oneDNN, and no addon helps.
   if (!convolvesInOneStep(tf, backend)) return operations !== "missing";
   const convolve = operations === "work" ? convolveFast : convolveInOneStep;
@@ -48,6 +59,24 @@ export function useFasterKernels(tf: TF): boolean {
     replace(tf, "MaxPoolGrad", maxPoolGradient);
   }
   return operations !== "missing";
+}
+
+/** The kernels that tfjs-node has none of. */
+function registerOwn(tf: TF): void {
+  tf.registerKernel({
+    kernelName: MAXIMA,
+    backendName: "tensorflow",
+    kernelFunc: ({ inputs, backend }) => maximaOfMaps(backend as NativeBackend, inputs.maps as TensorInfo),
+  });
+  tf.registerKernel({
+    kernelName: NORMALIZATION,
+    backendName: "tensorflow",
+    kernelFunc: ({ inputs, attrs, backend }) => {
+      const { x, scale, shift, side } = inputs as Record<string, TensorInfo>;
+      const all = [x, scale, shift, ...side ? [side] : []];
+      return normalizationInOneStep(backend as NativeBackend, all, Boolean(attrs!.rectify));
+    },
+  });
 }
 
 /** Puts a kernel in the place of tfjs-node's, which it gets to fall back on. */

@@ -52,6 +52,28 @@ export function convolution3x3(
   ], [...inputs]);
 }
 
+/** What {@linkcode maxima} of `core/maxima.ts` gives. */
+export function maximaOfMaps(backend: NativeBackend, maps: TensorInfo): TensorInfo {
+  return backend.executeSingleOutput("ConvlensMaxima", [], [maps]);
+}
+
+/**
+ * `x · scale + shift`, rectified if asked.
+ *
+ * @param inputs x, scale, shift, and what may be added: a tensor of x's shape
+ */
+export function normalizationInOneStep(
+  backend: NativeBackend,
+  inputs: readonly TensorInfo[],
+  rectify: boolean,
+): TensorInfo {
+  const { TF_ATTR_INT, TF_ATTR_BOOL } = backend.binding;
+  return backend.executeSingleOutput("ConvlensNormalization", [
+    { name: "num_sides", type: TF_ATTR_INT, value: inputs.length - 3 },
+    { name: "rectify", type: TF_ATTR_BOOL, value: rectify },
+  ], [...inputs]);
+}
+
 /** The gradient of max pooling in two dimensions; TensorFlow's takes ten times as long. */
 export function maxPoolGradient(tf: TF, stock: KernelFunc): KernelFunc {
   return (call) => {
@@ -77,9 +99,12 @@ export function maxPoolGradient(tf: TF, stock: KernelFunc): KernelFunc {
 export function tryOperations(tf: TF, backend: NativeBackend): "work" | "unfit" | "missing" {
   return visiting(tf, "tensorflow", () =>
     tf.tidy(() => {
-      const inputs = [tf.ones([1, 1, 1, 16]), tf.ones([3, 3, 16, 32])];
+      const [x, filter, one] = [tf.ones([1, 1, 1, 16]), tf.ones([3, 3, 16, 32]), tf.ones([16])];
       try {
-        convolution3x3(backend, inputs, { pad: 1, turned: false, rectify: false });
+        convolution3x3(backend, [x, filter], { pad: 1, turned: false, rectify: false });
+        // An addon of before may have some of them only.
+        maximaOfMaps(backend, x);
+        normalizationInOneStep(backend, [x, one, one], false);
         return "work";
       } catch (error) {
         return /neither a type of|type not registered/.test(messageOf(error)) ? "missing" : "unfit";

@@ -464,3 +464,104 @@ export function largest(x: usize, batch: i32, cells: i32, channels: i32, out: us
     out += row;
   }
 }
+
+/** Where a channel is largest, looked up one by one: right also where all is −∞ or no number. */
+function maximum(x: usize, cells: i32, row: usize, value: usize, place: usize): void {
+  let most = load<f32>(x);
+  let where = 0;
+  for (let cell = 1; cell < cells; cell++) {
+    x += row;
+    const here = load<f32>(x);
+    if (here > most || (most != most && here == here)) {
+      most = here;
+      where = cell;
+    }
+  }
+  store<f32>(value, most);
+  store<f32>(place, <f32>where);
+}
+
+/**
+ * The largest value of each channel of each image, and the first cell that has it: `x` [batch, cells, channels] to `values`
+ * and `places` [batch, channels]. `channels` is a multiple of 4. What is no number counts where there is nothing else.
+ */
+export function maxima(x: usize, batch: i32, cells: i32, channels: i32, values: usize, places: usize): void {
+  const row = <usize>channels << 2;
+  const none = f32x4.splat(-Infinity);
+  for (let image = 0; image < batch; image++) {
+    let f: usize = 0;
+    for (; f + 64 <= row; f += 64) {
+      let m0 = none, m1 = none, m2 = none, m3 = none;
+      let w0 = f32x4.splat(0), w1 = w0, w2 = w0, w3 = w0;
+      let at = x + f;
+      for (let cell = 0; cell < cells; cell++) {
+        const here = f32x4.splat(<f32>cell);
+        let value = v128.load(at);
+        let more = f32x4.gt(value, m0);
+        m0 = v128.bitselect(value, m0, more);
+        w0 = v128.bitselect(here, w0, more);
+        value = v128.load(at, 16);
+        more = f32x4.gt(value, m1);
+        m1 = v128.bitselect(value, m1, more);
+        w1 = v128.bitselect(here, w1, more);
+        value = v128.load(at, 32);
+        more = f32x4.gt(value, m2);
+        m2 = v128.bitselect(value, m2, more);
+        w2 = v128.bitselect(here, w2, more);
+        value = v128.load(at, 48);
+        more = f32x4.gt(value, m3);
+        m3 = v128.bitselect(value, m3, more);
+        w3 = v128.bitselect(here, w3, more);
+        at += row;
+      }
+      v128.store(values + f, m0);
+      v128.store(values + f, m1, 16);
+      v128.store(values + f, m2, 32);
+      v128.store(values + f, m3, 48);
+      v128.store(places + f, w0);
+      v128.store(places + f, w1, 16);
+      v128.store(places + f, w2, 32);
+      v128.store(places + f, w3, 48);
+    }
+    for (; f < row; f += 16) {
+      let most = none;
+      let where = f32x4.splat(0);
+      let at = x + f;
+      for (let cell = 0; cell < cells; cell++) {
+        const value = v128.load(at);
+        const more = f32x4.gt(value, most);
+        most = v128.bitselect(value, most, more);
+        where = v128.bitselect(f32x4.splat(<f32>cell), where, more);
+        at += row;
+      }
+      v128.store(values + f, most);
+      v128.store(places + f, where);
+    }
+    for (f = 0; f < row; f += 4) {
+      if (load<f32>(values + f) == -Infinity) maximum(x + f, cells, row, values + f, places + f);
+    }
+    x += <usize>cells * row;
+    values += row;
+    places += row;
+  }
+}
+
+/**
+ * Normalises channel by channel: `x` [cells, channels] times `scale` plus `shift` [channels], plus `side` of x's shape (0 for
+ * none), rectified if asked, to `out`. `channels` is a multiple of 4.
+ */
+// deno-fmt-ignore
+export function normalize(x: usize, cells: i32, channels: i32, scale: usize, shift: usize, side: usize, rectify: bool, out: usize): void {
+  const row = <usize>channels << 2;
+  const low = f32x4.splat(rectify ? 0 : -Infinity);
+  for (let cell = 0; cell < cells; cell++) {
+    for (let f: usize = 0; f < row; f += 16) {
+      let value = f32x4.relaxed_madd(v128.load(x + f), v128.load(scale + f), v128.load(shift + f));
+      if (side) value = f32x4.add(value, v128.load(side + f));
+      v128.store(out + f, f32x4.max(value, low));
+    }
+    x += row;
+    out += row;
+    if (side) side += row;
+  }
+}

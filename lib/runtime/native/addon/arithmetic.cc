@@ -265,8 +265,91 @@ void max_pool_gradient(const MaxPoolGradient &p, int64_t part, int64_t parts) {
   }
 }
 
+typedef int32_t Places __attribute__((vector_size(4 * LANES)));
+
+// The maxima of COUNT vectors of channels of an image. What is no number is never larger than −∞, which is put right at
+// the end.
+template <int COUNT>
+void maxima_of(const Maxima &m, int64_t image, int64_t first) {
+  Vector most[COUNT];
+  Places where[COUNT];
+  for (int i = 0; i < COUNT; ++i) {
+    most[i] = Vector{} - __builtin_inff();
+    where[i] = Places{};
+  }
+  const float *cell = m.x + image * m.cells * m.channels + first;
+  for (int32_t at = 0; at < m.cells; ++at, cell += m.channels) {
+    const Places here = Places{} + at;
+    for (int i = 0; i < COUNT; ++i) {
+      const Vector value = load(cell + i * LANES);
+      const Places more = value > most[i];
+      most[i] = more ? value : most[i];
+      where[i] = more ? here : where[i];
+    }
+  }
+  float *values = m.values + image * m.channels + first, *places = m.places + image * m.channels + first;
+  for (int i = 0; i < COUNT; ++i) {
+    store(values + i * LANES, most[i]);
+    for (int lane = 0; lane < LANES; ++lane) places[i * LANES + lane] = static_cast<float>(where[i][lane]);
+  }
+}
+
+// The same of one channel, and right where all is −∞ or no number.
+void maximum_of(const Maxima &m, int64_t image, int64_t channel) {
+  const float *x = m.x + image * m.cells * m.channels + channel;
+  float most = x[0];
+  int64_t where = 0;
+  for (int64_t cell = 1; cell < m.cells; ++cell) {
+    const float value = x[cell * m.channels];
+    if (value > most || (most != most && value == value)) {
+      most = value;
+      where = cell;
+    }
+  }
+  m.values[image * m.channels + channel] = most;
+  m.places[image * m.channels + channel] = static_cast<float>(where);
+}
+
+void maxima(const Maxima &m, int64_t part, int64_t parts) {
+  constexpr int64_t GROUP = 4 * LANES;
+  const int64_t groups = (m.channels + GROUP - 1) / GROUP, all = m.batch * groups;
+  for (int64_t item = share(all, part, parts); item < share(all, part + 1, parts); ++item) {
+    const int64_t image = item / groups, start = item % groups * GROUP, end = std::min(m.channels, start + GROUP);
+    int64_t channel = start;
+    if (end - start == GROUP) {
+      maxima_of<4>(m, image, channel);
+      channel = end;
+    }
+    for (; channel + LANES <= end; channel += LANES) maxima_of<1>(m, image, channel);
+    for (; channel < end; ++channel) maximum_of(m, image, channel);
+    for (channel = start; channel < end; ++channel) {
+      if (m.values[image * m.channels + channel] == -__builtin_inff()) maximum_of(m, image, channel);
+    }
+  }
+}
+
+void normalize(const Normalization &n, int64_t part, int64_t parts) {
+  const int64_t whole = n.channels / LANES * LANES;
+  for (int64_t cell = share(n.cells, part, parts); cell < share(n.cells, part + 1, parts); ++cell) {
+    const float *x = n.x + cell * n.channels, *side = n.side ? n.side + cell * n.channels : nullptr;
+    float *y = n.y + cell * n.channels;
+    for (int64_t c = 0; c < whole; c += LANES) {
+      Vector value = load(x + c) * load(n.scale + c) + load(n.shift + c);
+      if (side) value += load(side + c);
+      // What is no number stays none.
+      if (n.rectify) value = value < 0.0f ? Vector{} : value;
+      store(y + c, value);
+    }
+    for (int64_t c = whole; c < n.channels; ++c) {
+      float value = x[c] * n.scale[c] + n.shift[c];
+      if (side) value += side[c];
+      y[c] = n.rectify && value < 0.0f ? 0.0f : value;
+    }
+  }
+}
+
 }  // namespace
 
-const Arithmetic KIND = {LANES, PANEL, room, transform_filter, convolve, max_pool_gradient};
+const Arithmetic KIND = {LANES, PANEL, room, transform_filter, convolve, max_pool_gradient, maxima, normalize};
 
 }  // namespace convlens

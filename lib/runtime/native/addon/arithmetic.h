@@ -32,6 +32,22 @@ struct MaxPoolGradient {
   float *dx;
 };
 
+// Of each channel of each image the largest number and the first cell that has it, channels last.
+struct Maxima {
+  int64_t batch, cells, channels;           // x
+  const float *x;
+  float *values, *places;                   // [batch, channels] each
+};
+
+// A normalisation with what follows it, channel by channel: y = x · scale + shift, what is added, rectified.
+struct Normalization {
+  int64_t cells, channels;                  // x, side, y
+  bool rectify;
+  const float *x, *scale, *shift;
+  const float *side;                        // null where there is none
+  float *y;
+};
+
 // The arithmetic as one kind of processor does it best. Each takes part number `part` of `parts` equal ones.
 struct Arithmetic {
   // Channels of input and output must be multiples of these.
@@ -42,6 +58,8 @@ struct Arithmetic {
   void (*transform_filter)(const Convolution3x3 &, int64_t part, int64_t parts);
   void (*convolve)(const Convolution3x3 &, float *room, int64_t part, int64_t parts);
   void (*max_pool_gradient)(const MaxPoolGradient &, int64_t part, int64_t parts);
+  void (*maxima)(const Maxima &, int64_t part, int64_t parts);
+  void (*normalize)(const Normalization &, int64_t part, int64_t parts);
 };
 
 extern const Arithmetic avx512, avx2;

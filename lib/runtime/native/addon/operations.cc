@@ -2,6 +2,8 @@
 //
 // ConvlensConvolution3x3(x, filter, [bias, [side]]; pad, turned, rectify) → y
 // ConvlensMaxPoolGradient(x, dy; size, stride, before: two numbers each, one for rows and one for columns) → dx
+// ConvlensMaxima(x: [n, …, c]) → y: [2, n, c], the largest number of each channel, and the first cell that has it
+// ConvlensNormalization(x, scale, shift, [side]; rectify) → y
 
 #include <algorithm>
 #include <atomic>
@@ -283,6 +285,64 @@ struct MaxPoolGradientKernel {
   }
 };
 
+struct MaximaKernel {
+  explicit MaximaKernel(Attributes) {}
+
+  void compute(Call call) const {
+    const Tensor x = call.input(0);
+    if (call.failed()) return;
+    const int sides = TF_NumDims(x.get());
+    if (sides < 2) return call.fail(TF_INVALID_ARGUMENT, "x must have two dimensions or more");
+    Maxima m = {};
+    m.batch = TF_Dim(x.get(), 0);
+    m.channels = TF_Dim(x.get(), sides - 1);
+    m.cells = 1;
+    for (int i = 1; i < sides - 1; ++i) m.cells *= TF_Dim(x.get(), i);
+    // A float holds the place of each of so many.
+    if (m.cells < 1 || m.cells > 1 << 24) return call.fail(TF_INVALID_ARGUMENT, "x must have 1 to 2^24 cells");
+    const Tensor y = call.output({2, m.batch, m.channels});
+    if (call.failed()) return;
+    m.x = floats(x);
+    m.values = floats(y);
+    m.places = m.values + m.batch * m.channels;
+    Crew &crew = Crew::get();
+    crew.run([&](int64_t part) { best()->maxima(m, part, crew.parts()); });
+  }
+};
+
+struct NormalizationKernel {
+  bool rectify;
+
+  explicit NormalizationKernel(Attributes attributes) : rectify(attributes.flag("rectify")) {}
+
+  void compute(Call call) const {
+    const Tensor x = call.input(0), scale = call.input(1), shift = call.input(2);
+    const Tensor side = call.inputs() > 3 ? call.input(3) : nullptr;
+    if (call.failed()) return;
+    const int sides = TF_NumDims(x.get());
+    Normalization n = {};
+    n.channels = sides > 0 ? TF_Dim(x.get(), sides - 1) : 0;
+    const int64_t size = TF_TensorElementCount(x.get());
+    const bool fits = sides > 0 && TF_TensorElementCount(scale.get()) == n.channels &&
+                      TF_TensorElementCount(shift.get()) == n.channels &&
+                      (!side || TF_TensorElementCount(side.get()) == size);
+    if (!fits) return call.fail(TF_INVALID_ARGUMENT, "the shapes of the inputs do not fit together");
+    std::vector<int64_t> shape;
+    for (int i = 0; i < sides; ++i) shape.push_back(TF_Dim(x.get(), i));
+    const Tensor y = call.output(shape);
+    if (call.failed() || size == 0) return;
+    n.cells = size / n.channels;
+    n.rectify = rectify;
+    n.x = floats(x);
+    n.scale = floats(scale);
+    n.shift = floats(shift);
+    n.side = side ? floats(side) : nullptr;
+    n.y = floats(y);
+    Crew &crew = Crew::get();
+    crew.run([&](int64_t part) { best()->normalize(n, part, crew.parts()); });
+  }
+};
+
 template <typename Kernel>
 void *create(TF_OpKernelConstruction *construction) {
   return new Kernel(Attributes(construction));
@@ -329,6 +389,11 @@ const bool added = [] {
   add_operation<MaxPoolGradientKernel>(
       "ConvlensMaxPoolGradient",
       {{"x: float", "dy: float"}, {"dx: float"}, {"size: list(int)", "stride: list(int)", "before: list(int)"}});
+  add_operation<MaximaKernel>("ConvlensMaxima", {{"x: float"}, {"y: float"}, {}});
+  add_operation<NormalizationKernel>("ConvlensNormalization", {{"x: float", "scale: float", "shift: float",
+                                                                "side: num_sides * float"},
+                                                               {"y: float"},
+                                                               {"num_sides: int >= 0", "rectify: bool"}});
   return true;
 }();
 
