@@ -109,10 +109,10 @@ export class HumanTrialOptions {
   /**
    * How many images, at most, are inside the page itself, so that it works without the kernel: the first ones. A photo takes
    * about 40 kB. The others are shown by the kernel only.
-   * @default 200
+   * @default 105
    */
   @whole(0)
-  inside = 200;
+  inside = 105;
   /**
    * What is done at an image that cannot be read: `"skip"` leaves it out, and the result lists it with the reason;
    * `"stop"` ends with an error that names it.

@@ -99,7 +99,8 @@ class ClassChooser {
       `${CARD};height:216px;overflow:auto;margin:6px 0 0 0;padding:3px 0`,
       { role: "listbox", id, class: "convlens-trial-list" },
     );
-    this.#examples = element("div", "min-height:98px;margin:6px 0 0 0", { class: "convlens-trial-examples" });
+    const room = Object.keys(data.examples).length ? "min-height:98px;" : "";
+    this.#examples = element("div", `${room}margin:6px 0 0 0`, { class: "convlens-trial-examples" });
     this.root = element(
       "div",
       "flex:1 1 300px;min-width:240px;max-width:520px",
@@ -143,7 +144,8 @@ class ClassChooser {
       const { name, depth, path, classes, open } = row;
       const isBranch = path !== undefined;
       const way = isBranch || !this.typed ? null : wayTo(this.#data.tree, name);
-      const note = isBranch ? String(classes) : way?.join(" › ") ?? "";
+      // That it hangs on its first letter says nothing.
+      const note = isBranch ? String(classes) : way?.filter((branch) => branch.length > 1).join(" › ") ?? "";
       const line = element(
         "div",
         `padding:3px 10px 3px ${
@@ -192,9 +194,10 @@ class ClassChooser {
 
   /** Shows the examples of a class. */
   show(name: string | undefined): void {
-    const pictures = name === undefined ? [] : this.#data.examples[name] ?? [];
+    const { examples } = this.#data;
+    const pictures = name !== undefined && Object.hasOwn(examples, name) ? examples[name] : [];
     const words = name === undefined
-      ? Object.keys(this.#data.examples).length ? "Examples of the class that is marked are shown here." : ""
+      ? Object.keys(examples).length ? "Examples of the class that is marked are shown here." : ""
       : pictures.length
       ? `Examples of ${name}`
       : "";
@@ -339,7 +342,7 @@ class Trial {
     const keys: [string[], string][] = [
       [["a … z"], "find a class"],
       [["↑", "↓"], "go through the list"],
-      [["→", "←"], "open and close a group"],
+      ...data.tree.branches.length ? [[["→", "←"], "open and close a group"] as [string[], string]] : [],
       [["Enter"], "take the class; with nothing typed, the next image"],
       [["Backspace"], "take the last label back"],
       ...data.most > 1 ? [[["Alt ↑", "Alt ↓"], "move the last label up and down"] as [string[], string]] : [],

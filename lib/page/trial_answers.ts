@@ -95,10 +95,10 @@ export class PageAnswers implements Answers {
   #answers: TrialAnswer[] = [];
 
   /** @param elsewhere the codes of images that were answered for before, and are on a disk */
-  constructor(data: TrialData, person: string, elsewhere: readonly string[] = data.answered[person] ?? []) {
+  constructor(data: TrialData, person: string, elsewhere?: readonly string[]) {
     this.#data = data;
     this.#person = person;
-    this.#elsewhere = new Set(elsewhere);
+    this.#elsewhere = new Set(elsewhere ?? (Object.hasOwn(data.answered, person) ? data.answered[person] : []));
     this.#read();
   }
 
@@ -111,7 +111,8 @@ export class PageAnswers implements Answers {
     const text = kept.get(this.#key);
     if (text === null) return;
     try {
-      this.#answers = JSON.parse(text);
+      const found = JSON.parse(text);
+      if (Array.isArray(found)) this.#answers = found;
     } catch {
       // what somebody else has put there
     }

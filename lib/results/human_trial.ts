@@ -231,7 +231,8 @@ export class HumanTrial<M = unknown> extends Result<HumanAnswer> {
 
   /** @internal Opens the way from a page to this process, if it is not open. */
   async serve(): Promise<string> {
-    if (this.#server) return this.#server.url;
+    // Another trial of the same file may have taken its place.
+    if (this.#server && servers.get(this.path) === this.#server) return this.#server.url;
     await servers.get(this.path)?.close();
     this.#server = startPageServer({
       state: ({ person }) => ({ status: 200, body: this.#state(nameOf(person)) }),
@@ -250,7 +251,7 @@ export class HumanTrial<M = unknown> extends Result<HumanAnswer> {
   /** @internal What the page is told. */
   pageData(url?: string): TrialData {
     const { items, tree, classes, examples, person, inside } = this.#parts;
-    const answered: Record<string, string[]> = {};
+    const answered: Record<string, string[]> = Object.create(null);
     for (const row of this.rows) {
       // A page for everybody names nobody.
       if (url === undefined && row.person !== person) continue;

@@ -202,7 +202,8 @@ trial`;
       await code.locator(".cm-content").click();
       await page.keyboard.press("Control+Enter");
       await code.getByText(begin).waitFor({ timeout: 60_000 });
-      await code.locator(".convlens-trial-start").focus();
+      // The keys go there by themselves.
+      await page.waitForFunction(() => document.activeElement?.className === "convlens-trial-start");
       await page.keyboard.press("Enter");
     };
     const answers = async () => (await readAnswers(path)).length;

@@ -300,6 +300,20 @@ describe("its answers", () => {
     await expect(trial.add(path)).rejects.toThrow(/"horse" is none of the classes/);
   });
 
+  test("are taken from a person of any name", async () => {
+    const trial = await make();
+    const { code } = trial.pageData().images[0];
+    for (const person of ["constructor", "__proto__", "</script><b>"]) {
+      const { answer, state } = await asker(trial, person);
+      expect((await answer(code)).status).toBe(200);
+      expect((await state()).answered).toEqual([code]);
+    }
+    expect(trial.persons).toEqual(["constructor", "__proto__", "</script><b>"]);
+    const html = await (await trial.connected()).html();
+    expect(html.replace(/<script[^>]*>[\s\S]*?<\/script>/g, "")).not.toContain("<b>");
+    expect(html).not.toContain("</script><b>");
+  });
+
   test("of other trials stay in the file, and are told of", async () => {
     const trial = await make();
     await (await asker(trial)).answer(trial.pageData().images[0].code);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { byCodeUnit } from "../../data/dataset.ts";
 import { kindOf, unknownName } from "../../errors.ts";
 import type { TrialBranch } from "../../results/human_trial.ts";
 
@@ -33,6 +34,9 @@ function branchOf(name: string, tree: unknown, classes: readonly string[], left:
   return { name, branches, classes: [] };
 }
 
+/** Capitals or not; in an order that does not depend on the machine's language. */
+const byName = (a: string, b: string): number => byCodeUnit(a.toLowerCase(), b.toLowerCase());
+
 /** The tree that the page shows. */
 export function treeOf(tree: ClassTree | undefined, classes: readonly string[]): TrialBranch {
   if (tree) {
@@ -43,10 +47,10 @@ export function treeOf(tree: ClassTree | undefined, classes: readonly string[]):
   }
   if (classes.length <= FLAT) return { name: "", branches: [], classes: [...classes] };
   const initial = (name: string) => name.trim().charAt(0).toUpperCase();
-  const groups = [...Map.groupBy(classes, initial)].sort(([a], [b]) => a < b ? -1 : 1);
+  const groups = [...Map.groupBy(classes, initial)].sort(([a], [b]) => byCodeUnit(a, b));
   return {
     name: "",
-    branches: groups.map(([name, own]) => ({ name, branches: [], classes: own.sort() })),
+    branches: groups.map(([name, own]) => ({ name, branches: [], classes: own.sort(byName) })),
     classes: [],
   };
 }
