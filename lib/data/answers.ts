@@ -109,6 +109,12 @@ function textOf(file: Deno.FsFile): string {
 /** What a page calls an image of a trial: it tells nothing of it, and yet whoever has the image finds it again. */
 export const imageCode = (trial: string, id: string): string => sha256Of(`${trial}\n${id}`).slice(0, 12);
 
+/** The file of the answers to a data set, where none is named. */
+export function answersPath(dataset: string): string {
+  const name = dataset.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
+  return `answers-${name || "images"}.jsonl`;
+}
+
 /** Whether two answers are of one person on one image of one trial. */
 export const isSameQuestion = (a: HumanAnswer, b: HumanAnswer): boolean => a.image === b.image && a.person === b.person;
 

@@ -9,7 +9,7 @@
  */
 
 import { sha256Of } from "../checksum.ts";
-import { imageCode } from "../data/answers.ts";
+import { answersPath, imageCode } from "../data/answers.ts";
 import { checkDataset, type Dataset, type DatasetRow, isDataset } from "../data/dataset.ts";
 import { kindOf } from "../errors.ts";
 import { pathOf } from "../files.ts";
@@ -143,10 +143,6 @@ function checkClasses({ name, output }: Model): void {
   );
 }
 
-/** The file of the answers where none is named. */
-const pathFor = (dataset: string) =>
-  `answers-${dataset.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "") || "images"}.jsonl`;
-
 /**
  * A cell in which people name what images show: one at a time, up to five classes of the model each, found by typing or in a
  * tree, with examples of each class beside them. The keyboard alone is enough. After some images for training, in which the
@@ -209,6 +205,7 @@ export async function humanTrial(
   const id = sha256Of(JSON.stringify([order.map(({ id }) => id), training, classes])).slice(0, 12);
   const chosen = order.slice(0, training + limit);
   const classOf = (row: DatasetRow) => reader.labels[reader.classesOf(row as Known)[0]];
+  const exampleOf = (row: DatasetRow) => truth === undefined && row.label === undefined ? undefined : classOf(row);
   const named = new Map(chosen.map((row) => [row.id, { ...row, label: classOf(row) }]));
   const own = retold(await subset(dataset, new Set(named.keys())), named, classes);
   const { pictures, skipped } = await trialPictures(own, run);
@@ -229,7 +226,7 @@ export async function humanTrial(
   const shown = examples === 0 ? new Map<string, Uint8Array[]>() : await examplePictures(isGiven ? examples : dataset, {
     each: isGiven ? EXAMPLES : examples,
     // Examples may have labels that are none of the model's.
-    classOf: isGiven ? ({ label }) => label !== undefined && known.has(label) ? label : undefined : classOf,
+    classOf: isGiven ? ({ label }) => label !== undefined && known.has(label) ? label : undefined : exampleOf,
     classes: classes.length,
     taken,
     seed,
@@ -245,7 +242,7 @@ export async function humanTrial(
     labels: Math.min(labels, classes.length),
     examples: shown,
     person,
-    path: path instanceof URL ? pathOf(path) : path ?? pathFor(dataset.name),
+    path: path instanceof URL ? pathOf(path) : path ?? answersPath(dataset.name),
     origins: origin === undefined ? [] : [origin].flat(),
     inside,
     skipped,

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { AnswerFile, answerLines, type HumanAnswer, readAnswers } from "../../lib/data/answers.ts";
+import { AnswerFile, answerLines, answersPath, type HumanAnswer, readAnswers } from "../../lib/data/answers.ts";
+import { longTest } from "../long.ts";
 
 const answer = (image: string, more: Partial<HumanAnswer> = {}): HumanAnswer => ({
   trial: "t",
@@ -80,3 +81,30 @@ test("no file is no answers; a folder that is not there is an error at once", as
   expect(await readAnswers("/tmp/no-such-answers.jsonl")).toEqual([]);
   expect(() => new AnswerFile("/tmp/no-such-folder/answers.jsonl")).toThrow(Deno.errors.NotFound);
 });
+
+test("the file of a data set is named after it", () => {
+  expect(["CIFAR-10 test", "../../etc", "Bäume & Häuser!", "//"].map(answersPath)).toEqual([
+    "answers-CIFAR-10-test.jsonl",
+    "answers-etc.jsonl",
+    "answers-Bäume-Häuser.jsonl",
+    "answers-images.jsonl",
+  ]);
+});
+
+longTest("two processes that write at a time lose and mix nothing", () =>
+  withFolder(async (path) => {
+    const count = 60;
+    const code = `
+      import { AnswerFile } from ${JSON.stringify(new URL("../../lib/data/answers.ts", import.meta.url).href)};
+      const file = new AnswerFile(${JSON.stringify(path)});
+      let added = 0;
+      for (let i = 0; i < ${count}; i++) added += file.add({ ...${JSON.stringify(answer(""))}, image: String(i) });
+      console.log(added);`;
+    const write = () => new Deno.Command(Deno.execPath(), { args: ["eval", code], stderr: "inherit" }).output();
+    const written = await Promise.all([write(), write(), write()]);
+    const added = written.map(({ stdout }) => Number(new TextDecoder().decode(stdout)));
+    expect(added.reduce((a, b) => a + b)).toBe(count);
+    expect((await readAnswers(path)).map(({ image }) => image)).toEqual(
+      Array.from({ length: count }, (_, i) => String(i)),
+    );
+  }));

@@ -141,6 +141,22 @@ describe("a trial", () => {
     await none.body!.cancel();
   });
 
+  test("is the same of images that come one after the other", async () => {
+    const items = await Array.fromAsync(pets());
+    const given = {
+      size: COUNT,
+      async *[Symbol.asyncIterator]() {
+        yield* items;
+      },
+    };
+    const stream = dataset(given, { name: "pets", labels: PETS });
+    const [listed, streamed] = [await make({ examples: 1 }), await make({ examples: 1 }, stream)];
+    expect(streamed.pageData()).toEqual(listed.pageData());
+    expect(streamed.images.known).toEqual(listed.images.known);
+    const numbers = items.map(({ id, label }) => ({ id, label, image: Float32Array.of(1, 2, 3) }));
+    await expect(make({}, dataset(numbers))).rejects.toThrow(/An image has the shape \[height, width, 3\]/);
+  });
+
   test("leaves out what cannot be read, and says so", async () => {
     const items = [];
     for await (const item of pets(10)) items.push(item as { id: string; label: string; image: unknown });
