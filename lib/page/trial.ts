@@ -334,13 +334,15 @@ class Trial {
         ...truth === undefined ? [this.#away(i)] : [],
       );
     });
-    const hint = this.#labels.length === 0
-      ? "your first label"
-      : this.#labels.length < most
-      ? "another label, or Enter for the next image"
-      : "Enter for the next image";
-    const number = place(this.#labels.length < most ? String(this.#labels.length + 1) : "");
-    const slot = element("li", line, {}, number, element("span", SOFT, {}, hint));
+    const isFull = this.#labels.length === most;
+    const number = place(isFull ? "" : String(this.#labels.length + 1));
+    const hint = this.#labels.length === 0 ? "your first label" : isFull ? "" : "another label, or";
+    const slot = element("li", line, {}, number, ...hint ? [element("span", SOFT, {}, hint)] : []);
+    if (this.#labels.length) {
+      const on = button("Next image (Enter)", { tabindex: "-1", class: "convlens-trial-next" });
+      on.addEventListener("click", () => void this.#answer());
+      slot.append(on);
+    }
     this.#chips.replaceChildren(...chips, ...truth === undefined ? [slot] : []);
   }
 

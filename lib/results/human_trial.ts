@@ -277,7 +277,9 @@ export class HumanTrial<M = unknown> extends Result<HumanAnswer> {
   }
 
   #figure(url?: string): Figure {
-    return new Figure({ ...this.#words(), blocks: [this.#cell(url), ...this.#personsTable()] });
+    const { title, caption } = this.#words();
+    const how = url === undefined ? 'await trial.save("trial.html") writes the page for labelling. ' : "";
+    return new Figure({ title, caption: how + caption, blocks: [this.#cell(url), ...this.#personsTable()] });
   }
 
   #words(): { title: string; caption: string } {
@@ -301,7 +303,7 @@ export class HumanTrial<M = unknown> extends Result<HumanAnswer> {
       `${what}.`,
       url
         ? "The cell for it needs scripts: trust this notebook, and run the cell again."
-        : 'The cell for it needs scripts: open it in a browser, as a page that await trial.save("trial.html") writes.',
+        : "The page for it needs a browser that runs scripts.",
     ]);
   }
 

@@ -85,7 +85,7 @@ longDescribe("a page for labelling", () => {
     await page.getByText("secret-dog is named already").waitFor();
     for (const key of ["c", "a", "t", "Enter", "Alt+ArrowUp"]) await page.keyboard.press(key);
     const labels = () => page.locator(".convlens-trial-labels li").allTextContents();
-    expect(await labels()).toEqual(["1secret-cat×", "2secret-dog×", "Enter for the next image"]);
+    expect(await labels()).toEqual(["1secret-cat×", "2secret-dog×", "Next image (Enter)"]);
     await page.keyboard.press("Backspace");
     expect((await labels())[0]).toBe("1secret-cat×");
     await page.keyboard.press("Enter");
@@ -104,7 +104,10 @@ longDescribe("a page for labelling", () => {
     expect((await labels())[0]).toBe("1secret-cat×");
     await page.keyboard.press("Enter");
     await shown(page, "Test · image 3 of 4");
-    await name(page, "dog", "Test · image 4 of 4");
+    // One by the mouse alone.
+    await page.locator(".convlens-trial-list").getByText("secret-dog").click();
+    await page.locator(".convlens-trial-next").click();
+    await shown(page, "Test · image 4 of 4");
     await name(page, "cat", "Done. Thank you!");
     const download = page.waitForEvent("download");
     await page.keyboard.press("Enter");
