@@ -96,6 +96,20 @@ export async function readAnswers(path: string | URL): Promise<HumanAnswer[]> {
   }
 }
 
+/** Locks a file, if its disk can: some of the network cannot, and there one process at a time may write. */
+function lock(file: Deno.FsFile): boolean {
+  try {
+    file.lockSync(true);
+    return true;
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (error instanceof Deno.errors.NotSupported || /^(ENOSYS|ENOTSUP|EOPNOTSUPP|ENOLCK)$/.test(String(code))) {
+      return false;
+    }
+    throw error;
+  }
+}
+
 /** All of a file that is open: where it is locked, others may not read it. */
 function textOf(file: Deno.FsFile): string {
   const bytes = new Uint8Array(file.statSync().size);
@@ -119,7 +133,7 @@ export function answersPath(dataset: string): string {
 export const isSameQuestion = (a: HumanAnswer, b: HumanAnswer): boolean => a.image === b.image && a.person === b.person;
 
 /**
- * A file that answers are added to, one by one, also by several processes at a time. It is read anew each time, so that it
+ * A file that answers are added to, one by one, also by several processes at a time where its disk knows locks. It is read anew each time, so that it
  * alone decides what has been answered.
  */
 export class AnswerFile {
@@ -152,7 +166,7 @@ export class AnswerFile {
    */
   add(answer: HumanAnswer): boolean {
     using file = this.#open();
-    file.lockSync(true);
+    const isLocked = lock(file);
     try {
       const { answers, whole } = parse(textOf(file), this.path);
       if (answers.some((known) => isSameQuestion(known, answer))) return false;
@@ -166,12 +180,16 @@ export class AnswerFile {
         for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
         file.syncSync();
       } catch (error) {
-        file.truncateSync(size);
+        try {
+          file.truncateSync(size);
+        } catch {
+          // What is torn is read as missing.
+        }
         throw error;
       }
       return true;
     } finally {
-      file.unlockSync();
+      if (isLocked) file.unlockSync();
     }
   }
 }

@@ -160,19 +160,24 @@ export class PageAnswers implements Answers {
     return Promise.resolve(picture!);
   }
 
-  /** Brings what was answered without the kernel to it, in its order. */
+  /**
+   * Brings what was answered without the kernel to it, in its order; what it does not take yet, as where its file was put
+   * away meanwhile, stays here.
+   *
+   * @returns how many it took
+   */
   async bringTo(kernel: Answers): Promise<number> {
     let brought = 0;
-    while (this.#answers.length > 0) {
+    for (; this.#answers.length > 0; this.#answers.shift(), this.#write()) {
+      const [answer] = this.#answers;
       try {
-        await kernel.add(this.#answers[0]);
+        await kernel.add(answer);
         brought++;
       } catch (error) {
-        // It has an answer for this image already.
         if (!(error instanceof Refused && error.state)) throw error;
+        // Only where it has an answer for this image already is this one not needed.
+        if (!error.state.answered.includes(answer.image)) return brought;
       }
-      this.#answers.shift();
-      this.#write();
     }
     return brought;
   }

@@ -311,7 +311,7 @@ export class HumanTrial<M = unknown> extends Result<HumanAnswer> {
     const { rows, persons } = this;
     const others = this.#file.read().length - rows.length;
     const note = others > 0
-      ? `${this.path} also holds ${others} answers of other images, seeds or classes, which are left as they are.`
+      ? `${this.path} also holds answers of other images, seeds or classes (${others}), which are left as they are.`
       : "";
     if (persons.length === 0 && !note) return [];
     const { items } = this.#parts;

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { AnswerFile, answerLines, answersPath, type HumanAnswer, readAnswers } from "../../lib/data/answers.ts";
 import { longTest } from "../long.ts";
 
@@ -75,6 +75,22 @@ test("a line before the last that is no answer is named", () =>
       await expect(readAnswers(path)).rejects.toThrow(/^Line 2 of .*answers\.jsonl is no answer of a trial/);
       await expect(readAnswers(path)).rejects.toThrow(reason);
     }
+  }));
+
+test("a disk without locks is written all the same; a lock that fails otherwise is an error", () =>
+  withFolder(async (path) => {
+    const file = new AnswerFile(path);
+    const locked = vi.spyOn(Deno.FsFile.prototype, "lockSync");
+    onTestFinished(() => locked.mockRestore());
+    locked.mockImplementation(() => {
+      throw Object.assign(new Error("Function not implemented (os error 38)"), { code: "ENOSYS" });
+    });
+    expect(file.add(answer("a"))).toBe(true);
+    locked.mockImplementation(() => {
+      throw Object.assign(new Error("Bad file descriptor (os error 9)"), { code: "EBADF" });
+    });
+    expect(() => file.add(answer("b"))).toThrow("Bad file descriptor");
+    expect(await readAnswers(path)).toEqual([answer("a")]);
   }));
 
 test("no file is no answers; a folder that is not there is an error at once", async () => {

@@ -335,7 +335,7 @@ describe("its answers", () => {
     await (await asker(trial)).answer(trial.pageData().images[0].code);
     const other = await make({ path: trial.path, seed: 5 });
     expect(other.rows).toEqual([]);
-    expect(other.figure().text).toContain("also holds 1 answers of other images, seeds or classes");
+    expect(other.figure().text).toContain("also holds answers of other images, seeds or classes (1)");
   });
 });
 

@@ -142,7 +142,7 @@ describe("answers without a kernel", () => {
     globalThis.fetch = ((_: string, { body }: { body: string }) => {
       const { image } = JSON.parse(body);
       got.push(image);
-      const state = { answered: [], next: "c" };
+      const state = { answered: ["a", "b"], next: "c" };
       return Promise.resolve(
         image === "b" ? Response.json({ message: "known", state }, { status: 409 }) : Response.json(state),
       );
@@ -151,6 +151,15 @@ describe("answers without a kernel", () => {
     expect(got).toEqual(["b", "c"]);
     expect(browser.texts.size).toBe(0);
     expect(own.count).toBe(0);
+  });
+
+  test("stay where the kernel has not come to, as after its file was put away", async () => {
+    const own = new PageAnswers(data, "Ada");
+    await own.add(answer("b"));
+    const state = { answered: [], next: "a" };
+    globalThis.fetch = () => Promise.resolve(Response.json({ message: "not next", state }, { status: 409 }));
+    expect(await own.bringTo(new KernelAnswers(data, "Ada"))).toBe(0);
+    expect(new PageAnswers(data, "Ada").count).toBe(1);
   });
 
   test("stay where the kernel cannot write them, or is gone", async () => {
