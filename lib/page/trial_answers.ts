@@ -52,31 +52,49 @@ export const kept = {
   },
 };
 
+/** Where the browser keeps what the kernel had last, for when it is gone. */
+const knownKey = ({ id }: TrialData, person: string) => `convlens-trial-known/${id}/${person}`;
+
+/** A list that the browser keeps; none where somebody else has put something else there. */
+function keptList<Item>(key: string): Item[] {
+  try {
+    const found = JSON.parse(kept.get(key) ?? "[]");
+    return Array.isArray(found) ? found : [];
+  } catch {
+    return [];
+  }
+}
+
 /** Answers that the kernel takes. */
 export class KernelAnswers implements Answers {
   readonly where: string;
-  readonly #url: string;
+  readonly #data: TrialData;
   readonly #person: string;
 
-  constructor({ url, file }: TrialData, person: string) {
-    this.#url = url!;
+  constructor(data: TrialData, person: string) {
+    this.#data = data;
     this.#person = person;
-    this.where = file!;
+    this.where = data.file!;
   }
 
   async #ask(what: string, question: object): Promise<Response> {
-    const response = await fetch(`${this.#url}/${what}`, { method: "POST", body: JSON.stringify(question) });
+    const response = await fetch(`${this.#data.url}/${what}`, { method: "POST", body: JSON.stringify(question) });
     if (response.ok) return response;
     const said = await response.json().catch(() => ({}));
     throw new Refused(said.message ?? `The kernel answered ${response.status}.`, said.state);
   }
 
   async state(): Promise<TrialState> {
-    return await (await this.#ask("state", { person: this.#person })).json();
+    return this.#noted(await (await this.#ask("state", { person: this.#person })).json());
   }
 
   async add(answer: TrialAnswer): Promise<TrialState> {
-    return await (await this.#ask("answer", answer)).json();
+    return this.#noted(await (await this.#ask("answer", answer)).json());
+  }
+
+  #noted(state: TrialState): TrialState {
+    kept.set(knownKey(this.#data, this.#person), JSON.stringify(state.answered));
+    return state;
   }
 
   async picture({ code, picture }: TrialImage): Promise<string> {
@@ -94,11 +112,12 @@ export class PageAnswers implements Answers {
   readonly #elsewhere: ReadonlySet<string>;
   #answers: TrialAnswer[] = [];
 
-  /** @param elsewhere the codes of images that were answered for before, and are on a disk */
-  constructor(data: TrialData, person: string, elsewhere?: readonly string[]) {
+  /** @param known the codes of images that the kernel had answers for before it went */
+  constructor(data: TrialData, person: string, known: readonly string[] = []) {
     this.#data = data;
     this.#person = person;
-    this.#elsewhere = new Set(elsewhere ?? (Object.hasOwn(data.answered, person) ? data.answered[person] : []));
+    const answered = Object.hasOwn(data.answered, person) ? data.answered[person] : [];
+    this.#elsewhere = new Set([...known, ...answered, ...keptList<string>(knownKey(data, person))]);
     this.#read();
   }
 
@@ -108,14 +127,7 @@ export class PageAnswers implements Answers {
 
   /** Another tab may have written meanwhile. */
   #read(): void {
-    const text = kept.get(this.#key);
-    if (text === null) return;
-    try {
-      const found = JSON.parse(text);
-      if (Array.isArray(found)) this.#answers = found;
-    } catch {
-      // what somebody else has put there
-    }
+    if (kept.get(this.#key) !== null) this.#answers = keptList(this.#key);
   }
 
   #write(): void {

@@ -167,6 +167,11 @@ longDescribe("a page for labelling", () => {
       expect(rows()).toBe(3);
       await name(page, "cat", "Test · image 4 of 6");
       await page.close();
+      // The page as it was saved, without its kernel: it knows what was answered.
+      const saved = await start();
+      await saved.getByText("No kernel answers").waitFor();
+      await shown(saved, "Test · image 4 of 6");
+      await saved.close();
       // The cell is run again.
       html = await (await trial.connected()).html();
       const back = await start();
