@@ -12,6 +12,7 @@ import { wilson } from "../embed/logistic.ts";
 import { checkModel, checkReady, type Model } from "../model/model.ts";
 import { positive, readOptions } from "../options.ts";
 import { Attacker, type AttackMethod } from "../probe/attack/attack.ts";
+import { ATTACK_NAMES } from "../results/robustness.ts";
 import { Transferability, type TransferRow } from "../results/transferability.ts";
 import { withProgress } from "../results/progress.ts";
 import { answersOf, AttackedOptions, attackedViews, attackName, type Classed, readClassed } from "./shared/attacked.ts";
@@ -88,7 +89,7 @@ export async function transferability(
       attackers.push(await Attacker.of("transferability", model, batchSize));
     }
     const total = models.length * dataset.size;
-    await withProgress(`Transfer of ${method} on ${dataset.name}`, total, async (update) => {
+    await withProgress(`Transfer of ${ATTACK_NAMES[method]} on ${dataset.name}`, total, async (update) => {
       for (const [from, model] of models.entries()) {
         const read = await readClassed("transferability", model, dataset, all);
         const { images } = read;

@@ -61,6 +61,8 @@ const QUERIES = 14;
 const CELLS = 16;
 /** Images are drawn about as large as this. */
 const SHOWN = 230;
+/** As wide as all of them are side by side, where they are not more than four. */
+const ALL = 790;
 
 /** At most `most` of some places, evenly spread. */
 const thinned = (places: Float64Array, most: number): number[] => {
@@ -180,8 +182,9 @@ export class Correspondence extends Result<MatchRow> {
     const [name, ...others] = this.names;
     const pictures = this.images.map((image, i) => {
       const [height, width] = image.shape;
-      const factor = Math.max(1, Math.floor(SHOWN / Math.max(height, width)));
-      return { name: this.names[i], pixels: pixelsOf(image, factor), height, width, scale: shownScale(height, width) };
+      const side = Math.min(SHOWN, ALL / Math.min(4, this.images.length));
+      const scale = shownScale(side / Math.max(height, width));
+      return { name: this.names[i], pixels: pixelsOf(image, Math.max(1, scale)), height, width, scale };
     });
     const perImage = this.#points.length;
     const matchesOf = (layer: string, image: number) => {
@@ -235,7 +238,4 @@ export class Correspondence extends Result<MatchRow> {
 const MOST_LINES = 20;
 const placeText = (place: readonly number[]): string => `[${place.map((at) => at.toFixed(1)).join(", ")}]`;
 /** How large a pixel of an image is drawn: by a whole factor, or made smaller. */
-function shownScale(height: number, width: number): number {
-  const factor = SHOWN / Math.max(height, width);
-  return factor >= 1 ? Math.floor(factor) : factor;
-}
+const shownScale = (factor: number): number => factor >= 1 ? Math.floor(factor) : factor;

@@ -295,7 +295,7 @@ export class FeatureEvolution extends Result<EvolutionRow> {
       }),
       x: { title: "epoch", whole: true },
       y: { title, max: 1 },
-      width: 450,
+      width: 400,
       height: 280,
       alt: `${heading} of ${layers.length} layers over ${this.epochs.length} epochs`,
     });

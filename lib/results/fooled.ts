@@ -58,7 +58,7 @@ export interface FooledParts {
 
 /** Smaller images are enlarged to about so many pixels. */
 const SHOWN = 180;
-const BAR = 130;
+const BAR = 90;
 
 /** An answer in words. */
 export const answerText = ({ label, probability, value }: FooledAnswer): string =>
@@ -129,10 +129,16 @@ export class Fooled extends Result<SurvivalRow> {
     const factor = this.largest ? Math.max(1, Math.floor(127 / this.largest)) : 1;
     const title = `${model} · ${image}: ${answerText(this.before)} → ${answerText(this.after)}`;
     const survivors = this.rows.filter(({ fooled }) => fooled).map(({ as }) => as);
+    // A picture of nothing was made from another one: between these a change says little.
+    const isSmall = this.largest <= 127;
     const caption = this.wrong ? `The model is wrong about this image (${this.label}), so nothing was changed.` : [
-      `${method}, ${goal}. Each value of the image changes by at most ${brief(this.largest)} of 255, ` +
-      `${brief(Math.sqrt(this.distance ** 2 / this.perturbation.data.length))} on average (root mean square); ` +
-      `grey is no change. What the model says is of the image in whole numbers, as it can be saved.`,
+      `${method}, ${goal}.`,
+      isSmall
+        ? `Each value of the image changes by at most ${brief(this.largest)} of 255, ` +
+          `${brief(Math.sqrt(this.distance ** 2 / this.perturbation.data.length))} on average (root mean square); ` +
+          `grey is no change.`
+        : "",
+      "What the model says is of the image in whole numbers, as it can be saved.",
       this.fooled === null
         ? ""
         : this.fooled
@@ -142,7 +148,7 @@ export class Fooled extends Result<SurvivalRow> {
     const pictures: Block[] = [
       inputBlock(this.original, { shown: SHOWN, heading: "before", alt: `${image}, before` }),
       inputBlock(this.image, { shown: SHOWN, heading: "after", alt: `${image}, after` }),
-      ...this.wrong ? [] : [this.#change(factor), ...factor > 1 ? [this.#change(1)] : []],
+      ...this.wrong || !isSmall ? [] : [this.#change(factor), ...factor > 1 ? [this.#change(1)] : []],
       ...(this.maps ?? []).map((map, i): Picture => ({
         kind: "picture",
         heading: `gradient ${["before", "after"][i]}`,

@@ -7,9 +7,10 @@
 import { NdArray, type NdArrayLike } from "../array.ts";
 import type { Block, Chart, Series } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
+import { pixelsOf } from "../figure/mosaic.ts";
 import { brief } from "../format.ts";
 import { inputBlock } from "./input_block.ts";
-import { largestOf, tilesPicture } from "./panels.ts";
+import { changed, enlargement, largestOf, painted } from "./panels.ts";
 import { Result } from "./result.ts";
 
 /** The score of one class at one place of a direction. */
@@ -51,7 +52,7 @@ interface LinearParts {
 }
 
 /** How large the pictures are shown. */
-const SHOWN = 168;
+const SHOWN = 128;
 
 /** The linear explanation of small changes that fool, for one image. */
 export class LinearExplanation extends Result<LinearRow> {
@@ -94,9 +95,8 @@ export class LinearExplanation extends Result<LinearRow> {
     const times = random ? this.effect / random : NaN;
     return new Figure({
       title: `${model} · ${image} · linear explanation of ${lowered}`,
-      caption:
-        `Each value of the image is moved by up to ±ε of 255: left along the signs of the gradient of ${lowered}, ` +
-        `right along ${this.#directions} random choices of signs, mean and range; one scale. Lines that are straight say ` +
+      caption: `Each value of the image is moved by up to ±ε of 255: along the signs of the gradient of ${lowered}, ` +
+        `and along ${this.#directions} random choices of signs, mean and range; one scale. Lines that are straight say ` +
         `that the network is linear there. A step of ±${brief(this.step)} on all ${
           pixels.toLocaleString("en-US")
         } pixels ` +
@@ -135,7 +135,7 @@ export class LinearExplanation extends Result<LinearRow> {
       series,
       x: { title: "ε, of 255" },
       y: { title: this.#names.score, include: [Math.min(...all), Math.max(...all)] },
-      width: 420,
+      width: 400,
       height: 280,
       alt: `${this.#names.score} of ${series.map(({ label }) => label).join(", ")} ${
         direction === "gradient" ? "along the gradient's signs" : "along random signs"
@@ -149,13 +149,24 @@ export class LinearExplanation extends Result<LinearRow> {
     const input = inputBlock(this.image, { shown: SHOWN, heading: "image", alt: this.#names.image });
     if (shape.length !== 3) return [input];
     const [height, width, channels] = shape;
+    const factor = enlargement(shape, SHOWN);
     const picture = (values: (value: number) => number, heading: string): Block => {
       const pixels = new Float32Array(height * width * (channels === 3 ? 3 : 1));
       data.forEach((value, i) => pixels[channels === 3 ? i : Math.floor(i / channels)] += values(value));
-      const alt = `${heading} of ${this.#names.lowered}`;
-      const largest = () => largestOf(pixels);
-      const tiles = { count: 1, height, width, columns: 1, values: () => pixels, largest, leastTile: SHOWN };
-      return { ...tilesPicture({ ...tiles, palette: "diverging", label: () => heading, alt }), heading };
+      const largest = largestOf(pixels) || 1;
+      return {
+        kind: "picture",
+        heading,
+        pixels: channels === 3
+          ? pixelsOf(changed({ data: pixels, shape }, 127 / largest), factor)
+          : painted({ data: pixels, shape: [height, width] }, {
+            low: -largest,
+            high: largest,
+            palette: "diverging",
+            factor,
+          }),
+        alt: `${heading} of ${this.#names.lowered}`,
+      };
     };
     return [input, picture((value) => value, "slope"), picture((value) => -Math.sign(value), "added signs")];
   }
@@ -174,7 +185,7 @@ export class LinearExplanation extends Result<LinearRow> {
       ],
       x: { title: "pixels moved", scale: "log" },
       y: { title: "fall of the score", scale: "log" },
-      width: 420,
+      width: 400,
       height: 260,
       alt: `How much ${lowered} falls by the number of pixels that one step moves`,
     };

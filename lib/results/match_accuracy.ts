@@ -162,8 +162,8 @@ export class MatchAccuracy extends Result<MatchAccuracyRow> {
       names: rows.map(({ descriptor }) => descriptor),
       x: { title: "" },
       y: { title: "share of places (PCK)", min: 0, max: 1 },
-      width: 460,
-      height: 300,
+      width: 400,
+      height: 280,
       alt: rows.map(({ descriptor, accuracy }) => `${descriptor} ${percent(accuracy)}`).join(", "),
     };
   }
@@ -193,8 +193,8 @@ export class MatchAccuracy extends Result<MatchAccuracyRow> {
       }),
       x: { title: "distance allowed, as a share of the longer side", min: 0 },
       y: { title: "share of places (PCK)", min: 0, max: 1 },
-      width: 460,
-      height: 300,
+      width: 400,
+      height: 280,
       alt: `PCK over the threshold, ${warp}: ` + drawn.join(", "),
     };
   }

@@ -158,7 +158,7 @@ export class PartCorrespondence extends Result<PartRow> {
       x: { title: "" },
       y: { title: "share of signs that differ", min: 0 },
       names: rows.map(({ part }) => part),
-      width: 420,
+      width: 400,
       alt: rows.map(({ part, distance }) => `${part} ${fixed(distance)}`).join(", "),
     };
   }

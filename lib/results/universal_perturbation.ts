@@ -105,7 +105,9 @@ export class UniversalPerturbation extends Result<UniversalRow> implements Fooli
           norm === "linf" ? `at most ±${brief(epsilon)} of 255 a value` : `a length of at most ${brief(epsilon)}`
         }, made from ${made} images in ${this.history.length} pass${this.history.length > 1 ? "es" : ""}. Of ` +
         `${this.rows.length} others it changes the answer for ${words(this)}, a random change of the same size for ` +
-        `${words(this.random)}; intervals of 95 % (Wilson).${most} Left the change, ${brief(factor)} times as strong ` +
+        `${words(this.random)}; intervals of 95 % (Wilson).${most} First the change, ${
+          brief(factor)
+        } times as strong ` +
         `about mid-grey.`,
         skippedNote(this.skipped),
       ].filter(Boolean).join(" "),
