@@ -18,6 +18,7 @@
  *   {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
  * - which images it does worse on: {@linkcode imageAttributes}, {@linkcode performanceBy}, {@linkcode worstSlices}
  * - beside another, or beside people: {@linkcode compareModels}, {@linkcode humanTrial}
+ * - beside another network, or people: {@linkcode compareModels}, {@linkcode compareHumans}
  * - where a thing is and how it is seen: {@linkcode invariance}, {@linkcode partCorrespondence}
  * - directions in a layer: {@linkcode directions}, {@linkcode compareDirections}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},
@@ -138,6 +139,20 @@ export { loadCodes, type LoadCodesOptions } from "./lib/methods/load_codes.ts";
 export type { CodeRow, Codes, CodesFile } from "./lib/results/codes.ts";
 export { compare } from "./lib/methods/compare.ts";
 export { compareDirections, type CompareDirectionsOptions } from "./lib/methods/compare_directions.ts";
+export { compareHumans, type CompareHumansOptions } from "./lib/methods/compare_humans.ts";
+export type { AnswersGiven, HumansGiven } from "./lib/methods/shared/human_answers.ts";
+export type { Taxonomy } from "./lib/methods/shared/taxonomy.ts";
+export type { HumanComparison, HumanComparisonFigureOptions } from "./lib/results/human_comparison.ts";
+export type { LearningCurve, LearningPoint } from "./lib/results/human_curves.ts";
+export type {
+  CategoryRow,
+  ComparedImage,
+  HumanGroup,
+  NamedImage,
+  PeopleAgreement,
+  PersonAnswer,
+  PersonRow,
+} from "./lib/results/human_rows.ts";
 export { compareModels, type CompareModelsOptions } from "./lib/methods/compare_models.ts";
 export type { LayersOfTwo } from "./lib/methods/shared/compared_layers.ts";
 export { deadFilters, type DeadFiltersOptions } from "./lib/methods/dead_filters.ts";
@@ -146,12 +161,12 @@ export type {
   LayerSimilarity,
   ModelAgreement,
   ModelComparison,
-  PairAccuracy,
   PairAnswer,
   PartedGroup,
   PartedImage,
 } from "./lib/results/model_comparison.ts";
 export type { Interval } from "./lib/embed/agreement.ts";
+export type { PairAccuracy } from "./lib/results/pair_accuracy.ts";
 export type { ErrorConsistency, McNemar } from "./lib/embed/paired.ts";
 export type { DeadFilterLayer, DeadFilterRow, DeadFilters } from "./lib/results/dead_filters.ts";
 export type { DirectionKind, DirectionRow, Directions } from "./lib/results/directions.ts";

@@ -195,6 +195,26 @@ export interface TrialBranch {
   classes: string[];
 }
 
+/** Errors that are to be sorted by kind. */
+export interface TaxonomyData {
+  /** What tells the comparison from others. */
+  key: string;
+  /** What the fields offer. */
+  kinds: readonly string[];
+  images: readonly {
+    id: string;
+    /** Who is wrong. */
+    group: string;
+    words: readonly string[];
+    /** Empty for none. */
+    category: string;
+    /** An address of data. */
+    picture: string;
+    width: number;
+    height: number;
+  }[];
+}
+
 /** What a cell for labelling needs. */
 export interface TrialData {
   /** The trial. */

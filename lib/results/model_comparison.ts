@@ -8,19 +8,12 @@ import { channelOf, extent, NdArray, type NdArrayLike } from "../array.ts";
 import type { SkippedImage } from "../data/dataset.ts";
 import { TILE, tileOf } from "../data/sample.ts";
 import type { Interval } from "../embed/agreement.ts";
-import { wilson } from "../embed/logistic.ts";
-import {
-  cohenKappa,
-  type ErrorConsistency,
-  errorConsistency,
-  type McNemar,
-  mcnemar,
-  pairedDifference,
-} from "../embed/paired.ts";
+import { cohenKappa } from "../embed/paired.ts";
 import type { Block, Matrix, Picture, Row, Sheet, Table } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, fixed, percent } from "../format.ts";
 import { inputBlock } from "./input_block.ts";
+import { chanceText, intervalText, type PairAccuracy, pairAccuracy, shareOf } from "./pair_accuracy.ts";
 import { mapsPicture } from "./panels.ts";
 import { brieflyCertain } from "./predictions.ts";
 import { Result } from "./result.ts";
@@ -84,30 +77,6 @@ export interface ModelAgreement extends Interval {
   readonly kappa: Interval;
 }
 
-/** How often each is right, on the same images. */
-export interface PairAccuracy {
-  /** How many images have a label that both can give. */
-  readonly images: number;
-  /** The share that the first has right (Wilson). */
-  readonly a: Interval;
-  /** The share that the second has right. */
-  readonly b: Interval;
-  /** How much more the first has right (paired bootstrap). */
-  readonly difference: Interval;
-  /** How many both have right. */
-  readonly both: number;
-  /** How many only the first has right. */
-  readonly onlyA: number;
-  /** How many only the second has right. */
-  readonly onlyB: number;
-  /** How many none has right. */
-  readonly neither: number;
-  /** Whether the difference may be chance. */
-  readonly mcnemar: McNemar;
-  /** Whether they err on the same images. */
-  readonly errorConsistency: ErrorConsistency;
-}
-
 /** What two layers make of one image. */
 interface DrawnLayer {
   readonly layer: string;
@@ -129,12 +98,6 @@ interface ComparisonParts {
   readonly names: { a: string; b: string; dataset: string; pool: string; why: string };
 }
 
-/** A share with Wilson's interval. */
-function shareOf(some: number, all: number): Interval {
-  const [low, high] = wilson(some, all);
-  return { value: some / all, low, high };
-}
-
 function agreementOf(answers: readonly PairAnswer[]): ModelAgreement | null {
   if (answers.length === 0) return null;
   const same = answers.filter((answer) => answer.same).length;
@@ -145,37 +108,13 @@ function agreementOf(answers: readonly PairAnswer[]): ModelAgreement | null {
 function accuracyOf(answers: readonly PairAnswer[], seed: number): PairAccuracy | null {
   const known = answers.filter(({ rightA }) => rightA !== undefined);
   if (known.length === 0) return null;
-  const [a, b] = [known.map(({ rightA }) => rightA!), known.map(({ rightB }) => rightB!)];
-  const count = (first: boolean, second: boolean) => a.filter((right, i) => right === first && b[i] === second).length;
-  const [both, onlyA, onlyB, neither] = [
-    count(true, true),
-    count(true, false),
-    count(false, true),
-    count(false, false),
-  ];
-  return {
-    images: known.length,
-    a: shareOf(both + onlyA, known.length),
-    b: shareOf(both + onlyB, known.length),
-    difference: pairedDifference(a, b, seed, 2),
-    both,
-    onlyA,
-    onlyB,
-    neither,
-    mcnemar: mcnemar(onlyA, onlyB),
-    errorConsistency: errorConsistency(a, b, seed, 3),
-  };
+  return pairAccuracy(known.map(({ rightA }) => rightA!), known.map(({ rightB }) => rightB!), seed);
 }
 
 /** So many feature maps are drawn of each network: those with the largest values. */
 const MOST_MAPS = 24;
 /** Two grids side by side in a cell. */
 const GRID = 420;
-
-const interval = ({ low, high }: Interval, text: (value: number) => string) =>
-  Number.isFinite(low) ? `${text(low)} to ${text(high)}` : "–";
-/** A p value, no more exact than it means anything. */
-export const chanceText = (p: number): string => p < 0.001 ? "below 0.001" : fixed(p);
 
 /** Two networks compared; in a cell what they get right, the similarity of their layers, the images on which they part. */
 export class ModelComparison extends Result<LayerSimilarity> {
@@ -261,16 +200,20 @@ export class ModelComparison extends Result<LayerSimilarity> {
       rows: [
         ...accuracy
           ? [
-            [`${a} right`, percent(accuracy.a.value), interval(accuracy.a, shares)],
-            [`${b} right`, percent(accuracy.b.value), interval(accuracy.b, shares)],
-            ["difference", percent(accuracy.difference.value), interval(accuracy.difference, shares)],
+            [`${a} right`, percent(accuracy.a.value), intervalText(accuracy.a, shares)],
+            [`${b} right`, percent(accuracy.b.value), intervalText(accuracy.b, shares)],
+            ["difference", percent(accuracy.difference.value), intervalText(accuracy.difference, shares)],
             ["p (McNemar, exact)", chanceText(accuracy.mcnemar.p), ""],
           ]
           : [],
-        [`same answer, ${same} of ${images}`, percent(share.value), interval(share, shares)],
-        ["Cohen's kappa", fixed(kappa.value), interval(kappa, fixed)],
+        [`same answer, ${same} of ${images}`, percent(share.value), intervalText(share, shares)],
+        ["Cohen's kappa", fixed(kappa.value), intervalText(kappa, fixed)],
         ...accuracy
-          ? [["error consistency", fixed(accuracy.errorConsistency.value), interval(accuracy.errorConsistency, fixed)]]
+          ? [[
+            "error consistency",
+            fixed(accuracy.errorConsistency.value),
+            intervalText(accuracy.errorConsistency, fixed),
+          ]]
           : [],
       ],
     };

@@ -19,6 +19,7 @@ export const ENTRIES = {
   map: { module: "./map.ts", start: "startMaps" },
   likeness: { module: "./likeness.ts", start: "startLikeness" },
   stop: { module: "./stop.ts", start: "startStopButtons" },
+  taxonomy: { module: "./taxonomy.ts", start: "startTaxonomies" },
   trial: { module: "./trial.ts", start: "startTrials" },
 } as const;
 
