@@ -17,8 +17,7 @@
  *   {@linkcode featureEvolution}, {@linkcode featureHierarchy}, {@linkcode filters}, {@linkcode deadFilters}, {@linkcode strideDiagnosis},
  *   {@linkcode linearProbes}, {@linkcode receptiveFieldFigure}
  * - which images it does worse on: {@linkcode imageAttributes}, {@linkcode performanceBy}, {@linkcode worstSlices}
- * - beside another, or beside people: {@linkcode compareModels}, {@linkcode humanTrial}
- * - beside another network, or people: {@linkcode compareModels}, {@linkcode compareHumans}
+ * - beside another, or beside people: {@linkcode compareModels}, {@linkcode humanTrial}, {@linkcode compareHumans}
  * - where a thing is and how it is seen: {@linkcode invariance}, {@linkcode partCorrespondence}
  * - directions in a layer: {@linkcode directions}, {@linkcode compareDirections}
  * - what counts for an answer: {@linkcode saliency}, {@linkcode inputXGradient}, {@linkcode guidedBackprop},

@@ -52,6 +52,7 @@ const BEFORE: Record<string, readonly unknown[]> = {
   corruptionRobustness: [model, dataset],
   dataset: [[{ image: "dog.jpg" }]],
   deadFilters: [model, dataset],
+  compareHumans: [{ model, dataset, answers: "answers.jsonl" }],
   compareModels: [model, model, dataset],
   compareDirections: [model, dataset],
   directions: [model, dataset],

@@ -12,6 +12,7 @@ import {
   codes,
   compare,
   compareDirections,
+  compareHumans,
   compareModels,
   correspondence,
   corruptionRobustness,
@@ -359,6 +360,15 @@ const methods: Record<string, Ask> = {
   robustness: (model, data) => robustness(model, data, { epsilons: [0, 2], methods: ["pgd"], steps: 2 }),
   corruptionRobustness: (model, data) => corruptionRobustness(model, data, { corruptions: ["noise"], strengths: [20] }),
   compareModels: (model, data) => compareModels(model, model, data),
+  compareHumans: async (model, data) => {
+    const answer = { trial: "", person: "Ada", phase: "test", shown: "2026-11-30", seconds: 1 } as const;
+    const items = await Array.fromAsync(data);
+    return compareHumans({
+      model,
+      dataset: data,
+      answers: items.slice(0, 6).map(({ id }) => ({ ...answer, image: id, labels: [model.output.labels[0]] })),
+    });
+  },
   humanTrial: (model, data) =>
     humanTrial(model, data, { training: 1, limit: 2, path: `${Deno.makeTempDirSync()}/answers.jsonl` }),
   transferability: (model, data) => transferability([model, model], data, { steps: 2 }),
@@ -405,6 +415,9 @@ function refusalOf(method: string, name: string, kind: string): RegExp | null {
   const attacks = /^(robustness|corruptionRobustness|transferability|universalPerturbation)$/;
   if (attacks.test(method) && kind !== "classes" && kind !== "binary") {
     return /counts images whose class changes: the model "net" puts out .*\. Give one that tells classes apart/;
+  }
+  if (method === "compareHumans" && kind !== "classes" && kind !== "binary") {
+    return /compares which class is named: the model "net" puts out .*\. Give one that tells classes apart/;
   }
   if (method === "humanTrial" && kind !== "classes" && kind !== "binary") {
     return /wants a model that tells classes apart, for people to name one of them: "net" puts out /;

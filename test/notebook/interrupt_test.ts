@@ -205,6 +205,9 @@ const WORK: Record<string, string> = {
   featureEvolution: "await cl.featureEvolution(history, some)",
   featureHierarchy: "await cl.featureHierarchy(model, some)",
   compareDirections: `await cl.compareDirections(model, some, { layer: deep })`,
+  compareHumans:
+    "await cl.compareHumans({ model, dataset: some, answers: (await Array.fromAsync(some)).map(({ id }) => " +
+    "({ trial: '', person: 'Ada', image: id, phase: 'test', shown: '2026-11-30', seconds: 1, labels: ['cat'] })) })",
   compareModels: "await cl.compareModels(model, model, some)",
   directions: `await cl.directions(model, some, { layer: deep, kind: "principal" })`,
   checkInputs: "await cl.checkInputs(model, some)",

@@ -44,6 +44,7 @@ import { codes } from "../../lib/methods/codes.ts";
 import { featureEvolution } from "../../lib/methods/feature_evolution.ts";
 import { featureHierarchy } from "../../lib/methods/feature_hierarchy.ts";
 import { train } from "../../lib/methods/train.ts";
+import { compareHumans } from "../../lib/methods/compare_humans.ts";
 import { compareModels } from "../../lib/methods/compare_models.ts";
 import { compareDirections } from "../../lib/methods/compare_directions.ts";
 import { invariance } from "../../lib/methods/invariance.ts";
@@ -677,6 +678,24 @@ export async function twoNetworksCompared(): Promise<Figure> {
   const other = await loadModel(net, { name: "other", labels: labels! });
   const options = { layers: ["conv1", "pool2", "classes"], examples: 4, minibatch: 4, seed: 1 };
   return (await compareModels(await waves(), other, (await labelledLights()).take(8), options)).figure();
+}
+
+export async function peopleBesideANetwork(): Promise<Figure> {
+  const images = (await labelledLights()).take(16);
+  const model = await waves();
+  const answers = images.known!.flatMap(({ id, label }, i) =>
+    ["Ada", "Grace"].slice(0, i < 10 ? 2 : 1).map((person, p) => ({
+      trial: "by hand",
+      person,
+      image: id,
+      phase: "test" as const,
+      shown: new Date(1e12 + 1e4 * i).toISOString(),
+      seconds: 2 + (5 * i + 3 * p) % 7,
+      labels: (i + p) % 4 ? [label!] : ["desert", label!],
+    }))
+  );
+  const taxonomy = { "light 1": "dark", "light 2": ["dark", "blue"], "light 4": "blue" };
+  return (await compareHumans({ model, dataset: images, answers }, { examples: 5, taxonomy })).figure();
 }
 
 export async function trialOfPeople(): Promise<Figure> {

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { sha256Of } from "../../checksum.ts";
-import { type HumanAnswer, isSameQuestion, readAnswers } from "../../data/answers.ts";
+import { type HumanAnswer, imageCode, isSameQuestion, readAnswers } from "../../data/answers.ts";
 import { checkDataset, type Dataset } from "../../data/dataset.ts";
 import { kindOf, nearestOf } from "../../errors.ts";
 import { checkModel, type Model } from "../../model/model.ts";
@@ -105,7 +104,7 @@ async function withIds(answers: readonly HumanAnswer[], dataset: Dataset): Promi
   const codes = new Map<string, ReadonlyMap<string, string>>();
   const idOf = ({ trial, image }: HumanAnswer) => {
     if (known.has(image)) return image;
-    if (!codes.has(trial)) codes.set(trial, new Map(ids.map((id) => [codeOf(trial, id), id])));
+    if (!codes.has(trial)) codes.set(trial, new Map(ids.map((id) => [imageCode(trial, id), id])));
     return codes.get(trial)!.get(image);
   };
   const found = answers.map((answer) => ({ ...answer, image: idOf(answer) ?? answer.image }));
@@ -122,9 +121,6 @@ async function withIds(answers: readonly HumanAnswer[], dataset: Dataset): Promi
   }
   return found;
 }
-
-/** What the page calls an image. */
-const codeOf = (trial: string, id: string) => sha256Of(`${trial}\n${id}`).slice(0, 12);
 
 /**
  * Finds what people answered.
