@@ -98,7 +98,7 @@ const SHOWN = 4;
 /** Up to so many images have a curve each. */
 const MOST_CURVES = 5;
 /** How many transforms stand side by side, and how wide each is then. */
-const WIDTHS = [440, 400, 265];
+const WIDTHS = [440, 400, 262];
 
 /** Makes a small picture. */
 export const exampleOf = (picture: NdArrayLike, known: Omit<Example, "pixels">): Example => ({

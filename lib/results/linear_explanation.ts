@@ -185,7 +185,7 @@ export class LinearExplanation extends Result<LinearRow> {
       ],
       x: { title: "pixels moved", scale: "log" },
       y: { title: "fall of the score", scale: "log" },
-      width: 400,
+      width: 370,
       height: 260,
       alt: `How much ${lowered} falls by the number of pixels that one step moves`,
     };
