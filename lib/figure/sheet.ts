@@ -100,9 +100,9 @@ export function sheetHtml(
   };
   const data = dataOf(sheet, placeOf);
   const left = leftOfSheet(sheet);
-  return `<div class="convlens-sheet"><div style="display:grid;grid-template-columns:repeat(${
-    sheet.columns ?? "auto-fill"
-  },${side}px);` +
+  // A single tile leaves the room beside it to others.
+  const columns = sheet.columns ?? (tiles.length === 1 ? 1 : "auto-fill");
+  return `<div class="convlens-sheet"><div style="display:grid;grid-template-columns:repeat(${columns},${side}px);` +
     `gap:${GAP}px;max-width:${WIDTH}px;padding:4px 3px;font-size:${SIZE}px;line-height:${LINE}px;` +
     `font-variant-numeric:tabular-nums">${tiles.map(tile).join("\n")}</div>` +
     (left && `<div style="font-size:85%;opacity:.8">${left}</div>`) +
