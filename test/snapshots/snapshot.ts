@@ -58,7 +58,7 @@ export function readable(html: string): string {
     .replace(/(class="convlens-plotly">)[^<]*/g, "$1[Plotly]")
     .replace(/("sheets":\[")[A-Za-z0-9+/=]*/g, "$1[WebP]")
     .replace(
-      /(halves\\*":\\*")([A-Za-z0-9+/=]{80,})/g,
+      /((?:halves|likes)\\*":\\*")([A-Za-z0-9+/=]{80,})/g,
       (_, name: string, base64: string) => `${name}[${base64.length} characters]`,
     )
     .replace(/data:image\/webp;base64,[A-Za-z0-9+/=]+/g, "[WebP]")
