@@ -22,7 +22,7 @@ import {
   type PersonRow,
 } from "./human_rows.ts";
 import { curveOf, curvesBlock, type LearningCurve, medianOf } from "./human_curves.ts";
-import { betweenTable, categoryTable, errorsTable, groupSheets, testsRow } from "./human_figures.ts";
+import { betweenTable, categoryTable, errorsTable, FEW, groupSheets, testsRow } from "./human_figures.ts";
 import { pairAccuracy, shareOf } from "./pair_accuracy.ts";
 import { Result } from "./result.ts";
 import { skippedNote } from "./skipped.ts";
@@ -55,6 +55,9 @@ export class HumanComparisonFigureOptions {
 
 const groupOf = (human: boolean, network: boolean): HumanGroup =>
   human ? network ? "both right" : "only network wrong" : network ? "only human wrong" : "both wrong";
+
+/** A number, if it is one. */
+const known = (value: number) => Number.isNaN(value) ? null : value;
 
 /** Of errors so many times as many pictures are kept as of others. */
 const MORE = 10;
@@ -148,12 +151,12 @@ export class HumanComparison extends Result<PersonRow> {
       differenceHigh: 0 - difference.low,
       ...pair.mcnemar,
       same: first[0].filter((label, i) => label === first[1][i]).length / own.length,
-      kappa: kappa.value,
-      kappaLow: kappa.low,
-      kappaHigh: kappa.high,
-      errorConsistency: consistency.value,
-      errorConsistencyLow: consistency.low,
-      errorConsistencyHigh: consistency.high,
+      kappa: known(kappa.value),
+      kappaLow: known(kappa.low),
+      kappaHigh: known(kappa.high),
+      errorConsistency: known(consistency.value),
+      errorConsistencyLow: known(consistency.low),
+      errorConsistencyHigh: known(consistency.high),
       bothRight: pair.both,
       onlyHumanWrong: pair.onlyB,
       onlyNetworkWrong: pair.onlyA,
@@ -235,8 +238,8 @@ export class HumanComparison extends Result<PersonRow> {
         names.length > 3 ? `${names.length} people` : names.join(", ")
       } and ${model} · ${images.length} images of ${dataset}`,
       caption: [
-        "Each person beside the network on the same images; intervals of 95 % (Wilson). Published: Russakovsky et al. 2015, §6.4, " +
-        "on other images, with 1,000 classes.",
+        "Each person beside the network on the same images; intervals of 95 % (Wilson).",
+        classes > FEW ? "Published: Russakovsky et al. 2015, §6.4, on other images, with 1,000 classes." : "",
         `Tests, groups and curves are about the ${error}. The difference has the interval of the paired bootstrap; p is McNemar's, ` +
         "exact. Error consistency: 0, errors fall on the same images as by chance; 1, always (Geirhos et al. 2020).",
         names.length > 1 && person === undefined

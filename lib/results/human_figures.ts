@@ -17,16 +17,19 @@ const PUBLISHED = [
   { judge: "published: GoogLeNet, A1's images", images: 1500, top5: 0.068 },
   { judge: "published: annotator A2", images: 258, top5: 0.12 },
 ];
-/** With fewer classes five labels are always enough. */
-const CLASSES = 5;
+/** With so few classes five labels are always enough. */
+export const FEW = 5;
 
 const right = (title: string) => ({ title, align: "right" as const });
 // Without a sign in between, so that no line is broken.
 const range = (low: number, high: number) => Number.isFinite(low) ? `${fixed(100 * low, 1)} to ${percent(high)}` : "–";
 
+const between = (low: number | null, high: number | null) =>
+  low === null ? "–" : `${fixed(low, 2)} to ${fixed(high, 2)}`;
+
 /** The errors of each person, of the network on the same images, and the published ones. */
 export function errorsTable(rows: readonly PersonRow[], { model, classes }: { model: string; classes: number }): Table {
-  const five = classes > CLASSES;
+  const five = classes > FEW;
   const line = (judge: string, images: number, one: string[], five_: string[], seconds: string) => [
     judge,
     images.toLocaleString("en-US"),
@@ -90,9 +93,9 @@ export function testsRow(rows: readonly PersonRow[], model: string): Row {
       chanceText(row.p),
       percent(row.same),
       fixed(row.kappa, 2),
-      intervalText({ low: row.kappaLow, high: row.kappaHigh }, (value) => fixed(value, 2)),
+      between(row.kappaLow, row.kappaHigh),
       fixed(row.errorConsistency, 2),
-      intervalText({ low: row.errorConsistencyLow, high: row.errorConsistencyHigh }, (value) => fixed(value, 2)),
+      between(row.errorConsistencyLow, row.errorConsistencyHigh),
     ]),
   };
   return { kind: "row", columns: 1, blocks: rows.length === 1 ? [table, counts(rows[0], model)] : [table] };
@@ -170,7 +173,7 @@ export function groupSheets(
     heading: `${words[group]} (${own.length})`,
     note: i > 0
       ? ""
-      : `Below each image its class, then what ${who === "people" ? "the first person" : who} says, then ${model}.`,
+      : `Below each image its class, then what ${who === "people" ? "one of the people" : who} says, then ${model}.`,
     side: TILE,
     tiles: own.slice(0, most).map((image) => tileOf(image, model)),
     left: Math.max(0, own.length - most),
@@ -178,20 +181,22 @@ export function groupSheets(
 }
 
 function tileOf(
-  { id, truth, network, people, image, categories }: ComparedImage,
+  { id, truth, network, people, humanRight, image, categories }: ComparedImage,
   model: string,
 ): Sheet["tiles"][number] {
   const is = truth.join(" or ");
+  // One of those who put the image where it is.
+  const { person, labels: [said] } = people.find((one) => one.right === humanRight) ?? people[0];
   return {
     pixels: pixelsOf(image),
-    lines: [is, people[0].labels[0], network[0], ...categories.length ? [`[${categories.join(", ")}]`] : []],
+    lines: [is, said, network[0], ...categories.length ? [`[${categories.join(", ")}]`] : []],
     words: [
       id,
       `class: ${is}`,
       ...people.map(({ person, labels, seconds }) => `${person}: ${labels.join(", ")} (${fixed(seconds, 1)} s)`),
       `${model}: ${network.join(", ")}`,
     ].join("\n"),
-    alt: `${id}, ${is}: ${people[0].person} says ${people[0].labels[0]}, ${model} ${network[0]}`,
+    alt: `${id}, ${is}: ${person} says ${said}, ${model} ${network[0]}`,
   };
 }
 

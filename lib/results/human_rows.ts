@@ -90,18 +90,18 @@ export interface PersonRow {
   midP: number;
   /** The share of images to which both give the same first label. */
   same: number;
-  /** Cohen's kappa of the first labels. */
-  kappa: number;
+  /** Cohen's kappa of the first labels; null where both give all images one label. */
+  kappa: number | null;
   /** The lower end of its interval. */
-  kappaLow: number;
+  kappaLow: number | null;
   /** Its upper end. */
-  kappaHigh: number;
-  /** The error consistency: 0 as by chance, 1 the same errors; NaN where one makes no error and the other none. */
-  errorConsistency: number;
+  kappaHigh: number | null;
+  /** The error consistency: 0 as by chance, 1 the same errors; null where both are right, or both wrong, everywhere. */
+  errorConsistency: number | null;
   /** The lower end of its interval (bootstrap). */
-  errorConsistencyLow: number;
+  errorConsistencyLow: number | null;
   /** Its upper end. */
-  errorConsistencyHigh: number;
+  errorConsistencyHigh: number | null;
   /** How many images both have right. */
   bothRight: number;
   /** How many only the person has wrong. */
