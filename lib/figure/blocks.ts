@@ -132,6 +132,8 @@ export interface Chart extends BlockText {
   shade?: Shade;
   /** Names of the places 0, 1, 2 … on the x axis, instead of numbers. */
   names?: readonly string[];
+  /** The label of slides of the figure: a click on the first bar or point shows the first of their frames, and so on. */
+  chooses?: string;
   /** What the chart shows, in words. */
   alt: string;
 }

@@ -298,6 +298,7 @@ function hoverOf({ chart, layout: { width, height, plot, x, y }, styles }: Chart
     plot: [plot.left, plot.top, plot.width, plot.height],
     x: { title: chart.x.title, domain: x.domain, log: x.log, ...(chart.names && { names: chart.names }) },
     y: { title: chart.y.title, domain: y.domain, log: y.log },
+    ...(chart.chooses !== undefined && { chooses: chart.chooses }),
     series: chart.series.map(({ label, as = "line", x, y, low, high }, index) => ({
       label,
       color: styles[index].color,

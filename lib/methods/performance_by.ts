@@ -83,11 +83,13 @@ export function performanceBy(
   const values = valuesOf(answers, attributesById("performanceBy", attributes), attribute);
   const tenths = attribute === "confidence" && bins === undefined ? TENTHS : undefined;
   const slices = slicesOf(answers, values, { bins: bins ?? 5, edges: edges ?? tenths });
-  const rows = slices.map(performanceOf);
-  const numeric = rows.every(({ value }) => typeof value === "number");
+  const parts = slices.map((slice) => ({ row: performanceOf(slice), images: slice.answers }));
+  const numeric = parts.every(({ row: { value } }) => typeof value === "number");
+  if (!numeric) parts.sort((a, b) => a.row.accuracy - b.row.accuracy);
   return new Performance({
     attribute,
-    rows: numeric ? rows : rows.sort((a, b) => a.accuracy - b.accuracy),
+    rows: parts.map(({ row }) => row),
+    images: parts.map(({ images }) => images),
     overall: performanceOf({ value: "all", answers: slices.flatMap((slice) => slice.answers) }),
     missing: values.filter((value) => value === undefined || value === null).length,
     of: predictions.named,

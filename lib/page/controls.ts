@@ -9,7 +9,8 @@
  */
 /// <reference lib="dom" />
 
-import type { BlendData, SheetData, SlidesData } from "./data.ts";
+import type { BlendData, ChartHover, SheetData, SlidesData } from "./data.ts";
+import { nearestIn } from "./hover.ts";
 import { button, element, enliven, FIELD, figureOf, KEEP_KEYS, oncePerPage, takeJson } from "./dom.ts";
 import { isMeant, Spots } from "./spots.ts";
 
@@ -220,7 +221,23 @@ export function startControls(): void {
         showAll(root, value);
       } else for (const other of figureOf(root).querySelectorAll(".convlens-blend")) blends.get(other)?.mix(value);
     });
+    /** Shows the frame of the bar or point that was clicked. */
+    const choose = (image: HTMLImageElement, event: MouseEvent) => {
+      const chart: Partial<ChartHover> = JSON.parse(image.dataset.convlens!);
+      const own = [...figureOf(image).querySelectorAll<HTMLElement>(".convlens-slides")]
+        .find(({ dataset }) => dataset.label === chart.chooses);
+      if (!own || chart.chooses === undefined) return;
+      const { left, top, width } = image.getBoundingClientRect();
+      const full = chart as ChartHover;
+      const zoom = width / full.size[0];
+      const met = nearestIn(full, [(event.clientX - left) / zoom, (event.clientY - top) / zoom]);
+      if (!met) return;
+      slides.get(own)?.stop();
+      showAll(own, met.index);
+    };
     document.addEventListener("click", (event) => {
+      const chart = closest(event, "img[data-convlens]");
+      if (chart) return choose(chart as HTMLImageElement, event);
       const order = closest(event, ".convlens-control [data-order]");
       const sheet = order?.closest(".convlens-sheet");
       if (sheet) return sheets.get(sheet)?.sort(Number(order!.dataset.order));

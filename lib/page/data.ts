@@ -62,6 +62,8 @@ export interface ChartHover {
   x: HoverAxis;
   y: HoverAxis;
   series: HoverSeries[];
+  /** The label of the slides of which a click shows a frame: that of the bar's or point's place in its series. */
+  chooses?: string;
 }
 
 /** Frames of slides: the HTML of each, null for the one that the page already shows. */

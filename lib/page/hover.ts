@@ -169,6 +169,7 @@ class Hover {
     const box = image.getBoundingClientRect();
     const zoom = box.width / chart.size[0];
     const met = nearestIn(chart, [(event.clientX - box.left) / zoom, (event.clientY - box.top) / zoom]);
+    if (chart.chooses !== undefined) image.style.cursor = met ? "pointer" : "";
     if (!met) return;
     const row = (series: HoverSeries, index: number) =>
       element(

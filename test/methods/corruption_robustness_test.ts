@@ -79,7 +79,7 @@ test("equals a loop over the images; no strength is no change; it repeats", asyn
   ];
   const own = (await Array.fromAsync(data)).map(({ label }) => label);
   for (const [k, make] of made.entries()) {
-    const predictions = await predict(model, await Promise.all(images.map(make)));
+    const predictions = await predict(model, await Promise.all(images.map(async (image, i) => await make(image, i))));
     const right = predictions.filter(({ rows: [{ label }] }, i) => label === own[i]).length;
     expect(found.rows[k]).toMatchObject({ images: SIZE, right, accuracy: right / SIZE });
     expect([found.rows[k].low, found.rows[k].high]).toEqual(wilson(right, SIZE));

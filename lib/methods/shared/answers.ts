@@ -8,23 +8,14 @@ import { kindOf } from "../../errors.ts";
 import type { ClassedImage } from "../../results/class_scores.ts";
 import { Evaluation } from "../../results/evaluation.ts";
 import { Predictions } from "../../results/predictions.ts";
+import type { AnsweredImage } from "../../results/slice_pictures.ts";
 import type { LabelledImage } from "../../results/value_scores.ts";
 
 /** What a model says of many images. */
 export type Answered = Predictions | Evaluation;
 
 /** One image's answer. */
-export interface Answer {
-  readonly id: string;
-  /** What is true. */
-  readonly label: string;
-  readonly prediction: string;
-  readonly right: boolean;
-  /** Whether the truth is among the five likeliest; absent where that is not known. */
-  readonly amongFive?: boolean;
-  /** The probability of what is predicted; absent where there is none. */
-  readonly confidence?: number;
-}
+export type Answer = AnsweredImage;
 
 function ofEvaluation(asker: string, { rows, kind }: Evaluation): Answer[] {
   if (kind === "classes" || kind === "binary") {
