@@ -188,6 +188,12 @@ export type { ImageAttributeRow, ImageAttributes } from "./lib/results/image_att
 export type { MeasuredAttributes } from "./lib/data/attributes.ts";
 export { performanceBy, type PerformanceByOptions } from "./lib/methods/performance_by.ts";
 export type { Performance, PerformanceRow } from "./lib/results/performance.ts";
+export type {
+  AnsweredTwice,
+  PerformanceComparison,
+  PerformanceComparisonRow,
+} from "./lib/results/performance_comparison.ts";
+export type { AnsweredImage, SlicePicturesOptions } from "./lib/results/slice_pictures.ts";
 export { worstSlices, type WorstSlicesOptions } from "./lib/methods/worst_slices.ts";
 export type { SliceRow, WorstSlices } from "./lib/results/worst_slices.ts";
 export type { Answered } from "./lib/methods/shared/answers.ts";

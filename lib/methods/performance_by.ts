@@ -9,6 +9,9 @@
 
 import { arrayOf, readOptions, rule, whole } from "../options.ts";
 import { Performance } from "../results/performance.ts";
+import type { PerformanceComparison } from "../results/performance_comparison.ts";
+import { Predictions } from "../results/predictions.ts";
+import { compareBy } from "./shared/answered_twice.ts";
 import { type Answered, answersOf } from "./shared/answers.ts";
 import { attributesById, type AttributesGiven, performanceOf, slicesOf, valuesOf } from "./shared/slices.ts";
 
@@ -35,6 +38,16 @@ export class PerformanceByOptions {
   edges?: readonly number[];
 }
 
+/** @throws {RangeError} if they are not two */
+function isPair(
+  predictions: Answered | readonly [a: Answered, b: Answered],
+): predictions is readonly [a: Answered, b: Answered] {
+  if (!Array.isArray(predictions) || predictions instanceof Predictions) return false;
+  const { length } = predictions as readonly unknown[];
+  if (length === 2) return true;
+  throw new RangeError(`performanceBy compares two models, [a, b]: received an array of ${length}.`);
+}
+
 const TENTHS = Array.from({ length: 11 }, (_, i) => i / 10);
 
 /** @throws {RangeError} if they do not rise, or make no part */
@@ -48,18 +61,21 @@ function checkEdges(edges: readonly number[] | undefined): void {
 }
 
 /**
- * Cuts a data set's images by an attribute, and says of each part how often the model is right, with an interval.
+ * Cuts a data set's images by an attribute, and says of each part how often the model is right, with an interval; of two
+ * models on the same images, both side by side, and whether they differ.
  *
  * Each text or truth value of the attribute is a part by itself; numbers are cut into parts of nearly the same size.
  * `"label"` gives the classes, the worst first; `"confidence"` the reliability diagram, and the expected calibration error.
+ * `await result.withImages(dataset)` makes the bars ones to click at: each shows its images, right and wrong apart.
  *
- * @param predictions what `evaluate(model, dataset)` or `predict(model, dataset)` returned
+ * @param predictions what `evaluate(model, dataset)` or `predict(model, dataset)` returned; or `[a, b]`, of two models
  * @param attribute the attribute's name: a column of `attributes`, or `"label"`, `"prediction"`, `"confidence"`
  * @returns `rows`, one a value: `{ value, from, to, n, accuracy, low, high, top5, confidence, calibrationError }`; `overall`,
- *   the same of all images; in a cell, a chart with intervals of 95 % (Wilson)
+ *   the same of all images; in a cell, a chart with intervals of 95 % (Wilson). Of two models `{ value, from, to, n, a, b,
+ *   difference, low, high, onlyA, onlyB, p }`: the paired difference with its interval (bootstrap), and McNemar's test
  * @throws {TypeError} if the predictions are none, or nothing is right or wrong there
- * @throws {RangeError} if there is no such attribute (the nearest is named), none of the images has attributes, or `edges` do
- *   not rise
+ * @throws {RangeError} if there is no such attribute (the nearest is named), none of the images has attributes, `edges` do
+ *   not rise, or two models were asked about different images
  *
  * @example
  * ```ts
@@ -75,10 +91,27 @@ function checkEdges(edges: readonly number[] | undefined): void {
 export function performanceBy(
   predictions: Answered,
   attribute: string,
+  options?: Partial<PerformanceByOptions>,
+): Performance;
+/** Compares two models on the same images. */
+export function performanceBy(
+  predictions: readonly [a: Answered, b: Answered],
+  attribute: string,
+  options?: Partial<PerformanceByOptions>,
+): PerformanceComparison;
+export function performanceBy(
+  predictions: Answered | readonly [a: Answered, b: Answered],
+  attribute: string,
   options: Partial<PerformanceByOptions> = {},
-): Performance {
+): Performance | PerformanceComparison {
   const { attributes, bins, edges } = readOptions("performanceBy", PerformanceByOptions, options);
   checkEdges(edges);
+  if (isPair(predictions)) {
+    const [a, b] = predictions.map((one) => answersOf("performanceBy", one));
+    const of = [predictions[0].named, predictions[1].named] as const;
+    const known = attributesById("performanceBy", attributes);
+    return compareBy({ answers: [a, b], of, attributes: known, attribute, bins: bins ?? 5, edges });
+  }
   const answers = answersOf("performanceBy", predictions);
   const values = valuesOf(answers, attributesById("performanceBy", attributes), attribute);
   const tenths = attribute === "confidence" && bins === undefined ? TENTHS : undefined;

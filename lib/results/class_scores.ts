@@ -5,6 +5,7 @@
  */
 
 import { type NdArray, ndarray } from "../array.ts";
+import { leafOrder } from "../embed/leaf_order.ts";
 import { wilson } from "../embed/logistic.ts";
 import type { Block, Matrix, MatrixCell, Table } from "../figure/blocks.ts";
 import { fixed, percent } from "../format.ts";
@@ -87,6 +88,9 @@ export interface ScoreBlocks {
   blocks: Block[];
   caption: string;
 }
+
+/** So many classes stand in the matrix in their own order. */
+const FEW = 20;
 
 /** A confusion matrix of more numbers than this is refused. */
 const MOST_NUMBERS = 40_000_000;
@@ -226,7 +230,10 @@ export class ClassScores {
   #matrix(most: number): { matrix: Matrix; note: string } {
     const found = this.#found;
     const labelled = found.filter((index) => this.#pairs.has(index));
-    const shown = found.length <= most ? found : labelled.length <= most ? labelled : this.#confused(most - 1);
+    const isAll = labelled.length <= most;
+    const all = found.length <= most ? found : labelled;
+    // Few are found as they stand; many are looked through.
+    const shown = !isAll ? this.#confused(most - 1) : all.length > FEW ? this.#ordered(all) : all;
     const names = new Set(shown);
     const left = found.filter((index) => !names.has(index));
     const groups = [
@@ -263,31 +270,30 @@ export class ClassScores {
         ],
       },
       note: left.length === 0
-        ? ""
-        : labelled.length <= most
+        ? found.length > FEW ? " Classes that are confused stand side by side (average linkage)." : ""
+        : isAll
         ? ` ${left.length} classes that are only predicted stand together.`
         : ` Of ${found.length} classes it shows the ${shown.length} with the most mistakes, those that are confused side by ` +
-          `side; the others stand together.`,
+          `side; the others stand together; figure({ classes: ${found.length} }) shows all.`,
     };
   }
 
-  /** The classes with the most mistakes, each beside the one that it is confused with most. */
+  /** The classes with the most mistakes, those beside each other that are confused. */
   #confused(most: number): number[] {
-    const between = (a: number, b: number) => this.#count(a, b) + this.#count(b, a);
     const sums = new Map<number, number>();
     for (const [label, prediction] of this.indices) {
       if (label === prediction) continue;
       for (const index of [label, prediction]) sums.set(index, (sums.get(index) ?? 0) + 1);
     }
-    const left = this.#found.sort((a, b) => (sums.get(b) ?? 0) - (sums.get(a) ?? 0)).slice(0, most);
-    const order = left.splice(0, 1);
-    while (left.length) {
-      const last = order.at(-1)!;
-      let next = 0;
-      for (let i = 1; i < left.length; i++) if (between(last, left[i]) > between(last, left[next])) next = i;
-      order.push(...left.splice(next, 1));
-    }
-    return order;
+    return this.#ordered(this.#found.sort((a, b) => (sums.get(b) ?? 0) - (sums.get(a) ?? 0)).slice(0, most));
+  }
+
+  /** Classes in the order of the leaves of a tree, of clusters by the share of their images that is confused. */
+  #ordered(classes: readonly number[]): number[] {
+    const totals = classes.map((index) => (this.#pairs.get(index)?.values() ?? [].values()).reduce((a, b) => a + b, 0));
+    const between = (a: number, b: number) =>
+      (this.#count(classes[a], classes[b]) + this.#count(classes[b], classes[a])) / Math.max(1, totals[a] + totals[b]);
+    return leafOrder(classes.length, between).map((place) => classes[place]);
   }
 }
 

@@ -130,7 +130,7 @@ export class Performance extends Result<PerformanceRow> {
           `${percent(best.accuracy)} of ${best.n}.`
         : "",
       this.#calibration,
-      rows.length > MOST_BARS && !this.#numeric
+      this.#isMany
         ? `The chart has all ${rows.length} from the worst to the best, the table the ${MOST_BARS / 2} at each end.`
         : "",
       pictures ? "A click on the chart shows images of that part, or the slider does." : "",
@@ -140,7 +140,7 @@ export class Performance extends Result<PerformanceRow> {
       title,
       caption,
       blocks: [
-        { kind: "row", blocks: [this.#chart(), this.#table()] },
+        { kind: "row", ...this.#isMany && { columns: 1 }, blocks: [this.#chart(), this.#table()] },
         ...pictures ? [pictures.slides(attribute, rows.map(sliceText))] : [],
       ],
     });
@@ -148,6 +148,11 @@ export class Performance extends Result<PerformanceRow> {
 
   get #numeric(): boolean {
     return this.rows.every(({ value }) => typeof value === "number");
+  }
+
+  /** Whether there are too many for bars. */
+  get #isMany(): boolean {
+    return !this.#numeric && this.rows.length > MOST_BARS;
   }
 
   get #calibration(): string {
@@ -159,7 +164,7 @@ export class Performance extends Result<PerformanceRow> {
   #chart(): Chart {
     const { rows, attribute } = this;
     const numeric = this.#numeric;
-    const many = !numeric && rows.length > MOST_BARS;
+    const many = this.#isMany;
     const places = numeric ? rows.map(({ value }) => value as number) : rows.map((_, i) => i);
     const margin = numeric ? 0 : 0.5;
     const across = [places[0] - margin, places.at(-1)! + margin];
@@ -181,7 +186,7 @@ export class Performance extends Result<PerformanceRow> {
       width: numeric
         ? 460
         : many
-        ? Math.min(930, 12 * Math.ceil(rows.length / step) + 120)
+        ? Math.min(930, 13 * Math.ceil(rows.length / step) + 120)
         : Math.min(720, Math.max(360, 40 * rows.length)),
       ...many && { height: 320 },
       alt: `Accuracy by ${attribute}: ${rows.map((row) => `${sliceText(row)} ${percent(row.accuracy)}`).join(", ")}`,

@@ -111,6 +111,88 @@ test("what predict returned will do as well", async () => {
   expect(() => performanceBy(unlabelled, "label")).toThrow(/of none of these 6 predictions that is known/);
 });
 
+describe("two models on the same images", () => {
+  /** Of the first eight images the second has other ones right; it knows two more. */
+  const other = evaluationOf(
+    [..."0111110111"].map((digit, i) => ({ label: i % 2 ? "cat" : "dog", right: digit === "1" })),
+  );
+
+  test("differences, McNemar's test and Holm's adjustment on paper", () => {
+    // 00110111 beside 01111101: by size, 0011 and 0111, 0111 and 1101.
+    const found = performanceBy([EIGHT, other], "size", { attributes: SIZES, bins: 2 });
+    expect(found.rows.map(({ from, to, n, a, b, onlyA, onlyB }) => [from, to, n, a, b, onlyA, onlyB])).toEqual([
+      [0, 30, 4, 2 / 4, 3 / 4, 0, 1],
+      [40, 70, 4, 3 / 4, 3 / 4, 1, 1],
+    ]);
+    expect(found.rows.map(({ difference }) => difference)).toEqual([-1 / 4, 0]);
+    expect([found.rows[0].aLow, found.rows[0].aHigh]).toEqual(wilson(2, 4));
+    // One of one, and two of two by a coin: 1 both, and adjusted no more than 1.
+    expect(found.rows.map(({ p }) => p)).toEqual([1, 1]);
+    expect(found.overall).toMatchObject({ n: 8, a: 5 / 8, b: 6 / 8, onlyA: 1, onlyB: 2, p: 1 });
+    expect(found.figure().caption).toContain("2 images were given to one of both only");
+    expect(found.figure().title).toBe("net (1) and net (2) · accuracy by size");
+  });
+
+  test("a model that is better on dark images alone is found there, and the interval holds the truth", () => {
+    const random = randomStream(12);
+    const dark = Array.from({ length: 900 }, (_, i) => i % 3 === 0);
+    const told = (share: (dark: boolean) => number) =>
+      evaluationOf(dark.map((is) => ({ label: "cat", right: random() < share(is) })));
+    const attributes = dark.map((is, i) => ({ id: `${i}`, light: is ? "dark" : "bright" }));
+    const { rows } = performanceBy([told(() => 0.8), told((is) => is ? 0.5 : 0.8)], "light", { attributes });
+    expect(rows.map(({ value }) => value)).toEqual(["bright", "dark"]);
+    expect(rows[1].p).toBeLessThan(0.001);
+    expect(rows[1].low).toBeLessThan(0.3);
+    expect(rows[1].high).toBeGreaterThan(0.3);
+    expect(rows[0].p).toBeGreaterThan(0.05);
+  });
+
+  test("what cannot be compared is refused", () => {
+    expect(() => performanceBy([EIGHT, other], "confidence")).toThrow(/each has its own confidence/);
+    expect(() => performanceBy([EIGHT] as never, "label")).toThrow(
+      /compares two models, \[a, b\]: received an array of 1/,
+    );
+    expect(() => performanceBy([EIGHT, {}] as never, "label")).toThrow(/what evaluate\(model, dataset\) or predict/);
+  });
+});
+
+test("a click shows images: those of each part, right and wrong apart", async () => {
+  const items = Array.from({ length: 8 }, (_, i) => ({ id: `${i}`, image: landscape() }));
+  const data = dataset(items, { name: "pets" });
+  const found = performanceBy(EIGHT, "place", { attributes: SIZES });
+  expect(found.images.map((own) => own.map(({ id }) => id))).toEqual([["0", "1", "2"], ["3", "4", "5", "6", "7"]]);
+  const html = await (await found.withImages(data, { images: 1 })).figure().html();
+  expect(html).toContain('"chooses":"place"');
+  expect(html).toContain("Wrong · 1 of 2");
+  expect(html).toContain("Right · 1 of 4");
+  expect(await found.figure().html()).not.toContain('"chooses"');
+  const pair = await performanceBy([EIGHT, EIGHT], "place", { attributes: SIZES }).withImages(data).catch((error) =>
+    error
+  );
+  expect(pair).toBeInstanceOf(RangeError);
+  await expect(found.withImages(dataset([{ id: "x", image: landscape() }]))).rejects.toThrow(
+    /None of the images is in/,
+  );
+});
+
+test("many classes are points in their order, and the table has both ends", () => {
+  const told = Array.from({ length: 100 }, (_, i) => ({ label: "cat", right: i % 3 > 0 }));
+  const classes = told.map((_, i) => ({ id: `${i}`, breed: `breed ${i % 50}` }));
+  const figure = performanceBy(evaluationOf(told), "breed", { attributes: classes }).figure();
+  const [row] = figure.blocks;
+  const [chart, table] = row.kind === "row" ? row.blocks : [];
+  expect(chart).toMatchObject({ kind: "chart", series: [{ as: "points" }, {}] });
+  expect(table.kind === "table" && table.rows).toHaveLength(40);
+  expect(figure.caption).toContain("The chart has all 50 from the worst to the best");
+});
+
+test("user's columns and answers join in Polars by the images' ids", async () => {
+  const joined = (await EIGHT.table()).join(await toDataFrame(SIZES), { on: "id" });
+  expect(joined.height).toBe(8);
+  const rows = joined.toRecords() as { place: string; right: boolean }[];
+  expect(rows.filter(({ place, right }) => place === "indoor" && right)).toHaveLength(1);
+});
+
 test("errors name what is there, and a remedy", () => {
   expect(() => performanceBy(EIGHT, "sise", { attributes: SIZES })).toThrow(/no attribute "sise".*"size"/);
   expect(() => performanceBy(EIGHT, "brightness")).toThrow(/await imageAttributes\(dataset\)/);

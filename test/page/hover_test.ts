@@ -321,4 +321,31 @@ describe.skipIf(!ready)("hovering in Chromium", () => {
     await pointAt(0, 0.3, 0.4);
     expect((await seen(page)).tip!.text.split("\n")[0]).toBe("conv1");
   });
+
+  test("a click on a bar shows its frame of the slides that the chart chooses of", async () => {
+    const frames = [0, 1, 2].map((i) => ({
+      label: `part ${i}`,
+      block: { kind: "picture", pixels: grey(40 + 40 * i), alt: `frame ${i}` } as Picture,
+    }));
+    const bars: Chart = {
+      kind: "chart",
+      alt: "bars",
+      x: { title: "part" },
+      y: { title: "share", min: 0, max: 1 },
+      series: [{ label: "share", as: "bars", x: [0, 1, 2], y: [0.2, 0.5, 0.8] }],
+      names: ["part 0", "part 1", "part 2"],
+      chooses: "part",
+    };
+    await open([bars, { kind: "slides", label: "part", frames, start: 0 }]);
+    const where = () => page.locator(".convlens-where").first().textContent();
+    expect(await where()).toBe("part part 0 · 1 of 3");
+    await page.locator(".convlens-slides input").waitFor();
+    const box = (await page.locator("img[data-convlens]").first().boundingBox())!;
+    await page.mouse.move(box.x + 0.9 * box.width, box.y + 0.4 * box.height);
+    expect(await page.locator("img[data-convlens]").first().evaluate((image) => image.style.cursor)).toBe("pointer");
+    await page.mouse.click(box.x + 0.9 * box.width, box.y + 0.4 * box.height);
+    expect(await where()).toBe("part part 2 · 3 of 3");
+    await page.mouse.click(box.x + 0.5 * box.width, box.y + 0.7 * box.height);
+    expect(await where()).toBe("part part 1 · 2 of 3");
+  });
 });

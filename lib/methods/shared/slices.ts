@@ -16,7 +16,8 @@ export type AttributesGiven =
   | readonly { readonly id: string }[]
   | { toRecords(): Record<string, unknown>[] };
 
-type Attributes = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+/** What is known of images, by their ids. */
+export type Attributes = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 
 /** What is known of answers themselves. */
 const OWN = ["label", "prediction", "confidence"] as const;
