@@ -12,7 +12,6 @@ import { NdArray, type NdArrayLike } from "../../array.ts";
 import type { Affine } from "../../data/warp.ts";
 import type { CellWindow } from "../../model/cell_window.ts";
 import type { Model } from "../../model/model.ts";
-import { explained } from "../attribution/gradients.ts";
 import { ScoreFunction } from "../attribution/score_function.ts";
 import { inputGradient, type ReluRule } from "../gradient.ts";
 import { fitting } from "../memory.ts";
@@ -21,8 +20,10 @@ import { ensureBackend } from "../../runtime/backend.ts";
 import type { TF } from "../../runtime/core/types.ts";
 import { fourierImages, type FourierOptions, type Parametrization, pixelImages } from "./parametrization.ts";
 import { type PixelRegularizers, regularize } from "./pixel_regularizers.ts";
-import { preprocessTensor } from "./pixel_gradient.ts";
-import { drawTransformation, strengthAt, type Transformations, warped } from "./transformations.ts";
+import { optimise, type Slope } from "./optimise.ts";
+import { PixelPass } from "./pixel_pass.ts";
+import { laidBack, laidOver } from "./transparency.ts";
+import { drawTransformation, strengthAt, type Transformations, warped, warpedBack } from "./transformations.ts";
 
 /** One image that is to be made. */
 export interface Wanted {
@@ -70,20 +71,8 @@ export interface Made {
   readonly scores: readonly number[];
 }
 
-/** How the averages of Adam fade, and what its denominator is at least (Kingma and Ba 2015; the last as small, for gradients are). */
-const ADAM = { first: 0.9, second: 0.999, least: 1e-10 };
-
-/** One step of Adam uphill. */
-function adam(tf: TF, step: number, rate: number, state: Tensor[], gradient: Tensor): Tensor[] {
-  const [numbers, first, second] = state;
-  return tf.tidy(() => {
-    const mean = tf.add(tf.mul(first, ADAM.first), tf.mul(gradient, 1 - ADAM.first));
-    const square = tf.add(tf.mul(second, ADAM.second), tf.mul(tf.square(gradient), 1 - ADAM.second));
-    const size = rate * Math.sqrt(1 - ADAM.second ** (step + 1)) / (1 - ADAM.first ** (step + 1));
-    const least = ADAM.least * Math.sqrt(1 - ADAM.second ** (step + 1));
-    return [tf.add(numbers, tf.mul(tf.div(mean, tf.add(tf.sqrt(square), least)), size)), mean, square];
-  });
-}
+/** Of a gradient's root mean square at least so much. */
+const LEAST = 1e-10;
 
 /** How alike each image's maps are to those of the others, by their Gram matrices, `[n]`: the mean of the cosines. */
 export function likeness(tf: TF, maps: Tensor): Tensor {
@@ -96,181 +85,238 @@ export function likeness(tf: TF, maps: Tensor): Tensor {
   return tf.div(tf.sub(tf.sum(cosines, 1), 1), Math.max(1, n - 1));
 }
 
-/** The score of images of some targets as a function of their pixels. */
+/** The scores of images of some targets, with the gradient to their pixels. It must be disposed of. */
 class Objective {
-  readonly scores: ScoreFunction;
+  readonly pass: PixelPass;
+  readonly #targets: readonly ResolvedTarget[];
+  readonly #scores: ScoreFunction;
+  /** Of the outputs that which is compared, with diversity. */
   readonly #maps: number | null;
+  readonly #varies: boolean;
 
-  constructor(
-    readonly tf: TF,
-    readonly model: Model,
-    readonly targets: readonly ResolvedTarget[],
-    readonly options: AscentOptions,
-  ) {
+  constructor(readonly tf: TF, model: Model, targets: readonly ResolvedTarget[], readonly options: AscentOptions) {
     const { diversity } = options;
     // A term of weight 0 brings the maps that are compared among the outputs.
-    this.targets = diversity
+    this.#targets = diversity
       ? targets.map((target) =>
         sumTarget([...termsOf(target), { weight: 0, target: { ...unitTarget(diversity.layer, 0), over: "mean" } }])
       )
       : targets;
-    this.scores = new ScoreFunction(tf, model, this.targets[0], true);
-    this.#maps = diversity ? this.scores.outputs.indexOf(model.entry(diversity.layer).use) : null;
-    this.scores.fold();
+    this.#scores = new ScoreFunction(tf, model, this.#targets[0], true);
+    this.#maps = diversity && targets.length > 1
+      ? this.#scores.outputs.indexOf(model.entry(diversity.layer).use)
+      : null;
+    this.#varies = this.#maps !== null ||
+      targets.some((target) => termsOf(target).some(({ target }) => target.kind === "function"));
+    this.pass = new PixelPass(tf, model, this.#scores.plan, targets.length);
   }
 
-  /** Pixels as the network takes them. */
-  #input(pixels: Tensor): Tensor {
-    const { tf } = this;
-    const x = preprocessTensor(tf, pixels, this.model.reading);
-    return this.model.inputShape.length === 2 ? tf.squeeze(x, [-1]) : x;
+  /**
+   * The scores of images, and the gradient of what is made greater.
+   *
+   * @param pixels of all images, 0…255, `[n, h, w, c]`
+   * @param scale of the scores: likeness counts in shares of it
+   */
+  async slope(pixels: Float32Array, shape: readonly number[], relu: ReluRule, scale: number): Promise<Slope> {
+    const { tf, pass } = this;
+    const compute = ([x]: readonly Tensor[]) => this.#compute(x, relu, scale);
+    const made: Tensor[] = [tf.tensor(pixels, [...shape])];
+    try {
+      made.push(...this.#varies ? compute(made) : pass.repeat(relu, made, compute));
+      const [values, gradient] = await Promise.all(made.slice(1).map((one) => one.data())) as Float32Array[];
+      return { values, gradient };
+    } finally {
+      tf.dispose(made);
+    }
   }
 
-  /** The targets' scores, and what is made greater, of images `[n, h, w, c]` that are given with how opaque they are. */
-  of(pixels: Tensor, scale: number): { scores: Tensor; value: Tensor } {
+  #compute(pixels: Tensor, relu: ReluRule, scale: number): Tensor[] {
     const { tf, options: { diversity } } = this;
-    const outputs = this.scores.run({ x: this.#input(pixels) });
-    const scores = this.scores.score(outputs, this.targets);
-    if (!diversity || this.targets.length < 2) return { scores, value: scores };
-    const alike = likeness(tf, outputs[this.#maps!]);
-    return { scores, value: tf.sub(scores, tf.mul(alike, diversity.weight * scale)) };
-  }
-
-  dispose() {
-    this.scores.dispose();
+    let scores: Tensor | undefined;
+    const { value, gradient } = inputGradient(
+      tf,
+      (x) => {
+        const outputs = this.pass.outputs(x);
+        const own = this.#scores.score(outputs, this.#targets);
+        if (this.#maps === null) return own;
+        scores = tf.keep(own.clone());
+        return tf.sub(own, tf.mul(likeness(tf, outputs[this.#maps]), diversity!.weight * scale));
+      },
+      pixels,
+      { relu },
+    );
+    if (!scores) return [value, gradient];
+    value.dispose();
+    return [scores, gradient];
   }
 }
 
-/** What is behind an image that is transparent in places: soft noise, another at each step. */
-function backdrop(tf: TF, behind: Parametrization, n: number, key: readonly number[]): Tensor {
-  return behind.pixels(tf.tensor(behind.draw(key, 0.5), [1, ...behind.shape])).tile([n, 1, 1, 1]);
+/** The images of one batch as the numbers that are optimised. It must be disposed of. */
+class Pictures {
+  readonly images: Parametrization;
+  /** `[n, h, w, c]`, without how opaque pixels are. */
+  readonly shape: readonly number[];
+  readonly #behind: Parametrization | null;
+  readonly #deep: number;
+
+  constructor(readonly tf: TF, readonly pass: PixelPass, n: number, sides: readonly number[], options: AscentOptions) {
+    const { alpha, parametrization, fourier } = options;
+    this.shape = [n, ...sides];
+    this.#deep = sides[2] + (alpha ? 1 : 0);
+    const own = [sides[0], sides[1], this.#deep];
+    this.images = parametrization === "fourier" ? fourierImages(tf, own, fourier) : pixelImages(tf, own);
+    this.#behind = alpha ? fourierImages(tf, sides, fourier) : null;
+  }
+
+  /** The pixels of numbers, with how opaque they are behind the colours, if they can be transparent. */
+  async pixels(numbers: Float32Array): Promise<Float32Array> {
+    const shape = [this.shape[0], ...this.images.shape];
+    return await this.#read("pixels", [[numbers, shape]], ([x]) => this.images.pixels(x));
+  }
+
+  /** The gradient to the numbers. */
+  async back(pixels: Float32Array, gradient: Float32Array): Promise<Float32Array> {
+    const shape = [...this.shape.slice(0, 3), this.#deep];
+    return await this.#read("back", [[pixels, shape], [gradient, shape]], ([x, dy]) => this.images.back(x, dy));
+  }
+
+  /** What is behind images that are transparent in places: soft noise, another at each step. */
+  async backdrop(key: readonly number[]): Promise<Float32Array | null> {
+    const behind = this.#behind;
+    if (!behind) return null;
+    return await this.#read("backdrop", [[behind.draw(key, 0.5), [1, ...behind.shape]]], ([x]) => behind.pixels(x));
+  }
+
+  async #read(
+    key: string,
+    given: readonly (readonly [Float32Array, readonly number[]])[],
+    compute: (inputs: readonly Tensor[]) => Tensor,
+  ): Promise<Float32Array> {
+    const { tf } = this;
+    const made = given.map(([values, shape]): Tensor => tf.tensor(values, [...shape]));
+    try {
+      made.push(...this.pass.repeat(key, made, (inputs) => [tf.tidy(() => compute(inputs))]));
+      return await made.at(-1)!.data() as Float32Array;
+    } finally {
+      tf.dispose(made);
+    }
+  }
+
+  dispose(): void {
+    this.images.dispose();
+    this.#behind?.dispose();
+  }
+}
+
+/** Scales each image's gradient to a root mean square of 1. */
+function leveled(gradient: Float32Array, n: number): Float32Array {
+  const each = gradient.length / n;
+  for (let i = 0; i < n; i++) {
+    const own = gradient.subarray(i * each, (i + 1) * each);
+    const size = Math.sqrt(own.reduce((sum, value) => sum + value * value, 0) / each) + LEAST;
+    for (let k = 0; k < each; k++) own[k] /= size;
+  }
+  return gradient;
+}
+
+/** Whether no pixel of an image changes its score. */
+const isFlat = (gradient: Float32Array, n: number) =>
+  Array.from({ length: n }, (_, i) => gradient.subarray(i * gradient.length / n, (i + 1) * gradient.length / n)).some(
+    (own) => own.every((value) => value === 0),
+  );
+
+/** The numbers that images begin as. */
+function begun(images: Parametrization, wanted: readonly Wanted[], options: AscentOptions): Float32Array {
+  const { seed, start, deviation, given } = options;
+  const from = start && images.numbersOf(start);
+  const drawn = wanted.map(({ index }) => {
+    if (given) return given.numbers;
+    if (from && index === 0) return from;
+    const noise = images.draw([seed, index], deviation);
+    // The same photo with a little noise of its own, so that several images differ.
+    return from ? from.map((value, i) => value + noise[i]) : noise;
+  });
+  const first = new Float32Array(wanted.length * drawn[0].length);
+  drawn.forEach((numbers, i) => first.set(numbers, i * numbers.length));
+  return first;
 }
 
 /** Makes images of one batch: of targets that share a score function. */
-async function makeBatch(tf: TF, model: Model, wanted: readonly Wanted[], options: AscentOptions): Promise<Made[]> {
-  const { steps, seed, start, transformations, alpha, signal } = options;
+async function makeBatch(
+  tf: TF,
+  model: Model,
+  wanted: readonly Wanted[],
+  options: AscentOptions,
+): Promise<(Made | null)[]> {
+  const { steps, seed, transformations, alpha, signal, regularizers } = options;
   const sides = wanted[0].window?.sides ?? options.sides;
   const [height, width, channels] = sides;
   const n = wanted.length;
   const isFourier = options.parametrization === "fourier";
   // A pixel is a sum of as many waves as the image has pixels: those of a part have to go further.
-  const rate = options.learningRate * Math.sqrt(options.sides[0] * options.sides[1] / (height * width));
-  const own = alpha ? [height, width, channels + 1] : sides;
-  const images = isFourier ? fourierImages(tf, own, options.fourier) : pixelImages(tf, own);
-  const behind = alpha ? fourierImages(tf, sides, options.fourier) : null;
+  const further = isFourier ? Math.sqrt(options.sides[0] * options.sides[1] / (height * width)) : 1;
   const objective = new Objective(tf, model, wanted.map(targetIn), options);
+  const pictures = new Pictures(tf, objective.pass, n, sides, options);
   const scores = wanted.map((): number[] => []);
-  const drawn = wanted.map(({ index }) => {
-    if (options.given) return options.given.numbers;
-    const noise = images.draw([seed, index], options.deviation);
-    if (!start) return noise;
-    const numbers = images.numbersOf(start);
-    // The same photo with a little noise of its own, so that several images differ.
-    return index === 0 ? numbers : numbers.map((value, i) => value + noise[i]);
-  });
-  const first = new Float32Array(n * drawn[0].length);
-  drawn.forEach((numbers, i) => first.set(numbers, i * numbers.length));
-  let state = tf.tidy(() => {
-    const numbers = tf.tensor(first, [n, ...images.shape]);
-    return [numbers, tf.zerosLike(numbers), tf.zerosLike(numbers)] as Tensor[];
-  });
-  const made = async () => {
-    const parts = await finished(tf, images, state[0], { sides, alpha, scores });
+  const made = async (numbers: Float32Array) => {
+    const parts = finished(await pictures.pixels(numbers), { sides, alpha, scores });
     return parts.map((one, i) => repeated(one, wanted[i].window, options.sides));
   };
   let relu: ReluRule = "plain";
+  let last: Float32Array = new Float32Array();
+  const differentiate = async (numbers: Float32Array, step: number): Promise<Slope> => {
+    const strength = transformations ? strengthAt(transformations, step, steps) : 0;
+    const map = options.given?.maps[step] ??
+      (transformations && strength > 0 ? drawTransformation(transformations, strength, seed, step, 1) : null);
+    const scale = Math.max(1e-6, ...scores.map((own) => Math.abs(own.at(-1) ?? 0)));
+    const pixels = await pictures.pixels(numbers);
+    const behind = await pictures.backdrop([seed, step, 2]);
+    const seen = behind ? laidOver(pixels, behind, channels) : pixels;
+    const { values, gradient } = await objective.slope(
+      map ? warped(seen, pictures.shape, map) : seen,
+      pictures.shape,
+      relu,
+      scale,
+    );
+    relu = isFlat(gradient, n) ? "redirected" : "plain";
+    const slope = { values, gradient: map ? warpedBack(gradient, pictures.shape, map) : gradient };
+    const back = await pictures.back(pixels, behind ? laidBack(pixels, behind, slope, channels) : slope.gradient);
+    return { values, gradient: last = isFourier ? back : leveled(back, n) };
+  };
   try {
-    for (let step = 0; step < steps && !signal?.aborted; step++) {
-      const strength = transformations ? strengthAt(transformations, step, steps) : 0;
-      const map = options.given?.maps[step] ??
-        (transformations && strength > 0 ? drawTransformation(transformations, strength, seed, step, 1) : null);
-      const scale = Math.max(1e-6, ...scores.map((own) => Math.abs(own.at(-1) ?? 0)));
-      let seen: Tensor | undefined;
-      const { value, gradient } = inputGradient(
-        tf,
-        (numbers) => {
-          const all = images.pixels(numbers);
-          let pixels = all;
-          let opaque: Tensor | undefined;
-          if (behind) {
-            opaque = tf.div(tf.slice(all, [0, 0, 0, channels], [n, height, width, 1]), 255);
-            const colors = tf.slice(all, [0, 0, 0, 0], [n, height, width, channels]);
-            const back = backdrop(tf, behind, n, [seed, step, 2]);
-            pixels = tf.add(tf.mul(colors, opaque), tf.mul(back, tf.sub(1, opaque)));
-          }
-          if (map) pixels = warped(tf, pixels, map);
-          const { scores, value } = objective.of(pixels, scale);
-          seen = tf.keep(scores.clone());
-          // What is opaque costs: the score counts less, as far as the image is (Lucid's alpha).
-          return opaque ? tf.mul(value, tf.sub(1, tf.mean(opaque, [1, 2, 3]))) : value;
-        },
-        state[0],
-        { relu },
-      );
-      value.dispose();
-      const slope = tf.tidy(() => tf.max(tf.abs(tf.reshape(gradient, [n, -1])), 1));
-      try {
-        const [found, largest] = await Promise.all([seen!.data(), slope.data()]);
-        found.forEach((score, i) => scores[i].push(score));
-        relu = largest.some((value) => value === 0) ? "redirected" : "plain";
-        const next = isFourier
-          ? adam(tf, step, rate, state, gradient)
-          : await ascendPixels(tf, state, gradient, step, own, options);
-        tf.dispose(state);
-        state = next;
-      } finally {
-        tf.dispose([seen!, slope, gradient]);
-      }
-      await options.onStep?.(step + 1, made);
-    }
-    return await made();
+    const { numbers } = await optimise(begun(pictures.images, wanted, options), differentiate, {
+      steps,
+      ascend: true,
+      ...isFourier ? {} : { rule: "momentum", momentum: 0 },
+      rate: options.learningRate * further,
+      signal,
+      async onStep({ step, values, numbers }) {
+        values.forEach((score, i) => scores[i].push(score));
+        if (!isFourier) {
+          regularize(numbers, last, step - 1, [height, width, alpha ? channels + 1 : channels], regularizers);
+        }
+        await options.onStep?.(step, () => made(numbers));
+      },
+    });
+    return await made(numbers);
   } catch (error) {
-    throw explained(error, model);
+    if (signal?.aborted && scores[0].length === 0) return wanted.map(() => null);
+    throw objective.pass.explained(error);
   } finally {
-    tf.dispose(state);
-    images.dispose();
-    behind?.dispose();
-    objective.dispose();
+    pictures.dispose();
+    objective.pass.dispose();
   }
 }
 
-/** A step of gradient ascent on pixels, of a gradient that is scaled to a root mean square of 1; then the regularisers. */
-async function ascendPixels(
-  tf: TF,
-  [numbers, ...rest]: readonly Tensor[],
-  gradient: Tensor,
-  step: number,
-  sides: readonly number[],
-  { learningRate, regularizers }: AscentOptions,
-): Promise<Tensor[]> {
-  const axes = numbers.shape.map((_, axis) => axis).slice(1);
-  const raised = tf.tidy(() => {
-    const size = tf.sqrt(tf.mean(tf.square(gradient), axes, true));
-    return tf.add(numbers, tf.mul(tf.div(gradient, tf.add(size, ADAM.least)), learningRate));
-  });
-  try {
-    const [values, slopes] = await Promise.all([raised.data(), gradient.data()]) as Float32Array[];
-    regularize(values, slopes, step, sides, regularizers);
-    return [tf.tensor(values, numbers.shape), ...rest.map((tensor) => tensor.clone())];
-  } finally {
-    raised.dispose();
-  }
-}
-
-/** The images as they are now. */
-async function finished(
-  tf: TF,
-  images: Parametrization,
-  numbers: Tensor,
+/** Pixels as images. */
+function finished(
+  values: Float32Array,
   { sides: [height, width, channels], alpha, scores }: Pick<AscentOptions, "sides" | "alpha"> & { scores: number[][] },
-): Promise<Made[]> {
-  const pixels = tf.tidy(() => tf.clipByValue(images.pixels(numbers), 0, 255));
-  const values = await pixels.data() as Float32Array;
-  pixels.dispose();
+): Made[] {
   const deep = alpha ? channels + 1 : channels;
   const count = height * width;
   return scores.map((own, i) => {
-    const at = (pixel: number, c: number) => values[(i * count + pixel) * deep + c];
+    const at = (pixel: number, c: number) => Math.min(255, Math.max(0, values[(i * count + pixel) * deep + c]));
     const image = new Float32Array(count * channels);
     for (let p = 0; p < count; p++) for (let c = 0; c < channels; c++) image[p * channels + c] = at(p, c);
     const opaque = Float32Array.from({ length: alpha ? count : 0 }, (_, p) => at(p, channels) / 255);

@@ -23,6 +23,8 @@ export interface Parametrization {
   numbersOf(image: NdArrayLike): Float32Array;
   /** The images of numbers `[n, …shape]`: `[n, h, w, c]`, 0…255. It has a gradient on every backend. */
   pixels(numbers: Tensor): Tensor;
+  /** The gradient to the numbers of some pixels, of which `dy` is that to these; both `[n, h, w, c]`. */
+  back(pixels: Tensor, dy: Tensor): Tensor;
   /** Frees its constants. */
   dispose(): void;
 }
@@ -90,6 +92,17 @@ export function fourierImages(
     columns: tf.tensor2d(columnWaves(width), [2 * half, width]),
     colors: tf.tensor2d(COLORS[0].map((_, from) => COLORS.map((row) => row[from]))),
   }));
+  const logits = (numbers: Tensor): Tensor => {
+    const { rows, columns, colors } = constants;
+    const n = numbers.shape[0];
+    const scaled = tf.reshape(tf.mul(numbers, constants.scales), [n * channels * half, 2 * height]);
+    const along = tf.reshape(tf.matMul(scaled as never, rows), [n * channels, half, 2, height]);
+    const turned = tf.reshape(tf.transpose(along, [0, 3, 2, 1]), [n * channels * height, 2 * half]);
+    const planes = tf.reshape(tf.matMul(turned as never, columns), [n, channels, height, width]);
+    const last = tf.transpose(planes, [0, 2, 3, 1]);
+    if (!colored) return last;
+    return tf.reshape(tf.matMul(tf.reshape(last, [n * height * width, 3]) as never, colors), last.shape);
+  };
   return {
     shape,
     draw(key, deviation) {
@@ -97,18 +110,12 @@ export function fourierImages(
       return Float32Array.from({ length: channels * half * 2 * height }, () => deviation * normal());
     },
     numbersOf: (image) => fourierNumbers(image, scales, colored),
-    pixels(numbers) {
-      const { rows, columns, colors } = constants;
-      const n = numbers.shape[0];
-      const scaled = tf.reshape(tf.mul(numbers, constants.scales), [n * channels * half, 2 * height]);
-      const along = tf.reshape(tf.matMul(scaled as never, rows), [n * channels, half, 2, height]);
-      const turned = tf.reshape(tf.transpose(along, [0, 3, 2, 1]), [n * channels * height, 2 * half]);
-      const planes = tf.reshape(tf.matMul(turned as never, columns), [n, channels, height, width]);
-      const last = tf.transpose(planes, [0, 2, 3, 1]);
-      const logits = colored
-        ? tf.reshape(tf.matMul(tf.reshape(last, [n * height * width, 3]) as never, colors), last.shape)
-        : last;
-      return tf.mul(tf.sigmoid(logits), 255);
+    pixels: (numbers) => tf.mul(tf.sigmoid(logits(numbers)), 255),
+    back(pixels, dy) {
+      const share = tf.div(pixels, 255);
+      const slopes = tf.mul(dy, tf.mul(tf.mul(share, tf.sub(1, share)), 255));
+      // A linear map has the same gradient everywhere.
+      return tf.grad((numbers) => tf.sum(tf.mul(logits(numbers), slopes)))(tf.zeros([pixels.shape[0], ...shape]));
     },
     dispose: () => tf.dispose(constants),
   };
@@ -221,6 +228,7 @@ export function pixelImages(tf: TF, sides: readonly number[]): Parametrization {
     },
     numbersOf: ({ data }) => Float32Array.from(data, (value) => value / 127.5 - 1),
     pixels: (numbers) => tf.add(tf.mul(numbers, 127.5), 127.5),
+    back: (_, dy) => tf.mul(dy, 127.5),
     dispose() {},
   };
 }

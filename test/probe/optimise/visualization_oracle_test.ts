@@ -12,7 +12,9 @@ import {
   standardTransformations,
   strengthAt,
   warped,
+  warpedBack,
 } from "../../../lib/probe/optimise/transformations.ts";
+import { laidBack, laidOver } from "../../../lib/probe/optimise/transparency.ts";
 import { resolveTarget, type UnitTarget } from "../../../lib/probe/target.ts";
 import { ensureBackend } from "../../../lib/runtime/backend.ts";
 import fixture from "../../oracles/fixtures/visualization.json" with { type: "json" };
@@ -44,16 +46,20 @@ describe(`as ${fixture.source} has it`, () => {
     const before = tf.memory().numTensors;
     const images = fourierImages(tf, shape, { decay });
     const found = await through(images.pixels, numbers, [1, ...images.shape], dy);
+    const back = tf.tidy(() => images.back(tf.tensor(pixels, [1, ...shape]), tf.tensor(dy, [1, ...shape])));
     images.dispose();
     expect(difference(found[0], pixels)).toBeLessThan(1e-5);
     expect(difference(found[1], gradient)).toBeLessThan(1e-4);
+    expect(difference(await back.data(), gradient)).toBeLessThan(1e-4);
+    back.dispose();
     expect(tf.memory().numTensors).toBe(before);
   });
 
-  test.each(fixture.warps)("images $shape warped, and the gradient", async ({ shape, map, image, dy, ...wanted }) => {
-    const found = await through((x) => warped(tf, x, map as unknown as Affine), image, [1, ...shape], dy);
-    expect(difference(found[0], wanted.warped)).toBeLessThan(1e-5);
-    expect(difference(found[1], wanted.gradient)).toBeLessThan(1e-4);
+  test.each(fixture.warps)("images $shape warped, and the gradient", ({ shape, map, image, dy, ...wanted }) => {
+    const sides = [1, ...shape];
+    const moves = map as unknown as Affine;
+    expect(difference(warped(Float32Array.from(image), sides, moves), wanted.warped)).toBeLessThan(1e-5);
+    expect(difference(warpedBack(Float32Array.from(dy), sides, moves), wanted.gradient)).toBeLessThan(1e-4);
   });
 
   test("how alike images are by their Gram matrices", async () => {
@@ -157,22 +163,47 @@ test("a part of an image that is made alone scores in the whole image, which rep
 describe("differences of scores", () => {
   const sides = [6, 7, 3];
 
-  test("agree with the gradient through coefficients, colours, sigmoid, turn and scale", async () => {
-    const images = fourierImages(tf, sides);
+  test("agree with the gradient back through transparency, turn and scale, sigmoid, colours and coefficients", async () => {
+    const images = fourierImages(tf, [6, 7, 4]);
     const map: Affine = { matrix: [1.04, -0.08, 0.08, 1.04], shift: [0.7, -1] };
-    const weights = images.draw([5], 1).slice(0, 6 * 7 * 3);
-    const f = (x: Tensor) =>
-      tf.sum(tf.mul(warped(tf, images.pixels(x), map), tf.tensor(weights, [1, ...sides])), [0, 1, 2, 3]);
-    const x = images.draw([1], 0.2);
-    const step = images.draw([2], 1);
-    const [gradient, above, below] = tf.tidy(() => {
-      const at = (by: number) => tf.tensor(x.map((value, i) => value + by * step[i]), [1, ...images.shape]);
-      return [tf.sum(tf.mul(tf.grad(f)(at(0)), tf.tensor(step, [1, ...images.shape]))), f(at(2e-3)), f(at(-2e-3))];
-    });
-    const [slope, high, low] = (await Promise.all([gradient, above, below].map((one) => one.data()))).map(([n]) => n);
-    expect(Math.abs((high - low) / 4e-3 - slope) / Math.abs(slope)).toBeLessThan(5e-3);
+    const shape = [2, ...sides];
+    const behind = images.draw([9], 60).slice(0, 6 * 7 * 3).map((value) => 120 + value);
+    const weights = Float32Array.of(...images.draw([5], 1).slice(0, 126), ...images.draw([6], 1).slice(0, 126));
+    const pixelsOf = async (numbers: Float32Array) => {
+      const pixels = tf.tidy(() => images.pixels(tf.tensor(numbers, [2, ...images.shape])));
+      const values = await pixels.data() as Float32Array;
+      pixels.dispose();
+      return values;
+    };
+    /** Of each image the weighted sum of what is seen, as far as it is not opaque. */
+    const valuesOf = (pixels: Float32Array) => {
+      const seen = warped(laidOver(pixels, behind, 3), shape, map);
+      return [0, 1].map((i) => {
+        const own = seen.subarray(i * 126, (i + 1) * 126);
+        return own.reduce((sum, value, k) => sum + value * weights[i * 126 + k], 0);
+      });
+    };
+    const costed = (pixels: Float32Array) =>
+      valuesOf(pixels).reduce((sum, value, i) => {
+        const opaque = pixels.subarray(i * 168, (i + 1) * 168).filter((_, k) => k % 4 === 3);
+        return sum + value * (1 - opaque.reduce((sum, value) => sum + value, 0) / 255 / 42);
+      }, 0);
+    const x = new Float32Array([...images.draw([1], 0.2), ...images.draw([3], 0.2)]);
+    const step = new Float32Array([...images.draw([2], 1), ...images.draw([4], 1)]);
+    const pixels = await pixelsOf(x);
+    const slope = {
+      values: Float32Array.from(valuesOf(pixels)),
+      gradient: warpedBack(weights, shape, map),
+    };
+    const back = tf.tidy(() =>
+      images.back(tf.tensor(pixels, [2, 6, 7, 4]), tf.tensor(laidBack(pixels, behind, slope, 3), [2, 6, 7, 4]))
+    );
+    const along = (await back.data() as Float32Array).reduce((sum, value, i) => sum + value * step[i], 0);
+    const at = async (by: number) => costed(await pixelsOf(x.map((value, i) => value + by * step[i])));
+    const differences = (await at(2e-3) - await at(-2e-3)) / 4e-3;
+    expect(Math.abs(differences - along) / Math.abs(along)).toBeLessThan(5e-3);
     images.dispose();
-    tf.dispose([gradient, above, below]);
+    back.dispose();
   });
 
   test("of an image's own coefficients give the image back, also of odd sides and one channel", async () => {
