@@ -160,6 +160,7 @@ export type {
   LayerSimilarity,
   ModelAgreement,
   ModelComparison,
+  ModelComparisonFigureOptions,
   PairAnswer,
   PartedGroup,
   PartedImage,

@@ -12,6 +12,7 @@ import { cohenKappa } from "../embed/paired.ts";
 import type { Block, Matrix, Picture, Row, Sheet, Table } from "../figure/blocks.ts";
 import { Figure } from "../figure/figure.ts";
 import { brief, fixed, percent } from "../format.ts";
+import { oneOf, readOptions } from "../options.ts";
 import { inputBlock } from "./input_block.ts";
 import { chanceText, intervalText, type PairAccuracy, pairAccuracy, shareOf } from "./pair_accuracy.ts";
 import { mapsPicture } from "./panels.ts";
@@ -113,8 +114,21 @@ function accuracyOf(answers: readonly PairAnswer[], seed: number): PairAccuracy 
 
 /** So many feature maps are drawn of each network: those with the largest values. */
 const MOST_MAPS = 24;
+/** Below this share of the other layer's values, little is seen on one scale. */
+const FAINT = 0.2;
 /** Two grids side by side in a cell. */
 const GRID = 420;
+
+/** How a comparison of two networks is drawn. */
+export class ModelComparisonFigureOptions {
+  /**
+   * Whether the activations of both are drawn on one scale, `"shared"`, or each layer on its own, `"layer"`: where the numbers of
+   * one are far smaller.
+   * @default "shared"
+   */
+  @oneOf("shared", "layer")
+  scale: "shared" | "layer" = "shared";
+}
 
 /** Two networks compared; in a cell what they get right, the similarity of their layers, the images on which they part. */
 export class ModelComparison extends Result<LayerSimilarity> {
@@ -158,8 +172,13 @@ export class ModelComparison extends Result<LayerSimilarity> {
     this.#activations = activations;
   }
 
-  /** What both get right, the similarity of their layers, the images on which they part, and activations on one scale. */
-  override figure(): Figure {
+  /**
+   * What both get right, the similarity of their layers, the images on which they part, and activations on one scale.
+   *
+   * @throws {RangeError} if `scale` is none that is known
+   */
+  override figure(options: Partial<ModelComparisonFigureOptions> = {}): Figure {
+    const { scale } = readOptions("figure", ModelComparisonFigureOptions, options);
     const { a, b, dataset, pool, why } = this.#names;
     const { accuracy, agreement, rows } = this;
     const finite = rows.filter(({ cka }) => Number.isFinite(cka));
@@ -185,7 +204,7 @@ export class ModelComparison extends Result<LayerSimilarity> {
         ...agreement ? [this.#summary(agreement)] : [],
         this.#similarities(),
         ...this.#sheets(),
-        ...this.#activations ? [this.#drawn(this.#activations)] : [],
+        ...this.#activations ? [this.#drawn(this.#activations, scale)] : [],
       ],
     });
   }
@@ -303,21 +322,31 @@ export class ModelComparison extends Result<LayerSimilarity> {
     };
   }
 
-  #drawn({ image, view, of }: NonNullable<ComparisonParts["activations"]>): Row {
+  #drawn({ image, view, of }: NonNullable<ComparisonParts["activations"]>, scale: "shared" | "layer"): Row {
     const ends = of.map(({ maps }) => extent(maps.data));
-    const largest = Math.max(...ends.flat().map(Math.abs));
+    const each = ends.map((pair) => Math.max(...pair.map(Math.abs)));
+    const [least, most] = [Math.min(...each), Math.max(...each)];
     const signed = ends.some(([low]) => low < 0);
+    const names = [this.#names.a, this.#names.b];
+    const shared = scale === "shared";
     const blocks: Block[] = of.map((layer, i) =>
-      this.#grid(layer, [this.#names.a, this.#names.b][i], { largest, signed, image })
+      this.#grid(layer, names[i], { largest: shared ? most : each[i], signed, image })
     );
+    const from = signed ? "either side of 0; negative values are blue" : "black is 0";
     return {
       kind: "row",
       heading: `Activations for ${image}`,
-      note:
-        `One scale for both, to ${brief(largest)}${
-          signed ? " either side of 0; negative values are blue" : "; black is 0"
-        }. Of each ` +
-        `layer the maps with the largest values, at most ${MOST_MAPS}.`,
+      note: [
+        shared
+          ? `One scale for both, to ${brief(most)}; ${from}.`
+          : `Each layer has its own scale, to ${each.map((value) => brief(value)).join(" and ")}; ${from}.`,
+        shared && least < FAINT * most
+          ? `Those of ${names[each.indexOf(least)]} reach ${
+            brief(least)
+          } only: figure({ scale: "layer" }) shows more of them.`
+          : "",
+        `Of each layer the maps with the largest values, at most ${MOST_MAPS}.`,
+      ].filter(Boolean).join(" "),
       blocks: [
         inputBlock(view, { shown: TILE, width: 2 * TILE, alt: `${image}, as ${this.#names.a} saw it` }),
         ...blocks,

@@ -183,6 +183,8 @@ describe("answers", () => {
       });
     }
     expect(parted.a.length + parted.b.length).toBeGreaterThan(0);
+    expect(found.figure({ scale: "layer" }).text).toContain("Each layer has its own scale, to");
+    expect(() => found.figure({ scale: "both" as never })).toThrow(/scale must be "shared" or "layer"/);
     const { title, text } = found.figure();
     expect(title).toBe("small and large · 90 images of colours");
     expect(text).toContain("p (McNemar, exact)");
