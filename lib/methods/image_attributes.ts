@@ -13,12 +13,22 @@ import type { Dataset } from "../data/dataset.ts";
 import { mainPart, pictureOf } from "../data/given.ts";
 import type { Image } from "../data/image.ts";
 import { ImageReader } from "../model/inputs.ts";
-import { abortSignal, callback, type OnBadImage, oneOf, readOptions } from "../options.ts";
+import { checkModel, checkReady, type Model } from "../model/model.ts";
+import { abortSignal, callback, type OnBadImage, oneOf, readOptions, rule } from "../options.ts";
+import { objectSize } from "../probe/attribution/object_size.ts";
 import { type ImageAttributeRow, ImageAttributes } from "../results/image_attributes.ts";
 import { withProgress } from "../results/progress.ts";
 
 /** Options of {@linkcode imageAttributes}. */
 export class ImageAttributesOptions {
+  /**
+   * Of which `objectSize` is measured, too: the share of the image where the model's Grad-CAM map is above half of its largest
+   * value, of the image's own label where that is one of the model's classes, else of what is predicted. An estimate: the map
+   * is coarse, and shows what the model leans on. It takes a forward pass and a gradient an image.
+   * @default none: no `objectSize`
+   */
+  @rule(() => {})
+  model?: Model;
   /**
    * What is done at an image that cannot be read: `"skip"` leaves it out, and the result lists it with the reason;
    * `"stop"` ends the run with an error that names it.
@@ -43,7 +53,7 @@ const isPlain = (value: unknown) => ["string", "number", "boolean"].includes(typ
  *
  * @param dataset any images; their own columns come through, but for those that are called as what is measured
  * @returns `rows`, one an image: `{ id, label, …columns, brightness, contrast, colorfulness, sharpness, edgeDensity, entropy,
- *   width, height, aspect }`; brightness 0…255, edge density 0…1, entropy 0…8 bits; in a cell, histograms
+ *   width, height, aspect }`, and with a model `objectSize`; brightness 0…255, edge density 0…1, entropy 0…8 bits; in a cell, histograms
  * @throws {TypeError} if it is no data set, or gives what is no picture
  * @throws {RangeError} if it is empty
  * @throws {ImageError} if no image can be read
@@ -62,7 +72,11 @@ export async function imageAttributes(
   dataset: Dataset,
   options: Partial<ImageAttributesOptions> = {},
 ): Promise<ImageAttributes> {
-  const { onProgress, ...run } = readOptions("imageAttributes", ImageAttributesOptions, options);
+  const { onProgress, model, ...run } = readOptions("imageAttributes", ImageAttributesOptions, options);
+  if (model !== undefined) {
+    checkModel("imageAttributes", model);
+    await checkReady("imageAttributes", model);
+  }
   const viewer = { viewing: null, view: (given: Parameters<typeof mainPart>[0]) => pictureOf(mainPart(given)) };
   const reader = new ImageReader("imageAttributes", viewer, dataset, run);
   const rows: ImageAttributeRow[] = [];
@@ -74,7 +88,8 @@ export async function imageAttributes(
         const [height, width] = view.shape;
         const columns = Object.fromEntries(Object.entries(known).filter(([, value]) => isPlain(value)));
         const measured = measureAttributes((view as Image).pixels);
-        rows.push({ ...columns, id: known.id, ...measured, width, height, aspect: width / height });
+        const size = model && { objectSize: await objectSize(model, view as Image, known.label) };
+        rows.push({ ...columns, id: known.id, ...measured, width, height, aspect: width / height, ...size });
         update(rows.length + reader.skipped.length);
       }
     },

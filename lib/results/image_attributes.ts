@@ -21,6 +21,8 @@ export interface ImageAttributeRow extends DatasetRow, MeasuredAttributes {
   height: number;
   /** Width over height: above 1 where it is wider than high. */
   aspect: number;
+  /** With a model: the share of the image where its Grad-CAM map is above half of its largest value; null where that is 0. */
+  objectSize?: number | null;
 }
 
 /** What each attribute is, for the axis of its histogram. */
@@ -34,6 +36,7 @@ const UNITS: Record<string, string> = {
   width: "pixels",
   height: "pixels",
   aspect: "width over height",
+  objectSize: "share of the image, by Grad-CAM",
 };
 
 const BINS = 24;
@@ -72,7 +75,8 @@ export class ImageAttributes extends Result<ImageAttributeRow> {
 
   /** A histogram for each attribute that differs from image to image. */
   override figure(): Figure {
-    const names = [...MEASURED, "width", "height", "aspect"] as const;
+    const sized = this.rows.some(({ objectSize }) => typeof objectSize === "number");
+    const names = [...MEASURED, "width", "height", "aspect", ...sized ? ["objectSize" as const] : []] as const;
     const differing = names.filter((name) => this.rows.some((row) => row[name] !== this.rows[0][name]));
     const same = names.filter((name) => !differing.includes(name));
     const title = `Attributes of ${this.dataset} · ${this.rows.length} images`;
@@ -81,13 +85,17 @@ export class ImageAttributes extends Result<ImageAttributeRow> {
       ...same.length
         ? [`The same for all: ${same.map((name) => `${name} ${brief(this.rows[0][name])}`).join(", ")}.`]
         : [],
+      sized
+        ? "objectSize estimates the object: where a model's Grad-CAM map is above half of its largest value, which is coarse, and " +
+          "shows what the model leans on."
+        : "",
       skippedNote(this.skipped),
     ].filter(Boolean).join(" ");
     const blocks: Block[] = differing.length
       ? [{ kind: "row", columns: 3, blocks: differing.map((name) => this.#chart(name)) }]
       : [];
     const lines = differing.map((name) => {
-      const sorted = this.rows.map((row) => row[name]).sort((a, b) => a - b);
+      const sorted = this.rows.flatMap((row) => row[name] ?? []).sort((a, b) => a - b);
       const at = (share: number) => brief(sorted[Math.round(share * (sorted.length - 1))]);
       return `${name.padEnd(12)} least ${at(0)}, median ${at(0.5)}, most ${at(1)}`;
     });
@@ -95,7 +103,10 @@ export class ImageAttributes extends Result<ImageAttributeRow> {
   }
 
   #chart(name: keyof ImageAttributeRow & string): Chart {
-    const { middles, counts, log } = histogram(this.rows.map((row) => row[name] as number), name === "sharpness");
+    const { middles, counts, log } = histogram(
+      this.rows.flatMap((row) => row[name] as number | null ?? []),
+      name === "sharpness",
+    );
     return {
       kind: "chart",
       heading: name,
