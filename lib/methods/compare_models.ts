@@ -22,7 +22,7 @@ import { withProgress } from "../results/progress.ts";
 import { ensureBackend } from "../runtime/backend.ts";
 import { forwardAll } from "../scan/forward_all.ts";
 import { chosen } from "./shared/activations_of_images.ts";
-import { type LayersOfTwo, layersOfTwo } from "./shared/compared_layers.ts";
+import { checkMaps, type LayersOfTwo, layersOfTwo, mostAlike } from "./shared/compared_layers.ts";
 import { namesOf } from "./shared/model_names.ts";
 import { type Cut, type Minibatch, PairReader, type SeenByBoth, type Two, walkPair } from "./shared/pair_walk.ts";
 import { PartedAnswers } from "./shared/parted.ts";
@@ -87,24 +87,6 @@ export class CompareModelsOptions extends WalkOptions {
    * @default 16
    */
   override batchSize = 16;
-}
-
-/** @throws {RangeError} if they are not two, or a layer does not exist */
-function checkMaps([a, b]: Two<Model>, maps: readonly string[] | undefined): void {
-  if (!maps) return;
-  if (maps.length !== 2) throw new RangeError(`maps names one layer of each network: received ${maps.length}.`);
-  a.layer(maps[0]);
-  b.layer(maps[1]);
-}
-
-/** The two layers with feature maps that are most alike; null where one network has none. */
-function mostAlike(models: Two<Model>, rows: readonly LayerSimilarity[]): readonly [string, string] | null {
-  const isMap = (model: Model, layer: string) => model.layer(layer).outputShape.length > 1;
-  const able = rows.filter(({ a, b }) => isMap(models[0], a) && isMap(models[1], b));
-  // Of a network and itself all are: the first is taken.
-  const best = able.reduce((most, { cka }) => Number.isNaN(cka) ? most : Math.max(most, cka), -Infinity);
-  const found = able.find(({ cka }) => cka >= best - 1e-6);
-  return found ? [found.a, found.b] : null;
 }
 
 /** Whether what a model puts out for an image is one of several classes. */

@@ -5,6 +5,7 @@
  */
 
 import type { Model } from "../../model/model.ts";
+import type { LayerSimilarity } from "../../results/model_comparison.ts";
 import type { Two } from "./pair_walk.ts";
 
 /** The layers of both networks, or of each. */
@@ -55,4 +56,22 @@ export function layersOfTwo(models: Two<Model>, given: LayersOfTwo | undefined):
     return [...new Set(names)];
   };
   return [of(models[0], own?.a), of(models[1], own?.b)];
+}
+
+/** @throws {RangeError} if they are not two, or a layer does not exist */
+export function checkMaps([a, b]: Two<Model>, maps: readonly string[] | undefined): void {
+  if (!maps) return;
+  if (maps.length !== 2) throw new RangeError(`maps names one layer of each network: received ${maps.length}.`);
+  a.layer(maps[0]);
+  b.layer(maps[1]);
+}
+
+/** The two layers with feature maps that are most alike; null where one network has none. */
+export function mostAlike(models: Two<Model>, rows: readonly LayerSimilarity[]): readonly [string, string] | null {
+  const isMap = (model: Model, layer: string) => model.layer(layer).outputShape.length > 1;
+  const able = rows.filter(({ a, b }) => isMap(models[0], a) && isMap(models[1], b));
+  // Of a network and itself all are: the first is taken.
+  const best = able.reduce((most, { cka }) => Number.isNaN(cka) ? most : Math.max(most, cka), -Infinity);
+  const found = able.find(({ cka }) => cka >= best - 1e-6);
+  return found ? [found.a, found.b] : null;
 }
