@@ -43,7 +43,9 @@ export interface PerformanceComparisonRow extends Pick<PerformanceRow, "value" |
 
 /** What both answered for the images of one row. */
 export interface AnsweredTwice {
+  /** What the first answered. */
   readonly a: readonly AnsweredImage[];
+  /** What the second answered, in the same order. */
   readonly b: readonly AnsweredImage[];
 }
 

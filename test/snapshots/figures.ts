@@ -60,7 +60,7 @@ import { fool } from "../../lib/methods/fool.ts";
 import { linearExplanation } from "../../lib/methods/linear_explanation.ts";
 import { CorruptionRobustness } from "../../lib/results/corruption_robustness.ts";
 import { exampleOf } from "../../lib/results/invariance.ts";
-import { blurred, contrasted } from "../../lib/data/corrupt.ts";
+import { blurred } from "../../lib/data/corrupt.ts";
 import { Robustness } from "../../lib/results/robustness.ts";
 import { wilson } from "../../lib/embed/logistic.ts";
 import { transferability } from "../../lib/methods/transferability.ts";
@@ -633,19 +633,10 @@ export function robustnessOfTwoNetworks(): Figure {
 }
 
 export function corruptionsOfTwoNetworks(): Figure {
-  const corruptions = [{ name: "blur", unit: "standard deviation in pixels", none: 0 }, {
-    name: "contrast",
-    unit: "factor",
-    none: 1,
-  }];
-  const strengths = [[0.5, 1, 2, 3], [0.75, 0.5, 0.25, 0.1]];
-  const steps = corruptions.flatMap((corruption, c) => strengths[c].map((strength) => ({ corruption, strength })));
-  const examples = steps.map(({ corruption: { name }, strength }, i) =>
-    exampleOf(i < 4 ? blurred(scene, strength) : contrasted(scene, strength), {
-      image: 0,
-      transform: name,
-      value: strength,
-    })
+  const corruptions = [{ name: "blur", unit: "standard deviation in pixels", none: 0 }];
+  const steps = [0.5, 1, 2, 3].map((strength) => ({ corruption: corruptions[0], strength }));
+  const examples = steps.map(({ strength }) =>
+    exampleOf(blurred(scene, strength), { image: 0, transform: "blur", value: strength })
   );
   const walks = ["plain", "trained on blurred images"].map((model, m) => ({
     model,
@@ -657,7 +648,7 @@ export function corruptionsOfTwoNetworks(): Figure {
       known: { id: `${i}`, label: "cat" },
       label: "cat",
       right: i % 12 > m,
-      steps: steps.map((_, k) => i % 12 > m && i % 5 >= (k % 4 + 1) - (m && k < 4 ? 2 : 0)),
+      steps: steps.map((_, k) => i % 12 > m && i % 5 >= k + 1 - 2 * m),
     })),
   }));
   return new CorruptionRobustness({ walks, corruptions, dataset: "60 pets", seed: 0 }).figure();
