@@ -15,12 +15,14 @@ import {
   keepJob,
   logOf,
   mergeShards,
+  prepareDirections,
   readDataset,
   readJob,
   scanShard,
   shardStates,
   stateText,
 } from "./scan_job.ts";
+import { directionsAsked } from "./scan_directions.ts";
 import { queued, submit } from "./scan_slurm.ts";
 
 const HELP = `deno task scan MODEL DATASET --layers NAME,NAME --folder FOLDER
@@ -33,6 +35,11 @@ const HELP = `deno task scan MODEL DATASET --layers NAME,NAME --folder FOLDER
   --channels 0,5,7   only these channels          --top 9       patches of each unit
   --cells all        not only the strongest       --limit N     only so many images
   --rank relevance   by what units are used for   --target dog  for which class; without it the predicted one
+  --directions KIND  instead of channels: random, principal, classes or units; or a FILE, JSON {"mine": [0.5, …]} or
+                     Parquet with a name and a vector in each row. FOLDER/directions.json holds them
+  --count N          how many directions          --seed S      of random ones and of components
+  --classes cat,dog  of these labels              --against dog less this one's mean instead of all others'
+  --direction-images N   the first N images are looked at for components and classes
   --shards N         in N parts                   --backend B   wasm, tensorflow, webgpu or cpu
   --workers N        threads of each shard        --batch-size N
   --slurm            as an array job of Slurm     --sbatch="--partition=gpu --time=4:00:00", more for sbatch
@@ -49,6 +56,12 @@ const OPTIONS = {
   cells: { type: "string" },
   rank: { type: "string" },
   target: { type: "string" },
+  directions: { type: "string" },
+  count: { type: "string" },
+  seed: { type: "string" },
+  classes: { type: "string" },
+  against: { type: "string" },
+  "direction-images": { type: "string" },
   limit: { type: "string" },
   shards: { type: "string" },
   backend: { type: "string" },
@@ -76,6 +89,29 @@ function whole(name: string, text: string | undefined): number | undefined {
 /** A path from the root, so that it means the same on each machine; names of models and data sets stay. */
 const placeOf = async (name: string) => await Deno.stat(name).then(() => resolve(name), () => name);
 
+/** The directions that the command line asks for. */
+async function directionsOf(values: Values): Promise<Job["asked"]["directions"]> {
+  const { directions, count, seed, classes, against } = values;
+  const more = {
+    count: whole("count", count),
+    seed: seed === undefined ? undefined : Number(seed),
+    classes: classes?.split(","),
+    against,
+    images: whole("direction-images", values["direction-images"]),
+  };
+  if (more.seed !== undefined && !Number.isSafeInteger(more.seed)) {
+    throw new Error(`--seed must be a whole number: received ${seed}.`);
+  }
+  if (directions !== undefined) {
+    if (values.channels || values.layers!.includes(",")) {
+      throw new Error("--directions are those of one layer: give one of --layers, and no --channels.");
+    }
+    return await directionsAsked(directions, more);
+  }
+  const lone = ["count", "seed", "classes", "against", "direction-images"].find((name) => Object.hasOwn(values, name));
+  if (lone) throw new Error(`--${lone} goes with --directions: give that, or leave it out.`);
+}
+
 /** What the command line asks for. */
 async function jobOf([model, dataset]: string[], values: Values): Promise<Job> {
   if (!model || !dataset || !values.layers) {
@@ -88,6 +124,7 @@ async function jobOf([model, dataset]: string[], values: Values): Promise<Job> {
       dataset: await placeOf(dataset),
       limit: whole("limit", values.limit),
       shards: whole("shards", values.shards) ?? 1,
+      directions: await directionsOf(values),
       options: {
         layers: values.layers.split(","),
         channels: values.channels?.split(",").map(Number),
@@ -148,13 +185,15 @@ async function runHere(folder: string, job: Job, shards: number[]): Promise<void
 
 async function scan(folder: string, job: Job, wait: boolean): Promise<void> {
   await keepJob(folder, job);
-  const { size } = await readDataset(job.asked);
+  const images = await readDataset(job.asked);
+  const { size } = images;
   const { shards } = job.asked;
   if (shards > size) throw new Error(`--shards must be at most the number of images, ${size}: received ${shards}.`);
   const states = await shardStates(folder, job.asked);
   const missing = states.filter(({ state }) => state !== "finished");
   for (const state of states) if (state.images > 0) console.log(stateText(state, job.asked));
   const { slurm } = job.running;
+  if (missing.length > 0) await prepareDirections(folder, job, images);
   const begun = performance.now();
   if (missing.length === 0) await mergeShards(folder, job.asked);
   else if (slurm) {
@@ -179,9 +218,9 @@ async function scan(folder: string, job: Job, wait: boolean): Promise<void> {
   } else {
     await runHere(folder, job, missing.map(({ shard }) => shard));
     await mergeShards(folder, job.asked);
-    const images = size - states.reduce((sum, { images }) => sum + images, 0);
+    const done = size - states.reduce((sum, { images }) => sum + images, 0);
     const seconds = (performance.now() - begun) / 1000;
-    console.log(`${images} images in ${seconds.toFixed(0)} s: ${(images / seconds).toPrecision(3)} images/s`);
+    console.log(`${done} images in ${seconds.toFixed(0)} s: ${(done / seconds).toPrecision(3)} images/s`);
   }
   console.log(`Written: ${join(folder, "top_patches.parquet")}`);
 }

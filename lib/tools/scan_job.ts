@@ -1,8 +1,8 @@
 /**
  * A scan in shards: what was asked, where each shard is kept, how far it is.
  *
- * The scan's folder holds `scan.json`, what was asked; `shards/0001`, …, a folder a shard; `logs`; and in the end what
- * `topPatches` leaves in its folder, so that the same question, asked there, is answered from it.
+ * The scan's folder holds `scan.json`, what was asked; `directions.json`, the vectors, where directions were asked about;
+ * `shards/0001`, …, a folder a shard; `logs`; and in the end what `topPatches` leaves in its folder, so that the same question, asked there, is answered from it.
  *
  * @module
  */
@@ -22,6 +22,7 @@ import { loadModel } from "../model/load.ts";
 import { differenceText } from "../probe/training/identity.ts";
 import { useBackend } from "../runtime/backend.ts";
 import { imagesOf } from "../scan/question.ts";
+import { type DirectionsAsked, keepDirections, keptDirections } from "./scan_directions.ts";
 import { type FoundPatch, readResult, ScanFolder, stateOf } from "../scan/scan_folder.ts";
 
 /** What is asked of a scan: no other may be asked in its folder. */
@@ -30,6 +31,8 @@ export interface Asked {
   readonly dataset: string;
   readonly limit?: number;
   readonly shards: number;
+  /** Directions of the one layer, instead of its channels. */
+  readonly directions?: DirectionsAsked;
   readonly options: Pick<Partial<TopPatchesOptions>, "layers" | "channels" | "top" | "cells" | "rank" | "target">;
 }
 
@@ -115,6 +118,19 @@ export async function readDataset({ dataset, limit }: Asked): Promise<ImageDatas
   return set as ImageDataset;
 }
 
+/** Finds the directions that are asked about, if any are, and keeps them for the shards. */
+export async function prepareDirections(
+  folder: string,
+  { asked, running: { backend, batchSize } }: Job,
+  images: ImageDataset,
+): Promise<void> {
+  const { directions, options: { layers = [] } } = asked;
+  if (!directions) return;
+  // deno-lint-ignore no-explicit-any
+  if (backend) await useBackend(backend as any);
+  await keepDirections(folder, directions, layers[0], { model: () => loadModel(asked.model), images, batchSize });
+}
+
 /** Scans one shard, or what is missing of it. */
 export async function scanShard(folder: string, shard: number): Promise<void> {
   const { asked, running: { backend, workers, batchSize } } = await readJob(folder);
@@ -123,7 +139,9 @@ export async function scanShard(folder: string, shard: number): Promise<void> {
   const images = await readDataset(asked);
   const model = await loadModel(asked.model);
   const own = asked.shards === 1 ? images : images.shard(shard - 1, asked.shards);
-  await topPatches(model, own, { ...asked.options, workers, batchSize, folder: shardFolder(folder, shard, asked) });
+  const directions = asked.directions && await keptDirections(folder);
+  const run = { workers, batchSize, folder: shardFolder(folder, shard, asked) };
+  await topPatches(model, own, { ...asked.options, ...directions && { directions }, ...run });
 }
 
 /** How far all shards are. */

@@ -1,13 +1,22 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { dataset } from "../../lib/data/dataset.ts";
 import { imageFolder } from "../../lib/data/image_folder.ts";
 import { mergeRanked } from "../../lib/data/table.ts";
 import { writeRows } from "../../lib/data/rows_file.ts";
+import { directions } from "../../lib/methods/directions.ts";
 import { topPatches } from "../../lib/methods/top_patches.ts";
 import { loadModel } from "../../lib/model/load.ts";
+import type { Model } from "../../lib/model/model.ts";
 import { useBackend } from "../../lib/runtime/backend.ts";
 import { keepJob, mergeShards, readJob, scanShard, shardStates } from "../../lib/tools/scan_job.ts";
+import {
+  type DirectionsAsked,
+  directionsAsked,
+  keepDirections,
+  keptDirections,
+} from "../../lib/tools/scan_directions.ts";
 import { ranges } from "../../lib/tools/scan_slurm.ts";
 import { png, RGB } from "../data/png.ts";
 import { longDescribe, skipFor } from "../long.ts";
@@ -70,6 +79,70 @@ describe("deno task scan", () => {
       const files = order.map((i) => ({ path: paths[i], offset: 1 }));
       expect(await mergeRanked(files, { list, by: "activation", top: 7 })).toEqual(best);
     }
+  });
+});
+
+describe("directions of a scan", () => {
+  const place = (name: string) => join(folder, name);
+  const images = dataset([0, 1, 2, 3].map((i) => ({
+    id: `${i}`,
+    label: ["even", "odd"][i % 2],
+    image: { data: Float32Array.from({ length: 48 }, (_, at) => (at * 7 + i * 90) % 256), shape: [4, 4, 3] },
+  })));
+  let model: Model;
+  beforeAll(async () => {
+    await useBackend("cpu");
+    model = await loadModel(await tinyNet());
+  });
+
+  async function kept(name: string, asked: DirectionsAsked) {
+    await Deno.mkdir(place(name));
+    await keepDirections(place(name), asked, "conv", { model: () => Promise.resolve(model), images });
+    return await keptDirections(place(name));
+  }
+
+  test("are those that directions finds, and kept as they are", async () => {
+    for (const kind of ["random", "units", "principal", "classes"] as const) {
+      const asked = await directionsAsked(kind, { ...kind !== "classes" && { count: 2, seed: 3 } });
+      const found = await kept(`found ${kind}`, asked);
+      const options = { layer: "conv", kind, ...kind !== "classes" && { count: 2, seed: 3 } };
+      const { vectors } = await directions(model, images, options);
+      expect(found).toEqual(Object.fromEntries(Object.entries(vectors).map(([name, one]) => [name, Array.from(one)])));
+      // Once found, they are not found anew.
+      await keepDirections(place(`found ${kind}`), { kind, seed: 9 }, "conv", {
+        model: () => Promise.reject(new Error("not wanted")),
+        images,
+      });
+    }
+  });
+
+  test("are read from JSON and Parquet; what holds none is named", async () => {
+    const wanted = { b: [0.5, -1, 0.25], a: [1, 2, 3] };
+    const [json, parquet] = [place("mine.json"), place("mine.parquet")];
+    await Deno.writeTextFile(json, JSON.stringify(wanted));
+    const rows = Object.entries(wanted).map(([name, vector]) => ({ name, vector }));
+    const { default: pl } = await import("nodejs-polars");
+    pl.DataFrame(rows).writeParquet(parquet);
+    for (const [i, path] of [json, parquet].entries()) {
+      const found = await kept(`own ${i}`, await directionsAsked(path, {}));
+      expect(Object.entries(found)).toEqual(Object.entries(wanted));
+    }
+    const asked = await directionsAsked(json, {});
+    await Deno.writeTextFile(json, "{");
+    await expect(kept("changed", asked)).rejects.toThrow("has changed since the scan was asked for");
+    await expect(kept("broken", await directionsAsked(json, {}))).rejects.toThrow("must be JSON");
+    await Deno.writeTextFile(json, "[1, 2]");
+    await expect(kept("list", await directionsAsked(json, {}))).rejects.toThrow("must have names");
+    pl.DataFrame([{ name: "a", vector: [1] }, { name: "a", vector: [2] }]).writeParquet(parquet);
+    await expect(kept("twice", await directionsAsked(parquet, {}))).rejects.toThrow('"a" is there twice');
+    pl.DataFrame([{ title: "a", vector: [1] }]).writeParquet(parquet);
+    await expect(kept("unnamed", await directionsAsked(parquet, {}))).rejects.toThrow('no column "name"');
+    await expect(directionsAsked("nothing.json", {})).rejects.toThrow(
+      /must be units, random, principal, classes, or a/,
+    );
+    await expect(directionsAsked(json, { seed: 1 })).rejects.toThrow("are taken as they are");
+    await expect(directionsAsked("random", { classes: ["a"] })).rejects.toThrow("--classes goes with");
+    await expect(directionsAsked("random", { images: 5 })).rejects.toThrow("random looks at none");
   });
 });
 
@@ -156,6 +229,34 @@ longDescribe("shards of a scan", () => {
     );
     expect(merged.toHex()).toBe(single.toHex());
   });
+
+  test.each([
+    ["principal", "--count", "2", "--direction-images", "40"],
+    ["a file"],
+  ])("of %s directions give the bytes of one run, and of topPatches", async (kind, ...more) => {
+    const name = `directions ${kind}`;
+    const asked = [MODEL, PHOTOS, "--layers", "conv", "--top", "4", "--backend", "cpu", "--limit", "60"];
+    const file = join(folder, "own.json");
+    const channels = (await loadModel(`${MODEL}/model.json`)).layer("conv").outputShape.at(-1)!;
+    await Deno.writeTextFile(file, JSON.stringify({ mine: Array(channels).fill(0.5), "−": Array(channels).fill(-1) }));
+    const how = ["--directions", kind === "a file" ? file : kind, ...more];
+    const bytes: string[] = [];
+    let vectors = "";
+    for (const shards of ["1", "3"]) {
+      const here = join(folder, `${name} ${shards}`);
+      const { success, error } = await scan([...asked, ...how, "--folder", here, "--shards", shards]);
+      expect(success, error).toBe(true);
+      vectors = await Deno.readTextFile(join(here, "directions.json"));
+      bytes.push(vectors, (await Deno.readFile(join(here, "top_patches.parquet"))).toHex());
+    }
+    expect(bytes.slice(2)).toEqual(bytes.slice(0, 2));
+    const directions = JSON.parse(vectors);
+    const options = { layer: "conv", top: 4, directions, folder: join(folder, `${name} alone`) };
+    const images = await imageFolder(PHOTOS, { limit: 60 });
+    const { rows } = await topPatches(await loadModel(`${MODEL}/model.json`), images, options);
+    expect(new Set(rows.map(({ unit }) => unit))).toEqual(new Set(Object.keys(directions)));
+    expect((await Deno.readFile(join(options.folder, "top_patches.parquet"))).toHex()).toBe(bytes[1]);
+  }, 60_000);
 
   test("run as an array job of Slurm; one that is killed is named, and rerun alone", async () => {
     const place = await Deno.makeTempDir();
