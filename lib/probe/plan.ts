@@ -88,12 +88,14 @@ function activationOf(layer: layers.Layer): Activation | null {
 /** Whether each filter of a convolution reads some of the channels only. */
 const grouped = (layer: layers.Layer) => Number(layer.getConfig()["groups"] ?? 1) > 1;
 
-/** Whether a layer is a 2-D convolution, plain or depthwise, that other layers can be folded into. */
-function foldable(layer: layers.Layer): boolean {
+/** Whether a layer is a 2-D convolution with channels last, plain or depthwise, and what its activation is. */
+function convolutionOf(layer: layers.Layer): { activation: string; depthwise: boolean } | null {
   const config = layer.getConfig();
-  const kind = layer.getClassName();
-  const plain = (kind === "Conv2D" && !grouped(layer)) || kind === "DepthwiseConv2D";
-  return plain && config["activation"] === "linear" && config["dataFormat"] === "channelsLast";
+  const depthwise = layer.getClassName() === "DepthwiseConv2D";
+  const plain = depthwise || (layer.getClassName() === "Conv2D" && !grouped(layer));
+  return plain && config["dataFormat"] === "channelsLast"
+    ? { activation: String(config["activation"]), depthwise }
+    : null;
 }
 
 /** Whether a batch normalisation works channel by channel on the last axis of maps. */
@@ -167,8 +169,9 @@ export function makePlan(
     const { layer } = use;
     const inputs = use.inputs.map(({ id }) => id);
     let output = use;
+    const window = use.steps === 0 ? convolutionOf(layer) : null;
     const alone = fold && sums && normalizesMaps(use);
-    if (use.steps === 0 && (alone || foldable(layer))) {
+    if (use.steps === 0 && (alone || window?.activation === "linear")) {
       let next = onlyReader(output);
       const take = () => {
         done.add(next!);
@@ -195,6 +198,11 @@ export function makePlan(
       }
     }
     computed.add(output);
+    // One that rectifies itself: tfjs's own takes several operations where it is differentiated.
+    if (window && !window.depthwise && (window.activation === "relu" || window.activation === "linear")) {
+      steps.push(convolutionStep(layer, null, window.activation, inputs, output.id));
+      continue;
+    }
     steps.push({
       layer,
       inputs,
