@@ -1,8 +1,8 @@
 """
 Presses JupyterLab's ■ (jupyter_client's interrupt_kernel) on cells of a real Deno kernel.
 
-Reads JSON from standard input: {folder, setup, cases: [{name, code, presses, gap}]}. Each case prints "begun" before its
-work, and is pressed then. Writes one line of JSON a case: how the cell ended, what it showed, whether the kernel lives and
+Reads JSON from standard input: {folder, setup, cases: [{name, code, presses, gap, begun}]}. Each case is pressed once it has
+shown the words "begun". Writes one line of JSON a case: how the cell ended, what it showed, whether the kernel lives and
 still has `x`.
 """
 
@@ -42,8 +42,8 @@ class Kernel:
             if message["parent_header"].get("msg_id") == request:
                 yield message
 
-    def run(self, code, presses=0, gap=0):
-        """Runs a cell; presses ■ once it has printed "begun"."""
+    def run(self, code, presses=0, gap=0, begun=""):
+        """Runs a cell; presses ■ once it has shown `begun`."""
         request = self.client.execute(code)
         found = {"end": "timeout", "errors": [], "shown": []}
         pressed = None
@@ -62,7 +62,7 @@ class Kernel:
             elif kind == "status" and content["execution_state"] == "idle":
                 found["end"] = "idle"
                 break
-            if presses and pressed is None and "begun" in "".join(found["shown"]):
+            if presses and pressed is None and begun in "".join(found["shown"]):
                 # Anywhere in the work.
                 time.sleep(random.uniform(0, 0.5))
                 pressed = time.monotonic()
@@ -81,7 +81,7 @@ asked = json.load(sys.stdin)
 kernel = Kernel(asked["folder"], asked["setup"])
 try:
     for case in asked["cases"]:
-        found = kernel.run(case["code"], case["presses"], case["gap"])
+        found = kernel.run(case["code"], case["presses"], case["gap"], case["begun"])
         after = kernel.run("x") if found["end"] == "idle" else {"shown": []}
         print(json.dumps({"name": case["name"], **found, "after": after["shown"]}), flush=True)
         if found["end"] != "idle":

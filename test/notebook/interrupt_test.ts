@@ -100,6 +100,8 @@ interface Case {
   presses?: number;
   /** Seconds between two presses. */
   gap?: number;
+  /** What it has shown when ■ is pressed first. @default "begun" */
+  begun?: string;
 }
 
 interface Ended {
@@ -158,7 +160,11 @@ async function pressed(setup: string, cases: Case[]): Promise<Ended[]> {
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const asked = { folder: root, setup, cases: cases.map((each) => ({ presses: 1, gap: 0, ...each })) };
+  const asked = {
+    folder: root,
+    setup,
+    cases: cases.map((each) => ({ presses: 1, gap: 0, ...each, begun: each.begun ?? "begun" })),
+  };
   const writer = driver.stdin.getWriter();
   await writer.write(new TextEncoder().encode(JSON.stringify(asked)));
   await writer.close();
@@ -242,11 +248,14 @@ const WORK: Record<string, string> = {
   "a data set that is walked": "for await (const { image } of some) image",
 };
 
+/** Whose bar is looked at afterwards: pressed while it shows. */
+const BARS: Record<string, string> = { tsne: "t-SNE · ", train: "Reading " };
+
 describe.runIf(ready)("in a real kernel", () => {
   test("■ ends every long function with an AbortError; the kernel and its variables live on", async () => {
     const folder = await Deno.makeTempDir();
     onTestFinished(() => Deno.remove(folder, { recursive: true }));
-    const cases = Object.entries(WORK).map(([name, code]) => ({ name, code: endless(code) }));
+    const cases = Object.entries(WORK).map(([name, code]) => ({ name, code: endless(code), begun: BARS[name] }));
     const ended = await pressed(setup(folder), cases);
     const wanted = { end: "idle", errors: ["AbortError: The cell was interrupted."], after: ["'still there'"] };
     expect(ended.map(({ name, end, errors, after }) => ({ name, end, errors, after: after.map(plain) }))).toEqual(
