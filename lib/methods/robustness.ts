@@ -87,50 +87,56 @@ export async function robustness(
   const rows: RobustnessRow[] = [];
   const names = namesOf(several);
   const total = several.length * methods.length * epsilons.length * dataset.size;
-  let skipped: Robustness["skipped"] = [];
-  await withProgress(`Robustness on ${dataset.name}`, total, async (update) => {
-    let done = 0;
-    for (const [m, model] of several.entries()) {
-      await checkReady("robustness", model);
-      const attacker = await Attacker.of("robustness", model, batchSize);
-      try {
-        const read = await readClassed("robustness", model, dataset, all);
-        const { images } = read;
-        skipped = read.skipped;
-        for (const method of methods) {
-          for (const epsilon of epsilons) {
-            const attack = { method, epsilon, steps, seed };
-            const views = await attackedViews(attacker, images, attack, {
-              signal,
-              update: (now) => update(done + now),
-            });
-            const answers = await answersOf(attacker, views, signal);
-            const right = answers.filter(({ index }, i) => index === images[i].own).length;
-            const [low, high] = wilson(right, images.length);
-            const accuracy = right / images.length;
-            const wrong = answers.filter(({ index }, i) => index !== images[i].own);
-            const confidence = wrong.length
-              ? wrong.reduce((sum, { probability }) => sum + probability, 0) / wrong.length
-              : null;
-            rows.push({
-              model: names[m],
-              method,
-              epsilon,
-              images: images.length,
-              right,
-              accuracy,
-              low,
-              high,
-              confidence,
-            });
-            done += dataset.size;
+  const left: { skipped: Robustness["skipped"] } = { skipped: [] };
+  await withProgress(
+    `Robustness on ${dataset.name}`,
+    total,
+    async (update) => {
+      let done = 0;
+      for (const [m, model] of several.entries()) {
+        await checkReady("robustness", model);
+        const attacker = await Attacker.of("robustness", model, batchSize);
+        try {
+          const read = await readClassed("robustness", model, dataset, all);
+          const { images } = read;
+          left.skipped = read.skipped;
+          for (const method of methods) {
+            for (const epsilon of epsilons) {
+              const attack = { method, epsilon, steps, seed };
+              const views = await attackedViews(attacker, images, attack, {
+                signal,
+                update: (now) => update(done + now),
+              });
+              const answers = await answersOf(attacker, views, signal);
+              const right = answers.filter(({ index }, i) => index === images[i].own).length;
+              const [low, high] = wilson(right, images.length);
+              const accuracy = right / images.length;
+              const wrong = answers.filter(({ index }, i) => index !== images[i].own);
+              const confidence = wrong.length
+                ? wrong.reduce((sum, { probability }) => sum + probability, 0) / wrong.length
+                : null;
+              rows.push({
+                model: names[m],
+                method,
+                epsilon,
+                images: images.length,
+                right,
+                accuracy,
+                low,
+                high,
+                confidence,
+              });
+              done += dataset.size;
+            }
           }
+        } finally {
+          attacker.dispose();
         }
-      } finally {
-        attacker.dispose();
       }
-    }
-    update(total);
-  }, onProgress);
-  return new Robustness({ rows, dataset: dataset.name, steps, skipped });
+      update(total);
+    },
+    onProgress,
+    left,
+  );
+  return new Robustness({ rows, dataset: dataset.name, steps, ...left });
 }

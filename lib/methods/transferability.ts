@@ -82,41 +82,47 @@ export async function transferability(
   const names = namesOf(models);
   const attackers: Attacker[] = [];
   const rows: TransferRow[] = [];
-  let skipped: Transferability["skipped"] = [];
+  const left: { skipped: Transferability["skipped"] } = { skipped: [] };
   try {
     for (const model of models) {
       await checkReady("transferability", model);
       attackers.push(await Attacker.of("transferability", model, batchSize));
     }
     const total = models.length * dataset.size;
-    await withProgress(`Transfer of ${ATTACK_NAMES[method]} on ${dataset.name}`, total, async (update) => {
-      for (const [from, model] of models.entries()) {
-        const read = await readClassed("transferability", model, dataset, all);
-        const { images } = read;
-        skipped = read.skipped;
-        const own = await Promise.all(models.map(async (other, to) => {
-          // Classes by their names: the models may count them otherwise.
-          const truth = (await readClassed("transferability", other, dataset, all)).images.map(({ own }) => own);
-          const before = await seenBy(other, attackers[to], images, signal);
-          return { truth, right: before.map((index, i) => index === truth[i]) };
-        }));
-        const attack = { method, epsilon, steps, seed };
-        const options = { signal, update: (done: number) => update(from * dataset.size + done) };
-        const views = await attackedViews(attackers[from], images, attack, options);
-        const changed = images.map((image, i) => ({ ...image, view: views[i] }));
-        for (const [to, other] of models.entries()) {
-          const after = await seenBy(other, attackers[to], changed, signal);
-          const counted = [...images.keys()].filter((i) => own[from].right[i] && own[to].right[i]);
-          const fooled = counted.filter((i) => after[i] !== own[to].truth[i]).length;
-          const [low, high] = counted.length ? wilson(fooled, counted.length) : [NaN, NaN];
-          const rate = counted.length ? fooled / counted.length : NaN;
-          rows.push({ from: names[from], to: names[to], images: counted.length, fooled, rate, low, high });
+    await withProgress(
+      `Transfer of ${ATTACK_NAMES[method]} on ${dataset.name}`,
+      total,
+      async (update) => {
+        for (const [from, model] of models.entries()) {
+          const read = await readClassed("transferability", model, dataset, all);
+          const { images } = read;
+          left.skipped = read.skipped;
+          const own = await Promise.all(models.map(async (other, to) => {
+            // Classes by their names: the models may count them otherwise.
+            const truth = (await readClassed("transferability", other, dataset, all)).images.map(({ own }) => own);
+            const before = await seenBy(other, attackers[to], images, signal);
+            return { truth, right: before.map((index, i) => index === truth[i]) };
+          }));
+          const attack = { method, epsilon, steps, seed };
+          const options = { signal, update: (done: number) => update(from * dataset.size + done) };
+          const views = await attackedViews(attackers[from], images, attack, options);
+          const changed = images.map((image, i) => ({ ...image, view: views[i] }));
+          for (const [to, other] of models.entries()) {
+            const after = await seenBy(other, attackers[to], changed, signal);
+            const counted = [...images.keys()].filter((i) => own[from].right[i] && own[to].right[i]);
+            const fooled = counted.filter((i) => after[i] !== own[to].truth[i]).length;
+            const [low, high] = counted.length ? wilson(fooled, counted.length) : [NaN, NaN];
+            const rate = counted.length ? fooled / counted.length : NaN;
+            rows.push({ from: names[from], to: names[to], images: counted.length, fooled, rate, low, high });
+          }
         }
-      }
-      update(total);
-    }, onProgress);
+        update(total);
+      },
+      onProgress,
+      left,
+    );
   } finally {
     for (const attacker of attackers) attacker.dispose();
   }
-  return new Transferability({ rows, dataset: dataset.name, attack: { method, epsilon, steps }, skipped });
+  return new Transferability({ rows, dataset: dataset.name, attack: { method, epsilon, steps }, ...left });
 }

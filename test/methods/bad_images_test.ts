@@ -12,15 +12,18 @@ import { loadCodes } from "../../lib/methods/load_codes.ts";
 import { deadFilters } from "../../lib/methods/dead_filters.ts";
 import { linearProbes } from "../../lib/methods/linear_probes.ts";
 import { predict } from "../../lib/methods/predict.ts";
+import { robustness } from "../../lib/methods/robustness.ts";
 import { strideDiagnosis } from "../../lib/methods/stride_diagnosis.ts";
 import { train } from "../../lib/methods/train.ts";
+import { transferability } from "../../lib/methods/transferability.ts";
+import { universalPerturbation } from "../../lib/methods/universal_perturbation.ts";
 import { InputReader } from "../../lib/model/inputs.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { forwardAll } from "../../lib/scan/forward_all.ts";
 import { png, RGB } from "../data/png.ts";
-import { long } from "../long.ts";
+import { long, longTest } from "../long.ts";
 import { uniforms } from "../nets.ts";
 
 const COUNT = long(1000, 60);
@@ -177,6 +180,19 @@ describe(`${COUNT} images, ${BAD} of them damaged`, () => {
     expect(diagnosis.rows).toEqual((await strideDiagnosis([model], good, { images: 2 })).rows);
   });
 
+  longTest("robustness, transferability and universalPerturbation: the same rows as of the others", async () => {
+    const runs = [
+      (from: Dataset) => robustness(model, from, { epsilons: [0, 4], methods: ["fgsm"] }),
+      (from: Dataset) => transferability([model, model], from, { steps: 1 }),
+      (from: Dataset) => universalPerturbation(model, from, { passes: 1 }),
+    ];
+    for (const run of runs) {
+      const found = await run(all);
+      expectNamed(found);
+      expect(found.rows).toEqual((await run(good)).rows);
+    }
+  });
+
   test("Workers get the others, too", async () => {
     const outputs = async (from: Dataset, workers: number) => {
       const reader = new InputReader("test", model, from);
@@ -204,6 +220,9 @@ describe(`${COUNT} images, ${BAD} of them damaged`, () => {
         () => deadFilters(model, all, stop),
         () => linearProbes(model, all, stop),
         () => strideDiagnosis([model], all, stop),
+        () => robustness(model, all, stop),
+        () => transferability([model, model], all, stop),
+        () => universalPerturbation(model, all, stop),
       ]
     ) {
       const error = await run().then(() => undefined, (error) => error);

@@ -16,6 +16,7 @@ import {
   faithfulness,
   featureVisualization,
   filters,
+  fool,
   gradCam,
   guidedBackprop,
   inputXGradient,
@@ -27,10 +28,12 @@ import {
   type Model,
   occlusion,
   predict,
+  robustness,
   saliency,
   sanityCheck,
   smoothGrad,
   strideDiagnosis,
+  transferability,
 } from "../../mod.ts";
 import { ndarray, sizeOf } from "../../lib/array.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
@@ -90,11 +93,11 @@ function numbersIn(value: unknown, seen = new Set<unknown>()): number[] {
   return Object.values(value).flatMap((part) => numbersIn(part, seen));
 }
 
-const images = () =>
+const images = (labels: readonly string[] = ["even", "odd"]) =>
   dataset(Array.from({ length: 24 }, (_, i) => ({
     id: String(i),
     image: ndarray(image.data.map((value, k) => (value * (1 + i % 5) + 37 * i + k) % 256), [12, 12, 3]),
-    label: i % 2 ? "odd" : "even",
+    label: labels[i % labels.length],
   })));
 
 const methods: Record<string, (model: Model, inside: string) => Promise<unknown>> = {
@@ -134,6 +137,13 @@ const methods: Record<string, (model: Model, inside: string) => Promise<unknown>
   codes: async (model) => (await codes(model, images())).data,
   "codes, of one": async (model, inside) =>
     (await codes(model, images(), { layer: `${inside}pool`, pool: "max" })).data,
+  fool: async (model) => (await fool(model, image, { method: "iterative", steps: 2 })).image,
+  robustness: async (model) =>
+    (await robustness(model, images(model.output.labels), { epsilons: [0, 8], methods: ["fgsm"] })).rows
+      .map(({ model: _, ...row }) => row),
+  transferability: async (model) =>
+    (await transferability([model, model], images(model.output.labels), { steps: 1 })).rows
+      .map(({ from: _, to: __, ...row }) => row),
   linearExplanation: async (model) => {
     const { rows, growth } = await linearExplanation(model, image, { epsilon: 1, steps: 2, directions: 2 });
     return { rows, growth };

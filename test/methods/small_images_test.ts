@@ -82,6 +82,9 @@ describe("images smaller than a window", () => {
     const image = picture(5, 30);
     const tensors = tf.memory().numTensors;
     const { saliency, gradCam, deconvnet, occlusion, activations, smoothGrad, integratedGradients, predict } = convlens;
+    const { fool, robustness, transferability, universalPerturbation } = convlens;
+    const labels = model.output.labels;
+    const data = convlens.dataset([picture(20, 20), image].map((image, i) => ({ image, label: labels[i] })));
     const calls: Record<string, () => Promise<unknown>> = {
       saliency: () => saliency(model, image),
       smoothGrad: () => smoothGrad(model, image, { samples: 2 } as never),
@@ -90,6 +93,10 @@ describe("images smaller than a window", () => {
       deconvnet: () => deconvnet(model, image),
       occlusion: () => occlusion(model, image, { size: 2 } as never),
       activations: () => activations(model, image, { layer: "c" }),
+      fool: () => fool(model, image, { steps: 2 }),
+      robustness: () => robustness(model, data, { onBadImage: "stop" }),
+      transferability: () => transferability([model, model], data, { onBadImage: "stop" }),
+      universalPerturbation: () => universalPerturbation(model, data, { onBadImage: "stop" }),
       predict: () => predict(model, [picture(20, 20), image]),
     };
     for (const [name, call] of Object.entries(calls)) {
