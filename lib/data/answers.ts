@@ -19,7 +19,10 @@ export interface HumanAnswer {
   readonly phase: "training" | "test";
   /** When the image was shown: ISO 8601, UTC. */
   readonly shown: string;
-  /** Seconds from when the image was shown until the answer was given, without the time in which its tab was hidden. */
+  /**
+   * Seconds from when the image was shown until the answer was given, without the time in which its tab was hidden; 0 where
+   * nothing measured it.
+   */
   readonly seconds: number;
   /** The classes that the person named, the likeliest first. */
   readonly labels: readonly string[];

@@ -143,7 +143,8 @@ export function curvesBlock(
       )
     }`,
   };
-  return { kind: "row", blocks: [errors, times] };
+  const timed = drawn.some(({ points }) => points.some(({ seconds }) => seconds > 0));
+  return { kind: "row", blocks: timed ? [errors, times] : [errors] };
 }
 
 function trainingNote(curves: readonly LearningCurve[]): string {

@@ -55,7 +55,7 @@ export function errorsTable(rows: readonly PersonRow[], { model, classes }: { mo
           row.images,
           [percent(row.top1Error), range(row.top1Low, row.top1High)],
           [percent(row.top5Error), range(row.top5Low, row.top5High)],
-          fixed(row.seconds, 1),
+          row.seconds > 0 ? fixed(row.seconds, 1) : "–",
         ),
         line(
           rows.length > 1 ? `${model}, ${row.person}'s images` : `${model}, the same images`,

@@ -48,7 +48,7 @@ export class SlicePicturesOptions {
 /** A figure of more pictures than this is too heavy for a page. */
 const MOST_PICTURES = 1200;
 /** The side of a picture on its sheet. */
-const SIDE = 72;
+const SIDE = 96;
 
 /** Images of a slice that are right, or wrong. */
 interface Shown {
