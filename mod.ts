@@ -197,7 +197,7 @@ export type {
 export type { AnsweredImage, SlicePicturesOptions } from "./lib/results/slice_pictures.ts";
 export { worstSlices, type WorstSlicesOptions } from "./lib/methods/worst_slices.ts";
 export type { SliceRow, WorstSlices } from "./lib/results/worst_slices.ts";
-export type { Answered } from "./lib/methods/shared/answers.ts";
+export type { Answered, AnswerTable } from "./lib/methods/shared/answers.ts";
 export type { AttributesGiven } from "./lib/methods/shared/slices.ts";
 export { embeddingGrid, type EmbeddingGridOptions } from "./lib/methods/embedding_grid.ts";
 export type { EmbeddingGrid, GridRow } from "./lib/results/embedding_grid.ts";

@@ -12,7 +12,7 @@ import { Performance } from "../results/performance.ts";
 import type { PerformanceComparison } from "../results/performance_comparison.ts";
 import { Predictions } from "../results/predictions.ts";
 import { compareBy } from "./shared/answered_twice.ts";
-import { type Answered, answersOf } from "./shared/answers.ts";
+import { type Answered, answerRows, answersOf, namedOf } from "./shared/answers.ts";
 import { attributesById, type AttributesGiven, performanceOf, slicesOf, valuesOf } from "./shared/slices.ts";
 
 /** Options of {@linkcode performanceBy}. */
@@ -43,7 +43,9 @@ function isPair(
   predictions: Answered | readonly [a: Answered, b: Answered],
 ): predictions is readonly [a: Answered, b: Answered] {
   if (!Array.isArray(predictions) || predictions instanceof Predictions) return false;
-  const { length } = predictions as readonly unknown[];
+  const [first, { length }] = [predictions[0], predictions as readonly unknown[]];
+  // Plain rows are a table.
+  if (Object.getPrototypeOf(first ?? {}) === Object.prototype && length > 0) return false;
   if (length === 2) return true;
   throw new RangeError(`performanceBy compares two models, [a, b]: received an array of ${length}.`);
 }
@@ -60,6 +62,12 @@ function checkEdges(edges: readonly number[] | undefined): void {
   );
 }
 
+/** Compares two models on the same images. */
+export function performanceBy(
+  predictions: readonly [a: Answered, b: Answered],
+  attribute: string,
+  options?: Partial<PerformanceByOptions>,
+): PerformanceComparison;
 /**
  * Cuts a data set's images by an attribute, and says of each part how often the model is right, with an interval; of two
  * models on the same images, both side by side, and whether they differ.
@@ -68,8 +76,11 @@ function checkEdges(edges: readonly number[] | undefined): void {
  * `"label"` gives the classes, the worst first; `"confidence"` the reliability diagram, and the expected calibration error.
  * `await result.withImages(dataset)` makes the bars ones to click at: each shows its images, right and wrong apart.
  *
- * @param predictions what `evaluate(model, dataset)` or `predict(model, dataset)` returned; or `[a, b]`, of two models
- * @param attribute the attribute's name: a column of `attributes`, or `"label"`, `"prediction"`, `"confidence"`
+ * @param predictions what `evaluate(model, dataset)` or `predict(model, dataset)` returned; or a table of answers, as
+ *   `evaluation.table()` joined in Polars with what else is known of the images: a data frame, or rows `{ label, prediction,
+ *   … }`; or `[a, b]`, of two models
+ * @param attribute the attribute's name: a column of `attributes` (of the table, where it is one), or `"label"`,
+ *   `"prediction"`, `"confidence"`
  * @returns `rows`, one a value: `{ value, from, to, n, accuracy, low, high, top5, confidence, calibrationError }`; `overall`,
  *   the same of all images; in a cell, a chart with intervals of 95 % (Wilson). Of two models `{ value, from, to, n, a, b,
  *   difference, low, high, onlyA, onlyB, p }`: the paired difference with its interval (bootstrap), and McNemar's test
@@ -93,12 +104,6 @@ export function performanceBy(
   attribute: string,
   options?: Partial<PerformanceByOptions>,
 ): Performance;
-/** Compares two models on the same images. */
-export function performanceBy(
-  predictions: readonly [a: Answered, b: Answered],
-  attribute: string,
-  options?: Partial<PerformanceByOptions>,
-): PerformanceComparison;
 export function performanceBy(
   predictions: Answered | readonly [a: Answered, b: Answered],
   attribute: string,
@@ -108,12 +113,13 @@ export function performanceBy(
   checkEdges(edges);
   if (isPair(predictions)) {
     const [a, b] = predictions.map((one) => answersOf("performanceBy", one));
-    const of = [predictions[0].named, predictions[1].named] as const;
+    const of = [namedOf(predictions[0]), namedOf(predictions[1])] as const;
     const known = attributesById("performanceBy", attributes);
     return compareBy({ answers: [a, b], of, attributes: known, attribute, bins: bins ?? 5, edges });
   }
   const answers = answersOf("performanceBy", predictions);
-  const values = valuesOf(answers, attributesById("performanceBy", attributes), attribute);
+  const known = attributes ?? answerRows(predictions);
+  const values = valuesOf(answers, attributesById("performanceBy", known), attribute);
   const tenths = attribute === "confidence" && bins === undefined ? TENTHS : undefined;
   const slices = slicesOf(answers, values, { bins: bins ?? 5, edges: edges ?? tenths });
   const parts = slices.map((slice) => ({ row: performanceOf(slice), images: slice.answers }));
@@ -125,6 +131,6 @@ export function performanceBy(
     images: parts.map(({ images }) => images),
     overall: performanceOf({ value: "all", answers: slices.flatMap((slice) => slice.answers) }),
     missing: values.filter((value) => value === undefined || value === null).length,
-    of: predictions.named,
+    of: namedOf(predictions),
   });
 }

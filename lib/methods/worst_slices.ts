@@ -10,7 +10,7 @@
 import { fewerByChance, holm } from "../embed/significance.ts";
 import { arrayOf, belowOne, readOptions, whole } from "../options.ts";
 import { type SliceRow, WorstSlices } from "../results/worst_slices.ts";
-import { type Answered, answersOf } from "./shared/answers.ts";
+import { type Answered, answersOf, namedOf } from "./shared/answers.ts";
 import { attributesById, type AttributesGiven, performanceOf, slicesOf, valuesOf } from "./shared/slices.ts";
 
 /** Options of {@linkcode worstSlices}. */
@@ -93,7 +93,7 @@ export function worstSlices(
   const rows = tried.map((row, i) => ({ ...row, p: adjusted[i], worse: adjusted[i] < level }));
   rows.sort((a, b) => a.p - b.p || a.accuracy - b.accuracy);
   return new WorstSlices(rows, {
-    of: predictions.named,
+    of: namedOf(predictions),
     images: answers.length,
     accuracy: right / answers.length,
     level,

@@ -9,7 +9,7 @@ import { worstSlices } from "../../lib/methods/worst_slices.ts";
 import { calibrationError } from "../../lib/methods/shared/slices.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import { randomStream, shuffled } from "../../lib/random.ts";
-import { ClassScores } from "../../lib/results/class_scores.ts";
+import { type ClassedImage, ClassScores } from "../../lib/results/class_scores.ts";
 import { Evaluation } from "../../lib/results/evaluation.ts";
 import { NumberScores } from "../../lib/results/value_scores.ts";
 import { long } from "../long.ts";
@@ -191,6 +191,30 @@ test("user's columns and answers join in Polars by the images' ids", async () =>
   expect(joined.height).toBe(8);
   const rows = joined.toRecords() as { place: string; right: boolean }[];
   expect(rows.filter(({ place, right }) => place === "indoor" && right)).toHaveLength(1);
+});
+
+test("a table of answers that was joined will do: a data frame or rows, with ids or without", async () => {
+  const wanted = performanceBy(EIGHT, "place", { attributes: SIZES }).rows;
+  const joined = (await EIGHT.table()).join(await toDataFrame(SIZES), { on: "id" });
+  expect(performanceBy(joined, "place").rows).toEqual(wanted);
+  const rows = (EIGHT.rows as ClassedImage[]).map((row, i) => ({ ...row, ...SIZES[i], id: undefined }));
+  expect(performanceBy(rows, "place").rows).toEqual(wanted);
+  expect(performanceBy(rows, "label").figure().title).toContain("a table of answers");
+  // Of label and prediction alone what is right is known, and how sure the model was is not.
+  const least = rows.slice(0, 2).map(({ label, prediction, place }) => ({ label, prediction, place }));
+  expect(performanceBy(least, "place").rows).toEqual([{
+    value: "indoor",
+    n: 2,
+    accuracy: 0,
+    low: 0,
+    high: wilson(0, 2)[1],
+  }]);
+  expect(worstSlices(rows, SIZES, { least: 1 }).rows).toHaveLength(worstSlices(EIGHT, SIZES, { least: 1 }).rows.length);
+  expect(() => performanceBy(rows, "sise")).toThrow(/no attribute "sise".*"size"/);
+  expect(() => performanceBy([{ label: "cat" }], "label")).toThrow(
+    /label and prediction .* row 0 has undefined in prediction/,
+  );
+  expect(() => performanceBy([], "label")).toThrow(/of 0/);
 });
 
 test("errors name what is there, and a remedy", () => {
