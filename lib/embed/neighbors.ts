@@ -5,7 +5,8 @@
  * sample), and each looks only into the cells nearest to it, as in an inverted file (Jégou, Douze and Schmid 2011,
  * "Product quantization for nearest neighbor search", §IV). From 60,000 points on a cell holds about as many as there, so
  * that a query is compared with no more points; the centres, which become many, are then put into groups, and searched
- * in the same way. Unlike with a graph, the result does not depend on which thread comes first. Of all that are compared, the nearest are those that 64 bits find, however far some points lie
+ * in the same way. Unlike with a graph, the result does not depend on which thread comes first. Of all that are
+ * compared, the nearest are those that 64 bits find, however far some points lie
  * from the others (`search.ts`).
  *
  * @module

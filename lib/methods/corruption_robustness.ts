@@ -15,7 +15,7 @@ import { checkCorruption, type CorruptionFunction, type CorruptionName, corrupti
 import { type TruthOf, truthOf } from "../probe/truth.ts";
 import { CorruptionRobustness } from "../results/corruption_robustness.ts";
 import { withProgress } from "../results/progress.ts";
-import { CorruptionWalk } from "./shared/corruption_walk.ts";
+import { walkCorruptions } from "./shared/corruption_walk.ts";
 import { checkClassifier } from "../probe/attack/attack.ts";
 import { namesOf } from "./shared/model_names.ts";
 
@@ -103,7 +103,7 @@ export async function corruptionRobustness(
   for (const model of several) checkModel(asker, model);
   checkDataset(asker, dataset);
   const all = readOptions(asker, CorruptionRobustnessOptions, options);
-  const { corruptions: asked, strengths, baseline, seed, batchSize, signal, onProgress } = all;
+  const { corruptions: asked, strengths, baseline, seed, onProgress } = all;
   const corruptions = corruptionsOf(asked ?? usualOf(several[0]), strengths);
   for (const model of several) {
     checkClassifier(asker, model);
@@ -119,9 +119,14 @@ export async function corruptionRobustness(
     async (update) => {
       const walks = [];
       for (const [m, model] of several.entries()) {
-        const walk = new CorruptionWalk(asker, model, dataset, { ...all, corruptions });
-        const run = { batchSize, signal, onProgress: (done: number) => update(m * dataset.size + done) };
-        walks.push({ model: names[m], sides: model.inputShape.slice(0, -1).join("×"), ...await walk.run(run) });
+        const walk = await walkCorruptions(
+          asker,
+          model,
+          dataset,
+          { ...all, corruptions },
+          (done) => update(m * dataset.size + done),
+        );
+        walks.push({ model: names[m], sides: model.inputShape.slice(0, -1).join("×"), ...walk });
       }
       return walks;
     },

@@ -19,7 +19,9 @@ import { checkTransform, type TransformFunction, type TransformName, transformOf
 import { Invariance } from "../results/invariance.ts";
 import { withProgress } from "../results/progress.ts";
 import { ImagesReader } from "./shared/images.ts";
-import { checkTransforms, curvesOf, InvarianceWalk, OutputAsked } from "./shared/invariance_walk.ts";
+import { InvarianceWalk } from "./shared/invariance_walk.ts";
+import { OutputAsked } from "./shared/output_asked.ts";
+import { checkTransforms, curvesOf } from "./shared/transform_options.ts";
 import { beforeLast, layersAsked, walkOf } from "./shared/layers.ts";
 
 /** The options of `invariance`. */

@@ -43,9 +43,8 @@ function isPair(
   predictions: Answered | readonly [a: Answered, b: Answered],
 ): predictions is readonly [a: Answered, b: Answered] {
   if (!Array.isArray(predictions) || predictions instanceof Predictions) return false;
-  const [first, { length }] = [predictions[0], predictions as readonly unknown[]];
-  // Plain rows are a table.
-  if (Object.getPrototypeOf(first ?? {}) === Object.prototype && length > 0) return false;
+  if (answerRows(predictions as Answered)) return false;
+  const { length } = predictions as readonly unknown[];
   if (length === 2) return true;
   throw new RangeError(`performanceBy compares two models, [a, b]: received an array of ${length}.`);
 }
@@ -114,7 +113,7 @@ export function performanceBy(
   if (isPair(predictions)) {
     const [a, b] = predictions.map((one) => answersOf("performanceBy", one));
     const of = [namedOf(predictions[0]), namedOf(predictions[1])] as const;
-    const known = attributesById("performanceBy", attributes);
+    const known = attributesById("performanceBy", attributes ?? answerRows(predictions[0]));
     return compareBy({ answers: [a, b], of, attributes: known, attribute, bins: bins ?? 5, edges });
   }
   const answers = answersOf("performanceBy", predictions);

@@ -210,6 +210,9 @@ test("a table of answers that was joined will do: a data frame or rows, with ids
     high: wilson(0, 2)[1],
   }]);
   expect(worstSlices(rows, SIZES, { least: 1 }).rows).toHaveLength(worstSlices(EIGHT, SIZES, { least: 1 }).rows.length);
+  const pair = performanceBy([EIGHT, EIGHT], "place", { attributes: SIZES }).rows;
+  expect(performanceBy([joined, joined], "place").rows).toEqual(pair);
+  expect(performanceBy([rows, rows], "place").rows).toEqual(pair);
   expect(() => performanceBy(rows, "sise")).toThrow(/no attribute "sise".*"size"/);
   expect(() => performanceBy([{ label: "cat" }], "label")).toThrow(
     /label and prediction .* row 0 has undefined in prediction/,

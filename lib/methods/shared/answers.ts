@@ -25,9 +25,11 @@ export type Answered = Predictions | Evaluation | AnswerTable;
 export function answerRows(given: Answered): (Record<string, unknown> & { id: string })[] | undefined {
   if (given instanceof Predictions || given instanceof Evaluation) return undefined;
   const rows: unknown = Array.isArray(given) ? given : (given as { toRecords?(): unknown } | undefined)?.toRecords?.();
-  if (!Array.isArray(rows) || rows.length === 0 || rows.some((row) => typeof row !== "object" || row === null)) {
-    return undefined;
-  }
+  // An array of results or of data frames is of several models, and no table.
+  const isRow = (row: unknown) =>
+    typeof row === "object" && row !== null && !Array.isArray(row) && !(row instanceof Evaluation) &&
+    typeof (row as { toRecords?: unknown }).toRecords !== "function";
+  if (!Array.isArray(rows) || rows.length === 0 || !rows.every(isRow)) return undefined;
   return rows.map((row, i) => ({ ...row, id: typeof row.id === "string" ? row.id : String(i) }));
 }
 
