@@ -11,9 +11,9 @@
 import { availableParallelism } from "node:os";
 import { loadModel } from "../../lib/model/load.ts";
 import { Attacker } from "../../lib/probe/attack/attack.ts";
-import { BackendError, type BackendName, useBackend } from "../../lib/runtime/backend.ts";
+import type { BackendName } from "../../lib/runtime/backend.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";
-import { type Peer, servePeer, withPeers } from "./peers.ts";
+import { type Peer, serveBackend, type Task, timesOf, withPeers } from "./peers.ts";
 
 const STEPS = 40;
 /** How many images of each network. */
@@ -28,18 +28,12 @@ const PYTHON = {
 };
 
 async function compareWith(peers: readonly Peer[]): Promise<Line[]> {
-  const times = new Map<string, number[]>();
-  for (let round = -1; round < RUNS; round++) {
-    for (const { name, tasks, ask } of peers) {
-      for (const task of tasks) {
-        // ResNet-50 takes minutes: once, and on WASM not at all.
-        if (task.includes("resnet50") && (name === "wasm" || round !== 0)) continue;
-        const { ms } = await ask(task);
-        if (round >= 0) times.set(`${name}, ${task}`, [...times.get(`${name}, ${task}`) ?? [], ms]);
-      }
-    }
-  }
-  console.log(`  load of the last five minutes: ${Deno.loadavg()[1].toFixed(2)}`);
+  // ResNet-50 takes minutes: once, and on WASM not at all.
+  const times = await timesOf(
+    peers,
+    RUNS,
+    (peer, task, round) => !task.includes("resnet50") || (peer !== "wasm" && round === 0),
+  );
   const rate = ([key, runs]: readonly [string, readonly number[]]) => {
     const [count] = Object.entries(IMAGES).flatMap(([name, count]) => key.includes(name) ? [count] : []);
     return 1000 * count * STEPS / median([...runs]);
@@ -60,16 +54,8 @@ async function compareWith(peers: readonly Peer[]): Promise<Line[]> {
   });
 }
 
-async function serve(backend: BackendName): Promise<void> {
-  let about: string;
-  try {
-    const { version, device } = await useBackend(backend);
-    about = `${version} on ${device}`;
-  } catch (error) {
-    if (!(error instanceof BackendError)) throw error;
-    return await servePeer({ missing: error.reason }, {});
-  }
-  const tasks: Record<string, () => Promise<unknown>> = {};
+async function makeTasks(): Promise<Record<string, Task>> {
+  const tasks: Record<string, Task> = {};
   for (const [name, count] of Object.entries(IMAGES)) {
     const model = await loadModel(name);
     const side = model.inputShape[0]!;
@@ -88,10 +74,10 @@ async function serve(backend: BackendName): Promise<void> {
       }
     };
   }
-  await servePeer({ about }, tasks);
+  return tasks;
 }
 
-if (import.meta.main) await serve(Deno.args[0] as BackendName);
+if (import.meta.main) await serveBackend(Deno.args[0] as BackendName, makeTasks);
 
 export default [{
   name: "attacks against Foolbox",

@@ -6,14 +6,13 @@ The first line tells what there is.
 Usage: python foolbox_attacks.py STEPS SMALL LARGE THREADS, with how many images there are of each size
 """
 
-import json
 import sys
-import time
 
 import foolbox
 import torch
 from torch import nn
 
+from peer import serve
 from torch_inversion import small
 from torch_resnet50 import network
 
@@ -45,11 +44,7 @@ def main():
         "PGD on resnet50, channels_last": attacked(last, large, steps, torch.channels_last),
     }
     about = f"Foolbox {foolbox.__version__}, PyTorch {torch.__version__}, {threads} threads"
-    print(json.dumps({"about": about, "tasks": list(tasks)}), flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        tasks[line.strip()]()
-        print(json.dumps({"ms": 1000 * (time.perf_counter() - start)}), flush=True)
+    serve(about, tasks)
 
 
 if __name__ == "__main__":

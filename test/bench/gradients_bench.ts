@@ -14,9 +14,9 @@ import { gradCam } from "../../lib/methods/grad_cam.ts";
 import { integratedGradients } from "../../lib/methods/integrated_gradients.ts";
 import { smoothGrad } from "../../lib/methods/smooth_grad.ts";
 import { loadModel } from "../../lib/model/load.ts";
-import { BackendError, type BackendName, useBackend } from "../../lib/runtime/backend.ts";
+import type { BackendName } from "../../lib/runtime/backend.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";
-import { type Answer, type Peer, servePeer, withPeers } from "./peers.ts";
+import { type Answer, type Peer, serveBackend, type Task, withPeers } from "./peers.ts";
 
 /** The class that is explained: a tabby. */
 const CLASS = 281;
@@ -76,25 +76,17 @@ function linesOf(answers: ReadonlyMap<Peer, ReadonlyMap<string, Answer[]>>): Lin
   return lines;
 }
 
-async function serve(backend: BackendName): Promise<void> {
-  let about: string;
-  try {
-    const { version, device } = await useBackend(backend);
-    about = `${version} on ${device}`;
-  } catch (error) {
-    if (!(error instanceof BackendError)) throw error;
-    return await servePeer({ missing: error.reason }, {});
-  }
+async function makeTasks(): Promise<Record<string, Task>> {
   const model = await loadModel("resnet50");
   const image = ndarray(Float32Array.from({ length: 224 * 224 * 3 }, (_, i) => (i * 7919) % 256), [224, 224, 3]);
-  await servePeer({ about }, {
+  return {
     "integrated gradients, 50 steps": () => integratedGradients(model, image, { target: CLASS, steps: 50 }),
     "SmoothGrad, 50 samples": () => smoothGrad(model, image, { target: CLASS, samples: 50 }),
     "Grad-CAM": () => gradCam(model, image, { target: CLASS }),
-  });
+  };
 }
 
-if (import.meta.main) await serve(Deno.args[0] as BackendName);
+if (import.meta.main) await serveBackend(Deno.args[0] as BackendName, makeTasks);
 
 export default [{
   name: "attributions of resnet50 against Captum",

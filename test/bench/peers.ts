@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
+import { BackendError, type BackendName, useBackend } from "../../lib/runtime/backend.ts";
 
 /** What a process says first. */
 export interface Introduction {
@@ -79,6 +80,45 @@ export async function servePeer(
     await tasks[line.trim()]((numbers) => told = numbers);
     console.log(JSON.stringify({ ms: performance.now() - start, peak: peakBytes(), told } satisfies Answer));
   }
+}
+
+/** Is such a process on a backend, whose tasks are made when that is there. */
+export async function serveBackend(
+  backend: BackendName,
+  tasks: () => Record<string, Task> | Promise<Record<string, Task>>,
+): Promise<void> {
+  const started = await useBackend(backend).catch((error) => {
+    if (!(error instanceof BackendError)) throw error;
+    return error;
+  });
+  if (started instanceof BackendError) return await servePeer({ missing: started.reason }, {});
+  await servePeer({ about: `${started.version} on ${started.device}` }, await tasks());
+}
+
+/**
+ * The milliseconds of each task of each process, in turns, by `process, task`; prints the load.
+ *
+ * @param runs that count, after one that does not
+ * @param wanted whether a task is done in a round; round −1 is the one that does not count
+ */
+export async function timesOf(
+  peers: readonly Peer[],
+  runs: number,
+  wanted: (peer: string, task: string, round: number) => boolean = () => true,
+): Promise<Map<string, number[]>> {
+  const times = new Map<string, number[]>();
+  for (let round = -1; round < runs; round++) {
+    for (const { name, tasks, ask } of peers) {
+      for (const task of tasks) {
+        if (!wanted(name, task, round)) continue;
+        const { ms } = await ask(task);
+        const key = `${name}, ${task}`;
+        if (round >= 0) times.set(key, [...times.get(key) ?? [], ms]);
+      }
+    }
+  }
+  console.log(`  load of the last five minutes: ${Deno.loadavg()[1].toFixed(2)}`);
+  return times;
 }
 
 /** Lets the system count the most memory held from here on. */

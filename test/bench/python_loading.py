@@ -7,11 +7,11 @@ Usage: python python_loading.py FOLDER
 """
 
 import importlib.util
-import json
 import sys
-import time
 
 import keras
+
+from peer import serve
 
 
 def onnx_reader():
@@ -42,11 +42,7 @@ def main():
     if read:
         tasks["net.onnx"] = lambda: read(f"{folder}/net.onnx")
     about = f"Keras {keras.__version__} on {keras.backend.backend()}, {reader}"
-    print(json.dumps({"about": about, "tasks": list(tasks)}), flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        tasks[line.strip()]()
-        print(json.dumps({"ms": 1000 * (time.perf_counter() - start)}), flush=True)
+    serve(about, tasks)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ import { loadModel } from "../../lib/model/load.ts";
 import { FOLD_FROM, forward } from "../../lib/probe/forward.ts";
 import { inputGradient } from "../../lib/probe/gradient.ts";
 import { makePlan, withPlan } from "../../lib/probe/plan.ts";
-import { BackendError, type BackendName, ensureBackend, type TF, useBackend } from "../../lib/runtime/backend.ts";
+import { type BackendName, ensureBackend, type TF } from "../../lib/runtime/backend.ts";
 import { stockKernels } from "../../lib/runtime/gradients/wasm_kernels.ts";
 import { type Benchmark, type Line, median } from "./harness.ts";
 import { noise } from "./noise.ts";
-import { type Peer, pythonWith, servePeer, startPeer } from "./peers.ts";
+import { type Peer, pythonWith, serveBackend, startPeer } from "./peers.ts";
 
 /** The class whose probability is differentiated: a tabby. */
 const CLASS = 281;
@@ -197,18 +197,9 @@ async function tasksOf(batch: number): Promise<Record<string, () => Promise<unkn
 }
 
 /** Is the process of one backend. */
-async function serve(name: BackendName, batch: number): Promise<void> {
-  const started = await useBackend(name).catch((error) => {
-    if (!(error instanceof BackendError)) throw error;
-    return error;
-  });
-  if (started instanceof BackendError) return await servePeer({ missing: started.reason }, {});
-  await servePeer({ about: `${started.version} on ${started.device}` }, await tasksOf(batch));
-}
-
 if (import.meta.main) {
   const [name, batch] = Deno.args;
-  await serve(name as BackendName, Number(batch));
+  await serveBackend(name as BackendName, () => tasksOf(Number(batch)));
 }
 
 export default [{ name: "resnet50 on every backend", run: compareAll }] satisfies Benchmark[];

@@ -7,33 +7,17 @@ documentation shows it, all steps or samples in one batch, once with PyTorch's u
 Usage: python torch_gradients.py THREADS
 """
 
-import json
 import sys
-import time
 import warnings
-from pathlib import Path
 
 import captum
 import torch
 from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam, NoiseTunnel, Saliency
 
+from peer import serve
 from torch_resnet50 import network
 
 CLASS = 281
-
-
-def forget_peak():
-    """Let the system count the most memory held from here on."""
-    if Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak():
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return 1024 * int(line.split()[1])
 
 
 def main():
@@ -66,12 +50,7 @@ def main():
     add("plain", torch.contiguous_format)
     add("channels_last", torch.channels_last)
     about = f"Captum {captum.__version__}, PyTorch {torch.__version__}, {threads} threads"
-    print(json.dumps({"about": about, "tasks": list(tasks)}), flush=True)
-    for line in sys.stdin:
-        forget_peak()
-        start = time.perf_counter()
-        tasks[line.strip()]()
-        print(json.dumps({"ms": 1000 * (time.perf_counter() - start), "peak": peak()}), flush=True)
+    serve(about, tasks)
 
 
 if __name__ == "__main__":

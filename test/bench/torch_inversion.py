@@ -7,14 +7,13 @@ alpha-norm and a total variation with theirs, a step of Adam, pixels kept in 0 .
 Usage: python torch_inversion.py CIFAR_STEPS RESNET_STEPS THREADS
 """
 
-import json
 import math
 import sys
-import time
 
 import torch
 from torch import nn
 
+from peer import serve
 from torch_resnet50 import network
 
 
@@ -73,11 +72,7 @@ def main():
         "invert activation_21 of resnet50, channels_last": lambda: invert(last, 224, resnet, torch.channels_last),
     }
     about = f"PyTorch {torch.__version__}, {threads} threads"
-    print(json.dumps({"about": about, "tasks": list(tasks)}), flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        tasks[line.strip()]()
-        print(json.dumps({"ms": 1000 * (time.perf_counter() - start)}), flush=True)
+    serve(about, tasks)
 
 
 if __name__ == "__main__":

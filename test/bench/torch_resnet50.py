@@ -6,13 +6,13 @@ it took. The first line tells what there is.
 Usage: python torch_resnet50.py BATCH WALK THREADS
 """
 
-import json
 import sys
-import time
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from peer import serve
 
 
 class Unit(nn.Module):
@@ -106,11 +106,7 @@ def main():
         for layout, title in [(torch.contiguous_format, "plain"), (torch.channels_last, "channels_last")]:
             add(f"{title}, folded" if folded else title, network(folded, layout), layout)
 
-    print(json.dumps({"about": f"{torch.__version__}, {threads} threads", "tasks": list(tasks)}), flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        tasks[line.strip()]()
-        print(json.dumps({"ms": 1000 * (time.perf_counter() - start)}), flush=True)
+    serve(f"{torch.__version__}, {threads} threads", tasks)
 
 
 if __name__ == "__main__":

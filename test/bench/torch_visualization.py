@@ -8,14 +8,13 @@ the coefficients; a step of Adam. Only the part of the image that the unit sees 
 Usage: python torch_visualization.py CIFAR_STEPS RESNET_STEPS CIFAR_SIDE RESNET_SIDE THREADS
 """
 
-import json
 import math
 import random
 import sys
-import time
 
 import torch
 
+from peer import serve
 from torch_inversion import large, small
 
 COLORS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
@@ -61,11 +60,7 @@ def main():
         ),
     }
     about = f"PyTorch {torch.__version__}, {threads} threads"
-    print(json.dumps({"about": about, "tasks": list(tasks)}), flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        tasks[line.strip()]()
-        print(json.dumps({"ms": 1000 * (time.perf_counter() - start)}), flush=True)
+    serve(about, tasks)
 
 
 if __name__ == "__main__":

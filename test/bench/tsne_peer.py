@@ -8,10 +8,7 @@ where the system tells, and the divergence.
 Usage: python tsne_peer.py IMAGES COUNT POINTS THREADS
 """
 
-import json
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import openTSNE
@@ -19,19 +16,7 @@ import sklearn
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-
-
-def forget_peak():
-    if CLEAR.exists():
-        CLEAR.write_text("5")
-
-
-def peak():
-    if not STATUS.exists():
-        return None
-    return next(1024 * int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-
+from peer import serve
 
 def main():
     images, count, path, threads = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
@@ -49,17 +34,17 @@ def main():
         model = TSNE(init="pca", max_iter=750, n_jobs=threads, random_state=0)
         return model.fit_transform(points), float(model.kl_divergence_)
 
-    tasks = {"openTSNE": by_open_tsne, "scikit-learn": by_sklearn}
+    def written(name, made):
+        def task():
+            found, divergence = made()
+            found.astype("<f4").tofile(f"{path}.{name}")
+            return {"divergence": divergence}
+
+        return task
+
+    tasks = {"openTSNE": written("openTSNE", by_open_tsne), "scikit-learn": written("scikit-learn", by_sklearn)}
     about = f"openTSNE {openTSNE.__version__}, scikit-learn {sklearn.__version__}, {threads} threads"
-    print(json.dumps({"about": about, "tasks": list(tasks)}), flush=True)
-    for line in sys.stdin:
-        name = line.strip()
-        forget_peak()
-        start = time.perf_counter()
-        found, divergence = tasks[name]()
-        answer = {"ms": 1000 * (time.perf_counter() - start), "peak": peak(), "told": {"divergence": divergence}}
-        found.astype("<f4").tofile(f"{path}.{name}")
-        print(json.dumps(answer), flush=True)
+    serve(about, tasks)
 
 
 main()

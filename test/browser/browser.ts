@@ -154,6 +154,24 @@ export function browserAndLab(): { browser: Browser; lab: Lab } {
   return opened;
 }
 
+/**
+ * Opens a browser and makes a folder before the tests of a `describe`, and takes both away after them.
+ *
+ * @returns what the tests use; there once they run
+ */
+export function browserAndFolder(): { browser: Browser; folder: string } {
+  const opened = {} as { browser: Browser; folder: string };
+  beforeAll(async () => {
+    opened.folder = await Deno.makeTempDir();
+    opened.browser = await openBrowser();
+  });
+  afterAll(async () => {
+    await opened.browser?.close();
+    await Deno.remove(opened.folder, { recursive: true });
+  });
+  return opened;
+}
+
 /** Cuts pages off from all the network but this machine's own, where JupyterLab is. */
 export async function stayLocal(pages: Page | BrowserContext): Promise<void> {
   await pages.route(

@@ -1,19 +1,19 @@
 /// <reference lib="dom" />
 /** The cell for labelling: as a page by itself, beside a kernel, and in JupyterLab whose kernel dies. */
 
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import type { BrowserContext, Page } from "playwright-core";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { readAnswers } from "../../lib/data/answers.ts";
 import { notebookText } from "../../lib/tools/notebook.ts";
 import { longDescribe } from "../long.ts";
 import { notebookOf } from "../notebook/samples.ts";
 import { petTrial } from "../trials.ts";
 import {
+  browserAndFolder,
   browserAndLab,
   browserIsReady,
   chromiumIsReady,
   codeCells,
-  openBrowser,
   openNotebook,
   out,
   screenshot,
@@ -39,34 +39,25 @@ async function name(page: Page, keys: string, next: string): Promise<void> {
 
 longDescribe("a page for labelling", () => {
   if (!ready) return;
-  let browser: Browser;
+  const own = browserAndFolder();
   let context: BrowserContext;
-  let folder: string;
-  beforeAll(async () => {
-    folder = await Deno.makeTempDir();
-    browser = await openBrowser();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await Deno.remove(folder, { recursive: true });
-  });
   beforeEach(async () => {
-    context = await browser.newContext({ viewport: { width: 1000, height: 800 } });
+    context = await own.browser.newContext({ viewport: { width: 1000, height: 800 } });
   });
   afterEach(() => context.close());
 
   test("works without a kernel by keys alone, and the trial reads its file", async () => {
-    const trial = await petTrial(`${folder}/page.jsonl`, { training: 1, limit: 4 });
-    await trial.save(`${folder}/trial.html`);
+    const trial = await petTrial(`${own.folder}/page.jsonl`, { training: 1, limit: 4 });
+    await trial.save(`${own.folder}/trial.html`);
     // Of what the images show it holds nothing.
-    const html = await Deno.readTextFile(`${folder}/trial.html`);
+    const html = await Deno.readTextFile(`${own.folder}/trial.html`);
     for (const id of trial.truth.keys()) expect(html).not.toContain(id);
     expect(html).not.toContain("127.0.0.1");
-    expect(html).not.toContain(folder);
+    expect(html).not.toContain(own.folder);
     const page = await context.newPage();
     const errors: string[] = [];
     page.on("pageerror", ({ message }) => errors.push(message));
-    await page.goto(`file://${folder}/trial.html`);
+    await page.goto(`file://${own.folder}/trial.html`);
     await page.locator(".convlens-trial-start").waitFor();
     // The name first, where the keys are already.
     await page.keyboard.press("Enter");
@@ -111,8 +102,8 @@ longDescribe("a page for labelling", () => {
     await name(page, "cat", "Done. Thank you!");
     const download = page.waitForEvent("download");
     await page.keyboard.press("Enter");
-    await (await download).saveAs(`${folder}/downloaded.jsonl`);
-    expect(await trial.add(`${folder}/downloaded.jsonl`)).toBe(5);
+    await (await download).saveAs(`${own.folder}/downloaded.jsonl`);
+    expect(await trial.add(`${own.folder}/downloaded.jsonl`)).toBe(5);
     expect(trial.rows.map(({ person, phase, labels }) => [person, phase, ...labels])).toEqual([
       ["Åsa Öst", "training", "secret-cat"],
       ["Åsa Öst", "test", "secret-dog"],
@@ -125,7 +116,7 @@ longDescribe("a page for labelling", () => {
   });
 
   test("beside a kernel: two tabs, one that is lost, and what was answered meanwhile", async () => {
-    const trial = await petTrial(`${folder}/kernel.jsonl`, { person: "Ada" });
+    const trial = await petTrial(`${own.folder}/kernel.jsonl`, { person: "Ada" });
     let html = await (await trial.connected()).html();
     const notebook = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen() {} },

@@ -1,12 +1,12 @@
 /// <reference lib="dom" />
 /** Pictures on the points of a map, in a page of its own. */
 
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect } from "vitest";
+import type { Page } from "playwright-core";
+import { describe, expect } from "vitest";
 import { mapFigure } from "../../lib/figure/map/map.ts";
 import { FRAME, pictureSide } from "../../lib/page/pictures.ts";
 import { longTest } from "../long.ts";
-import { chromiumIsReady, openBrowser } from "./browser.ts";
+import { browserAndFolder, chromiumIsReady } from "./browser.ts";
 
 const ready = await chromiumIsReady();
 
@@ -28,21 +28,12 @@ function circle(dimensions: 2 | 3, pictures?: boolean) {
 }
 
 describe.skipIf(!ready)("pictures on a map", () => {
-  let browser: Browser;
-  let folder: string;
-  beforeAll(async () => {
-    folder = await Deno.makeTempDir();
-    browser = await openBrowser();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await Deno.remove(folder, { recursive: true });
-  });
+  const own = browserAndFolder();
 
   const open = async (dimensions: 2 | 3, pictures?: boolean): Promise<Page> => {
-    await circle(dimensions, pictures).save(`${folder}/map.html`);
-    const page = await browser.newPage({ viewport: { width: 900, height: 800 } });
-    await page.goto(`file://${folder}/map.html`);
+    await circle(dimensions, pictures).save(`${own.folder}/map.html`);
+    const page = await own.browser.newPage({ viewport: { width: 900, height: 800 } });
+    await page.goto(`file://${own.folder}/map.html`);
     await page.locator(".convlens-map[data-live=drawn]").waitFor({ timeout: 60_000 });
     return page;
   };

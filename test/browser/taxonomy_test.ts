@@ -1,27 +1,17 @@
 /// <reference lib="dom" />
 /** Errors that are sorted by kind on the page, and the file that compareHumans reads. */
 
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { compareHumans } from "../../lib/methods/compare_humans.ts";
 import { longDescribe } from "../long.ts";
 import { petModel, pets } from "../trials.ts";
-import { chromiumIsReady, openBrowser } from "./browser.ts";
+import { browserAndFolder, chromiumIsReady } from "./browser.ts";
 
 const ready = await chromiumIsReady();
 
 longDescribe("errors on the page", () => {
   if (!ready) return;
-  let browser: Browser;
-  let folder: string;
-  beforeAll(async () => {
-    folder = await Deno.makeTempDir();
-    browser = await openBrowser();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await Deno.remove(folder, { recursive: true });
-  });
+  const own = browserAndFolder();
 
   test("are sorted by the keyboard, kept by the browser, downloaded, and read", async () => {
     const [model, dataset] = [await petModel(), pets(8)];
@@ -38,11 +28,11 @@ longDescribe("errors on the page", () => {
     const found = await compareHumans(given);
     const wrong = found.images.filter(({ group }) => group !== "both right").map(({ id }) => id);
     expect(wrong.length).toBeGreaterThanOrEqual(4);
-    await found.figure().save(`${folder}/errors.html`);
-    const page = await browser.newPage();
+    await found.figure().save(`${own.folder}/errors.html`);
+    const page = await own.browser.newPage();
     const errors: string[] = [];
     page.on("pageerror", ({ message }) => errors.push(message));
-    await page.goto(`file://${folder}/errors.html`);
+    await page.goto(`file://${own.folder}/errors.html`);
     const field = (id: string) => page.getByLabel(`kind of error of ${id}`, { exact: true });
     await field(wrong[0]).waitFor();
     await field(wrong[0]).focus();
@@ -60,8 +50,8 @@ longDescribe("errors on the page", () => {
     await page.locator(".convlens-taxonomy-group").selectOption({ index: 1 });
     const download = page.waitForEvent("download");
     await page.locator(".convlens-taxonomy-download").click();
-    await (await download).saveAs(`${folder}/taxonomy.json`);
-    const { categories } = await compareHumans(given, { taxonomy: `${folder}/taxonomy.json` });
+    await (await download).saveAs(`${own.folder}/taxonomy.json`);
+    const { categories } = await compareHumans(given, { taxonomy: `${own.folder}/taxonomy.json` });
     expect(categories.map(({ category, images }) => [category, images])).toEqual([
       ["<b>odd</b>", 1],
       ["other", 1],

@@ -9,6 +9,7 @@ import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { petTrial } from "../trials.ts";
+import { tidily } from "../tensors.ts";
 
 const tf = await ensureBackend();
 vi.spyOn(console, "log").mockImplementation(() => {});
@@ -61,15 +62,6 @@ afterAll(async () => {
   model.dispose();
   await Deno.remove(folder, { recursive: true });
 });
-
-async function tidily<T>(run: () => Promise<T>): Promise<T> {
-  const before = tf.memory().numTensors;
-  try {
-    return await run();
-  } finally {
-    expect(tf.memory().numTensors).toBe(before);
-  }
-}
 
 test("errors, tests and agreement of each person on the images that this one answered, counted by hand", async () => {
   const found = await tidily(() => compareHumans({ model, dataset: images, answers: [...ada, ...grace] }, { seed: 4 }));

@@ -12,19 +12,10 @@ import { gramOf } from "../../lib/probe/gram.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { uniforms } from "../nets.ts";
 import { wave } from "../packed.ts";
+import { tidily } from "../tensors.ts";
 
 const tf = await ensureBackend();
 vi.spyOn(console, "log").mockImplementation(() => {});
-
-/** Runs something, and looks whether tensors are left. */
-async function tidily<T>(run: () => Promise<T>): Promise<T> {
-  const before = tf.memory().numTensors;
-  try {
-    return await run();
-  } finally {
-    expect(tf.memory().numTensors).toBe(before);
-  }
-}
 
 const LABELS = ["red", "green", "blue"];
 const random = uniforms(12);

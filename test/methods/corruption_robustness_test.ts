@@ -10,11 +10,10 @@ import { predict } from "../../lib/methods/predict.ts";
 import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { CorruptionRobustness } from "../../lib/results/corruption_robustness.ts";
-import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { landscape, uniforms, wavesNet } from "../nets.ts";
+import { tidily } from "../tensors.ts";
 import fixture from "../oracles/fixtures/jpeg.json" with { type: "json" };
 
-const tf = await ensureBackend();
 vi.spyOn(console, "log").mockImplementation(() => {});
 
 const labels = ["meadow", "desert", "open sea", "sunflower field", "night sky"];
@@ -41,16 +40,6 @@ beforeAll(async () => {
     { name: "lights" },
   );
 });
-
-/** Runs something, and looks whether tensors are left. */
-async function tidily<T>(run: () => Promise<T>): Promise<T> {
-  const before = tf.memory().numTensors;
-  try {
-    return await run();
-  } finally {
-    expect(tf.memory().numTensors).toBe(before);
-  }
-}
 
 test("equals a loop over the images; no strength is no change; it repeats", async () => {
   const strengths = { blur: [0, 1.5], rotation: [30], jpeg: [10], noise: [60], occlusion: [0.3] };

@@ -10,6 +10,7 @@ import { loadModel } from "../../lib/model/load.ts";
 import type { Model } from "../../lib/model/model.ts";
 import { ensureBackend } from "../../lib/runtime/backend.ts";
 import { stripes, stripesNet } from "../probe/training/toys.ts";
+import { tidily } from "../tensors.ts";
 
 const tf = await ensureBackend();
 vi.spyOn(console, "log").mockImplementation(() => {});
@@ -35,16 +36,6 @@ beforeAll(async () => {
   hardened = await trained("hardened", 3, { adversarialTraining: { epsilon: 30, alpha: 0.5 }, epochs: 16 });
   data = stripes(40, 8, 77);
 });
-
-/** Runs something, and looks whether tensors are left. */
-async function tidily<T>(run: () => Promise<T>): Promise<T> {
-  const before = tf.memory().numTensors;
-  try {
-    return await run();
-  } finally {
-    expect(tf.memory().numTensors).toBe(before);
-  }
-}
 
 describe("robustness", () => {
   test("falls with epsilon; one that was trained against it withstands more; it repeats", async () => {
